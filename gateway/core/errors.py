@@ -1,0 +1,172 @@
+"""Every error the gateway can answer with, by whose fault it is.
+
+GatewayError
+├── DownstreamError   the caller can mend it
+├── UpstreamError     the provider failed us (subclasses: core.upstream_errors)
+└── InternalError     we failed, or whoever runs us left something out
+
+The rule here: `code` values are a closed list. A class carries `status`, `code` and `type`;
+an instance carries `public` (safe to send, says what to do next) and `detail` (for the log).
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class GatewayError(Exception):
+    """An error with a status, a code of the closed list and a sentence for the caller."""
+
+    status: int = 500
+    code: ClassVar[str] = "internal_error"
+    type: ClassVar[str] = "internal_error"
+
+    def __init__(
+        self,
+        public: str,
+        *,
+        detail: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> None:
+        super().__init__(public)
+        self.public = public
+        self.detail = detail
+        self.param = param
+        self.headers = headers
+
+
+class DownstreamError(GatewayError):
+    """The caller sent something that only the caller can mend."""
+
+    status = 400
+    code: ClassVar[str] = "invalid_request"
+    type: ClassVar[str] = "invalid_request_error"
+
+
+class InvalidRequestError(DownstreamError):
+    """A field is missing, of the wrong type or out of range."""
+
+
+class InvalidJsonError(DownstreamError):
+    """The body is not the strict JSON we accept."""
+
+    code = "invalid_json"
+
+
+class InvalidPathError(DownstreamError):
+    """The raw path holds something that two servers could read in two ways."""
+
+    code = "invalid_path"
+
+
+class MalformedRequestError(DownstreamError):
+    """The bytes are not an HTTP request we accept."""
+
+    code = "malformed_request"
+
+
+class AmbiguousAuthError(DownstreamError):
+    """Two credentials in one request: which one counts is anybody's guess."""
+
+    code = "ambiguous_auth"
+
+
+class UnauthenticatedError(DownstreamError):
+    """We do not know who is calling."""
+
+    status = 401
+    code = "unauthenticated"
+    type = "authentication_error"
+
+
+class OriginRefusedError(DownstreamError):
+    """A browser page of an origin that is not on the allow-list."""
+
+    status = 403
+    code = "origin_refused"
+    type = "permission_error"
+
+
+class NotFoundError(DownstreamError):
+    """No such path."""
+
+    status = 404
+    code = "not_found"
+
+
+class ProviderNotFoundError(NotFoundError):
+    """No such provider in the registry."""
+
+    code = "provider_not_found"
+
+
+class ModelNotFoundError(NotFoundError):
+    """No such model."""
+
+    code = "model_not_found"
+
+
+class MethodNotAllowedError(DownstreamError):
+    """The path is right, the method is not; `Allow` says which are."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class RequestTimeoutError(DownstreamError):
+    """The body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class BodyTooLargeError(DownstreamError):
+    """The body is larger than `server.max_body_bytes`."""
+
+    status = 413
+    code = "body_too_large"
+
+
+class UnsupportedEncodingError(DownstreamError):
+    """A compressed or otherwise encoded request body."""
+
+    status = 415
+    code = "unsupported_encoding"
+
+
+class UpstreamError(GatewayError):
+    """The provider failed us; `is_retryable` says whether another attempt may help."""
+
+    status = 502
+    code: ClassVar[str] = "upstream_error"
+    type: ClassVar[str] = "upstream_error"
+    is_retryable: bool = False
+
+
+class InternalError(GatewayError):
+    """We failed; the sentence says nothing of the inside."""
+
+
+class CredentialNotFoundError(InternalError):
+    """The provider needs a credential and none is configured."""
+
+    code = "credential_not_found"
+
+
+class ProviderBusyError(InternalError):
+    """All connections the registry allows to this provider are in use."""
+
+    status = 503
+    code = "provider_busy"
+    type = "overloaded_error"
+
+
+class ShuttingDownError(InternalError):
+    """The gateway is stopping and takes no new exchange."""
+
+    status = 503
+    code = "server_shutdown"
+    type = "overloaded_error"

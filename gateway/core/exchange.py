@@ -1,0 +1,77 @@
+"""One downstream request and its outcome.
+
+The rule here: an exchange is settled exactly once. `settle` is idempotent, and whoever
+notices the end first (handler, upstream connection, deadline, shutdown) calls it; the
+observers run then, never again.
+"""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.core.dialect import Dialect
+from gateway.core.identity import Principal
+from gateway.core.usage import Usage
+
+
+class Outcome(enum.StrEnum):
+    """How an exchange ended; a closed list."""
+
+    FINISHED = "finished"
+    CLIENT_GONE = "client_gone"
+    UPSTREAM_FAILED = "upstream_failed"
+    POLICY_STOPPED = "policy_stopped"
+    REJECTED = "rejected"
+    LOST = "lost"
+
+
+Observer = Callable[["Exchange"], None]
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """The record of one downstream request, filled in as it goes through the chain.
+
+    Times are seconds on the event loop's clock; `*_s` durations are taken from it too.
+    """
+
+    request_id: str
+    started_at: float
+    method: str
+    path: str
+    client_address: str
+    observers: tuple[Observer, ...]
+    dialect: Dialect = Dialect.TEXT
+    principal: Principal | None = None
+    provider: str = ""
+    model: str = ""
+    stream: bool = False
+    status: int = 0
+    outcome: Outcome | None = None
+    error_code: str = ""
+    error_detail: str = ""
+    attempts: int = 0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    chunks: int = 0
+    usage: Usage | None = None
+    ending: Outcome | None = None  # what it will be settled as, once its response is out
+    detached: bool = False  # the caller left and the answer is read to its end: the relay settles
+    upstream_request_id: str = ""
+    upstream_started_at: float = 0.0  # the request of the last attempt went out
+    upstream_headed_at: float = 0.0  # its status line arrived
+    first_content_at: float = 0.0  # its first content arrived
+    first_relayed_at: float = 0.0  # that content was written downstream
+    upstream_ended_at: float = 0.0
+    ended_at: float = 0.0
+    labels: dict[str, str] = field(default_factory=dict)  # what plugins add to the log line
+
+    def settle(self, outcome: Outcome, *, at: float) -> bool:
+        """Fix the outcome and tell the observers; False when that was done before."""
+        if self.outcome is not None:
+            return False
+        self.outcome = outcome
+        self.ended_at = at
+        for observe in self.observers:
+            observe(self)
+        return True

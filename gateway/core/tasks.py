@@ -1,0 +1,49 @@
+"""Background tasks with a name and an owner.
+
+The rule here: no task lives outside a `Tasks`, so none is collected half-way, and shutdown
+waits for all of them.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+ReportCrash = Callable[[str, BaseException], None]
+
+
+class Tasks:
+    """A set of running tasks; a crash is reported once and takes nothing else with it."""
+
+    def __init__(self, report_crash: ReportCrash) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._report_crash = report_crash
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Start `work` under a name and keep hold of it until it ends."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Wait until nothing runs any more; False when `timeout_s` passed first."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout_s)
+        return not self._running
+
+    async def cancel(self) -> None:
+        """Cancel what still runs and wait for it to end."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if task.cancelled():
+            return
+        crash = task.exception()
+        if crash is not None:
+            self._report_crash(task.get_name(), crash)
