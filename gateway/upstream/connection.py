@@ -1,0 +1,214 @@
+"""One HTTP/1.1 connection to a provider, pushing what it reads.
+
+The rule here: no task wakes for a chunk. `data_received` parses and calls the receiver, which
+writes downstream before it returns.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+from typing_extensions import override
+
+from gateway.core.errors import UpstreamError
+from gateway.core.upstream_errors import (
+    UpstreamBadResponseError,
+    UpstreamConnectError,
+    UpstreamCutError,
+    UpstreamProtocolError,
+    UpstreamReplyTooLargeError,
+)
+from gateway.upstream.answer_parser import AnswerParser
+from gateway.upstream.inflate import InflateError, Inflater
+from gateway.upstream.receiver import Receiver
+from gateway.upstream.response_head import HeadError, find_header, parse_keep_alive_s
+
+OnIdle = Callable[["Connection"], None]
+OnGone = Callable[["Connection"], None]
+
+
+class Connection(asyncio.Protocol):
+    """A connection that serves one request at a time.
+
+    `on_idle` is called when it may serve another request, `on_gone` when it is closed.
+    """
+
+    def __init__(self, label: str, *, on_idle: OnIdle, on_gone: OnGone) -> None:
+        self.label = label
+        self.served = 0  # requests before the present one
+        self.keep_alive_s: float | None = None  # as the provider said it
+        self.idle_timer: asyncio.TimerHandle | None = None
+        self._on_idle = on_idle
+        self._on_gone = on_gone
+        self._transport: asyncio.Transport | None = None
+        self._receiver: Receiver | None = None
+        self._answer = AnswerParser()
+        self._head_handed_on = False
+        self._inflater: Inflater | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True while bytes can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def has_answered(self) -> bool:
+        """True once any byte of the present answer has arrived."""
+        return self._answer.head_bytes > 0
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What of the request the operating system has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
+    def send(self, request: bytes, receiver: Receiver) -> None:
+        """Send one whole request; the receiver gets its answer."""
+        if self._transport is None or self._transport.is_closing():
+            raise UpstreamConnectError(f"The connection to {self.label} was closed.")
+        self._receiver = receiver
+        self._answer = AnswerParser()
+        self._head_handed_on = False
+        self._inflater = None
+        self._transport.write(request)
+
+    def pause(self) -> None:
+        """Stop reading; the provider will feel it."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on after `pause`."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def release(self, receiver: Receiver) -> None:
+        """Stop answering `receiver`; an answer in progress is cut off."""
+        if self._receiver is receiver:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once; the receiver hears nothing any more."""
+        self._receiver = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._receiver is None:
+            self.abort()  # nobody asked: a byte on an idle connection ends it
+            return
+        answer = self._answer
+        refusal: HeadError | None = None
+        try:
+            answer.feed(data)
+        except HeadError as error:
+            refusal = error
+        if answer.is_headed:
+            self._hand_on()
+        if refusal is not None:
+            self._refuse(refusal)
+        elif answer.is_complete:
+            self._finish()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._receiver is not None:
+            if self._answer.is_headed and self._answer.framed_by_eof and exc is None:
+                self._end()
+            else:
+                self._fail(self._cut_error(exc))
+        self._on_gone(self)
+
+    def _hand_on(self) -> None:
+        """Give the receiver what this read added."""
+        if not self._head_handed_on:
+            self._head_handed_on = True
+            self._hand_on_head()
+        body = self._answer.take_body()
+        if not body or self._receiver is None:
+            return
+        if self._inflater is not None:
+            try:
+                body = self._inflater.feed(body)
+            except InflateError as error:
+                self._give_up(
+                    UpstreamReplyTooLargeError(
+                        f"{self.label} sent a compressed answer that cannot be read.",
+                        detail=str(error),
+                    )
+                )
+                return
+        if body:
+            self._receiver.on_body(body)
+
+    def _hand_on_head(self) -> None:
+        headers = self._answer.headers
+        encoding = find_header(headers, b"content-encoding").lower()
+        if encoding not in {b"", b"identity"}:
+            if not Inflater.knows(encoding):
+                self._give_up(
+                    UpstreamBadResponseError(
+                        f"{self.label} sent an encoded answer that was not asked for.",
+                        detail=f"content-encoding {encoding[:40]!r}",
+                    )
+                )
+                return
+            self._inflater = Inflater(encoding)
+        if self._receiver is not None:
+            self._receiver.on_head(self._answer.status, headers)
+
+    def _finish(self) -> None:
+        """The message is complete: answer, then go idle or close."""
+        answer = self._answer
+        if self._receiver is None:  # given up in the middle of this read
+            self.abort()
+            return
+        reusable = answer.keeps_alive and not answer.has_excess and self.is_open
+        self.keep_alive_s = parse_keep_alive_s(answer.headers)
+        self.served += 1
+        self._end()
+        if reusable:
+            self._on_idle(self)
+        else:
+            self.abort()
+
+    def _end(self) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is None:
+            return
+        if self._inflater is not None and not self._inflater.is_finished:
+            receiver.on_failed(UpstreamCutError(f"{self.label} ended a compressed answer early."))
+        else:
+            receiver.on_end()
+
+    def _refuse(self, refusal: HeadError) -> None:
+        self._give_up(
+            UpstreamProtocolError(
+                f"{self.label} sent something that is not HTTP/1.1 as we accept it.",
+                detail=str(refusal)[:200],
+            )
+        )
+
+    def _give_up(self, error: UpstreamError) -> None:
+        self._fail(error)
+        self.abort()
+
+    def _fail(self, error: UpstreamError) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.on_failed(error)
+
+    def _cut_error(self, exc: Exception | None) -> UpstreamError:
+        detail = "closed" if exc is None else f"{type(exc).__name__}: {exc}"
+        if not self.has_answered:
+            return UpstreamConnectError(
+                f"{self.label} closed the connection before it answered.", detail=detail
+            )
+        return UpstreamCutError(
+            f"{self.label} broke off in the middle of its answer.", detail=detail
+        )

@@ -1,0 +1,51 @@
+"""Undoing a `Content-Encoding` that nobody asked for.
+
+The rule here: output is bounded by input. We send `Accept-Encoding: identity`; a provider
+that compresses all the same is read, a bomb is not.
+"""
+
+import zlib
+
+# Repetitive event streams reach 30:1; a bomb is near 1000:1.
+MAX_RATIO = 100
+FREE_BYTES = 64 * 1024
+
+# 32: gzip or zlib by its header; deflate in the wild is zlib.
+_WINDOW_BITS = {b"gzip": 32 + zlib.MAX_WBITS, b"x-gzip": 32 + zlib.MAX_WBITS}
+_WINDOW_BITS[b"deflate"] = 32 + zlib.MAX_WBITS
+
+
+class InflateError(Exception):
+    """The compressed bytes are broken, or a bomb."""
+
+
+class Inflater:
+    """Decompresses one body as it arrives."""
+
+    def __init__(self, encoding: bytes) -> None:
+        self._decoder = zlib.decompressobj(_WINDOW_BITS[encoding])
+        self._in_bytes = 0
+        self._out_bytes = 0
+
+    @staticmethod
+    def knows(encoding: bytes) -> bool:
+        """True for an encoding that can be undone here."""
+        return encoding in _WINDOW_BITS
+
+    @property
+    def is_finished(self) -> bool:
+        """True once the compressed stream said that it ended."""
+        return self._decoder.eof
+
+    def feed(self, compressed: bytes) -> bytes:
+        """The plain bytes that `compressed` adds."""
+        self._in_bytes += len(compressed)
+        allowed = FREE_BYTES + MAX_RATIO * self._in_bytes - self._out_bytes
+        try:
+            plain = self._decoder.decompress(compressed, allowed)
+        except zlib.error as error:
+            raise InflateError(f"broken compression: {error}") from error
+        if self._decoder.unconsumed_tail:
+            raise InflateError(f"more than {MAX_RATIO} times its compressed size")
+        self._out_bytes += len(plain)
+        return plain

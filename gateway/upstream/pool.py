@@ -1,0 +1,106 @@
+"""The connections to one provider, kept for the next request.
+
+The rule here: nothing waits in a queue. Above `max_connections` the answer is 503 at once.
+"""
+
+import asyncio
+from collections import deque
+
+from gateway.core.errors import ProviderBusyError
+from gateway.upstream.connection import Connection
+from gateway.upstream.dial import Target, open_connection
+from gateway.upstream.resolver import Resolver
+
+# A provider that names its idle limit is left this long before it.
+KEEP_ALIVE_MARGIN_S = 1.0
+
+
+class Pool:
+    """Open connections of one provider: idle ones newest first, busy ones counted."""
+
+    def __init__(
+        self, target: Target, resolver: Resolver, *, max_connections: int, keep_alive_s: float
+    ) -> None:
+        self._target = target
+        self._resolver = resolver
+        self._max_connections = max_connections
+        self._keep_alive_s = keep_alive_s
+        self._idle: deque[Connection] = deque()
+        self._open: set[Connection] = set()
+        self._dialing = 0
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that exist, idle ones included."""
+        return len(self._open)
+
+    @property
+    def idle_connections(self) -> int:
+        """Connections that wait for a request."""
+        return len(self._idle)
+
+    async def take(self, *, fresh: bool = False) -> Connection:
+        """A connection for one request: the newest idle one, or a new one.
+
+        It comes back by itself when its answer has ended and it can serve again.
+        """
+        while self._idle and not fresh:
+            connection = self._idle.pop()
+            if connection.idle_timer is not None:
+                connection.idle_timer.cancel()
+                connection.idle_timer = None
+            if connection.is_open:
+                return connection
+        busy = len(self._open) - len(self._idle) + self._dialing
+        if busy >= self._max_connections:
+            raise ProviderBusyError(
+                f"All {self._max_connections} connections to {self._target.label} are in use; "
+                "try again shortly.",
+                headers={"Retry-After": "1"},
+            )
+        return await self._dial()
+
+    def close(self) -> None:
+        """Close all connections, busy ones too."""
+        for connection in list(self._open):
+            connection.abort()
+
+    async def _dial(self) -> Connection:
+        self._dialing += 1
+        try:
+            connection = await open_connection(self._target, self._resolver, self._make_connection)
+        finally:
+            self._dialing -= 1
+        # Not earlier: a connection whose handshake fails is never told that it is lost.
+        if connection.is_open:
+            self._open.add(connection)
+        return connection
+
+    def _make_connection(self) -> Connection:
+        return Connection(self._target.label, on_idle=self._keep, on_gone=self._forget)
+
+    def _keep(self, connection: Connection) -> None:
+        keep_s = self._keep_alive_s
+        if connection.keep_alive_s is not None:
+            keep_s = min(keep_s, connection.keep_alive_s - KEEP_ALIVE_MARGIN_S)
+        if keep_s <= 0:
+            connection.abort()
+            return
+        self._idle.append(connection)
+        connection.idle_timer = asyncio.get_running_loop().call_later(
+            keep_s, self._expire, connection
+        )
+
+    def _expire(self, connection: Connection) -> None:
+        connection.abort()
+        self._drop_idle(connection)
+
+    def _forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        self._drop_idle(connection)
+
+    def _drop_idle(self, connection: Connection) -> None:
+        if connection.idle_timer is not None:
+            connection.idle_timer.cancel()
+            connection.idle_timer = None
+            self._idle.remove(connection)

@@ -1,0 +1,78 @@
+"""From a host name to addresses that may be connected to.
+
+The rule here: every address is checked each time it is resolved, and the connection goes to
+an address that was checked, never to a name.
+"""
+
+import asyncio
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from gateway.config.addresses import refusal_of
+from gateway.core.upstream_errors import UpstreamAddressError, UpstreamDnsError
+
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+
+TTL_S = 10.0  # a provider that moves is followed this soon
+# Threads of its own: one provider's slow name server must not stop file reads or other names.
+MAX_THREADS = 16
+
+
+class Resolver:
+    """Looks names up off the loop; one look-up at a time for each name, cached for `TTL_S`."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="resolver")
+        self._cache: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
+        self._running: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def resolve(self, host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
+        """The allowed addresses of a host, in the system's order of preference."""
+        found = await self._look_up(host, port)
+        allowed: list[AddressInfo] = []
+        refusals: list[str] = []
+        for info in found:
+            refusal = refusal_of(str(info[4][0]), allow_private=allow_private)
+            if refusal is None:
+                allowed.append(info)
+            else:
+                refusals.append(refusal)
+        if not allowed:
+            raise UpstreamAddressError(
+                f"The address of {host} is not allowed.", detail="; ".join(refusals)[:500]
+            )
+        return allowed
+
+    async def _look_up(self, host: str, port: int) -> list[AddressInfo]:
+        loop = asyncio.get_running_loop()
+        key = (host, port)
+        cached = self._cache.get(key)
+        if cached is not None and cached[0] > loop.time():
+            return cached[1]
+        running = self._running.get(key)
+        if running is None:
+            running = loop.run_in_executor(self._threads, _getaddrinfo, host, port)
+            self._running[key] = running
+            running.add_done_callback(lambda _: self._running.pop(key, None))
+        # Shielded: a caller who leaves must not take the look-up from the others.
+        try:
+            found = await asyncio.shield(running)
+        except OSError as error:
+            raise UpstreamDnsError(
+                f"The host name {host} has no address.", detail=str(error)
+            ) from error
+        self._cache[key] = (loop.time() + TTL_S, found)
+        return found
+
+
+def _getaddrinfo(host: str, port: int) -> list[AddressInfo]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [
+        (int(family), int(kind), proto, name, tuple(address))
+        for family, kind, proto, name, address in found
+    ]

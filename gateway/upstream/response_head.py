@@ -1,0 +1,55 @@
+"""The rules around a provider's status line and headers.
+
+The rule here: httptools says what was written, this file says what we accept. Anything that
+two readers could take in two ways is refused.
+"""
+
+from gateway.upstream.receiver import Headers
+
+MAX_HEADERS = 128
+MAX_HEAD_BYTES = 64 * 1024
+MAX_INTERIM_RESPONSES = 256
+
+_NO_BODY = frozenset({204, 304})
+_HTTP_1 = frozenset({"1.0", "1.1"})
+
+
+class HeadError(Exception):
+    """A head that we do not accept; the text says why."""
+
+
+def check_head(version: str, status: int, headers: Headers) -> None:
+    """Raise HeadError for a head that we do not accept."""
+    if version not in _HTTP_1:
+        raise HeadError(f"HTTP version {version}")
+    if status == 101:  # noqa: PLR2004 - Switching Protocols, which we never asked for
+        raise HeadError("status 101")
+    if not 200 <= status <= 599:  # noqa: PLR2004 - the final statuses of RFC 9110
+        raise HeadError(f"status {status}")
+    for name, value in headers:
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise HeadError("a transfer encoding other than chunked")
+
+
+def find_header(headers: Headers, name: bytes) -> bytes:
+    """The first value of a header (name in lower case), stripped; b"" when there is none."""
+    for key, value in headers:
+        if key == name:
+            return value.strip()
+    return b""
+
+
+def is_framed_by_eof(status: int, headers: Headers) -> bool:
+    """True when only the end of the connection ends the body (RFC 9112 section 6.3)."""
+    if status in _NO_BODY:
+        return False
+    return not any(name in {b"content-length", b"transfer-encoding"} for name, _ in headers)
+
+
+def parse_keep_alive_s(headers: Headers) -> float | None:
+    """How long the provider says it keeps an idle connection, if it says so."""
+    for part in find_header(headers, b"keep-alive").split(b","):
+        name, _, value = part.strip().partition(b"=")
+        if name.lower() == b"timeout" and value.isdigit():
+            return float(value[:9])
+    return None

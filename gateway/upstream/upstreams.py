@@ -1,0 +1,105 @@
+"""One provider, ready to be called: its pool and the constant part of its request head.
+
+The rule here: a credential is revealed in this file and nowhere else.
+"""
+
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from gateway import __version__
+from gateway.config.registry import Provider
+from gateway.upstream.connection import Connection
+from gateway.upstream.dial import Target
+from gateway.upstream.pool import Pool
+from gateway.upstream.resolver import Resolver
+from gateway.upstream.tls import open_tls_context
+
+COMPLETIONS_PATH = "/chat/completions"
+HTTPS_PORT = 443
+HTTP_PORT = 80
+
+
+class Upstream:
+    """One provider's address and connections."""
+
+    def __init__(self, provider: Provider, base_url: str, resolver: Resolver) -> None:
+        parts = urlsplit(base_url)
+        secure = parts.scheme == "https"
+        host = parts.hostname or ""
+        self.provider = provider
+        self.pool = Pool(
+            Target(
+                label=provider.label,
+                host=host,
+                port=parts.port or (HTTPS_PORT if secure else HTTP_PORT),
+                allow_private=provider.allow_private or provider.is_simulated,
+                connect_s=provider.timeouts.connect_s,
+                tls_s=provider.timeouts.tls_s,
+                tls=open_tls_context(provider.tls.ca_file) if secure else None,
+                server_name=provider.tls.server_name,
+            ),
+            resolver,
+            max_connections=provider.max_connections,
+            keep_alive_s=provider.timeouts.keep_alive_s,
+        )
+        self._constant_head = _render_constant_head(
+            provider, parts.netloc, parts.path + COMPLETIONS_PATH
+        )
+
+    async def take_connection(self, *, fresh: bool = False) -> Connection:
+        """A connection to this provider; an UpstreamError or ProviderBusyError when none is."""
+        return await self.pool.take(fresh=fresh)
+
+    def render_request(
+        self,
+        body: bytes,
+        credential: SecretStr | None,
+        headers: Iterable[tuple[str, str]],
+        *,
+        stream: bool,
+    ) -> bytes:
+        """One whole HTTP request; `headers` come from the caller and are allow-listed already."""
+        lines = [self._constant_head]
+        if credential is not None:
+            auth = self.provider.auth
+            lines.append(f"{auth.header}: {auth.prefix}{credential.get_secret_value()}\r\n")
+        lines.append(f"Accept: {'text/event-stream' if stream else 'application/json'}\r\n")
+        lines.extend(f"{name}: {value}\r\n" for name, value in headers)
+        lines.append(f"Content-Length: {len(body)}\r\n\r\n")
+        return "".join(lines).encode("latin-1") + body
+
+
+class Upstreams:
+    """Every provider of one registry, by name."""
+
+    def __init__(self, providers: Mapping[str, Provider], *, simulator_url: str | None) -> None:
+        self._resolver = Resolver()
+        self._upstreams = {
+            name: Upstream(provider, url, self._resolver)
+            for name, provider in providers.items()
+            if (url := simulator_url if provider.is_simulated else provider.base_url) is not None
+        }
+
+    def __getitem__(self, name: str) -> Upstream:
+        return self._upstreams[name]
+
+    def close(self) -> None:
+        """Close all connections and let go of the resolver's threads."""
+        for upstream in self._upstreams.values():
+            upstream.pool.close()
+        self._resolver.close()
+
+
+def _render_constant_head(provider: Provider, netloc: str, path: str) -> str:
+    lines = [
+        f"POST {path} HTTP/1.1",
+        f"Host: {netloc}",
+        f"User-Agent: chat-gateway/{__version__}",
+        "Content-Type: application/json",
+        # We read and relay what comes; nothing here wants it compressed.
+        "Accept-Encoding: identity",
+        *(f"{name}: {value}" for name, value in provider.headers.items() if value),
+    ]
+    return "".join(f"{line}\r\n" for line in lines)
