@@ -1,0 +1,1 @@
+"""What there is to call: providers, models, and which of them have a credential."""

@@ -1,0 +1,51 @@
+"""`GET /api/keys`, `/api/providers`, `/api/providers/{provider}/models`, `/v1/models`.
+
+The rule here: answered from the registry alone, so a provider that is down changes nothing.
+"""
+
+from aiohttp import web
+
+from gateway.catalog.listing import (
+    describe_model,
+    is_callable,
+    list_key_flags,
+    list_models,
+    list_provider_models,
+    list_providers,
+)
+from gateway.core.errors import ModelNotFoundError, ProviderNotFoundError
+from gateway.plugins.keys import REGISTRY
+
+
+async def show_keys(request: web.Request) -> web.Response:
+    """Which providers have a credential; live, not fixed when something was built."""
+    return web.json_response({"isUsingEnvKeyMap": list_key_flags(request.app[REGISTRY])})
+
+
+async def show_providers(request: web.Request) -> web.Response:
+    """Every provider of the registry."""
+    return web.json_response({"providers": list_providers(request.app[REGISTRY])})
+
+
+async def show_provider_models(request: web.Request) -> web.Response:
+    """The models of one provider."""
+    provider = request.app[REGISTRY].providers.get(request.match_info["provider"])
+    if provider is None:
+        raise ProviderNotFoundError("There is no such provider; GET /api/providers lists them.")
+    return web.json_response({"models": list_provider_models(provider)})
+
+
+async def show_models(request: web.Request) -> web.Response:
+    """Every model that can be called."""
+    return web.json_response({"object": "list", "data": list_models(request.app[REGISTRY])})
+
+
+async def show_model(request: web.Request) -> web.Response:
+    """One model, by `<provider>/<id or alias>`."""
+    registry = request.app[REGISTRY]
+    name, _, model_id = request.match_info["model"].partition("/")
+    provider = registry.providers.get(name)
+    model = provider.find_model(model_id) if provider is not None else None
+    if provider is None or model is None or not is_callable(registry, provider):
+        raise ModelNotFoundError("There is no such model; GET /v1/models lists them.")
+    return web.json_response(describe_model(provider, model))

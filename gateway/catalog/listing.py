@@ -1,0 +1,97 @@
+"""The registry as callers may see it.
+
+The rule here: names and facts only. Addresses, header values and credentials never leave.
+"""
+
+from typing import Any
+
+from gateway.config.load import Registry
+from gateway.config.registry import Model, Provider
+
+# The flags that the front end knows by name whatever the registry holds (contract 1.5).
+_FLAGS_ALWAYS = (
+    "azure",
+    "openai",
+    "google",
+    "anthropic",
+    "mistral",
+    "groq",
+    "perplexity",
+    "openrouter",
+)
+
+
+def is_callable(registry: Registry, provider: Provider) -> bool:
+    """True when a call to this provider has what it needs."""
+    if provider.is_placeholder:
+        return False
+    return not provider.auth.required or provider.name in registry.credentials
+
+
+def list_key_flags(registry: Registry) -> dict[str, bool]:
+    """Which providers have a credential in the gateway, by the names the front end knows."""
+    flags = dict.fromkeys(_FLAGS_ALWAYS, False)
+    flags |= {name: name in registry.credentials for name in registry.providers}
+    return flags | dict(registry.legacy_flags)
+
+
+def list_providers(registry: Registry) -> list[dict[str, Any]]:
+    """Every provider of the registry."""
+    return [
+        {
+            "name": provider.name,
+            "label": provider.label,
+            "callable": is_callable(registry, provider),
+            "default_model": provider.default_model,
+            "models": len(provider.models),
+        }
+        for provider in registry.providers.values()
+    ]
+
+
+def list_provider_models(provider: Provider) -> list[dict[str, Any]]:
+    """The models that the registry names for one provider."""
+    return [_describe(model) for model in provider.models]
+
+
+def list_models(registry: Registry) -> list[dict[str, Any]]:
+    """Every model that can be called, in the OpenAI dialect."""
+    return [
+        describe_model(provider, model)
+        for provider in registry.providers.values()
+        if is_callable(registry, provider)
+        for model in provider.models
+    ]
+
+
+def describe_model(provider: Provider, model: Model) -> dict[str, Any]:
+    """One model in the OpenAI dialect."""
+    described = {
+        "id": f"{provider.name}/{model.id}",
+        "object": "model",
+        "created": 0,  # required by clients; providers' own lists have it, the registry does not
+        "owned_by": provider.name,
+    }
+    if model.context is not None:
+        described["context_window"] = model.context
+    if model.max_output is not None:
+        described["max_completion_tokens"] = model.max_output
+    return described
+
+
+def _describe(model: Model) -> dict[str, Any]:
+    return {
+        "id": model.id,
+        "alias": model.alias,
+        "label": model.label or model.id,
+        "context": model.context,
+        "max_output": model.max_output,
+        "price_in_usd_per_mtok": _text(model.price_in_usd_per_mtok),
+        "price_out_usd_per_mtok": _text(model.price_out_usd_per_mtok),
+        "image_input": model.image_input,
+    }
+
+
+def _text(price: object) -> str | None:
+    # A price is exact; a JSON number is not.
+    return None if price is None else str(price)

@@ -1,0 +1,1 @@
+"""What a plugin may import (`api`) and how plugins are found (`loading`)."""

@@ -1,0 +1,17 @@
+"""All that a plugin may import.
+
+A plugin of this release is an ordinary aiohttp middleware (`@web.middleware`), named in
+`gateway.yaml` with its place in the chain. It sees requests and heads, never the relayed
+bytes. What the chain knows about a request is reached through the typed keys below.
+"""
+
+from aiohttp import web
+
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.identity import Principal
+from gateway.core.usage import Usage
+
+__all__ = ["EXCHANGE", "Exchange", "Outcome", "Principal", "Usage"]
+
+EXCHANGE: web.RequestKey[Exchange] = web.RequestKey("exchange", Exchange)
+"""The record of this request: id, principal, provider, model; set for every request."""

@@ -1,0 +1,41 @@
+"""Typed keys under which the chain passes values on, and the app keeps its parts.
+
+The rule here: a value is set by exactly one middleware (or by `app`), named in its docstring.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from pydantic import SecretStr
+
+from gateway.config.load import Registry
+from gateway.config.registry import Provider
+from gateway.config.settings import Settings
+from gateway.core.dialect import Dialect
+from gateway.wire.chat_request import ChatRequest
+from gateway.wire.completions_request import CompletionsRequest
+
+REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
+"""What providers.yaml says; set by `app`."""
+
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
+"""What gateway.yaml says; set by `app`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request for an answer, read and resolved: what is asked of which provider."""
+
+    dialect: Dialect
+    provider: Provider
+    model: str
+    request: CompletionsRequest | ChatRequest
+    stream: bool
+    wants_usage: bool
+
+
+CALL: web.RequestKey[Call] = web.RequestKey("call", Call)
+"""Set by `read_request` for the routes that are relayed."""
+
+CREDENTIAL: web.RequestKey[SecretStr | None] = web.RequestKey("credential", SecretStr)
+"""Set by `check_key`: what we show the provider; None for one that needs nothing."""

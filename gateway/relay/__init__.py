@@ -1,0 +1,1 @@
+"""Carrying one exchange: the route handler, its attempts, and the bytes between them."""

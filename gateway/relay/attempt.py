@@ -1,0 +1,312 @@
+"""One try at one upstream: from the request's first byte to the answer's last.
+
+The rule here: an attempt is driven by callbacks (upstream bytes, one timer), so it goes on by
+itself when the caller's task is gone. It ends exactly once, in `_end`.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from gateway.core.errors import GatewayError, UpstreamError
+from gateway.core.exchange import Exchange
+from gateway.core.upstream_errors import (
+    ProviderFault,
+    UpstreamBadResponseError,
+    UpstreamReplyTooLargeError,
+    UpstreamStreamError,
+    UpstreamTruncatedError,
+)
+from gateway.relay.deadlines import Deadlines
+from gateway.relay.downstream import Downstream
+from gateway.relay.pumps import Pump
+from gateway.relay.verdict import (
+    Whole,
+    is_event_stream,
+    judge_reply,
+    read_usage,
+    select_headers,
+)
+from gateway.upstream.connection import Connection
+from gateway.upstream.receiver import Headers
+from gateway.wire.headers import UPSTREAM_REQUEST_ID
+from gateway.wire.provider_errors import fault_of, upstream_error_of
+
+# Of what waits for the commit point (comments, role chunks); above it the head leaves.
+MAX_HELD_BYTES = 256 * 1024
+
+_BAD_GATEWAY = HTTPStatus.BAD_GATEWAY.value
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptLimits:
+    """What bounds one attempt."""
+
+    label: str
+    max_reply_bytes: int
+    max_stream_bytes: int
+    secrets: Sequence[str] = ()  # what must not be quoted from an error
+
+
+@dataclass(slots=True)
+class AttemptTimes:
+    """When things happened, in seconds on the loop's clock; 0: not yet."""
+
+    sent_at: float = 0.0
+    headed_at: float = 0.0
+    first_content_at: float = 0.0
+    ended_at: float = 0.0
+
+
+class Attempt:
+    """An upstream `Receiver`; the caller's task sleeps on `ready`, then on `ended`.
+
+    `ready` is set at the commit point of a stream, when a whole reply is in, or at the end;
+    `ended` at the end. `error` says why it failed, None for an answer that is whole.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        pump: Pump | None,
+        deadlines: Deadlines,
+        limits: AttemptLimits,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.ready: asyncio.Future[None] = self._loop.create_future()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        self.error: GatewayError | None = None
+        self.times = AttemptTimes()
+        self.downstream = Downstream()
+        self.whole: Whole | None = None  # a reply that was held whole
+        self.headers: list[tuple[str, str]] = []  # those that may come back to the caller
+        self.when_ended: Callable[[Attempt], None] | None = None  # runs in `_end`, last
+        self._status = 0
+        self._raw_headers: Headers = ()
+        self._connection = connection
+        self._pump = pump
+        self._deadlines = deadlines
+        self._limits = limits
+        self._is_stream = False
+        self._pieces: list[bytes] = []  # of a whole reply
+        self._body_bytes = 0
+        self._content_events = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._has_ended = False
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the answer is over, for better or worse."""
+        return self._has_ended
+
+    @property
+    def is_paused(self) -> bool:
+        """True while the provider is held back."""
+        return self._deadlines.is_paused
+
+    @property
+    def fault_was_relayed(self) -> bool:
+        """True when the caller has been shown the provider's own error event."""
+        return self._pump is not None and self._pump.fault_was_relayed
+
+    def note_on(self, exchange: Exchange) -> None:
+        """Write down what this attempt found out."""
+        exchange.upstream_started_at = self.times.sent_at
+        exchange.upstream_headed_at = self.times.headed_at
+        exchange.first_content_at = self.times.first_content_at
+        exchange.upstream_ended_at = self.times.ended_at
+        exchange.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
+        if self._pump is not None:
+            exchange.chunks = self._pump.content_events
+            exchange.usage = self._pump.usage
+        elif self.whole is not None and self.error is None:
+            exchange.usage = read_usage(self.whole)
+
+    def start(self, request: bytes) -> None:
+        """Send the request; everything after this is callbacks."""
+        now = self._loop.time()
+        self.times.sent_at = self._deadlines.sent_at = self._deadlines.relayed_at = now
+        try:
+            self._connection.send(request, self)
+        except UpstreamError as error:
+            self._end(error)
+            return
+        self._arm()
+
+    def abandon(self) -> None:
+        """Close the upstream connection; the attempt ends without an error of its own."""
+        if not self._has_ended:
+            self._end(None)
+
+    def fail(self, error: GatewayError) -> None:
+        """End as failed."""
+        if not self._has_ended:
+            self._end(error)
+
+    def pause(self) -> None:
+        """Hold the provider back: the caller does not keep up."""
+        self._deadlines.is_paused = True
+        self._connection.pause()
+
+    def resume(self) -> None:
+        """Let the provider go on; its silence is counted from here."""
+        if not self._deadlines.is_paused:
+            return
+        self._deadlines.is_paused = False
+        if self._deadlines.content_at is not None:
+            self._deadlines.content_at = self._loop.time()
+        if not self._has_ended:
+            self._arm()
+            self._connection.resume()
+
+    # upstream.Receiver
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        """Decide whether this is the stream that was asked for or something to hold whole."""
+        self.times.headed_at = self._loop.time()
+        self._status = status
+        self.headers = select_headers(headers)
+        self._raw_headers = headers
+        self._is_stream = (
+            self._pump is not None and status == HTTPStatus.OK and is_event_stream(headers)
+        )
+
+    def on_body(self, body: bytes) -> None:
+        """Relay, or hold."""
+        self._body_bytes += len(body)
+        if not self._is_stream or self._pump is None:
+            self._hold(body)
+            return
+        self._relay(self._pump, self._pump.feed(body))
+        if self._body_bytes > self._limits.max_stream_bytes:
+            self.fail(self._too_large(self._limits.max_stream_bytes))
+
+    def on_end(self) -> None:
+        """The framing ended cleanly: judge what came."""
+        if self._has_ended:
+            return
+        if self._is_stream and self._pump is not None:
+            self._finish_stream(self._pump)
+            return
+        self.whole = Whole(self._status, self._raw_headers, b"".join(self._pieces))
+        self._pieces = []
+        error = judge_reply(self.whole, label=self._limits.label, secrets=self._limits.secrets)
+        if error is None and self._pump is not None:
+            error = UpstreamBadResponseError(
+                f"{self._limits.label} answered a stream request with something else."
+            )
+        if error is None:
+            self.times.first_content_at = self._loop.time()
+        self._end(error)
+
+    def on_failed(self, error: UpstreamError) -> None:
+        """The answer is not whole."""
+        self.fail(error)
+
+    # inside
+
+    def _hold(self, body: bytes) -> None:
+        if body.strip():  # blank lines are a provider's keep-alive before a JSON body
+            self._deadlines.content_at = self._loop.time()
+        self._pieces.append(body)
+        if self._body_bytes > self._limits.max_reply_bytes:
+            self.fail(self._too_large(self._limits.max_reply_bytes))
+
+    def _relay(self, pump: Pump, pieces: list[bytes]) -> None:
+        events = pump.content_events
+        now = self._loop.time()
+        if events != self._content_events:
+            self._content_events = events
+            self._deadlines.content_at = now
+            if not self.times.first_content_at:
+                self.times.first_content_at = now
+        if pieces:
+            self._deadlines.relayed_at = now
+            self.downstream.put(pieces)
+        if pump.fault is not None or pump.is_unreadable:
+            self.fail(self._stream_error(pump))
+            return
+        if pump.is_done:
+            self._note_done(now)
+        if not self.ready.done() and (
+            pump.has_content or self.downstream.held_bytes > MAX_HELD_BYTES
+        ):
+            self.ready.set_result(None)
+
+    def _note_done(self, now: float) -> None:
+        if self._deadlines.done_at > now:
+            self._deadlines.done_at = now
+            self._arm()
+
+    def _finish_stream(self, pump: Pump) -> None:
+        self._relay(pump, pump.finish())
+        if self._has_ended:
+            return
+        if pump.is_complete:
+            self._end(None)
+            return
+        self._end(
+            UpstreamTruncatedError(f"{self._limits.label} ended its answer before it was whole.")
+        )
+
+    def _stream_error(self, pump: Pump) -> UpstreamError:
+        label = self._limits.label
+        if pump.fault is None:
+            return UpstreamBadResponseError(f"{label} sent an event that cannot be read.")
+        fault = fault_of({"error": pump.fault}, label=label, secrets=self._limits.secrets)
+        fault = fault or ProviderFault(f"{label} ended its answer with an error.")
+        if self.ready.done():
+            return UpstreamStreamError(label, fault.status or _BAD_GATEWAY, fault)
+        # Nothing has been sent: to the caller it is an error like any other.
+        return upstream_error_of(fault.status or _BAD_GATEWAY, fault, label=label)
+
+    def _too_large(self, limit_bytes: int) -> UpstreamReplyTooLargeError:
+        return UpstreamReplyTooLargeError(
+            f"The answer of {self._limits.label} is larger than {limit_bytes} bytes."
+        )
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        due_at = self._deadlines.next_at(
+            is_sending=self._connection.unsent_bytes > 0, is_committed=self.ready.done()
+        )
+        self._timer = self._loop.call_at(due_at, self._tick)
+
+    def _tick(self) -> None:
+        """Do what is due; most often nothing, because content came in the meantime."""
+        now = self._loop.time()
+        deadlines = self._deadlines
+        overdue = deadlines.find_overdue(now, is_sending=self._connection.unsent_bytes > 0)
+        if overdue is not None:
+            self._end(overdue)
+            return
+        if deadlines.is_done_overdue(now):
+            if self._pump is not None:
+                self._finish_stream(self._pump)
+            return
+        if not self.ready.done() and now >= deadlines.commit_at:
+            self.ready.set_result(None)
+        if self.ready.done() and now >= deadlines.relayed_at + deadlines.comment_every_s:
+            self._write_comment(now)
+        self._arm()
+
+    def _write_comment(self, now: float) -> None:
+        self._deadlines.relayed_at = now
+        comment = b"" if self._pump is None else self._pump.keep_alive()
+        if comment and not self._deadlines.is_paused:
+            self.downstream.put([comment])
+
+    def _end(self, error: GatewayError | None) -> None:
+        self._has_ended = True
+        self.error = error
+        self.times.ended_at = self._loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._connection.release(self)  # closes it if the answer is still going on
+        for future in (self.ended, self.ready):
+            if not future.done():  # a caller who left has cancelled the one they slept on
+                future.set_result(None)
+        if self.when_ended is not None:
+            self.when_ended(self)

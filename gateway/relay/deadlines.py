@@ -1,0 +1,81 @@
+"""How long an attempt may take, and what is due when.
+
+The rule here: one timer an attempt, armed for the earliest thing that may come due and moved on
+when it fires early. Content only notes its time, so a chunk costs no timer.
+"""
+
+import math
+from dataclasses import dataclass
+
+from gateway.config.provider_blocks import TimeoutsSpec
+from gateway.core.errors import UpstreamError
+from gateway.core.upstream_errors import (
+    UpstreamFirstContentTimeoutError,
+    UpstreamIdleTimeoutError,
+    UpstreamRequestTimeoutError,
+    UpstreamTotalTimeoutError,
+)
+
+# After the terminator the framing should end at once; a provider that keeps the connection
+# open is not waited for longer than this.
+DONE_LINGER_S = 5.0
+
+NEVER = math.inf
+
+
+@dataclass(slots=True)
+class Deadlines:
+    """The clock of one attempt; all times are seconds on the loop's clock."""
+
+    label: str
+    timeouts: TimeoutsSpec
+    first_content_s: float
+    total_at: float
+    commit_at: float = NEVER  # the head leaves now, content or not
+    comment_every_s: float = NEVER
+    sent_at: float = 0.0
+    content_at: float | None = None  # of the last content
+    done_at: float = NEVER  # the terminator came
+    relayed_at: float = 0.0  # of the last bytes that went downstream
+    is_paused: bool = False  # the caller does not keep up: not the provider's silence
+
+    def next_at(self, *, is_sending: bool, is_committed: bool) -> float:
+        """When to look again."""
+        candidates = [self.total_at, self.done_at + DONE_LINGER_S, self._content_due_at()]
+        if is_sending:
+            candidates.append(self.sent_at + self.timeouts.request_body_s)
+        if is_committed:
+            candidates.append(self.relayed_at + self.comment_every_s)
+        else:
+            candidates.append(self.commit_at)
+        return min(candidates)
+
+    def find_overdue(self, now: float, *, is_sending: bool) -> UpstreamError | None:
+        """The deadline that has passed, if one has."""
+        spec = self.timeouts
+        if now >= self.total_at:
+            return UpstreamTotalTimeoutError(
+                f"{self.label} did not finish within {spec.total_s:g} s."
+            )
+        if is_sending and now >= self.sent_at + spec.request_body_s:
+            return UpstreamRequestTimeoutError(
+                f"{self.label} did not take the request within {spec.request_body_s:g} s."
+            )
+        if now < self._content_due_at():
+            return None
+        if self.content_at is None:
+            return UpstreamFirstContentTimeoutError(
+                f"{self.label} sent no content within {self.first_content_s:g} s."
+            )
+        return UpstreamIdleTimeoutError(f"{self.label} sent nothing for {spec.idle_s:g} s.")
+
+    def is_done_overdue(self, now: float) -> bool:
+        """True when the terminator has come and the framing still has not ended."""
+        return now >= self.done_at + DONE_LINGER_S
+
+    def _content_due_at(self) -> float:
+        if self.is_paused or self.done_at < NEVER:
+            return NEVER
+        if self.content_at is None:
+            return self.sent_at + self.first_content_s
+        return self.content_at + self.timeouts.idle_s

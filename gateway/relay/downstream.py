@@ -1,0 +1,136 @@
+"""The caller's side of one stream: head, framing, back-pressure, and how it ends.
+
+The rule here: a stream ends cleanly only through `response.write_eof` after `detach`; every
+other end closes the connection without the last chunk.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+
+from aiohttp import HttpVersion11, web
+from aiohttp.abc import AbstractStreamWriter
+
+# Above this the provider is read no further until the caller has caught up.
+HIGH_WATER_BYTES = 64 * 1024
+
+# On, zero seconds: close() sends a reset and drops what is unsent.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Downstream:
+    """Holds what comes before the commit point, then writes through to the transport.
+
+    After `open` no task wakes for a chunk: `put` frames the pieces and hands them to the
+    transport in one write. (`StreamResponse.write` would cost a coroutine for each.)
+    """
+
+    def __init__(self) -> None:
+        self.on_full: Callable[[], None] | None = None
+        self.bytes_out = 0
+        self.held_bytes = 0
+        self._held: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+        self._writer: AbstractStreamWriter | None = None
+        self._is_chunked = True
+        self._is_gone = False
+
+    @property
+    def is_open(self) -> bool:
+        """True between `open` and `detach` or `break_off`."""
+        return self._transport is not None
+
+    def put(self, pieces: list[bytes]) -> None:
+        """Send each piece as a chunk of its own, or hold it while nothing is sent yet."""
+        transport = self._transport
+        if transport is None:
+            if not self._is_gone:
+                self._held += pieces
+                self.held_bytes += sum(map(len, pieces))
+            return
+        if transport.is_closing():  # uvloop raises where asyncio warns
+            self.detach()
+            return
+        self._write(transport, pieces)
+        if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
+            self.on_full()
+
+    async def open(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
+        """Send the head and what was held; from here on `put` writes through."""
+        self._writer = await response.prepare(request)
+        self._is_chunked = request.version >= HttpVersion11
+        while self._held:
+            held, self._held = self._held, []
+            for piece in held:
+                await response.write(piece)
+                self.bytes_out += len(piece)
+        if request.transport is None:
+            self._is_gone = True
+            raise ConnectionResetError("The caller left while the head was written.")
+        self._transport = request.transport
+
+    async def drain(self, stall_s: float) -> bool:
+        """Wait until the caller has read; False (and a cut) when it takes longer than `stall_s`."""
+        writer, transport = self._writer, self._transport
+        if writer is None or transport is None:
+            return True
+        try:
+            async with asyncio.timeout(stall_s):
+                await writer.drain()
+        except TimeoutError:
+            # close() would wait for the very reader that does not read.
+            transport.abort()
+            self.detach()
+            return False
+        except ConnectionError:
+            self.detach()
+        return True
+
+    def detach(self) -> None:
+        """Write no more: a late byte would land in the next response on that connection."""
+        self._transport = None
+        self._is_gone = True
+        self._held = []
+
+    def break_off(self, last_words: bytes, *, stall_s: float) -> None:
+        """End as broken: `last_words` if any, then no last chunk."""
+        transport = self._transport
+        self.detach()
+        if transport is None or transport.is_closing():
+            return
+        if last_words:
+            self._write(transport, [last_words])
+        if not self._is_chunked:
+            _reset_when_flushed(transport, stall_s)
+            return
+        transport.close()
+        # A caller that reads nothing keeps a closing transport for ever.
+        asyncio.get_running_loop().call_later(stall_s, transport.abort)
+
+    def _write(self, transport: asyncio.Transport, pieces: list[bytes]) -> None:
+        self.bytes_out += sum(map(len, pieces))
+        if self._is_chunked:
+            transport.write(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces))
+        else:
+            transport.write(b"".join(pieces))
+
+
+def _reset_when_flushed(transport: asyncio.Transport, patience_s: float) -> None:
+    """Reset an HTTP/1.0 caller: nginx takes a mere FIN there for a clean end (measured)."""
+    loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + patience_s
+
+    def reset() -> None:
+        if transport.is_closing():
+            return
+        if transport.get_write_buffer_size() and loop.time() < give_up_at:
+            loop.call_later(0.01, reset)
+            return
+        peer = transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
+
+    # Not at once: uvloop hands small writes to the socket at the end of this iteration.
+    loop.call_soon(reset)

@@ -1,0 +1,129 @@
+"""What one exchange needs to be relayed, gathered once before the first attempt.
+
+The rule here: everything dialect-specific of the relay is decided here; attempts and
+downstream do not know dialects.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from gateway.config.settings import Settings
+from gateway.core.dialect import Dialect
+from gateway.core.errors import GatewayError
+from gateway.core.exchange import Exchange
+from gateway.plugins.api import EXCHANGE
+from gateway.plugins.keys import CALL, CREDENTIAL, Call
+from gateway.relay.attempt import Attempt, AttemptLimits
+from gateway.relay.deadlines import NEVER, Deadlines
+from gateway.relay.pumps import OpenAIPump, Pump, TextPump
+from gateway.upstream.connection import Connection
+from gateway.upstream.upstreams import Upstream
+from gateway.wire.chat_request import ChatRequest, render_chat
+from gateway.wire.completions_request import render_completions
+from gateway.wire.headers import select_request_headers
+from gateway.wire.render_errors import render_openai_event
+
+_STREAM_HEADERS = {
+    # nginx holds a stream back to its end unless told otherwise (measured).
+    "X-Accel-Buffering": "no",
+    "Cache-Control": "no-cache, no-store, no-transform",
+}
+STREAM_HEADERS = {
+    Dialect.OPENAI: {"Content-Type": "text/event-stream; charset=utf-8", **_STREAM_HEADERS},
+    Dialect.TEXT: {
+        "Content-Type": "text/plain; charset=utf-8",
+        "x-experimental-stream-data": "false",
+        **_STREAM_HEADERS,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One exchange, ready to be tried."""
+
+    exchange: Exchange
+    call: Call
+    settings: Settings
+    upstream: Upstream
+    request: bytes  # the whole HTTP request for the provider
+    secrets: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """The provider's name for people."""
+        return self.call.provider.label
+
+    def make_attempt(self, connection: Connection) -> Attempt:
+        """One try on this connection."""
+        server = self.settings.server
+        limits = AttemptLimits(
+            self.label, server.max_reply_bytes, server.max_stream_bytes, self.secrets
+        )
+        return Attempt(connection, self._make_pump(), self._make_deadlines(), limits)
+
+    def _make_pump(self) -> Pump | None:
+        """What reads the stream; None when the caller wants a whole reply."""
+        if not self.call.stream:
+            return None
+        if self.call.dialect is Dialect.TEXT:
+            return TextPump()
+        return OpenAIPump(wants_usage=self.call.wants_usage)
+
+    def _make_deadlines(self) -> Deadlines:
+        """The clock of one attempt."""
+        timeouts = self.call.provider.timeouts
+        started_at = self.exchange.started_at
+        commit = self.settings.commit
+        is_text = self.call.dialect is Dialect.TEXT
+        commit_s = commit.chat_max_wait_s if is_text else commit.v1_max_wait_s
+        return Deadlines(
+            label=self.label,
+            timeouts=timeouts,
+            first_content_s=timeouts.first_content_s if self.call.stream else timeouts.reply_s,
+            total_at=started_at + timeouts.total_s,
+            commit_at=started_at + commit_s if self.call.stream else NEVER,
+            comment_every_s=(
+                commit.keep_alive_comment_s if self.call.stream and not is_text else NEVER
+            ),
+        )
+
+    def last_words(self, error: GatewayError, *, already_told: bool) -> bytes:
+        """What is written before a begun stream is cut off."""
+        if self.call.dialect is Dialect.OPENAI:
+            return b"" if already_told else render_openai_event(error, self.exchange.request_id)
+        if self.call.provider.on_stream_error == "notice":
+            return f"\n\n[{error.public}]\n".encode()
+        return b""
+
+
+def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Job:
+    """Gather what the chain has found out about a request."""
+    call = request[CALL]
+    credential = request[CREDENTIAL]
+    message = upstream.render_request(
+        _render_body(call),
+        credential,
+        select_request_headers(list(request.headers.items())),
+        stream=call.stream,
+    )
+    secrets = () if credential is None else (credential.get_secret_value(),)
+    return Job(request[EXCHANGE], call, settings, upstream, message, secrets)
+
+
+def _render_body(call: Call) -> bytes:
+    provider = call.provider
+    if isinstance(call.request, ChatRequest):
+        known = provider.find_model(call.model)
+        max_output = known.max_output if known is not None else provider.max_output
+        return render_chat(
+            call.request,
+            model=call.model,
+            rules=provider.params,
+            max_output=max_output,
+            ask_usage=provider.stream_usage,
+        )
+    return render_completions(
+        call.request, model=call.model, rules=provider.params, ask_usage=provider.stream_usage
+    )

@@ -1,0 +1,162 @@
+"""From a provider's bytes to the caller's, one class a dialect.
+
+The rule here: no sockets, no clock. `feed` returns what may go downstream now; what must not
+be sent before the answer is known to be whole stays inside.
+"""
+
+import abc
+from typing import Any
+
+from typing_extensions import override
+
+from gateway.core.usage import Usage
+from gateway.wire.chunk import EventKind, StreamReader
+from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
+from gateway.wire.text import TextEncoder
+
+
+class Pump(abc.ABC):
+    """One stream of one attempt."""
+
+    __slots__ = ("_reader", "_splitter", "has_content", "is_unreadable")
+
+    def __init__(self) -> None:
+        self._splitter = EventSplitter()
+        self._reader = StreamReader()
+        self.has_content = False  # what the caller waits for has come: the commit point
+        self.is_unreadable = False  # an event came that this dialect cannot carry
+
+    @abc.abstractmethod
+    def feed(self, body: bytes) -> list[bytes]:
+        """What may go downstream now, in the pieces that the caller gets one by one."""
+
+    @abc.abstractmethod
+    def finish(self) -> list[bytes]:
+        """The rest, once the framing has ended; ask `is_complete` afterwards."""
+
+    def keep_alive(self) -> bytes:
+        """A comment that may be written now; b"" where there is no place for one."""
+        return b""
+
+    @property
+    def fault_was_relayed(self) -> bool:
+        """True when the caller has been shown the provider's own error."""
+        return False
+
+    @property
+    def content_events(self) -> int:
+        """How many events with content have come."""
+        return self._reader.content_events
+
+    @property
+    def is_done(self) -> bool:
+        """True once the provider's terminator has come."""
+        return self._reader.done
+
+    @property
+    def is_complete(self) -> bool:
+        """True when the answer is whole, if its framing ends here."""
+        return self._reader.is_complete and not self.is_unreadable
+
+    @property
+    def fault(self) -> Any:  # noqa: ANN401 - the provider's own shape
+        """What the provider said when it failed inside the stream; None when it did not."""
+        return self._reader.fault
+
+    @property
+    def usage(self) -> Usage | None:
+        """The provider's count, or our estimate when content came without one."""
+        if self._reader.usage is not None:
+            return self._reader.usage
+        return self._reader.estimate_usage() if self._reader.content_events else None
+
+
+class OpenAIPump(Pump):
+    """The provider's own events in the provider's own order.
+
+    Two things are ours: a usage chunk that the caller did not ask for is left out, and the
+    terminator waits for the end of the framing, so that a broken stream never shows one.
+    """
+
+    __slots__ = ("_fault_was_relayed", "_tail", "_tail_bytes", "_wants_usage")
+
+    def __init__(self, *, wants_usage: bool) -> None:
+        super().__init__()
+        self._wants_usage = wants_usage
+        self._tail: list[bytes] = []  # the terminator and whatever follows it
+        self._tail_bytes = 0
+        self._fault_was_relayed = False
+
+    @override
+    def feed(self, body: bytes) -> list[bytes]:
+        relayed: list[bytes] = []
+        for event in self._splitter.feed(body):
+            self._take(event, relayed)
+            if self.fault is not None:
+                break
+        self.has_content = self._reader.content_events > 0
+        return [b"".join(relayed)] if len(relayed) > 1 else relayed
+
+    @override
+    def finish(self) -> list[bytes]:
+        relayed: list[bytes] = []
+        if self._splitter.held:  # a last event without its blank line
+            self._take(self._splitter.held, relayed)
+        if self.is_complete:
+            relayed += self._tail
+        elif self.fault is None:
+            return []  # half an event helps nobody
+        return [b"".join(relayed)] if relayed else []
+
+    @override
+    def keep_alive(self) -> bytes:
+        return b": keep-alive\n\n" if self._splitter.at_boundary and not self._tail else b""
+
+    @property
+    @override
+    def fault_was_relayed(self) -> bool:
+        return self._fault_was_relayed
+
+    def _take(self, event: bytes, relayed: list[bytes]) -> None:
+        kind = self._reader.read(event)
+        if kind is EventKind.USAGE and not self._wants_usage:
+            return
+        if kind is EventKind.DONE or self._tail:
+            self._tail.append(event)
+            self._tail_bytes += len(event)
+            self.is_unreadable = self._tail_bytes > MAX_HELD_BYTES
+            return
+        relayed.append(event)
+        if kind is EventKind.FAULT:
+            self._fault_was_relayed = self._reader.fault_is_plain
+
+
+class TextPump(Pump):
+    """Raw text: one piece for each non-empty delta, leading blanks left out."""
+
+    __slots__ = ("_encoder",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._encoder = TextEncoder()
+
+    @override
+    def feed(self, body: bytes) -> list[bytes]:
+        pieces: list[bytes] = []
+        for event in self._splitter.feed(body):
+            kind = self._reader.read(event)
+            if kind is EventKind.UNREADABLE or kind is EventKind.GIANT:
+                self.is_unreadable = True
+            if self.fault is not None or self.is_unreadable:
+                break
+            piece = self._encoder.encode(self._reader.text) if self._reader.text else b""
+            if piece:
+                pieces.append(piece)
+        if pieces:
+            self.has_content = True
+        return pieces
+
+    @override
+    def finish(self) -> list[bytes]:
+        # A last event may lack its blank line.
+        return self.feed(b"\n\n") if self._splitter.held else []

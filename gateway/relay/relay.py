@@ -1,0 +1,180 @@
+"""The handler at the end of the chain: one exchange, from its first attempt to its last byte.
+
+The rule here: until `Downstream.open` every failure is raised and becomes a proper status; after
+it nothing leaves but cancellation, and a failure breaks the stream off.
+"""
+
+import asyncio
+import functools
+
+from aiohttp import web
+
+from gateway.config.settings import Settings
+from gateway.core.clock import Clock
+from gateway.core.errors import GatewayError, ShuttingDownError, UpstreamError
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.tasks import Tasks
+from gateway.core.upstream_errors import UpstreamConnectError
+from gateway.plugins.keys import CALL
+from gateway.relay.attempt import Attempt
+from gateway.relay.job import STREAM_HEADERS, Job, make_job
+from gateway.relay.retries import RetryBudget
+from gateway.relay.verdict import Whole
+from gateway.relay.whole_reply import send_whole
+from gateway.upstream.connection import Connection
+from gateway.upstream.upstreams import Upstreams
+
+CLIENT_STALLED = "client_stalled"
+
+
+class Relay:
+    """Relays chat exchanges; one for each application."""
+
+    def __init__(
+        self, upstreams: Upstreams, settings: Settings, tasks: Tasks, clock: Clock
+    ) -> None:
+        self._upstreams = upstreams
+        self._settings = settings
+        self._tasks = tasks
+        self._clock = clock
+        # Strong references: an attempt whose caller has left is held by nobody else.
+        self._attempts: set[Attempt] = set()
+
+    @property
+    def attempts_in_flight(self) -> int:
+        """Attempts whose answer has not ended, those of callers who left included."""
+        return len(self._attempts)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Relay one request that the chain has let through."""
+        upstream = self._upstreams[request[CALL].provider.name]
+        job = make_job(request, upstream, self._settings)
+        attempt = await self._attempt_until_ready(job)
+        if attempt.whole is not None:
+            return await self._reply(request, job, attempt, attempt.whole)
+        return await self._stream(request, job, attempt)
+
+    def stop(self) -> None:
+        """End every answer in flight: the gateway is shutting down."""
+        for attempt in list(self._attempts):
+            attempt.fail(ShuttingDownError("The gateway is shutting down; try again."))
+
+    async def _attempt_until_ready(self, job: Job) -> Attempt:
+        budget = RetryBudget(job.call.provider.retries, self._clock)
+        while True:
+            try:
+                return await self._try(job)
+            except UpstreamError as error:
+                wait_s = budget.spend(error)
+                if wait_s is None:
+                    raise
+            await asyncio.sleep(wait_s)
+
+    async def _try(self, job: Job) -> Attempt:
+        job.exchange.attempts += 1
+        connection = await job.upstream.take_connection()
+        is_reused = connection.served > 0
+        attempt = await self._start(job, connection)
+        # A provider may close an idle connection just as we use it; nothing of the request
+        # has been served then, so it is sent once more on a connection that is surely open.
+        if is_reused and isinstance(attempt.error, UpstreamConnectError):
+            attempt = await self._start(job, await job.upstream.take_connection(fresh=True))
+        if attempt.error is not None:
+            raise attempt.error
+        return attempt
+
+    async def _start(self, job: Job, connection: Connection) -> Attempt:
+        """An attempt that is ready: to be streamed, to be passed on whole, or failed."""
+        attempt = job.make_attempt(connection)
+        attempt.when_ended = functools.partial(self._note_end, job)
+        attempt.downstream.on_full = functools.partial(self._hold_back, job, attempt)
+        self._attempts.add(attempt)
+        attempt.start(job.request)
+        try:
+            await attempt.ready
+        except asyncio.CancelledError:
+            self._leave(job, attempt)
+            raise
+        return attempt
+
+    async def _reply(
+        self, request: web.Request, job: Job, attempt: Attempt, whole: Whole
+    ) -> web.StreamResponse:
+        job.exchange.bytes_out = len(whole.body)
+        response = web.StreamResponse(status=whole.status, headers=attempt.headers)
+        response.content_type = "application/json"
+        stall_s = job.call.provider.timeouts.write_stall_s
+        if not await send_whole(request, response, whole.body, stall_s=stall_s):
+            job.exchange.error_code = CLIENT_STALLED
+            job.exchange.ending = Outcome.CLIENT_GONE
+        return response
+
+    async def _stream(self, request: web.Request, job: Job, attempt: Attempt) -> web.StreamResponse:
+        response = web.StreamResponse(headers=STREAM_HEADERS[job.call.dialect])
+        response.headers.extend(attempt.headers)
+        try:
+            await attempt.downstream.open(request, response)
+            job.exchange.first_relayed_at = asyncio.get_running_loop().time()
+            if attempt.error is not None:  # it failed while the head was being written
+                self._break_off(job, attempt, attempt.error)
+            await attempt.ended
+            await attempt.downstream.drain(job.call.provider.timeouts.write_stall_s)
+        except (asyncio.CancelledError, ConnectionError):
+            self._leave(job, attempt)
+            raise
+        finally:
+            job.exchange.bytes_out = attempt.downstream.bytes_out
+            attempt.downstream.detach()
+        return response
+
+    def _leave(self, job: Job, attempt: Attempt) -> None:
+        """The caller is gone: end the answer, or read it to its end for the sake of its usage."""
+        job.exchange.ending = Outcome.CLIENT_GONE
+        attempt.downstream.detach()
+        if attempt.has_ended:
+            return
+        if job.call.provider.on_client_gone == "drain":
+            job.exchange.detached = True
+            attempt.resume()
+        else:
+            attempt.abandon()
+
+    def _hold_back(self, job: Job, attempt: Attempt) -> None:
+        """The caller reads too slowly: stop the provider until they have caught up."""
+        if attempt.is_paused:
+            return
+        attempt.pause()
+        self._tasks.spawn("catch_up", self._catch_up(job, attempt))
+
+    async def _catch_up(self, job: Job, attempt: Attempt) -> None:
+        if await attempt.downstream.drain(job.call.provider.timeouts.write_stall_s):
+            attempt.resume()
+            return
+        job.exchange.error_code = CLIENT_STALLED
+        self._leave(job, attempt)
+
+    def _note_end(self, job: Job, attempt: Attempt) -> None:
+        """Write down what happened; break the stream off if it had begun and failed."""
+        self._attempts.discard(attempt)
+        exchange = job.exchange
+        attempt.note_on(exchange)
+        if attempt.error is not None and attempt.downstream.is_open:
+            self._break_off(job, attempt, attempt.error)
+        if exchange.detached:
+            exchange.settle(Outcome.CLIENT_GONE, at=attempt.times.ended_at)
+
+    def _break_off(self, job: Job, attempt: Attempt, error: GatewayError) -> None:
+        note_failure(job.exchange, error)
+        attempt.downstream.break_off(
+            job.last_words(error, already_told=attempt.fault_was_relayed),
+            stall_s=job.call.provider.timeouts.write_stall_s,
+        )
+
+
+def note_failure(exchange: Exchange, error: GatewayError) -> None:
+    """What the log line says of a stream that was broken off."""
+    exchange.error_code = error.code
+    exchange.error_detail = error.detail or error.public
+    exchange.ending = (
+        Outcome.UPSTREAM_FAILED if isinstance(error, UpstreamError) else Outcome.POLICY_STOPPED
+    )

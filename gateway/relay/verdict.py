@@ -1,0 +1,121 @@
+"""Whether a whole answer is an answer, and which error it is when it is not.
+
+The rule here: a provider's 4xx keeps its status, a 5xx keeps it when its body is JSON, and
+anything that is not what was asked for is 502.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from gateway.core.errors import UpstreamError
+from gateway.core.upstream_errors import UpstreamBadResponseError, UpstreamRedirectError
+from gateway.core.usage import Usage, parse_usage
+from gateway.upstream.receiver import Headers
+from gateway.upstream.response_head import find_header
+from gateway.wire.headers import select_response_headers
+from gateway.wire.provider_errors import fault_of, read_fault, upstream_error_of
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that was held whole."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: Any = None
+    error: Any = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    object: Any = None
+
+
+_decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+def select_headers(headers: Headers) -> list[tuple[str, str]]:
+    """The provider's headers that may come back to the caller."""
+    return select_response_headers(
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+    )
+
+
+def is_event_stream(headers: Headers) -> bool:
+    """True for a body of server-sent events."""
+    kind = find_header(headers, b"content-type").partition(b";")[0]
+    return kind.strip().lower() == b"text/event-stream"
+
+
+def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> UpstreamError | None:
+    """The error that a whole answer means; None for a reply that may be passed on."""
+    if whole.status < HTTPStatus.MULTIPLE_CHOICES:
+        return _judge_success(whole, label, secrets)
+    if whole.status < HTTPStatus.BAD_REQUEST:
+        return UpstreamRedirectError(
+            f"{label} answered with a redirect; set base_url to where it leads.",
+            detail=f"status {whole.status}",
+        )
+    fault = read_fault(whole.body, label=label, secrets=secrets)
+    status = whole.status
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not _is_json(whole.body):
+        status = HTTPStatus.BAD_GATEWAY.value
+    error = upstream_error_of(
+        status, fault, label=label, headers=dict(select_headers(whole.headers))
+    )
+    error.detail = f"status {whole.status}"
+    return error
+
+
+def read_usage(whole: Whole) -> Usage | None:
+    """What the provider counted, from a reply that `judge_reply` has let pass."""
+    try:
+        return parse_usage(_decode_reply(whole.body).usage)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return parse_usage(json.loads(whole.body).get("usage"))
+
+
+def _judge_success(whole: Whole, label: str, secrets: Sequence[str]) -> UpstreamError | None:
+    try:
+        reply = _decode_reply(whole.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _judge_odd_success(whole, label, secrets)
+    odd = reply.error or reply.object == "error"
+    odd = odd or any(c.error or c.finish_reason == "error" for c in reply.choices or ())
+    return _judge_odd_success(whole, label, secrets) if odd else None
+
+
+def _judge_odd_success(whole: Whole, label: str, secrets: Sequence[str]) -> UpstreamError | None:
+    try:
+        value = json.loads(whole.body)
+    except (ValueError, RecursionError):
+        value = None
+    fault = fault_of(value, label=label, secrets=secrets)
+    if fault is not None:
+        return upstream_error_of(fault.status or HTTPStatus.BAD_GATEWAY, fault, label=label)
+    if isinstance(value, dict):
+        return None
+    kind = find_header(whole.headers, b"content-type").decode("latin-1")[:80]
+    return UpstreamBadResponseError(
+        f"{label} answered with something that is not a JSON object.",
+        detail=f"status {whole.status}, content-type {kind!r}, {len(whole.body)} bytes",
+    )
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,201 @@
+"""What one event of a completion stream says.
+
+The rule here: whatever a provider sends is read without raising. What cannot be read is
+said to be unreadable; it is the caller who decides what that means.
+"""
+
+import enum
+import json
+from typing import Any
+
+import msgspec
+
+from gateway.core.usage import Usage, parse_usage
+from gateway.wire.sse import Fragment, parse_event
+
+
+class EventKind(enum.IntEnum):
+    """What an event is to the relay."""
+
+    SILENCE = 0  # a comment, a role, an empty delta: nothing the caller waits for
+    CONTENT = 1  # text, reasoning or a tool call
+    USAGE = 2  # nothing but the usage
+    DONE = 3  # the terminator
+    FAULT = 4  # the provider says that it failed
+    UNREADABLE = 5  # not JSON, or not a chunk
+    GIANT = 6  # a piece of an event too large to be read: content, what else
+
+
+class Delta(msgspec.Struct):
+    """What a chunk adds to one choice."""
+
+    content: Any = None
+    reasoning: Any = None
+    reasoning_content: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    refusal: Any = None
+    audio: Any = None
+
+
+class Choice(msgspec.Struct):
+    """One choice of a chunk."""
+
+    index: Any = 0
+    delta: Delta | None = None
+    finish_reason: Any = None
+
+
+class Chunk(msgspec.Struct):
+    """A `chat.completion.chunk`, as far as the relay looks into it."""
+
+    choices: list[Choice] | None = None
+    usage: Any = None
+    error: Any = None
+    x_groq: Any = None
+
+
+_decode = msgspec.json.Decoder(Chunk).decode  # 0.25 µs for a chunk of 240 bytes
+
+
+def decode_chunk(payload: bytes) -> Chunk | None:
+    """The chunk in an event's data; None when it is none."""
+    try:
+        return _decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return _decode_leniently(payload)
+
+
+def _decode_leniently(payload: bytes) -> Chunk | None:
+    # NaN in logprobs and half surrogate pairs are no JSON, but providers send both.
+    try:
+        return msgspec.convert(json.loads(payload), Chunk)
+    except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
+        return None
+
+
+class StreamReader:
+    """Reads the events of one stream and keeps what settling needs.
+
+    After each `read`, `text` is the text of the first choice in that event.
+    """
+
+    __slots__ = (
+        "_finished",
+        "_seen",
+        "content_events",
+        "done",
+        "fault",
+        "fault_is_plain",
+        "text",
+        "text_chars",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.content_events = 0
+        self.text_chars = 0
+        self.usage: Usage | None = None
+        self.done = False
+        self.fault: Any = None  # the provider's error, in its own shape
+        self.fault_is_plain = False  # it stands under `error`, where OpenAI clients look
+        self._seen: set[Any] = set()
+        self._finished: set[Any] = set()
+
+    @property
+    def is_complete(self) -> bool:
+        """True once `[DONE]` came, or a finish reason for every choice seen, and no error."""
+        if self.fault is not None:
+            return False
+        return self.done or (bool(self._seen) and self._seen <= self._finished)
+
+    def read(self, event: bytes) -> EventKind:
+        """What this whole event is; usage, finish reasons and errors are remembered."""
+        self.text = ""
+        if isinstance(event, Fragment):
+            self.content_events += 1
+            return EventKind.GIANT
+        kind, payload = parse_event(event)
+        if payload is None:
+            return EventKind.SILENCE
+        if payload.startswith(b"[DONE]"):
+            self.done = True
+            return EventKind.DONE
+        chunk = decode_chunk(payload)
+        if kind == b"error":
+            return self._read_typed_error(chunk, payload)
+        if chunk is None:
+            return EventKind.UNREADABLE
+        return self._read_chunk(chunk)
+
+    def estimate_usage(self) -> Usage:
+        """What was relayed, counted by us: providers send a token a delta, or several."""
+        tokens = max(self.content_events, -(-self.text_chars // 4))
+        return Usage(None, tokens, "estimate")
+
+    def _read_typed_error(self, chunk: Chunk | None, payload: bytes) -> EventKind:
+        text = payload.decode("utf-8", "replace")
+        self.fault_is_plain = chunk is not None and bool(chunk.error)
+        self.fault = (chunk.error if chunk is not None else None) or text or "error"
+        return EventKind.FAULT
+
+    def _read_chunk(self, chunk: Chunk) -> EventKind:
+        if chunk.error:
+            self._read_usage(chunk)
+            self.fault = chunk.error
+            self.fault_is_plain = True
+            return EventKind.FAULT
+        if chunk.usage is not None or chunk.x_groq is not None:
+            self._read_usage(chunk)
+            if self.fault is not None:
+                return EventKind.FAULT
+        if not chunk.choices:
+            return EventKind.USAGE if chunk.usage else EventKind.SILENCE
+        return self._read_choices(chunk.choices)
+
+    def _read_usage(self, chunk: Chunk) -> None:
+        groq = chunk.x_groq if isinstance(chunk.x_groq, dict) else {}
+        if groq.get("error"):  # why Groq stopped a stream early
+            self.fault = groq["error"]
+        self.usage = parse_usage(chunk.usage) or parse_usage(groq.get("usage")) or self.usage
+
+    def _read_choices(self, choices: list[Choice]) -> EventKind:
+        has_content = False
+        for position, choice in enumerate(choices):
+            index = choice.index if isinstance(choice.index, int) else 0
+            self._seen.add(index)
+            if choice.finish_reason:
+                if choice.finish_reason == "error":
+                    self.fault = "The provider ended the answer with an error."
+                    return EventKind.FAULT
+                self._finished.add(index)
+            if choice.delta is not None and self._read_delta(choice.delta, first=position == 0):
+                has_content = True
+        if not has_content:
+            return EventKind.SILENCE
+        self.content_events += 1
+        return EventKind.CONTENT
+
+    def _read_delta(self, delta: Delta, *, first: bool) -> bool:
+        content = delta.content
+        if content:
+            text = content if isinstance(content, str) else _join_parts(content)
+            self.text_chars += len(text)
+            if first:
+                self.text = text
+            return True
+        reasoning = delta.reasoning or delta.reasoning_content
+        if isinstance(reasoning, str):
+            self.text_chars += len(reasoning)
+        return bool(
+            reasoning or delta.tool_calls or delta.function_call or delta.refusal or delta.audio
+        )
+
+
+def _join_parts(content: Any) -> str:  # noqa: ANN401 - whatever a provider sends
+    """The text in a list of content parts (Mistral's thinking models send one)."""
+    if not isinstance(content, list):
+        return ""
+    parts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")
+    return "".join(part["text"] for part in parts if isinstance(part.get("text"), str))

@@ -1,0 +1,104 @@
+"""Server-sent events: bytes in, whole events out.
+
+The rule here: no byte is changed, lost or added. What `feed` returns, joined, plus what it
+still holds, is what it was fed, wherever the input was cut.
+"""
+
+import re
+
+# A blank line ends an event; a line ends with CRLF, LF or CR (WHATWG HTML, server-sent
+# events). The atomic groups keep CRLF from being read as two line ends.
+_EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+
+# An event larger than this is relayed in pieces and not read (images in base64, encrypted
+# reasoning): memory per stream stays bounded.
+MAX_HELD_BYTES = 256 * 1024
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Fragment(bytes):
+    """A piece of an event that was too large to hold whole."""
+
+
+class EventSplitter:
+    """Cuts one stream into events."""
+
+    __slots__ = ("_held", "_in_giant", "_max_held_bytes", "_scanned")
+
+    def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
+        self._held = bytearray()
+        self._scanned = 0  # no event ends before this offset of `_held`
+        self._in_giant = False
+        self._max_held_bytes = max_held_bytes
+
+    @property
+    def held(self) -> bytes:
+        """The beginning of an event whose end has not come."""
+        return bytes(self._held)
+
+    @property
+    def at_boundary(self) -> bool:
+        """True between two events, where something of our own may be written."""
+        return not self._held and not self._in_giant
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The events (and `Fragment`s of giant ones) that `data` completes, in order."""
+        # The common case by far: one read is one event ended by two LFs.
+        if (
+            not self._held
+            and not self._in_giant
+            and data.find(b"\n\n") == len(data) - 2
+            and b"\r" not in data
+        ):
+            return [data]
+        self._held += data
+        return self._cut()
+
+    def _cut(self) -> list[bytes]:
+        events: list[bytes] = []
+        start = 0
+        found = _EVENT_END.search(self._held, self._scanned)
+        while found is not None:
+            event = bytes(self._held[start : found.end()])
+            events.append(Fragment(event) if self._in_giant else event)
+            self._in_giant = False
+            start = found.end()
+            found = _EVENT_END.search(self._held, start)
+        del self._held[:start]
+        if len(self._held) > self._max_held_bytes or (self._in_giant and self._held):
+            events.extend(self._release_giant())
+        # The longest unfinished end is three bytes: CR LF CR.
+        self._scanned = max(0, len(self._held) - 3)
+        return events
+
+    def _release_giant(self) -> list[bytes]:
+        # The last three bytes stay: they may be the beginning of the event's end.
+        keep = len(self._held) - 3
+        if keep <= 0:
+            return []
+        self._in_giant = True
+        piece = Fragment(self._held[:keep])
+        del self._held[:keep]
+        return [piece]
+
+
+def parse_event(event: bytes) -> tuple[bytes, bytes | None]:
+    """The event's type (`b""` when unnamed) and its data; data None when it has no data line."""
+    end = len(event) - 2
+    if event.startswith(b"data: ") and event.find(b"\n") == end and b"\r" not in event:
+        return b"", event[6:end]
+    return _parse_lines(event.removeprefix(_BOM).splitlines())
+
+
+def _parse_lines(lines: list[bytes]) -> tuple[bytes, bytes | None]:
+    kind = b""
+    data: list[bytes] = []
+    for line in lines:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            kind = value.strip()
+    return kind, b"\n".join(data) if data else None
