@@ -6,7 +6,8 @@ The rule here: names and facts only. Addresses, header values and credentials ne
 from typing import Any
 
 from gateway.config.load import Registry
-from gateway.config.registry import Model, Provider
+from gateway.config.provider_blocks import Model
+from gateway.config.registry import Provider
 
 # The flags that the front end knows by name whatever the registry holds (contract 1.5).
 _FLAGS_ALWAYS = (

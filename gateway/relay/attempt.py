@@ -89,9 +89,9 @@ class Attempt:
         self._deadlines = deadlines
         self._limits = limits
         self._is_stream = False
+        self._is_flowing = False  # past the first content: plain content needs no look
         self._pieces: list[bytes] = []  # of a whole reply
-        self._body_bytes = 0
-        self._content_events = 0
+        self._left_bytes = 0  # of the largest answer that is allowed
         self._timer: asyncio.TimerHandle | None = None
         self._has_ended = False
 
@@ -171,16 +171,22 @@ class Attempt:
         self._is_stream = (
             self._pump is not None and status == HTTPStatus.OK and is_event_stream(headers)
         )
+        limits = self._limits
+        self._left_bytes = limits.max_stream_bytes if self._is_stream else limits.max_reply_bytes
 
     def on_body(self, body: bytes) -> None:
         """Relay, or hold."""
-        self._body_bytes += len(body)
+        self._left_bytes -= len(body)
         if not self._is_stream or self._pump is None:
             self._hold(body)
             return
-        self._relay(self._pump, self._pump.feed(body))
-        if self._body_bytes > self._limits.max_stream_bytes:
-            self.fail(self._too_large(self._limits.max_stream_bytes))
+        pieces = self._pump.feed(body)
+        if self._is_flowing and self._pump.is_plain and self._left_bytes >= 0:
+            self._deadlines.content_at = self._loop.time()
+            if pieces:
+                self.downstream.put(pieces)
+        else:
+            self._relay(self._pump, pieces)
 
     def on_end(self) -> None:
         """The framing ended cleanly: judge what came."""
@@ -210,28 +216,30 @@ class Attempt:
         if body.strip():  # blank lines are a provider's keep-alive before a JSON body
             self._deadlines.content_at = self._loop.time()
         self._pieces.append(body)
-        if self._body_bytes > self._limits.max_reply_bytes:
+        if self._left_bytes < 0:
             self.fail(self._too_large(self._limits.max_reply_bytes))
 
     def _relay(self, pump: Pump, pieces: list[bytes]) -> None:
-        events = pump.content_events
+        """Pass pieces on and look at everything that they may mean."""
         now = self._loop.time()
-        if events != self._content_events:
-            self._content_events = events
+        if pump.saw_content or pump.is_plain:
             self._deadlines.content_at = now
-            if not self.times.first_content_at:
-                self.times.first_content_at = now
+            self.times.first_content_at = self.times.first_content_at or now
         if pieces:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
         if pump.fault is not None or pump.is_unreadable:
             self.fail(self._stream_error(pump))
-            return
-        if pump.is_done:
+        elif self._left_bytes < 0:
+            self.fail(self._too_large(self._limits.max_stream_bytes))
+        elif pump.is_done:
             self._note_done(now)
-        if not self.ready.done() and (
-            pump.has_content or self.downstream.held_bytes > MAX_HELD_BYTES
-        ):
+        if pump.has_content or self.downstream.held_bytes > MAX_HELD_BYTES:
+            self._commit()
+        self._is_flowing = pump.has_content
+
+    def _commit(self) -> None:
+        if not self.ready.done():
             self.ready.set_result(None)
 
     def _note_done(self, now: float) -> None:

@@ -45,14 +45,17 @@ class Downstream:
         """Send each piece as a chunk of its own, or hold it while nothing is sent yet."""
         transport = self._transport
         if transport is None:
-            if not self._is_gone:
-                self._held += pieces
-                self.held_bytes += sum(map(len, pieces))
+            self._hold(pieces)
             return
         if transport.is_closing():  # uvloop raises where asyncio warns
             self.detach()
             return
-        self._write(transport, pieces)
+        if len(pieces) == 1 and self._is_chunked:
+            piece = pieces[0]
+            self.bytes_out += len(piece)
+            transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            self._write(transport, pieces)
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
             self.on_full()
 
@@ -108,12 +111,16 @@ class Downstream:
         # A caller that reads nothing keeps a closing transport for ever.
         asyncio.get_running_loop().call_later(stall_s, transport.abort)
 
+    def _hold(self, pieces: list[bytes]) -> None:
+        if not self._is_gone:
+            self._held += pieces
+            self.held_bytes += sum(map(len, pieces))
+
     def _write(self, transport: asyncio.Transport, pieces: list[bytes]) -> None:
         self.bytes_out += sum(map(len, pieces))
         if self._is_chunked:
-            transport.write(b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces))
-        else:
-            transport.write(b"".join(pieces))
+            pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
+        transport.write(b"".join(pieces))
 
 
 def _reset_when_flushed(transport: asyncio.Transport, patience_s: float) -> None:

@@ -5,12 +5,13 @@ be sent before the answer is known to be whole stays inside.
 """
 
 import abc
+from collections.abc import Iterable
 from typing import Any
 
 from typing_extensions import override
 
 from gateway.core.usage import Usage
-from gateway.wire.chunk import EventKind, StreamReader
+from gateway.wire.chunk import CONTENT, EventKind, StreamReader
 from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
 from gateway.wire.text import TextEncoder
 
@@ -18,12 +19,14 @@ from gateway.wire.text import TextEncoder
 class Pump(abc.ABC):
     """One stream of one attempt."""
 
-    __slots__ = ("_reader", "_splitter", "has_content", "is_unreadable")
+    __slots__ = ("_reader", "_splitter", "is_plain", "is_unreadable", "saw_content")
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._reader = StreamReader()
-        self.has_content = False  # what the caller waits for has come: the commit point
+        # Of the last `feed`: content and nothing else, so nothing that needs a look.
+        self.is_plain = False
+        self.saw_content = False  # of the last `feed` that was not plain
         self.is_unreadable = False  # an event came that this dialect cannot carry
 
     @abc.abstractmethod
@@ -37,6 +40,11 @@ class Pump(abc.ABC):
     def keep_alive(self) -> bytes:
         """A comment that may be written now; b"" where there is no place for one."""
         return b""
+
+    @property
+    def has_content(self) -> bool:
+        """True once what the caller waits for has come: the commit point."""
+        return self._reader.content_events > 0
 
     @property
     def fault_was_relayed(self) -> bool:
@@ -89,19 +97,18 @@ class OpenAIPump(Pump):
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
-        relayed: list[bytes] = []
-        for event in self._splitter.feed(body):
-            self._take(event, relayed)
-            if self.fault is not None:
-                break
-        self.has_content = self._reader.content_events > 0
-        return [b"".join(relayed)] if len(relayed) > 1 else relayed
+        if self._splitter.at_boundary and not self._tail and self._reader.read_plain(body):
+            self.is_plain = True
+            return [body]
+        events = self._splitter.feed(body)
+        return self._take_all((event, self._reader.read(event)) for event in events)
 
     @override
     def finish(self) -> list[bytes]:
         relayed: list[bytes] = []
-        if self._splitter.held:  # a last event without its blank line
-            self._take(self._splitter.held, relayed)
+        held = self._splitter.held
+        if held:  # a last event without its blank line
+            relayed = self._take_all([(held, self._reader.read(held))])
         if self.is_complete:
             relayed += self._tail
         elif self.fault is None:
@@ -117,8 +124,16 @@ class OpenAIPump(Pump):
     def fault_was_relayed(self) -> bool:
         return self._fault_was_relayed
 
-    def _take(self, event: bytes, relayed: list[bytes]) -> None:
-        kind = self._reader.read(event)
+    def _take_all(self, events: Iterable[tuple[bytes, EventKind]]) -> list[bytes]:
+        self.is_plain = self.saw_content = False
+        relayed: list[bytes] = []
+        for event, kind in events:
+            self._take(event, kind, relayed)
+            if kind is EventKind.FAULT:
+                break
+        return [b"".join(relayed)] if len(relayed) > 1 else relayed
+
+    def _take(self, event: bytes, kind: EventKind, relayed: list[bytes]) -> None:
         if kind is EventKind.USAGE and not self._wants_usage:
             return
         if kind is EventKind.DONE or self._tail:
@@ -127,34 +142,54 @@ class OpenAIPump(Pump):
             self.is_unreadable = self._tail_bytes > MAX_HELD_BYTES
             return
         relayed.append(event)
-        if kind is EventKind.FAULT:
+        if kind is CONTENT or kind is EventKind.GIANT:
+            self.saw_content = True
+        elif kind is EventKind.FAULT:
             self._fault_was_relayed = self._reader.fault_is_plain
 
 
 class TextPump(Pump):
     """Raw text: one piece for each non-empty delta, leading blanks left out."""
 
-    __slots__ = ("_encoder",)
+    __slots__ = ("_encoder", "has_text")
 
     def __init__(self) -> None:
         super().__init__()
+        self.has_text = False
         self._encoder = TextEncoder()
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
+        if self._splitter.at_boundary and self._reader.read_plain(body):
+            piece = self._encoder.encode(self._reader.text)
+            self.is_plain = True
+            self.has_text = self.has_text or bool(piece)
+            return [piece] if piece else []
+        return self._take_all(self._splitter.feed(body))
+
+    def _take_all(self, events: list[bytes]) -> list[bytes]:
+        self.is_plain = self.saw_content = False
         pieces: list[bytes] = []
-        for event in self._splitter.feed(body):
+        for event in events:
             kind = self._reader.read(event)
-            if kind is EventKind.UNREADABLE or kind is EventKind.GIANT:
-                self.is_unreadable = True
-            if self.fault is not None or self.is_unreadable:
-                break
-            piece = self._encoder.encode(self._reader.text) if self._reader.text else b""
+            if kind is CONTENT:
+                self.saw_content = True
+            else:
+                if kind is EventKind.UNREADABLE or kind is EventKind.GIANT:
+                    self.is_unreadable = True
+                if self.fault is not None or self.is_unreadable:
+                    break
+            piece = self._encoder.encode(self._reader.text)
             if piece:
                 pieces.append(piece)
         if pieces:
-            self.has_content = True
+            self.has_text = True
         return pieces
+
+    @property
+    @override
+    def has_content(self) -> bool:
+        return self.has_text
 
     @override
     def finish(self) -> list[bytes]:

@@ -15,14 +15,17 @@ from gateway.upstream.response_head import (
     is_framed_by_eof,
 )
 
+PARSER_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
+
 
 class AnswerParser:
-    """Parses the answer to one request; `feed` raises HeadError for what we do not accept."""
+    """Parses the answer to one request; what we do not accept is a HeadError."""
 
     __slots__ = (
         "_interim",
         "_parser",
         "body",
+        "feed_data",
         "framed_by_eof",
         "has_excess",
         "head_bytes",
@@ -30,15 +33,19 @@ class AnswerParser:
         "is_complete",
         "is_headed",
         "keeps_alive",
+        "on_body",
         "status",
     )
 
     def __init__(self) -> None:
+        self.body: list[bytes] = []  # pieces not yet taken
+        # httptools calls the list's own method for each piece: no Python frame.
+        self.on_body = self.body.append
         self._parser = httptools.HttpResponseParser(self)
+        self.feed_data = self._parser.feed_data
         self._interim = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body: list[bytes] = []  # pieces not yet taken
         self.head_bytes = 0
         self.is_headed = False
         self.is_complete = False
@@ -46,26 +53,33 @@ class AnswerParser:
         self.keeps_alive = False
         self.has_excess = False  # bytes after the end of the message
 
-    def feed(self, data: bytes) -> None:
-        """Parse one read."""
+    def feed(self, data: bytes) -> HeadError | None:
+        """Parse one read that may hold the head; what we do not accept comes back."""
         if not self.is_headed:
             self.head_bytes += len(data)
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if not self.is_complete:
-                raise HeadError(str(error.__context__ or error)) from error
-            self.has_excess = True  # the answer was whole; what follows costs the connection
+            self.feed_data(data)
+        except PARSER_ERRORS as error:
+            return self.find_refusal(error)
         if not self.is_headed and self.head_bytes > MAX_HEAD_BYTES:
-            raise HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+            return HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+        return None
+
+    def find_refusal(self, error: Exception) -> HeadError | None:
+        """What httptools did not like; None when the answer was whole before it."""
+        if self.is_complete:
+            self.has_excess = True  # what follows a whole answer costs the connection
+            return None
+        return HeadError(str(error.__context__ or error))
 
     def take_body(self) -> bytes:
         """All body bytes since the last call."""
-        body = self.body
-        if not body:
-            return b""
-        self.body = []
-        return body[0] if len(body) == 1 else b"".join(body)
+        pieces = self.body
+        if len(pieces) == 1:
+            return pieces.pop()
+        body = b"".join(pieces)
+        pieces.clear()
+        return body
 
     # httptools calls these.
 
@@ -96,10 +110,6 @@ class AnswerParser:
         self.status = status
         self.framed_by_eof = is_framed_by_eof(status, self.headers)
         self.is_headed = True
-
-    def on_body(self, body: bytes) -> None:
-        """Collect a piece."""
-        self.body.append(body)
 
     def on_message_complete(self) -> None:
         """Note the end of the message, or of an interim one."""

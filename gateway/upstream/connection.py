@@ -18,7 +18,7 @@ from gateway.core.upstream_errors import (
     UpstreamProtocolError,
     UpstreamReplyTooLargeError,
 )
-from gateway.upstream.answer_parser import AnswerParser
+from gateway.upstream.answer_parser import PARSER_ERRORS, AnswerParser
 from gateway.upstream.inflate import InflateError, Inflater
 from gateway.upstream.receiver import Receiver
 from gateway.upstream.response_head import HeadError, find_header, parse_keep_alive_s
@@ -44,6 +44,7 @@ class Connection(asyncio.Protocol):
         self._receiver: Receiver | None = None
         self._answer = AnswerParser()
         self._head_handed_on = False
+        self._is_flowing = False  # the head is out and the body needs no decoding
         self._inflater: Inflater | None = None
 
     @property
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
         self._receiver = receiver
         self._answer = AnswerParser()
         self._head_handed_on = False
+        self._is_flowing = False  # the head is out and the body needs no decoding
         self._inflater = None
         self._transport.write(request)
 
@@ -98,17 +100,19 @@ class Connection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._receiver is None:
-            self.abort()  # nobody asked: a byte on an idle connection ends it
-            return
         answer = self._answer
-        refusal: HeadError | None = None
+        receiver = self._receiver
+        if not self._is_flowing or receiver is None:
+            self._receive(answer, data)
+            return
+        # Nearly every read is a piece of a body under way, and needs nothing else.
+        refusal = None
         try:
-            answer.feed(data)
-        except HeadError as error:
-            refusal = error
-        if answer.is_headed:
-            self._hand_on()
+            answer.feed_data(data)
+        except PARSER_ERRORS as error:
+            refusal = answer.find_refusal(error)
+        if answer.body:
+            receiver.on_body(answer.take_body())
         if refusal is not None:
             self._refuse(refusal)
         elif answer.is_complete:
@@ -123,6 +127,18 @@ class Connection(asyncio.Protocol):
             else:
                 self._fail(self._cut_error(exc))
         self._on_gone(self)
+
+    def _receive(self, answer: AnswerParser, data: bytes) -> None:
+        if self._receiver is None:
+            self.abort()  # nobody asked: a byte on an idle connection ends it
+            return
+        refusal = answer.feed(data)
+        if answer.is_headed:
+            self._hand_on()
+        if refusal is not None:
+            self._refuse(refusal)
+        elif answer.is_complete:
+            self._finish()
 
     def _hand_on(self) -> None:
         """Give the receiver what this read added."""
@@ -161,6 +177,7 @@ class Connection(asyncio.Protocol):
             self._inflater = Inflater(encoding)
         if self._receiver is not None:
             self._receiver.on_head(self._answer.status, headers)
+            self._is_flowing = self._inflater is None
 
     def _finish(self) -> None:
         """The message is complete: answer, then go idle or close."""

@@ -24,11 +24,12 @@ class Fragment(bytes):
 class EventSplitter:
     """Cuts one stream into events."""
 
-    __slots__ = ("_held", "_in_giant", "_max_held_bytes", "_scanned")
+    __slots__ = ("_held", "_in_giant", "_max_held_bytes", "_scanned", "at_boundary")
 
     def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self._held = bytearray()
         self._scanned = 0  # no event ends before this offset of `_held`
+        self.at_boundary = True  # between two events: something of our own may be written
         self._in_giant = False
         self._max_held_bytes = max_held_bytes
 
@@ -37,23 +38,12 @@ class EventSplitter:
         """The beginning of an event whose end has not come."""
         return bytes(self._held)
 
-    @property
-    def at_boundary(self) -> bool:
-        """True between two events, where something of our own may be written."""
-        return not self._held and not self._in_giant
-
     def feed(self, data: bytes) -> list[bytes]:
         """The events (and `Fragment`s of giant ones) that `data` completes, in order."""
-        # The common case by far: one read is one event ended by two LFs.
-        if (
-            not self._held
-            and not self._in_giant
-            and data.find(b"\n\n") == len(data) - 2
-            and b"\r" not in data
-        ):
-            return [data]
         self._held += data
-        return self._cut()
+        events = self._cut()
+        self.at_boundary = not self._held and not self._in_giant
+        return events
 
     def _cut(self) -> list[bytes]:
         events: list[bytes] = []

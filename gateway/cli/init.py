@@ -1,0 +1,37 @@
+"""`gateway init`: both configuration files, commented, to begin with.
+
+Rule: what is there already is never touched.
+"""
+
+from pathlib import Path
+
+import typer
+
+from gateway.config.load import REGISTRY_FILE, SETTINGS_FILE, shipped_file
+
+OWNER_ONLY = 0o600  # so that a credential may be written into it, if it must
+
+
+def init(directory: Path) -> int:
+    """Write providers.yaml and gateway.yaml into a directory; 0 when both are there afterwards."""
+    try:
+        for name in (REGISTRY_FILE, SETTINGS_FILE):
+            _write_new(directory / name, shipped_file(str(name)).read_bytes())
+    except OSError as error:
+        typer.echo(f"{error.filename}: cannot be written: {error.strerror}", err=True)
+        return 1
+    typer.echo("Next: `gateway check`, then `gateway serve`.")
+    return 0
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that is not there yet, and say which of the two it was."""
+    try:
+        # Exclusive: between a look and a write somebody else may have made the file.
+        with path.open("xb") as file:
+            path.chmod(OWNER_ONLY)
+            file.write(content)
+    except FileExistsError:
+        typer.echo(f"{path}: is there already, left as it is")
+    else:
+        typer.echo(f"{path}: written")

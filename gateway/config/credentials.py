@@ -1,0 +1,135 @@
+"""Finding a provider's credential, and filling environment variables into headers.
+
+Rule: a message names the variable or the file, never what is in it.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import SecretStr
+
+REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})\}")
+TEMPLATE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(?::-([^{}$]*))?\}")
+FILE_PREFIX = "file:"
+FILE_BYTES_MAX = 64 * 1024
+
+VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header may carry as a token
+HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
+
+
+class CredentialError(ValueError):
+    """A credential that was named and cannot be used."""
+
+
+class CredentialSource(Protocol):
+    """What of a provider says where its credential is."""
+
+    @property
+    def env(self) -> str:
+        """The environment variable of the provider."""
+
+    @property
+    def credential(self) -> SecretStr | None:
+        """The reference in the registry, if there is one."""
+
+
+def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> SecretStr | None:
+    """Return the provider's credential, or None when none is set; blank is not set."""
+    if provider.credential is None:
+        return _usable(environ.get(provider.env, ""), f"the environment variable {provider.env}")
+    reference = provider.credential.get_secret_value()
+    variable = REFERENCE.fullmatch(reference)
+    if variable is not None:
+        name = variable[1]
+        return _usable(environ.get(name, ""), f"the environment variable {name}")
+    if reference.startswith(FILE_PREFIX):
+        path = Path(reference.removeprefix(FILE_PREFIX))
+        return _usable(_read(path), f"the file {path}")
+    return _usable(reference, "the value in the registry")
+
+
+def is_written_out(credential: SecretStr | None) -> bool:
+    """Whether the registry holds a credential itself rather than where it is."""
+    if credential is None:
+        return False
+    text = credential.get_secret_value()
+    is_reference = "${" in text or text.startswith(FILE_PREFIX)
+    return not is_reference and VISIBLE.fullmatch(text) is not None
+
+
+def check_reference(reference: str) -> None:
+    """Raise ValueError when the text can be neither a reference nor a credential."""
+    if reference.startswith(FILE_PREFIX):
+        if not reference.startswith(FILE_PREFIX + "/") or re.search(r"[\x00-\x1f\x7f]", reference):
+            raise ValueError("needs an absolute path after file:, such as file:/run/secrets/groq")
+        return
+    if "${" in reference and REFERENCE.fullmatch(reference) is None:
+        raise ValueError("needs to be one variable and nothing else, such as ${GROQ_API_KEY}")
+    if VISIBLE.fullmatch(reference) is None:
+        raise ValueError("is empty or holds white space; write ${VARIABLE} or file:/absolute/path")
+
+
+def check_header_template(name: str, value: str) -> None:
+    """Raise ValueError when a header's value cannot be sent or holds a broken reference."""
+    if HEADER_VALUE.fullmatch(value) is None:
+        raise ValueError(f"holds a control character or a letter outside ASCII in {name}")
+    if "${" in TEMPLATE.sub("", value):
+        raise ValueError(f"holds a broken reference in {name}; write ${{VARIABLE}}")
+
+
+def fill_headers(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with their variables filled in, without those that came out empty."""
+    filled = {name: _fill(name, value, environ) for name, value in headers.items()}
+    return {name: value for name, value in filled.items() if value}
+
+
+def _fill(name: str, template: str, environ: Mapping[str, str]) -> str:
+    """Return one header's value with its variables filled in."""
+
+    def replace(found: re.Match[str]) -> str:
+        variable, default = found[1], found[2]
+        value = environ.get(variable, "").strip()
+        if not value and default is None:
+            raise CredentialError(
+                f"the header {name} needs the environment variable {variable}, which is not set; "
+                f"set it, or write ${{{variable}:-}} to send no such header"
+            )
+        if HEADER_VALUE.fullmatch(value) is None:
+            raise CredentialError(
+                f"the environment variable {variable} cannot go into the header {name}: "
+                "it holds a control character or a letter outside ASCII"
+            )
+        return value or default
+
+    return TEMPLATE.sub(replace, template).strip()
+
+
+def _read(path: Path) -> str:
+    """Return the text of a credential's file."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CredentialError(f"the file {path} cannot be read: {reason}") from None
+    except UnicodeDecodeError:
+        raise CredentialError(f"the file {path} is not text in UTF-8") from None
+    if len(content) > FILE_BYTES_MAX:
+        raise CredentialError(f"the file {path} is too large to hold a credential")
+    return text
+
+
+def _usable(text: str, source: str) -> SecretStr | None:
+    """Return the credential without the white space around it, None when nothing is left."""
+    stripped = text.strip()
+    if not stripped:
+        return None
+    if VISIBLE.fullmatch(stripped) is None:
+        # A line break in it would end the request's header and start another.
+        raise CredentialError(
+            f"{source} holds white space, a control character or a letter outside ASCII"
+        )
+    return SecretStr(stripped)

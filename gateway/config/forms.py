@@ -1,0 +1,40 @@
+"""The forms that text in a configuration may have, and how each is said.
+
+Rule: a pattern stands here once, beside the words an operator reads when text does not match it.
+"""
+
+PROVIDER_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
+HEADER_PREFIX = r"^[\x20-\x7e]{0,64}$"
+BODY_FIELD = r"^[A-Za-z_][A-Za-z0-9_]{0,99}$"
+DROPPED_FIELD = r"^[A-Za-z_][A-Za-z0-9_]{0,99}(\[\]\.[A-Za-z_][A-Za-z0-9_]{0,99})?$"
+MODEL_ID = r"^[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?$"
+LABEL = r"^[^\x00-\x1f\x7f]{1,200}$"
+KEY_FIELD = r"^[a-z][a-z0-9_]{0,127}$"
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
+BIND_HOST = r"^[A-Za-z0-9.:_-]{1,253}$"
+PRINCIPAL = r"^[A-Za-z0-9._-]{1,128}$"
+KEY_HASH = r"^sha256:[0-9a-f]{64}$"
+PLUGIN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+MIDDLEWARE = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+ORIGIN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$"
+
+MEANINGS = {
+    PROVIDER_NAME: "lower-case letters, digits, - and _, at most 63, a letter or digit first",
+    HEADER_NAME: "the name of a header, such as X-Title",
+    HEADER_PREFIX: "plain ASCII text without control characters",
+    BODY_FIELD: "the name of a body field, such as max_tokens",
+    DROPPED_FIELD: "the name of a body field, such as seed or messages[].name",
+    MODEL_ID: "plain ASCII text without blanks around it",
+    LABEL: "one line of text, at most 200 characters",
+    KEY_FIELD: "lower-case letters, digits and _, such as groq_api_key",
+    ENV_NAME: "the name of an environment variable, such as GROQ_API_KEY (without the $)",
+    HOST_NAME: "a host name, such as api.example.org",
+    BIND_HOST: "a host name or address, such as 127.0.0.1",
+    PRINCIPAL: "letters, digits, dots, - and _",
+    KEY_HASH: "sha256: and the 64 lower-case hexadecimal digits of the key's hash",
+    PLUGIN: "module:name, such as plugins.hello:stamp",
+    MIDDLEWARE: "the name of a middleware, such as authenticate",
+    ORIGIN: "one origin, such as https://chat.example.org (no path, no *, no null)",
+}

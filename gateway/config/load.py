@@ -1,0 +1,173 @@
+"""Reading both configuration files.
+
+Rule: a file is used whole or not at all; every mistake in it is reported together.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr, ValidationError
+
+from gateway.config.credentials import (
+    CredentialError,
+    fill_headers,
+    find_credential,
+    is_written_out,
+)
+from gateway.config.document import Document, load_document
+from gateway.config.explain import INJECTED, explain_errors
+from gateway.config.problems import ConfigError, Problem
+from gateway.config.registry import Provider, RegistryFile
+from gateway.config.settings import Settings
+from gateway.config.spec import Spec
+
+REGISTRY_FILE = Path("providers.yaml")
+SETTINGS_FILE = Path("gateway.yaml")
+
+# Flags of GET /api/keys that belong to no provider, and the variables behind them.
+LEGACY_VARIABLES = {
+    "openai_organization_id": "OPENAI_ORGANIZATION_ID",
+    "azure_openai_endpoint": "AZURE_OPENAI_ENDPOINT",
+    "azure_gpt_35_turbo_name": "AZURE_GPT_35_TURBO_NAME",
+    "azure_gpt_45_vision_name": "AZURE_GPT_45_VISION_NAME",
+    "azure_gpt_45_turbo_name": "AZURE_GPT_45_TURBO_NAME",
+    "azure_embeddings_name": "AZURE_EMBEDDINGS_NAME",
+}
+
+SpecT = TypeVar("SpecT", bound=Spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The providers as they are called: headers filled in, credentials found."""
+
+    providers: Mapping[str, Provider]
+    credentials: Mapping[str, SecretStr]
+    source: Path = REGISTRY_FILE
+    legacy_flags: Mapping[str, bool] = field(default_factory=dict)
+
+
+def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Registry:
+    """Return the providers of a file, ./providers.yaml or the registry that ships."""
+    source = path or _default_registry()
+    document = load_document(source)
+    written = _parse_registry(document, source)
+    providers: dict[str, Provider] = {}
+    credentials: dict[str, SecretStr] = {}
+    problems: list[Problem] = []
+    for name, provider in written.providers.items():
+        try:
+            headers = fill_headers(provider.headers, environ)
+            # EXAMPLE in the address may be somebody's host: no credential goes there.
+            found = None if provider.is_placeholder else find_credential(provider, environ)
+        except CredentialError as error:
+            problems.append(document.problem(("providers", name), str(error), at_key=True))
+            continue
+        ca_file = provider.tls.ca_file
+        if ca_file is not None and not ca_file.is_file():
+            message = "there is no such file; name a PEM file with the authorities to trust"
+            problems.append(document.problem(("providers", name, "tls", "ca_file"), message))
+        providers[name] = provider.model_copy(update={"headers": headers})
+        if found is not None:
+            credentials[name] = found
+    if problems:
+        raise ConfigError(problems)
+    flags = {name: bool(environ.get(variable)) for name, variable in LEGACY_VARIABLES.items()}
+    return Registry(providers, credentials, source, flags)
+
+
+def load_settings(path: Path | None = None) -> Settings:
+    """Return the settings of a file, of ./gateway.yaml, or the defaults where there is none."""
+    if path is None and not SETTINGS_FILE.exists():
+        return Settings()
+    return _validate(Settings, load_document(path or SETTINGS_FILE))
+
+
+def check_file(path: Path) -> None:
+    """Raise ConfigError with every mistake in a file of either sort, whatever the environment."""
+    document = load_document(path)
+    keys = document.value if isinstance(document.value, dict) else {}
+    is_registry = "providers" in keys or (
+        path.name.startswith("provider") and not set(keys) & set(Settings.model_fields)
+    )
+    if is_registry:
+        _parse_registry(document, path)
+    else:
+        _validate(Settings, document)
+
+
+def shipped_file(name: str) -> Path:
+    """Return the path of a file that ships with the gateway."""
+    installed = Path(str(resources.files(__package__).joinpath("shipped", name)))
+    # In a source checkout the registry stands at the top, where people look for it.
+    return installed if installed.exists() else Path(__file__).parents[2] / name
+
+
+def _default_registry() -> Path:
+    """Return ./providers.yaml if there is one, otherwise the registry that ships."""
+    return REGISTRY_FILE if REGISTRY_FILE.exists() else shipped_file("providers.yaml")
+
+
+def _parse_registry(document: Document, path: Path) -> RegistryFile:
+    """Return the providers of a document, each with its key as its name."""
+    problems = _credential_problems(document, path)
+    problems += _name_problems(document)
+    try:
+        written = _validate(RegistryFile, document)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return written
+
+
+def _entries(document: Document) -> dict[str, dict[str, object]]:
+    """Return the providers' entries that are blocks, wrong or right."""
+    providers = document.value.get("providers") if isinstance(document.value, dict) else None
+    if not isinstance(providers, dict):
+        return {}
+    return {name: entry for name, entry in providers.items() if isinstance(entry, dict)}
+
+
+def _name_problems(document: Document) -> list[Problem]:
+    """Return a problem for each entry that writes its name a second time, and name them all."""
+    problems = []
+    for name, entry in _entries(document).items():
+        if INJECTED in entry:
+            message = "unknown key; the name is the key above, write label for the one people see"
+            path = ("providers", name, INJECTED)
+            problems.append(document.problem(path, message, at_key=True))
+        entry[INJECTED] = name
+    return problems
+
+
+def _credential_problems(document: Document, path: Path) -> list[Problem]:
+    """Return a problem for each credential written into a file that others can read."""
+    if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO) == 0:
+        return []
+    return [
+        document.problem(
+            ("providers", name, "credential"),
+            "holds the credential itself in a file that others may read; "
+            "write ${VARIABLE} or file:/absolute/path, or make the file's mode 0600",
+        )
+        for name, entry in _entries(document).items()
+        if isinstance(text := entry.get("credential"), str) and is_written_out(SecretStr(text))
+    ]
+
+
+def _validate(model: type[SpecT], document: Document) -> SpecT:
+    """Return the document as a model; ConfigError with all that is wrong."""
+    value = {} if document.value is None else document.value
+    try:
+        # As JSON: strict, so that "5" is not a number, and yet a list may become a tuple.
+        return model.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        problems = explain_errors(document, model, error.errors(include_url=False))
+    raise ConfigError(problems)

@@ -1,0 +1,164 @@
+"""The blocks of one provider's entry in providers.yaml.
+
+Rule: a block left out means what is right for a host that speaks the OpenAI dialect.
+"""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    JsonValue,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+)
+
+from gateway.config import forms
+from gateway.config.spec import Spec
+
+HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
+BodyField = Annotated[str, StringConstraints(pattern=forms.BODY_FIELD)]
+DroppedField = Annotated[str, StringConstraints(pattern=forms.DROPPED_FIELD)]
+ModelId = Annotated[str, StringConstraints(pattern=forms.MODEL_ID)]
+Label = Annotated[str, StringConstraints(pattern=forms.LABEL)]
+
+
+def _prefix_for(header: str) -> str:
+    """Return what stands before the credential in a header, unless the registry says otherwise."""
+    return "Bearer " if header.lower() == "authorization" else ""
+
+
+class AuthSpec(Spec):
+    """How the credential goes upstream."""
+
+    header: HeaderName = Field(
+        default="Authorization", description="Request header that carries the credential."
+    )
+    prefix: str = Field(
+        default_factory=lambda fields: _prefix_for(fields["header"]),
+        pattern=forms.HEADER_PREFIX,
+        description=(
+            "Text before the credential in that header. "
+            "Default: `Bearer ` in `Authorization`, nothing in any other header."
+        ),
+    )
+    required: bool = Field(
+        default=True, description="Whether calls are refused while no credential is found."
+    )
+
+
+class ParamsSpec(Spec):
+    """What a request body becomes on its way upstream: drop, rename, set, cap, in this order."""
+
+    send: tuple[Literal["temperature", "max_tokens"], ...] = Field(
+        default=("temperature",),
+        description="What `/api/chat` sends beside `model`, `messages` and `stream`.",
+    )
+    drop: tuple[DroppedField, ...] = Field(
+        default=(),
+        description=(
+            "Body fields the host refuses; they are left out. "
+            "`messages[].name` stands for that field of every message."
+        ),
+    )
+    rename: dict[BodyField, BodyField] = Field(
+        default={},
+        description=(
+            "Body fields that have another name there. "
+            "Where a body holds both names, the field that already has the new one stays."
+        ),
+    )
+    set: dict[BodyField, JsonValue] = Field(
+        default={}, description="Body fields that always have this value, whatever the caller sent."
+    )
+    cap: dict[BodyField, int | float] = Field(
+        default={},
+        description="The largest number a body field may have; a larger one becomes this.",
+    )
+
+
+class Model(Spec):
+    """One model of a provider."""
+
+    id: ModelId = Field(description="The name the host knows it by.")
+    alias: ModelId | None = Field(
+        default=None, description="A second name that callers may use for it."
+    )
+    label: Label | None = Field(default=None, description="The name to show to people.")
+    context: PositiveInt | None = Field(
+        default=None,
+        description="Tokens that fit in its context window, prompt and answer together.",
+    )
+    max_output: PositiveInt | None = Field(
+        default=None, description="Most tokens of one answer; `/api/chat` sends it as `max_tokens`."
+    )
+    price_in_usd_per_mtok: Decimal | None = Field(
+        default=None, ge=0, description="Price in USD of a million prompt tokens."
+    )
+    price_out_usd_per_mtok: Decimal | None = Field(
+        default=None, ge=0, description="Price in USD of a million answer tokens."
+    )
+    image_input: bool = Field(default=False, description="Whether it reads images.")
+
+
+class TimeoutsSpec(Spec):
+    """How long to wait for an upstream, in seconds."""
+
+    connect_s: PositiveFloat = Field(default=5, description="Name look-up and TCP connection.")
+    tls_s: PositiveFloat = Field(default=5, description="TLS handshake.")
+    request_body_s: PositiveFloat = Field(default=30, description="Sending the request body.")
+    first_content_s: PositiveFloat = Field(
+        default=120, description="From the end of the request to the first content of the answer."
+    )
+    reply_s: PositiveFloat = Field(
+        default_factory=lambda fields: _reply_for(fields["first_content_s"]),
+        description=(
+            "The same for an answer that is not streamed: it comes when all of it is made. "
+            "Default: 600, or `first_content_s` where that is written."
+        ),
+    )
+    idle_s: PositiveFloat = Field(
+        default=60, description="Between two pieces of content; comments do not count."
+    )
+    write_stall_s: PositiveFloat = Field(
+        default=30, description="How long a caller may stop reading before it is cut off."
+    )
+    total_s: PositiveFloat = Field(default=3600, description="One exchange from start to end.")
+    keep_alive_s: PositiveFloat = Field(
+        default=15,
+        description=(
+            "How long an unused connection is kept. "
+            "It needs to be shorter than the host's own, or a request meets a closed connection."
+        ),
+    )
+
+
+class TlsSpec(Spec):
+    """How the provider's certificate is verified. There is no way to switch that off."""
+
+    ca_file: Path | None = Field(
+        default=None,
+        description="Absolute path of a PEM file with the authorities to trust, not the system's.",
+    )
+    server_name: str | None = Field(
+        default=None,
+        pattern=forms.HOST_NAME,
+        description="Host name that the certificate is for, when it is not the one in `base_url`.",
+    )
+
+    @field_validator("ca_file")
+    @classmethod
+    def _is_absolute(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError("needs an absolute path, such as /etc/ssl/our-ca.pem")
+        return path
+
+
+def _reply_for(first_content_s: float) -> float:
+    """Return how long a whole reply may take when only streams were spoken of."""
+    if first_content_s == TimeoutsSpec.model_fields["first_content_s"].default:
+        return 600
+    return first_content_s

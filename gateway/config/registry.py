@@ -1,0 +1,256 @@
+"""What may be written in providers.yaml.
+
+Rule: two lines are a provider; every default is right for a host that speaks the OpenAI dialect.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SecretStr,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from gateway.config import forms
+from gateway.config.addresses import check_base_url
+from gateway.config.credentials import check_header_template, check_reference
+from gateway.config.provider_blocks import (
+    AuthSpec,
+    HeaderName,
+    Label,
+    Model,
+    ModelId,
+    ParamsSpec,
+    TimeoutsSpec,
+    TlsSpec,
+)
+from gateway.config.spec import Spec
+
+SIMULATOR = "simulator:"
+SIMULATED_PROVIDER = "demo"
+
+# Segments of our own paths: a provider of that name could not be told from a route.
+ROUTE_SEGMENTS = frozenset(
+    {
+        "admin",
+        "api",
+        "chat",
+        "completions",
+        "healthz",
+        "keys",
+        "metrics",
+        "models",
+        "providers",
+        "readyz",
+        "v1",
+    }
+)
+
+# Request headers that are the connection's own; writing one would break or smuggle a request.
+RESERVED_HEADERS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
+ProviderName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
+KeyField = Annotated[str, StringConstraints(pattern=forms.KEY_FIELD)]
+EnvName = Annotated[str, StringConstraints(pattern=forms.ENV_NAME)]
+
+
+def _snake(name: object) -> str:
+    """Return a provider's name as part of a field's or a variable's name."""
+    return str(name).replace("-", "_")
+
+
+class Provider(Spec):
+    """One provider: a dialect, an address and a credential."""
+
+    name: ProviderName = Field(description="The key of the entry; the name in paths and models.")
+    allow_private: bool = Field(
+        default=False,
+        description=(
+            "Whether `base_url` may lead to a loopback, private, link-local or metadata address."
+        ),
+    )
+    base_url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description=(
+            "The address of its API, up to and without `/chat/completions`. "
+            "Only `demo` may say `simulator:`, the simulator inside the gateway."
+        ),
+    )
+    label: Label = Field(
+        default_factory=lambda fields: str(fields["name"]).title(),
+        description="The name in messages and lists. Default: the name, capitalised.",
+    )
+    dialect: Literal["openai"] = Field(default="openai", description="The API it speaks.")
+    key: KeyField = Field(
+        default_factory=lambda fields: _snake(fields["name"]) + "_api_key",
+        description="Field of a caller's own credential. Default: `<name>_api_key`.",
+    )
+    env: EnvName = Field(
+        default_factory=lambda fields: _snake(fields["name"]).upper() + "_API_KEY",
+        description="Environment variable that holds the credential. Default: `<NAME>_API_KEY`.",
+    )
+    credential: SecretStr | None = Field(
+        default=None,
+        description=(
+            "Where the credential is, when not in `env`: `${VARIABLE}` or `file:/absolute/path`. "
+            "The credential itself may stand here only if the file's mode is 0600."
+        ),
+    )
+    auth: AuthSpec = Field(default=AuthSpec(), description="How the credential is sent.")
+    headers: dict[HeaderName, str] = Field(
+        default={},
+        repr=False,  # a value may have come from the environment
+        description=(
+            "Request headers to add. Values may hold `${VARIABLE}` or `${VARIABLE:-default}`; "
+            "a header whose value comes out empty is not sent."
+        ),
+    )
+    params: ParamsSpec = Field(default=ParamsSpec(), description="What changes in a request body.")
+    stream_usage: bool = Field(
+        default=True,
+        description="Whether token counts may be asked for with `stream_options.include_usage`.",
+    )
+    models: tuple[Model, ...] = Field(default=(), description="Its models, as far as worth naming.")
+    default_model: ModelId | None = Field(
+        default=None,
+        description="The model for callers that name none; the id or alias of a model.",
+    )
+    max_output: PositiveInt | None = Field(
+        default=None,
+        description=(
+            "`max_tokens` on `/api/chat` for a model not in `models`. Default: none is sent."
+        ),
+    )
+    timeouts: TimeoutsSpec = Field(default=TimeoutsSpec(), description="How long to wait.")
+    retries: Annotated[NonNegativeInt, Field(le=5)] = Field(
+        default=2, description="Further attempts after a failure, before the first content only."
+    )
+    on_client_gone: Literal["cancel", "drain"] = Field(
+        default="cancel",
+        description="When the caller hangs up: end the upstream answer, or read it to its end.",
+    )
+    on_stream_error: Literal["cut", "notice"] = Field(
+        default="cut",
+        description="When an answer fails half-way on `/api/chat`: cut it, or write a line first.",
+    )
+    incorrect_key: Literal["status", "text", "never"] = Field(
+        default="status",
+        description=(
+            "When `/api/chat` says that the key is incorrect: on every 401, "
+            'only on a 401 that says "incorrect api key", or never.'
+        ),
+    )
+    max_connections: PositiveInt = Field(
+        default=10_000, description="Most connections to it at a time; calls beyond get 503."
+    )
+    tls: TlsSpec = Field(default=TlsSpec(), description="How its certificate is verified.")
+
+    def find_model(self, id_or_alias: str) -> Model | None:
+        """Return the model that goes by this id or alias; an id wins over an alias."""
+        by_alias = None
+        for model in self.models:
+            if model.id == id_or_alias:
+                return model
+            if model.alias == id_or_alias:
+                by_alias = model
+        return by_alias
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the simulator inside the gateway answers."""
+        return self.base_url == SIMULATOR
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Whether the address still holds EXAMPLE: nobody's credential may go there."""
+        return "//EXAMPLE." in self.base_url
+
+    @field_validator("name")
+    @classmethod
+    def _is_no_route(cls, name: str) -> str:
+        if name in ROUTE_SEGMENTS:
+            raise ValueError("is part of a path of the gateway; take another name")
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _may_be_called(cls, url: str, fields: ValidationInfo) -> str:
+        if url == SIMULATOR:
+            if fields.data.get("name", SIMULATED_PROVIDER) != SIMULATED_PROVIDER:
+                raise ValueError(f"may be `{SIMULATOR}` for the provider `demo` only; write a URL")
+            return url
+        # Where allow_private itself is wrong, that is the mistake to report, not the address.
+        check_base_url(url, allow_private=fields.data.get("allow_private", True))
+        return url.rstrip("/")
+
+    @field_validator("credential")
+    @classmethod
+    def _is_reference(cls, credential: SecretStr | None) -> SecretStr | None:
+        if credential is not None:
+            check_reference(credential.get_secret_value())
+        return credential
+
+    @field_validator("headers")
+    @classmethod
+    def _may_be_sent(cls, headers: dict[str, str], fields: ValidationInfo) -> dict[str, str]:
+        auth = fields.data.get("auth", AuthSpec())
+        seen: set[str] = set()
+        for name, value in headers.items():
+            low = name.lower()
+            if low in RESERVED_HEADERS:
+                raise ValueError(f"holds {name}, which belongs to the connection; leave it out")
+            if low == auth.header.lower():
+                raise ValueError(f"holds {name}, which carries the credential; use `auth`")
+            if low in seen:
+                raise ValueError(f"holds {name} twice, in different case; keep one")
+            seen.add(low)
+            check_header_template(name, value)
+        return headers
+
+    @field_validator("models")
+    @classmethod
+    def _are_told_apart(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
+        seen: set[str] = set()
+        for name in (name for model in models for name in (model.id, model.alias) if name):
+            if name in seen:
+                raise ValueError(f"holds the id or alias {name!r} twice; keep one")
+            seen.add(name)
+        return models
+
+    @field_validator("default_model")
+    @classmethod
+    def _is_known(cls, name: str | None, fields: ValidationInfo) -> str | None:
+        models: tuple[Model, ...] = fields.data.get("models", ())
+        if name is not None and models and not any(name in {m.id, m.alias} for m in models):
+            raise ValueError(
+                "is not among this provider's `models`; add it there, or name one of them"
+            )
+        return name
+
+
+class RegistryFile(Spec):
+    """All of providers.yaml."""
+
+    providers: dict[str, Provider] = Field(
+        min_length=1, description="The providers, by the name that callers use."
+    )

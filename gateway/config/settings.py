@@ -1,0 +1,168 @@
+"""What may be written in gateway.yaml.
+
+Rule: every default is safe on a laptop; whatever opens the gateway to others has to be written out.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
+
+from gateway.config import forms
+from gateway.config.spec import Spec
+
+Port = Annotated[NonNegativeInt, Field(le=65535)]
+BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
+Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN)]
+PrincipalName = Annotated[str, StringConstraints(pattern=forms.PRINCIPAL)]
+KeyHash = Annotated[str, StringConstraints(pattern=forms.KEY_HASH)]
+PluginName = Annotated[str, StringConstraints(pattern=forms.PLUGIN)]
+MiddlewareName = Annotated[str, StringConstraints(pattern=forms.MIDDLEWARE)]
+
+MEBIBYTE = 1024 * 1024
+
+
+class ServerSpec(Spec):
+    """The public listener."""
+
+    host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Port = Field(default=8080, description="Port to listen on; 0 takes a free one.")
+    max_body_bytes: PositiveInt = Field(
+        default=32 * MEBIBYTE, description="Largest request body; more is answered 413."
+    )
+    max_reply_bytes: PositiveInt = Field(
+        default=32 * MEBIBYTE, description="Largest answer that is not a stream; it is held whole."
+    )
+    max_stream_bytes: PositiveInt = Field(
+        default=1024 * MEBIBYTE, description="Largest streamed answer; a longer one is cut."
+    )
+    head_timeout_s: PositiveFloat = Field(
+        default=10, description="How long a caller may take for the head of a request."
+    )
+    request_body_timeout_s: PositiveFloat = Field(
+        default=30, description="How long a caller may take for the body of a request."
+    )
+    keep_alive_s: PositiveFloat = Field(
+        default=75, description="How long an unused connection of a caller is kept."
+    )
+    drain_s: PositiveFloat = Field(
+        default=30, description="How long running answers may go on when the gateway stops."
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(), description="Web origins that may call from a browser. Default: none."
+    )
+
+
+class AdminSpec(Spec):
+    """The listener for health, readiness and metrics."""
+
+    host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Port = Field(default=8081, description="Port to listen on; 0 takes a free one.")
+    enabled: bool = Field(default=True, description="Whether it listens at all.")
+
+
+class GatewayKeyAuth(Spec):
+    """Callers that show a key of the gateway's own."""
+
+    kind: Literal["gateway_key"] = Field(description="A key in `Authorization: Bearer`.")
+    keys: dict[PrincipalName, KeyHash] = Field(
+        min_length=1,
+        repr=False,
+        description="The SHA-256 of each key, as `sha256:<64 hex>`, by the name of who holds it.",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _are_told_apart(cls, keys: dict[str, str]) -> dict[str, str]:
+        first: dict[str, str] = {}
+        for name, digest in keys.items():
+            other = first.setdefault(digest, name)
+            if other != name:
+                raise ValueError(f"gives {other} and {name} the same key; make one for each")
+        return keys
+
+
+class AnonymousAuth(Spec):
+    """Callers that show nothing."""
+
+    kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
+
+
+AuthMethod = Annotated[GatewayKeyAuth | AnonymousAuth, Field(discriminator="kind")]
+
+
+class MiddlewareSpec(Spec):
+    """An aiohttp middleware of the operator's own, and its place in the chain."""
+
+    use: PluginName = Field(description="What to import, as `module:name`.")
+    after: MiddlewareName | None = Field(
+        default=None, description="The middleware it comes right after (further in)."
+    )
+    before: MiddlewareName | None = Field(
+        default=None, description="The middleware it comes right before (further out)."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> Self:
+        if (self.after is None) == (self.before is None):
+            raise ValueError("needs either `after` or `before`")
+        return self
+
+
+class CommitSpec(Spec):
+    """When the status line leaves at the latest."""
+
+    v1_max_wait_s: PositiveFloat = Field(
+        default=10, description="On `/v1`: longest wait for the first content of a stream."
+    )
+    chat_max_wait_s: PositiveFloat = Field(
+        default=45,
+        description="On `/api/chat`: the same. Stay under `proxy_read_timeout` of nginx (60 s).",
+    )
+    keep_alive_comment_s: PositiveFloat = Field(
+        default=15, description="Time between the gateway's own comments in a silent `/v1` stream."
+    )
+
+
+class LoggingSpec(Spec):
+    """What is logged, and how it looks."""
+
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="JSON lines, coloured text, or whichever fits where it goes."
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important lines that are still written."
+    )
+
+
+class Settings(Spec):
+    """All of gateway.yaml."""
+
+    server: ServerSpec = Field(default=ServerSpec(), description="The public listener.")
+    admin: AdminSpec = Field(
+        default=AdminSpec(), description="The listener for health, readiness and metrics."
+    )
+    auth: tuple[AuthMethod, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "Who may call; the first method that recognises the caller wins. "
+            "Without it only direct calls from this machine are answered."
+        ),
+    )
+    middleware: tuple[MiddlewareSpec, ...] = Field(
+        default=(), description="Middlewares of your own, each with its place in the chain."
+    )
+    commit: CommitSpec = Field(
+        default=CommitSpec(), description="When the status line leaves at the latest."
+    )
+    logging: LoggingSpec = Field(
+        default=LoggingSpec(), description="What is logged, and how it looks."
+    )

@@ -1,0 +1,18 @@
+"""The parent of every block of a configuration file.
+
+Rule: unknown keys are refused, values never change, and an error never quotes a value.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Spec(BaseModel):
+    """A block of a configuration file: closed and frozen."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # a value may be a credential
+        allow_inf_nan=False,
+        validate_default=False,
+    )

@@ -1,0 +1,67 @@
+"""From the bytes of a configuration file to its text.
+
+Rule: what is not plain UTF-8 text of a sensible size is refused before any parser sees it.
+"""
+
+import re
+from itertools import islice
+from pathlib import Path
+
+from gateway.config.problems import ConfigError, Place, Problem
+
+FILE_BYTES_MAX = 1024 * 1024
+PROBLEMS_MAX = 20  # a binary file would have thousands
+
+UNPRINTABLE = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufeff\uff00-\ufffd\U00010000-\U0010ffff]"
+)
+TAB_INDENT = re.compile(r"^ *(\t)[ \t]*[^ \t\r\n#]", re.MULTILINE)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file that is small enough to be a configuration."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        reason = "no such file" if missing else (error.strerror or type(error).__name__).lower()
+        hint = "; `gateway init` writes one" if missing else ""
+        raise ConfigError([Problem(str(path), 1, 1, "", f"{reason}{hint}")]) from None
+    return content
+
+
+def decode_text(content: bytes, file: str) -> str:
+    """Return the text of a file, all its characters legal."""
+    if len(content) > FILE_BYTES_MAX:
+        raise ConfigError([Problem(file, 1, 1, "", "larger than 1 MiB; that is no configuration")])
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        place = _place_of(content[: error.start].decode("utf-8"), error.start)
+        message = "not UTF-8; save the file as UTF-8"
+        raise ConfigError([Problem(file, place.line, place.column, "", message)]) from None
+    text = text.removeprefix("\ufeff")
+    problems = [
+        _at(file, text, found.start(), f"a character that no text holds (U+{ord(found[0]):04X})")
+        for found in islice(UNPRINTABLE.finditer(text), PROBLEMS_MAX)
+    ]
+    problems += [
+        _at(file, text, found.start(1), "a tab indents this line; indent with spaces")
+        for found in islice(TAB_INDENT.finditer(text), PROBLEMS_MAX)
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return text
+
+
+def _place_of(text: str, offset: int) -> Place:
+    """Return the place of an offset in a text."""
+    before = text[:offset]
+    return Place(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
+
+
+def _at(file: str, text: str, offset: int, message: str) -> Problem:
+    """Return a problem at an offset of the text."""
+    place = _place_of(text, offset)
+    return Problem(file, place.line, place.column, "", message)

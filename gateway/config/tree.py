@@ -1,0 +1,161 @@
+"""From YAML text to a tree of nodes, each with its place.
+
+Rule: only the plain part of YAML is read, no deeper than an operator would write:
+no tags, no merge keys, no second document.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+import yaml
+
+from gateway.config.problems import ConfigError, Place, Problem
+
+DEPTH_MAX = 32
+# What the YAML reader says, and what helps.
+SYNTAX_HINTS = (
+    ("'\\t' that cannot start", "a tab stands where only spaces may; indent with spaces"),
+    ("expected ',' or '}', but got '{'", "put text that holds { or ${ in quotes inside { }"),
+    (
+        "mapping values are not allowed",
+        "a second `: ` in a line; put text that holds `: ` in quotes",
+    ),
+    ("that cannot start any token", "text that begins with such a character needs quotes"),
+    ("unexpected end of stream", "a quote is opened and never closed"),
+    ("could not find expected ':'", "a key needs a colon and a space after it"),
+    ("expected <block end>", "the indentation does not match the lines above"),
+    ("expected ',' or ']'", "a list that begins with [ needs commas and a closing ]"),
+    ("expected ',' or '}'", "a block that begins with { needs commas and a closing }"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value as it is written."""
+
+    text: str
+    is_plain: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A list."""
+
+    items: "tuple[Node, ...]"
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A block of keys and values, in order and with duplicates."""
+
+    pairs: "tuple[tuple[Scalar, Node], ...]"
+    place: Place
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def compose_tree(text: str, file: str) -> Node:
+    """Return the one document in a text; ConfigError when there is none that can be read."""
+    with suppress(yaml.YAMLError):
+        # libyaml is 16 times as fast. Event by event: its whole scan of deep nesting is quadratic.
+        events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return _Composer(file, events).compose()
+    return _Composer(file, _explained_events(text, file)).compose()
+
+
+def _explained_events(text: str, file: str) -> Iterator[yaml.Event]:
+    """Yield the events of PyYAML's own parser, whose messages are the same everywhere."""
+    try:
+        yield from yaml.parse(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        said = getattr(error, "problem", None) or "no character that YAML knows"
+        # What is never closed is shown where it was opened, not at the end of the file.
+        at_end = "end of stream" in said and getattr(error, "context_mark", None)
+        mark = at_end or getattr(error, "problem_mark", None)
+        place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
+        hint = next((hint for sign, hint in SYNTAX_HINTS if sign in said), None)
+        message = f"not YAML here: {hint}" if hint else f"not YAML here: {said}"
+        raise ConfigError([Problem(file, place.line, place.column, "", message)]) from None
+
+
+class _Composer:
+    """Builds the tree of one document out of the parser's events."""
+
+    def __init__(self, file: str, events: Iterator[yaml.Event]) -> None:
+        self.file = file
+        self.events = events
+        self.anchors: dict[str, Node] = {}
+        self.problems: list[Problem] = []
+
+    def compose(self) -> Node:
+        """Return the document; an empty file is an empty block."""
+        tree: Node = Mapping((), Place(1, 1))
+        documents = 0
+        for event in self.events:
+            if not isinstance(event, yaml.DocumentStartEvent):
+                continue
+            documents += 1
+            if documents > 1:
+                self.refuse(event, "a second document begins here; keep one, without ---")
+            tree = self.node(next(self.events), 1)
+        if self.problems:
+            raise ConfigError(self.problems)
+        return tree
+
+    def node(self, event: yaml.Event, depth: int) -> Node:
+        """Return what begins at this event."""
+        if depth > DEPTH_MAX:
+            self.refuse(event, f"nested more than {DEPTH_MAX} deep")
+        place = _start(event)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                self.refuse(event, f"*{event.anchor} stands for nothing written above it")
+            return replace(self.anchors[event.anchor], place=place)
+        if getattr(event, "tag", None) is not None:
+            message = "a tag (!…) stands here; tags are not read, write the plain value"
+            self.problems.append(Problem(self.file, place.line, place.column, "", message))
+        node = self.content(event, place, depth)
+        if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+            self.anchors[event.anchor] = node
+        return node
+
+    def content(self, event: yaml.Event, place: Place, depth: int) -> Node:
+        """Return the scalar, list or block that begins at this event."""
+        if isinstance(event, yaml.SequenceStartEvent):
+            items: list[Node] = []
+            while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+                items.append(self.node(event, depth + 1))
+            return Sequence(tuple(items), place)
+        if isinstance(event, yaml.MappingStartEvent):
+            pairs: list[tuple[Scalar, Node]] = []
+            while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+                key = self.key(event)
+                pairs.append((key, self.node(next(self.events), depth + 1)))
+            return Mapping(tuple(pairs), place)
+        is_plain = isinstance(event, yaml.ScalarEvent) and not event.style
+        return Scalar(getattr(event, "value", ""), is_plain, place)
+
+    def key(self, event: yaml.Event) -> Scalar:
+        """Return a key; only a word can be one."""
+        if not isinstance(event, yaml.ScalarEvent):
+            self.refuse(event, "a key needs to be a word")
+        if event.tag is not None or event.value in {"", "<<"}:
+            self.refuse(event, "a key needs to be a word; tags and merge keys (<<) are not read")
+        return Scalar(event.value, is_plain=not event.style, place=_start(event))
+
+    def refuse(self, event: yaml.Event, message: str) -> NoReturn:
+        """Give the file up at this event."""
+        place = _start(event)
+        problem = Problem(self.file, place.line, place.column, "", message)
+        raise ConfigError([*self.problems, problem])
+
+
+def _start(event: yaml.Event) -> Place:
+    """Return where an event begins."""
+    mark = event.start_mark
+    return Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)

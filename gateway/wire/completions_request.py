@@ -1,0 +1,82 @@
+"""Requests of `POST /v1/chat/completions`: what we read of them, and what goes upstream.
+
+The rule here: everything but the model and what the registry's rules name goes upstream with
+its own bytes, in its own order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from gateway.wire.checks import optional_bool, refuse, require_messages, require_model_text
+from gateway.wire.params import ParamRules, apply_rules, ask_for_usage
+from gateway.wire.strict_json import join_object, parse_object, split_object
+
+MAX_CHOICES: Final = 128
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionsRequest:
+    """One request in the OpenAI dialect, checked as far as the gateway acts on it."""
+
+    provider: str
+    model: str  # without the provider; empty: the provider's default
+    stream: bool
+    wants_usage: bool  # the caller asked for the usage chunk
+    n: int
+    body_bytes: int
+    fields: Mapping[str, bytes]  # top-level fields as they came
+
+
+def read_completions(body: bytes) -> CompletionsRequest:
+    """The request in `body`, or a `DownstreamError` that names the field to mend."""
+    value = parse_object(body)
+    provider, model = _read_model(value.get("model"))
+    require_messages(value.get("messages"))
+    return CompletionsRequest(
+        provider=provider,
+        model=model,
+        stream=optional_bool(value.get("stream"), "stream"),
+        wants_usage=_read_wants_usage(value.get("stream_options")),
+        n=_read_choices(value.get("n")),
+        body_bytes=len(body),
+        fields=split_object(body),
+    )
+
+
+def render_completions(
+    request: CompletionsRequest, *, model: str, rules: ParamRules, ask_usage: bool
+) -> bytes:
+    """The body for a provider: `model` replaced in its place, then the registry's rules."""
+    fields = dict(request.fields)
+    fields["model"] = _encode(model)
+    if request.stream and ask_usage:
+        ask_for_usage(fields)  # before the rules: a provider that refuses it has a drop rule
+    return join_object(apply_rules(fields, rules))
+
+
+def _read_model(value: object) -> tuple[str, str]:
+    provider, slash, model = require_model_text(value, "model").partition("/")
+    if not provider or (slash and not model):
+        raise refuse("model", "`<provider>/<model>`, or `<provider>` for its default model")
+    return provider, model
+
+
+def _read_wants_usage(options: object) -> bool:
+    if options is None:
+        return False
+    if type(options) is not dict:
+        raise refuse("stream_options", "an object")
+    return optional_bool(options.get("include_usage"), "stream_options.include_usage")
+
+
+def _read_choices(value: object) -> int:
+    if value is None:
+        return 1
+    if type(value) is not int or not 1 <= value <= MAX_CHOICES:
+        raise refuse("n", f"a whole number from 1 to {MAX_CHOICES}")
+    return value

@@ -1,0 +1,143 @@
+"""Which headers cross the gateway, in either direction.
+
+The rule here: allow-lists. A name nobody put on a list stays where it came from.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+Header = tuple[str, str]
+
+MAX_VALUE_CHARS: Final = 1_024
+MAX_TRACESTATE_CHARS: Final = 512
+MAX_RETRY_AFTER_S: Final = 86_400.0
+MAX_HEADERS: Final = 64
+
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+# W3C Trace Context: version ff and ids of nothing but zeros are not valid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+_TRACE_MEMBER = re.compile(r"(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{1,256})?")
+MAX_TRACE_MEMBERS: Final = 32
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,9})?")
+
+# Providers differ in the name; under one name of our own it cannot be taken for our id.
+UPSTREAM_REQUEST_ID: Final = "x-upstream-request-id"
+_REQUEST_ID_NAMES: Final = (
+    "x-request-id",
+    "request-id",
+    "x-generation-id",
+    "mistral-correlation-id",
+    "inference-id",
+)
+_RESPONSE_NAMES: Final = frozenset(
+    {"openai-processing-ms", "ratelimit", "ratelimit-policy", "retry-after", "retry-after-ms"}
+)
+_RESPONSE_PREFIXES: Final = (
+    "x-ratelimit-",
+    "x-tokenlimit-",
+    "ratelimit-",
+    "anthropic-ratelimit-",
+)
+
+
+def select_request_headers(headers: Iterable[Header]) -> list[Header]:
+    """The caller's headers that may go upstream: well-formed, given once, end to end."""
+    given: dict[str, str] = {}
+    repeated: set[str] = set()
+    for name, value in headers:
+        lower = name.lower()
+        if lower in given:
+            repeated.add(lower)
+            given[lower] += "," + value  # a list goes on in the next line (RFC 9110, 5.3)
+        else:
+            given[lower] = value
+    # A header that `Connection` names is for this hop alone (RFC 9110, 7.6.1).
+    hop_by_hop = {name.strip().lower() for name in given.get("connection", "").split(",")}
+    usable = {n: v for n, v in given.items() if n not in hop_by_hop}
+    return _idempotency(usable, repeated) + _trace(usable, repeated)
+
+
+def select_response_headers(headers: Iterable[Header]) -> list[Header]:
+    """The provider's headers that may come back, names in lower case, values re-checked."""
+    kept: list[Header] = []
+    ids: dict[str, str] = {}
+    for name, value in headers:
+        lower = name.lower()
+        if not is_safe_value(value):
+            continue
+        if lower in _REQUEST_ID_NAMES:
+            ids.setdefault(lower, value)
+        elif _may_come_back(lower, value) and len(kept) < MAX_HEADERS:
+            kept.append((lower, value))
+    found = [ids[name] for name in _REQUEST_ID_NAMES if ids.get(name)]
+    return [*kept, (UPSTREAM_REQUEST_ID, found[0])] if found else kept
+
+
+def is_safe_value(value: str) -> bool:
+    """True when a value is short, printable ASCII: nothing in it can end a header."""
+    return len(value) <= MAX_VALUE_CHARS and _VALUE.fullmatch(value) is not None
+
+
+def parse_retry_after(value: str, *, now: float) -> float | None:
+    """Seconds to wait, from seconds or an HTTP date; None when it says nothing usable.
+
+    `now` is POSIX time. A date that has passed is 0; more than a day is a day.
+    """
+    value = value.strip()
+    if _SECONDS.fullmatch(value):
+        return min(float(value), MAX_RETRY_AFTER_S)
+    if (at := _parse_date(value)) is None:
+        return None
+    return min(max(at - now, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _parse_date(value: str) -> float | None:
+    if not is_safe_value(value):
+        return None
+    try:
+        at = parsedate_to_datetime(value)
+        # A date without a zone is in UTC (RFC 9110, 5.6.7).
+        stamp = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return stamp if math.isfinite(stamp) else None
+
+
+def _idempotency(given: dict[str, str], repeated: set[str]) -> list[Header]:
+    key = given.get("idempotency-key", "")
+    if "idempotency-key" in repeated or not _IDEMPOTENCY_KEY.fullmatch(key):
+        return []
+    return [("idempotency-key", key)]
+
+
+def _trace(given: dict[str, str], repeated: set[str]) -> list[Header]:
+    parent = given.get("traceparent", "")
+    if "traceparent" in repeated or not _TRACEPARENT.fullmatch(parent):
+        return []
+    state = given.get("tracestate", "")
+    kept = [("traceparent", parent)]
+    return [*kept, ("tracestate", state)] if _is_tracestate(state) else kept
+
+
+def _is_tracestate(value: str) -> bool:
+    members = value.split(",")
+    return (
+        0 < len(value) <= MAX_TRACESTATE_CHARS
+        and len(members) <= MAX_TRACE_MEMBERS
+        and all(_TRACE_MEMBER.fullmatch(member.strip(" \t")) for member in members)
+    )
+
+
+def _may_come_back(name: str, value: str) -> bool:
+    if name == "retry-after":
+        return _SECONDS.fullmatch(value) is not None or _parse_date(value) is not None
+    if name == "retry-after-ms":
+        return _SECONDS.fullmatch(value) is not None
+    return name in _RESPONSE_NAMES or name.startswith(_RESPONSE_PREFIXES)

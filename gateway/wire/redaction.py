@@ -1,0 +1,46 @@
+"""Taking credentials out of text that others wrote.
+
+The rule here: at most the last four characters of anything that looks like a credential stay,
+which is what providers themselves show and enough to tell which one it was.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+KEPT_CHARS: Final = 4
+_MIN_SECRET_CHARS: Final = 8
+
+# Prefixes that vendors put on what they issue. Stars, dots and ellipses are in the class because
+# some providers echo a credential half masked, and half is too much; what is masked already stays.
+_PREFIXED = re.compile(
+    r"\b(?P<kind>(?>sk-or-v1-|sk-ant-|sk-proj-|sk-|gsk_|xai-|pplx-|AIza|gw_|hf_|csk-|tgp_v1_|fw_"
+    r"|nvapi-))(?P<secret>(?!…)[A-Za-z0-9_\-*.…]{8,})"
+)
+_BEARER = re.compile(r"(?i)\b(?P<kind>bearer\s+)(?P<secret>[^\s\"'`,;]{8,})")
+# What stands after "API key provided:" or "?key=" is one, whatever it looks like.
+_NAMED = re.compile(
+    r"(?i)(?P<kind>[?&](?:api[-_]?)?key=|\bapi[ _-]?key(?: provided)?\s*[:=]\s*[\"'`]?)"
+    r"(?P<secret>[^\s\"'`&,;]{8,})"
+)
+_JWT = re.compile(
+    r"\b(?P<kind>)(?P<secret>eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+)"
+)
+_AWS = re.compile(r"\b(?P<kind>AKIA)(?P<secret>[0-9A-Z]{16})\b")
+_PATTERNS = (_JWT, _PREFIXED, _AWS, _BEARER, _NAMED)
+
+
+def redact(text: str, secrets: Sequence[str] = ()) -> str:
+    """The text without credentials; `secrets` are known values to take out wherever they stand."""
+    for secret in secrets:
+        if len(secret) >= _MIN_SECRET_CHARS:
+            text = text.replace(secret, "…" + secret[-KEPT_CHARS:])
+    for pattern in _PATTERNS:
+        text = pattern.sub(_mask, text)
+    return text
+
+
+def _mask(match: re.Match[str]) -> str:
+    secret = match["secret"].rstrip(".")
+    ending = match["secret"][len(secret) :]  # the end of a sentence
+    return f"{match['kind']}…{secret[-KEPT_CHARS:]}{ending}"

@@ -1,0 +1,11 @@
+"""What every test can use.
+
+The rule here: the fixtures themselves live in `tests/plugins`, one concept per file.
+"""
+
+pytest_plugins = [
+    "tests.plugins.count",
+    "tests.plugins.nginx",
+    "tests.plugins.programs",
+    "tests.plugins.recordings",
+]

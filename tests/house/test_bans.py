@@ -1,0 +1,59 @@
+"""What the gateway never calls, where ruff has no rule for it.
+
+The rule here: each ban names what went wrong elsewhere.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.tree import name_of, python_files, tree_of
+
+# Most of aiohttp's security fixes are in parts that a relay does not need.
+ATTRIBUTES = {
+    "add_static": "serves files: path traversal (CVE-2024-23334)",
+    "static": "serves files: path traversal (CVE-2024-23334)",
+    "WebSocketResponse": "websocket frames: memory (CVE-2026-54274)",
+    "ws_connect": "websocket frames: memory (CVE-2026-54274)",
+    "multipart": "multipart bodies: endless loop (CVE-2024-30251)",
+    "post": "form bodies are multipart's other door; JSON is read by wire",
+    "set_cookie": "the gateway never needs a cookie",
+    "CookieJar": "a shared jar carries one tenant's cookies to the next",
+    "_payload_writer": "aiohttp's inside: public API only",
+    "_task_handler": "aiohttp's inside: public API only",
+}
+# (argument, value): what turns a safeguard off.
+ARGUMENTS = {
+    ("allow_redirects", True): "a redirect takes the prompt and the credential to another host",
+    ("trust_env", True): "a proxy from the environment sees every prompt",
+    ("ssl", False): "TLS without verification",
+    ("verify", False): "TLS without verification",
+    ("auto_decompress", True): "a bomb of 300 KB becomes 300 MB",
+}
+
+
+def calls(path: Path) -> Iterator[tuple[int, str]]:
+    """Every banned thing in a file, with its line."""
+    for node in ast.walk(tree_of(path)):
+        match node:
+            case ast.Attribute(attr=name) | ast.Name(id=name) if name in ATTRIBUTES:
+                yield node.lineno, name
+            case ast.Call(keywords=keywords):
+                for keyword in keywords:
+                    value = getattr(keyword.value, "value", None)
+                    if isinstance(value, bool) and (keyword.arg, value) in ARGUMENTS:
+                        yield node.lineno, f"{keyword.arg}={value}"
+            case _:
+                pass
+
+
+@pytest.mark.parametrize("top", ["gateway", "plugins"])
+def test_nothing_dangerous_is_called(top: str) -> None:
+    """What is not used cannot have a hole in it."""
+    found = [
+        f"{name_of(path)}:{line} {what}" for path in python_files(top) for line, what in calls(path)
+    ]
+
+    assert found == []

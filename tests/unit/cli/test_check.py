@@ -1,0 +1,77 @@
+"""Tests of `gateway check`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.check import check, print_schema
+
+GOOD = "providers: {mine: {base_url: 'https://llm.example.org/v1'}}\n"
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go where no configuration is."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_nothing_is_printed_on_stdout_when_all_is_right(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts take any line there for a mistake."""
+    Path("providers.yaml").write_text(GOOD)
+
+    code = check([])
+
+    assert (code, capsys.readouterr().out) == (0, "")
+
+
+def test_the_files_of_the_directory_are_checked_when_none_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both files, each as what it is."""
+    Path("providers.yaml").write_text("providers: {A: {base_url: 'https://llm.example.org/v1'}}\n")
+    Path("gateway.yaml").write_text("server: {prt: 1}\n")
+
+    code = check([])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 1
+    assert lines[0].startswith("providers.yaml:1:13: providers.A: needs to be lower-case")
+    assert lines[1] == "gateway.yaml:1:10: server.prt: unknown key; did you mean port?"
+
+
+def test_a_file_is_known_by_its_content_not_by_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Deployments call their files what they like."""
+    Path("a.yaml").write_text(GOOD)
+    Path("providers-settings.yaml").write_text("server: {port: 9000}\n")
+
+    code = check([Path("a.yaml"), Path("providers-settings.yaml")])
+
+    assert (code, capsys.readouterr().out) == (0, "")
+
+
+def test_a_missing_file_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """A check that checked nothing must not pass."""
+    code = check([Path("none.yaml")])
+
+    assert code == 1
+    assert capsys.readouterr().out == "none.yaml:1:1: no such file; `gateway init` writes one\n"
+
+
+def test_an_empty_directory_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """The gateway starts there too, with the registry that ships."""
+    code = check([])
+
+    assert code == 0
+    assert "gateway init" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("which", ["providers", "gateway"])
+def test_the_schema_that_is_printed_is_json(which: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is piped into a file for an editor."""
+    code = print_schema(which)
+
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["title"] == f"{which}.yaml"

@@ -1,0 +1,66 @@
+"""Tests of `gateway init`."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.check import check
+from gateway.cli.init import init
+from gateway.config.load import load_registry, load_settings
+from gateway.config.settings import Settings
+
+
+def test_what_is_written_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first thing a new operator does after it is to start."""
+    monkeypatch.chdir(tmp_path)
+
+    code = init(Path())
+
+    assert code == 0
+    assert check([]) == 0
+    assert "demo" in load_registry(environ={}).providers
+    assert load_settings() == Settings()
+
+
+def test_a_file_that_is_there_is_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be the only copy of somebody's work."""
+    (tmp_path / "providers.yaml").write_text("mine")
+
+    code = init(tmp_path)
+
+    assert code == 0
+    assert (tmp_path / "providers.yaml").read_text() == "mine"
+    assert "providers.yaml: is there already" in capsys.readouterr().out
+    assert (tmp_path / "gateway.yaml").exists()
+
+
+def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
+    """A credential may be written only into such a file."""
+    init(tmp_path)
+
+    modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.iterdir())]
+
+    assert modes == [0o600, 0o600]
+
+
+def test_a_directory_that_is_not_there_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback for a typo."""
+    code = init(tmp_path / "none")
+
+    assert code == 1
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_every_setting_stands_in_the_template_with_its_default(tmp_path: Path) -> None:
+    """A setting that is not there is not found."""
+    init(tmp_path)
+    text = (tmp_path / "gateway.yaml").read_text()
+
+    for block in ("server", "admin", "commit", "logging"):
+        for name, field in Settings.model_fields[block].get_default().model_dump().items():
+            value = {(): "[]", True: "true"}.get(field, field)
+            assert f"#   {name}: {value}" in text, name

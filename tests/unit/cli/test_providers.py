@@ -1,0 +1,59 @@
+"""Tests of `gateway providers`."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from gateway.cli.providers import print_providers
+from gateway.config.load import load_registry, shipped_file
+
+CANARY = "sk-canary-1d9e"
+ENTRIES = """
+providers:
+  mine:
+    base_url: https://llm.example.org/v1
+    models: [{id: "a[bold]"}, {id: b}]
+  free:
+    base_url: http://127.0.0.1:8000/v1
+    allow_private: true
+    auth: {required: false}
+  azure:
+    base_url: https://EXAMPLE.openai.azure.com/openai/v1
+"""
+
+
+def printed(path: Path, environ: dict[str, str]) -> str:
+    """Return what the command prints."""
+    out = io.StringIO()
+    code = print_providers(load_registry(path, environ), Console(file=out, width=200))
+    assert code == 0
+    return out.getvalue()
+
+
+def test_the_table_says_whether_a_credential_was_found_and_not_what_it_is(tmp_path: Path) -> None:
+    """It is pasted into bug reports."""
+    file = tmp_path / "providers.yaml"
+    file.write_text(ENTRIES)
+
+    text = printed(file, {"MINE_API_KEY": CANARY, "AZURE_API_KEY": CANARY})
+
+    rows = {row[1]: row for row in (line.split("│") for line in text.splitlines()) if len(row) > 1}
+    rows = {name.strip(): row for name, row in rows.items()}
+    assert [rows[name][5].strip() for name in ("mine", "free", "azure")] == [
+        "yes",
+        "not needed",
+        "no (EXAMPLE in base URL)",
+    ]
+    assert rows["mine"][3].strip() == "mine_api_key"
+    assert rows["mine"][4].strip() == "MINE_API_KEY"
+    assert rows["mine"][6].strip() == "a[bold], b"
+    assert rows["free"][6].strip() == "any"
+    assert CANARY not in text
+
+
+def test_every_provider_that_ships_has_a_row() -> None:
+    """It is the list of what can be called."""
+    text = printed(shipped_file("providers.yaml"), {})
+
+    assert all(f"│ {name} " in text for name in ("demo", "groq", "openrouter", "lmstudio"))

@@ -1,0 +1,159 @@
+"""Tests of finding credentials and filling headers."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.config.credentials import (
+    CredentialError,
+    check_header_template,
+    check_reference,
+    fill_headers,
+    find_credential,
+    is_written_out,
+)
+from gateway.config.registry import Provider
+
+CANARY = "sk-canary-5f2a"
+
+
+def provider_with(credential: str | None = None) -> Provider:
+    """Return a provider whose credential is said to be there."""
+    secret = None if credential is None else SecretStr(credential)
+    return Provider(name="mine", base_url="https://llm.example.org/v1", credential=secret)
+
+
+def found(credential: str | None, environ: dict[str, str]) -> str | None:
+    """Return the credential in the clear, so that it can be compared."""
+    secret = find_credential(provider_with(credential), environ)
+    return None if secret is None else secret.get_secret_value()
+
+
+def test_the_derived_variable_is_read_when_nothing_is_written() -> None:
+    """Two lines are a provider, so the third place to look must be known."""
+    assert found(None, {"MINE_API_KEY": CANARY}) == CANARY
+
+
+def test_a_named_variable_wins_over_the_derived_one() -> None:
+    """Whoever names a variable means that one and no other."""
+    environ = {"MINE_API_KEY": "other", "SPECIAL": CANARY}
+
+    assert found("${SPECIAL}", environ) == CANARY
+    assert found("${MISSING}", environ) is None
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\r\n"])
+def test_a_blank_variable_is_not_set(blank: str) -> None:
+    """Compose files set variables to nothing; a Bearer without a key is a 401 that puzzles."""
+    assert found(None, {"MINE_API_KEY": blank}) is None
+    assert found("${SPECIAL}", {"SPECIAL": blank}) is None
+
+
+def test_white_space_around_a_credential_is_not_part_of_it() -> None:
+    """Files written by `echo`, and .env files from Windows, end in a line break."""
+    assert found(None, {"MINE_API_KEY": f" {CANARY}\r\n"}) == CANARY
+
+
+def test_a_file_is_read_at_its_path(tmp_path: Path) -> None:
+    """Secrets mounted as files never appear in a process listing."""
+    file = tmp_path / "key"
+    file.write_text(f"{CANARY}\n")
+
+    assert found(f"file:{file}", {}) == CANARY
+
+
+def test_an_empty_file_holds_no_credential(tmp_path: Path) -> None:
+    """An unset secret is often mounted as an empty file."""
+    file = tmp_path / "key"
+    file.write_text("\n")
+
+    assert found(f"file:{file}", {}) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read: No such file"),
+        (b"\xff\xfe", "not text"),
+        (b"a" * 70_000, "too large"),
+        (CANARY.encode() + b"\nsecond line", "white space"),
+    ],
+)
+def test_a_file_that_holds_no_credential_is_named(
+    content: bytes | None, reason: str, tmp_path: Path
+) -> None:
+    """The operator named that file, so going on without it would surprise."""
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(CredentialError, match=reason) as caught:
+        found(f"file:{file}", {})
+
+    assert str(file) in str(caught.value)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("inside", ["\r\n", "\n", "\x00", " ", "ü"])
+def test_a_credential_that_cannot_be_a_header_names_the_variable_and_not_the_value(
+    inside: str,
+) -> None:
+    """A line break in it would let whoever sets the variable write further headers."""
+    with pytest.raises(CredentialError, match="MINE_API_KEY") as caught:
+        found(None, {"MINE_API_KEY": f"{CANARY}{inside}x"})
+
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["", " ", "a b", "a\nb", "sk-${A}", "${A}${B}", "${A:-b}", "${}", "file:", "file:a"],
+)
+def test_a_text_that_is_neither_reference_nor_credential_is_refused(reference: str) -> None:
+    """Half a reference would be sent to the provider as a key."""
+    with pytest.raises(ValueError, match=r"."):
+        check_reference(reference)
+
+
+def test_only_a_credential_itself_counts_as_written_out() -> None:
+    """A reference may stand in a file that everybody reads."""
+    texts = ("${A}", "file:/a", "sk-a")
+
+    assert [is_written_out(SecretStr(text)) for text in texts] == [False, False, True]
+    assert not is_written_out(None)
+
+
+def test_variables_in_headers_are_filled_in() -> None:
+    """Account numbers and the like differ from machine to machine."""
+    headers = {"X-A": "one ${A} two", "X-B": "${B:-b}", "X-C": "c"}
+
+    filled = fill_headers(headers, {"A": "a"})
+
+    assert filled == {"X-A": "one a two", "X-B": "b", "X-C": "c"}
+
+
+def test_a_header_that_comes_out_empty_is_not_sent() -> None:
+    """`OpenAI-Organization:` with nothing behind it is refused by the host."""
+    assert fill_headers({"X-A": "${A:-}"}, {"A": " "}) == {}
+
+
+def test_a_variable_without_a_default_has_to_be_set() -> None:
+    """A header the operator asked for must not be dropped without a word."""
+    with pytest.raises(CredentialError, match=r"X-A needs the environment variable A.*\$\{A:-\}"):
+        fill_headers({"X-A": "${A}"}, {})
+
+
+def test_a_variable_that_cannot_be_a_header_is_named() -> None:
+    """A line break in it would be a second header."""
+    with pytest.raises(CredentialError, match="variable A cannot go into the header X-A") as caught:
+        fill_headers({"X-A": "${A}"}, {"A": f"{CANARY}\r\nX-B: 1"})
+
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["a\nb", "ü", "${", "${A", "${1}", "${A:b}", "x${}"])
+def test_a_header_that_cannot_be_sent_is_refused(value: str) -> None:
+    """Found at the start, not in the first request."""
+    with pytest.raises(ValueError, match="X-A"):
+        check_header_template("X-A", value)

@@ -1,0 +1,156 @@
+"""Tests of what a provider's entry means."""
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from gateway.config.provider_blocks import Model
+from gateway.config.registry import ROUTE_SEGMENTS, Provider
+
+URL = "https://llm.example.org/v1"
+CANARY = "sk-canary-77b0"
+
+
+def test_two_lines_are_a_provider() -> None:
+    """The promise of the registry: name and address, and the rest is right."""
+    provider = Provider(name="groq", base_url="https://api.groq.com/openai/v1")
+
+    assert provider.label == "Groq"
+    assert provider.key == "groq_api_key"
+    assert provider.env == "GROQ_API_KEY"
+    assert provider.auth.header == "Authorization"
+    assert provider.auth.prefix == "Bearer "
+    assert provider.auth.required
+    assert provider.dialect == "openai"
+    assert provider.stream_usage
+    assert provider.retries == 2
+    assert provider.on_client_gone == "cancel"
+    assert provider.on_stream_error == "cut"
+    assert provider.incorrect_key == "status"
+    assert provider.max_connections == 10_000
+    assert not provider.allow_private
+    assert provider.max_output is None
+
+
+def test_a_hyphen_becomes_an_underscore_where_no_hyphen_may_be() -> None:
+    """No shell can set a variable with a hyphen in its name."""
+    provider = Provider(name="our-llm", base_url=URL)
+
+    assert (provider.key, provider.env) == ("our_llm_api_key", "OUR_LLM_API_KEY")
+
+
+def test_derived_names_can_be_overridden() -> None:
+    """chatbot-ui calls Google's field google_gemini_api_key."""
+    provider = Provider(name="google", base_url=URL, key="g_key", env="G_KEY", label="Gemini")
+
+    assert (provider.key, provider.env, provider.label) == ("g_key", "G_KEY", "Gemini")
+
+
+def test_a_slash_at_the_end_of_the_address_is_dropped() -> None:
+    """Paths are appended to it; two slashes are another path."""
+    assert Provider(name="a", base_url=URL + "//").base_url == URL
+
+
+@pytest.mark.parametrize("name", sorted(ROUTE_SEGMENTS))
+def test_a_provider_cannot_have_the_name_of_a_route(name: str) -> None:
+    """`/api/providers` would be ambiguous."""
+    with pytest.raises(ValidationError, match="part of a path"):
+        Provider(name=name, base_url=URL)
+
+
+@pytest.mark.parametrize("name", ["", "A", "-a", "_a", "a.b", "a/b", "a b", "ä", "a" * 64, "a\n"])
+def test_a_name_is_safe_in_a_path(name: str) -> None:
+    """It is a segment of a URL, the first part of a model's name and a metric's label."""
+    with pytest.raises(ValidationError):
+        Provider(name=name, base_url=URL)
+
+
+@pytest.mark.parametrize("name", ["a", "0", "a" * 63, "a-b_c"])
+def test_short_and_long_names_are_taken(name: str) -> None:
+    """The limits themselves are inside."""
+    assert Provider(name=name, base_url=URL).name == name
+
+
+def test_only_demo_is_simulated() -> None:
+    """A provider that seems real and answers made-up text would be found late."""
+    assert Provider(name="demo", base_url="simulator:").is_simulated
+    assert not Provider(name="demo", base_url=URL).is_simulated
+
+    with pytest.raises(ValidationError, match="`demo` only"):
+        Provider(name="groq", base_url="simulator:")
+
+
+def test_a_private_address_needs_to_be_allowed_by_the_same_entry() -> None:
+    """One provider's permission says nothing about another's."""
+    local = "http://127.0.0.1:8000/v1"
+
+    assert Provider(name="vllm", base_url=local, allow_private=True).base_url == local
+    with pytest.raises(ValidationError, match="allow_private: true"):
+        Provider(name="vllm", base_url=local)
+
+
+def test_a_placeholder_address_is_recognised() -> None:
+    """EXAMPLE.openai.azure.com may belong to somebody."""
+    azure = Provider(name="azure", base_url="https://EXAMPLE.openai.azure.com/openai/v1")
+
+    assert azure.is_placeholder
+    assert not Provider(name="a", base_url="https://example.org/v1").is_placeholder
+
+
+def test_a_model_is_found_by_id_and_by_alias() -> None:
+    """Azure's deployment names and chatbot-ui's model names differ."""
+    models = (Model(id="a", alias="first"), Model(id="b"))
+    provider = Provider(name="p", base_url=URL, models=models)
+
+    assert provider.find_model("a") is models[0]
+    assert provider.find_model("first") is models[0]
+    assert provider.find_model("b") is models[1]
+    assert provider.find_model("c") is None
+
+
+def test_two_models_cannot_go_by_one_name() -> None:
+    """Which one answers would depend on the order of the lines."""
+    for models in ([{"id": "a"}, {"id": "a"}], [{"id": "a"}, {"id": "b", "alias": "a"}]):
+        with pytest.raises(ValidationError, match="twice"):
+            Provider(name="p", base_url=URL, models=models)  # type: ignore[arg-type] # as YAML gives it
+
+
+def test_the_default_model_has_to_be_there_when_models_are_listed() -> None:
+    """A typo in it would be a 404 for every caller that names no model."""
+    assert Provider(name="p", base_url=URL, default_model="x").default_model == "x"
+    with pytest.raises(ValidationError, match="not among"):
+        Provider(name="p", base_url=URL, models=(Model(id="a"),), default_model="x")
+
+
+@pytest.mark.parametrize(
+    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "TE"]
+)
+def test_the_connections_own_headers_cannot_be_set(name: str) -> None:
+    """A second length is how requests are smuggled."""
+    with pytest.raises(ValidationError, match="belongs to the connection"):
+        Provider(name="p", base_url=URL, headers={name: "x"})
+
+
+def test_the_credentials_header_cannot_be_set_as_an_ordinary_one() -> None:
+    """It would go out twice, once with a key that no log redacts."""
+    with pytest.raises(ValidationError, match="carries the credential"):
+        Provider(name="p", base_url=URL, headers={"authorization": "Bearer x"})
+
+
+def test_no_form_of_a_provider_shows_a_secret() -> None:
+    """Providers are printed in tracebacks and debug logs."""
+    provider = Provider(
+        name="p", base_url=URL, credential=SecretStr(CANARY), headers={"X-Token": CANARY}
+    )
+
+    assert CANARY not in repr(provider)
+    assert CANARY not in str(provider)
+    assert CANARY not in f"{[provider]}"
+
+
+def test_no_refusal_of_a_provider_shows_a_secret() -> None:
+    """The message of an error is the most printed text there is."""
+    with pytest.raises(ValidationError) as caught:
+        Provider(name="p", base_url=f"https://u:{CANARY}@llm.example.org", retries=CANARY)  # type: ignore[arg-type] # wrong on purpose
+
+    assert CANARY not in str(caught.value)
+    assert CANARY not in repr(caught.value)
