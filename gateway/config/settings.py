@@ -3,6 +3,7 @@
 Rule: every default is safe on a laptop; whatever opens the gateway to others has to be written out.
 """
 
+from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -77,6 +78,11 @@ class GatewayKeyAuth(Spec):
         repr=False,
         description="The SHA-256 of each key, as `sha256:<64 hex>`, by the name of who holds it.",
     )
+
+    @cached_property
+    def names_by_digest(self) -> dict[str, str]:
+        """Who holds the key with this hash; made once, asked for every request."""
+        return {digest: name for name, digest in self.keys.items()}
 
     @field_validator("keys")
     @classmethod

@@ -164,6 +164,14 @@ class ProviderBusyError(InternalError):
     type = "overloaded_error"
 
 
+class OverloadedError(InternalError):
+    """The gateway has as much in hand as it can hold; `Retry-After` says when to come back."""
+
+    status = 503
+    code = "overloaded"
+    type = "overloaded_error"
+
+
 class ShuttingDownError(InternalError):
     """The gateway is stopping and takes no new exchange."""
 

@@ -29,9 +29,14 @@ class Tasks:
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait until nothing runs any more; False when `timeout_s` passed first."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout_s)
-        return not self._running
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + timeout_s
+        while self._running:  # a task may have started another
+            left_s = give_up_at - loop.time()
+            if left_s <= 0:
+                return False
+            await asyncio.wait(self._running, timeout=left_s)
+        return True
 
     async def cancel(self) -> None:
         """Cancel what still runs and wait for it to end."""

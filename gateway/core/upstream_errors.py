@@ -18,7 +18,7 @@ class UpstreamConnectError(UpstreamError):
 
 
 class UpstreamConnectTimeoutError(UpstreamError):
-    """No connection within `timeouts.connect_s` (or no TLS within `timeouts.tls_s`)."""
+    """No connection within `timeouts.connect_s`."""
 
     status = 504
     code = "upstream_connect_timeout"
@@ -39,7 +39,7 @@ class UpstreamAddressError(UpstreamError):
 
 
 class UpstreamTlsError(UpstreamError):
-    """The provider's certificate or handshake is not acceptable."""
+    """No TLS: the certificate is not acceptable, or the handshake failed or took too long."""
 
     code = "upstream_tls"
 

@@ -11,7 +11,11 @@ from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
 from gateway.core.usage import Usage
 
-__all__ = ["EXCHANGE", "Exchange", "Outcome", "Principal", "Usage"]
+__all__ = ["EXCHANGE", "RESPONSE_HEADERS", "Exchange", "Outcome", "Principal", "Usage"]
 
 EXCHANGE: web.RequestKey[Exchange] = web.RequestKey("exchange", Exchange)
 """The record of this request: id, principal, provider, model; set for every request."""
+
+RESPONSE_HEADERS: web.RequestKey[dict[str, str]] = web.RequestKey("response_headers", dict)
+"""Headers to add to whatever answer goes out, also to a stream, whose head leaves long before
+its handler returns; set for every request, filled in by whoever has something to add."""

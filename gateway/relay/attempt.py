@@ -296,7 +296,7 @@ class Attempt:
             return
         if not self.ready.done() and now >= deadlines.commit_at:
             self.ready.set_result(None)
-        if self.ready.done() and now >= deadlines.relayed_at + deadlines.comment_every_s:
+        if self.ready.done() and now >= deadlines.comment_at:
             self._write_comment(now)
         self._arm()
 

@@ -45,7 +45,7 @@ class Deadlines:
         if is_sending:
             candidates.append(self.sent_at + self.timeouts.request_body_s)
         if is_committed:
-            candidates.append(self.relayed_at + self.comment_every_s)
+            candidates.append(self.comment_at)
         else:
             candidates.append(self.commit_at)
         return min(candidates)
@@ -68,6 +68,11 @@ class Deadlines:
                 f"{self.label} sent no content within {self.first_content_s:g} s."
             )
         return UpstreamIdleTimeoutError(f"{self.label} sent nothing for {spec.idle_s:g} s.")
+
+    @property
+    def comment_at(self) -> float:
+        """When the caller has heard nothing for so long that a comment is due."""
+        return max(self.relayed_at, self.content_at or 0.0) + self.comment_every_s
 
     def is_done_overdue(self, now: float) -> bool:
         """True when the terminator has come and the framing still has not ended."""

@@ -5,8 +5,11 @@ other end closes the connection without the last chunk.
 """
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Callable
 
 from aiohttp import HttpVersion11, web
@@ -14,6 +17,9 @@ from aiohttp.abc import AbstractStreamWriter
 
 # Above this the provider is read no further until the caller has caught up.
 HIGH_WATER_BYTES = 64 * 1024
+
+MAX_RESET_WAIT_S = 1.0
+RESET_POLL_S = 0.005
 
 # On, zero seconds: close() sends a reset and drops what is unsent.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -35,6 +41,7 @@ class Downstream:
         self._writer: AbstractStreamWriter | None = None
         self._is_chunked = True
         self._is_gone = False
+        self._to_reset: asyncio.Transport | None = None
 
     @property
     def is_open(self) -> bool:
@@ -61,17 +68,16 @@ class Downstream:
 
     async def open(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Send the head and what was held; from here on `put` writes through."""
-        self._writer = await response.prepare(request)
+        self._writer = await response.prepare(request)  # a StreamResponse sends its head here
         self._is_chunked = request.version >= HttpVersion11
-        while self._held:
-            held, self._held = self._held, []
-            for piece in held:
-                await response.write(piece)
-                self.bytes_out += len(piece)
-        if request.transport is None:
+        transport = request.transport
+        if transport is None:
             self._is_gone = True
             raise ConnectionResetError("The caller left while the head was written.")
-        self._transport = request.transport
+        self._transport = transport
+        held, self._held = self._held, []
+        if held:
+            self.put(held)
 
     async def drain(self, stall_s: float) -> bool:
         """Wait until the caller has read; False (and a cut) when it takes longer than `stall_s`."""
@@ -97,7 +103,7 @@ class Downstream:
         self._held = []
 
     def break_off(self, last_words: bytes, *, stall_s: float) -> None:
-        """End as broken: `last_words` if any, then no last chunk."""
+        """End as broken: `last_words` if any, then no last chunk. Await `reset` afterwards."""
         transport = self._transport
         self.detach()
         if transport is None or transport.is_closing():
@@ -105,11 +111,26 @@ class Downstream:
         if last_words:
             self._write(transport, [last_words])
         if not self._is_chunked:
-            _reset_when_flushed(transport, stall_s)
+            self._to_reset = transport
             return
         transport.close()
         # A caller that reads nothing keeps a closing transport for ever.
         asyncio.get_running_loop().call_later(stall_s, transport.abort)
+
+    async def reset(self, *, stall_s: float) -> None:
+        """Reset a broken HTTP/1.0 caller: nginx takes a mere FIN for a clean end (measured)."""
+        transport, self._to_reset = self._to_reset, None
+        if transport is None or transport.is_closing():
+            return
+        peer = transport.get_extra_info("socket")
+        loop = asyncio.get_running_loop()
+        give_up_at = loop.time() + min(stall_s, MAX_RESET_WAIT_S)
+        # A reset drops what the other side has not acknowledged; the kernel tells no event of that.
+        while loop.time() < give_up_at and _unacknowledged_bytes(transport, peer):  # noqa: ASYNC110 - as above
+            await asyncio.sleep(RESET_POLL_S)
+        if peer is not None and not transport.is_closing():
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
 
     def _hold(self, pieces: list[bytes]) -> None:
         if not self._is_gone:
@@ -123,21 +144,11 @@ class Downstream:
         transport.write(b"".join(pieces))
 
 
-def _reset_when_flushed(transport: asyncio.Transport, patience_s: float) -> None:
-    """Reset an HTTP/1.0 caller: nginx takes a mere FIN there for a clean end (measured)."""
-    loop = asyncio.get_running_loop()
-    give_up_at = loop.time() + patience_s
-
-    def reset() -> None:
-        if transport.is_closing():
-            return
-        if transport.get_write_buffer_size() and loop.time() < give_up_at:
-            loop.call_later(0.01, reset)
-            return
-        peer = transport.get_extra_info("socket")
-        if peer is not None:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        transport.abort()
-
-    # Not at once: uvloop hands small writes to the socket at the end of this iteration.
-    loop.call_soon(reset)
+def _unacknowledged_bytes(transport: asyncio.Transport, peer: socket.socket | None) -> int:
+    if transport.is_closing():
+        return 0
+    waiting = transport.get_write_buffer_size()
+    if peer is None:
+        return waiting
+    in_kernel = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0" * 4)
+    return waiting + int.from_bytes(in_kernel, sys.byteorder)

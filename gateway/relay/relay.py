@@ -20,7 +20,7 @@ from gateway.relay.attempt import Attempt
 from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.retries import RetryBudget
 from gateway.relay.verdict import Whole
-from gateway.relay.whole_reply import send_whole
+from gateway.relay.whole_reply import PIECE_BYTES, send_whole
 from gateway.upstream.connection import Connection
 from gateway.upstream.upstreams import Upstreams
 
@@ -101,6 +101,14 @@ class Relay:
         self, request: web.Request, job: Job, attempt: Attempt, whole: Whole
     ) -> web.StreamResponse:
         job.exchange.bytes_out = len(whole.body)
+        if len(whole.body) <= PIECE_BYTES:
+            # Head and body leave in one write, where StreamResponse takes two.
+            return web.Response(
+                body=whole.body,
+                status=whole.status,
+                headers=attempt.headers,
+                content_type="application/json",
+            )
         response = web.StreamResponse(status=whole.status, headers=attempt.headers)
         response.content_type = "application/json"
         stall_s = job.call.provider.timeouts.write_stall_s
@@ -118,7 +126,9 @@ class Relay:
             if attempt.error is not None:  # it failed while the head was being written
                 self._break_off(job, attempt, attempt.error)
             await attempt.ended
-            await attempt.downstream.drain(job.call.provider.timeouts.write_stall_s)
+            stall_s = job.call.provider.timeouts.write_stall_s
+            await attempt.downstream.drain(stall_s)
+            await attempt.downstream.reset(stall_s=stall_s)
         except (asyncio.CancelledError, ConnectionError):
             self._leave(job, attempt)
             raise

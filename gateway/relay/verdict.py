@@ -82,14 +82,14 @@ def read_usage(whole: Whole) -> Usage | None:
     """What the provider counted, from a reply that `judge_reply` has let pass."""
     try:
         return parse_usage(_decode_reply(whole.body).usage)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return parse_usage(json.loads(whole.body).get("usage"))
 
 
 def _judge_success(whole: Whole, label: str, secrets: Sequence[str]) -> UpstreamError | None:
     try:
         reply = _decode_reply(whole.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _judge_odd_success(whole, label, secrets)
     odd = reply.error or reply.object == "error"
     odd = odd or any(c.error or c.finish_reason == "error" for c in reply.choices or ())

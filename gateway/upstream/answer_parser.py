@@ -22,6 +22,7 @@ class AnswerParser:
     """Parses the answer to one request; what we do not accept is a HeadError."""
 
     __slots__ = (
+        "_field_bytes",
         "_interim",
         "_parser",
         "body",
@@ -43,6 +44,7 @@ class AnswerParser:
         self.on_body = self.body.append
         self._parser = httptools.HttpResponseParser(self)
         self.feed_data = self._parser.feed_data
+        self._field_bytes = 0
         self._interim = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -84,9 +86,9 @@ class AnswerParser:
     # httptools calls these.
 
     def on_message_begin(self) -> None:
-        """Notice a message that nobody asked for."""
+        """Refuse a message that nobody asked for: its body is not part of the answer."""
         if self.is_complete:
-            self.has_excess = True
+            raise HeadError("a second message")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers are ignored."""
@@ -95,11 +97,13 @@ class AnswerParser:
         self.headers.append((name.lower(), value))
         if len(self.headers) > MAX_HEADERS:
             raise HeadError(f"more than {MAX_HEADERS} headers")
+        # One read may hold a head of any size.
+        self._field_bytes += len(name) + len(value)
+        if self._field_bytes > MAX_HEAD_BYTES:
+            raise HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
 
     def on_headers_complete(self) -> None:
         """Check the head, unless it is an interim one."""
-        if self.is_complete:
-            return
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:  # noqa: PLR2004 - interim, RFC 9110 15.2
             self._interim += 1

@@ -19,7 +19,7 @@ from gateway.core.upstream_errors import (
     UpstreamReplyTooLargeError,
 )
 from gateway.upstream.answer_parser import PARSER_ERRORS, AnswerParser
-from gateway.upstream.inflate import InflateError, Inflater
+from gateway.upstream.inflate import BombError, InflateError, Inflater
 from gateway.upstream.receiver import Receiver
 from gateway.upstream.response_head import HeadError, find_header, parse_keep_alive_s
 
@@ -152,12 +152,13 @@ class Connection(asyncio.Protocol):
             try:
                 body = self._inflater.feed(body)
             except InflateError as error:
-                self._give_up(
-                    UpstreamReplyTooLargeError(
-                        f"{self.label} sent a compressed answer that cannot be read.",
-                        detail=str(error),
-                    )
+                kind = (
+                    UpstreamReplyTooLargeError
+                    if isinstance(error, BombError)
+                    else UpstreamBadResponseError
                 )
+                message = f"{self.label} sent a compressed answer that cannot be read."
+                self._give_up(kind(message, detail=str(error)))
                 return
         if body:
             self._receiver.on_body(body)
@@ -190,6 +191,9 @@ class Connection(asyncio.Protocol):
         self.served += 1
         self._end()
         if reusable:
+            # Back-pressure may have come with the very last bytes: an idle connection reads,
+            # or neither its end nor the next answer would be heard.
+            self.resume()
             self._on_idle(self)
         else:
             self.abort()

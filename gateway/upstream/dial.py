@@ -48,18 +48,19 @@ async def open_connection(
     target: Target, resolver: Resolver, factory: Callable[[], ProtocolT]
 ) -> ProtocolT:
     """A connected protocol, or an UpstreamError that says which step failed."""
-    addresses = await _resolve(target, resolver)
-    connected = await _connect(target, addresses)
     loop = asyncio.get_running_loop()
+    give_up_at = loop.time() + target.connect_s
+    addresses = await _resolve(target, resolver, give_up_at)
+    connected = await _connect(target, addresses, give_up_at)
     if target.tls is None:
         _, protocol = await loop.create_connection(factory, sock=connected)
         return protocol
     return await _start_tls(target, connected, factory)
 
 
-async def _resolve(target: Target, resolver: Resolver) -> list[AddressInfo]:
+async def _resolve(target: Target, resolver: Resolver, give_up_at: float) -> list[AddressInfo]:
     try:
-        async with asyncio.timeout(target.connect_s):
+        async with asyncio.timeout_at(give_up_at):
             return await resolver.resolve(
                 target.host, target.port, allow_private=target.allow_private
             )
@@ -69,9 +70,11 @@ async def _resolve(target: Target, resolver: Resolver) -> list[AddressInfo]:
         ) from error
 
 
-async def _connect(target: Target, addresses: list[AddressInfo]) -> socket.socket:
+async def _connect(
+    target: Target, addresses: list[AddressInfo], give_up_at: float
+) -> socket.socket:
     try:
-        async with asyncio.timeout(target.connect_s):
+        async with asyncio.timeout_at(give_up_at):
             return await aiohappyeyeballs.start_connection(
                 addresses,
                 happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
@@ -111,10 +114,13 @@ async def _start_tls(
             )
     except (TimeoutError, OSError, ssl.SSLError) as error:
         connected.close()
-        raise UpstreamTlsError(
+        failure = UpstreamTlsError(
             f"No TLS connection to {target.label}: {_tls_cause(error)}.",
             detail=f"{type(error).__name__}: {error}",
-        ) from error
+        )
+        # A handshake that was cut or stalled is a connection failure like any other.
+        failure.is_retryable = not isinstance(error, ssl.SSLCertVerificationError)
+        raise failure from error
     return protocol
 
 

@@ -16,7 +16,11 @@ _WINDOW_BITS[b"deflate"] = 32 + zlib.MAX_WBITS
 
 
 class InflateError(Exception):
-    """The compressed bytes are broken, or a bomb."""
+    """The compressed bytes are broken."""
+
+
+class BombError(InflateError):
+    """The compressed bytes hold more than any answer does."""
 
 
 class Inflater:
@@ -39,6 +43,9 @@ class Inflater:
 
     def feed(self, compressed: bytes) -> bytes:
         """The plain bytes that `compressed` adds."""
+        if self._decoder.eof:
+            # zlib would keep what follows, without a bound.
+            raise InflateError("bytes after the end of the compression")
         self._in_bytes += len(compressed)
         allowed = FREE_BYTES + MAX_RATIO * self._in_bytes - self._out_bytes
         try:
@@ -46,6 +53,8 @@ class Inflater:
         except zlib.error as error:
             raise InflateError(f"broken compression: {error}") from error
         if self._decoder.unconsumed_tail:
-            raise InflateError(f"more than {MAX_RATIO} times its compressed size")
+            raise BombError(f"more than {MAX_RATIO} times its compressed size")
+        if self._decoder.unused_data:
+            raise InflateError("bytes after the end of the compression")
         self._out_bytes += len(plain)
         return plain

@@ -6,6 +6,7 @@ an address that was checked, never to a name.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +14,8 @@ from gateway.config.addresses import refusal_of
 from gateway.core.upstream_errors import UpstreamAddressError, UpstreamDnsError
 
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+LookUp = Callable[[str, int], list[AddressInfo]]
+"""Asks the name system; runs in a thread; raises OSError when there is no answer."""
 
 TTL_S = 10.0  # a provider that moves is followed this soon
 # Threads of its own: one provider's slow name server must not stop file reads or other names.
@@ -22,7 +25,8 @@ MAX_THREADS = 16
 class Resolver:
     """Looks names up off the loop; one look-up at a time for each name, cached for `TTL_S`."""
 
-    def __init__(self) -> None:
+    def __init__(self, look_up: LookUp | None = None) -> None:
+        self._ask = look_up or _getaddrinfo
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="resolver")
         self._cache: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
         self._running: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
@@ -56,13 +60,13 @@ class Resolver:
             return cached[1]
         running = self._running.get(key)
         if running is None:
-            running = loop.run_in_executor(self._threads, _getaddrinfo, host, port)
+            running = loop.run_in_executor(self._threads, self._ask, host, port)
             self._running[key] = running
             running.add_done_callback(lambda _: self._running.pop(key, None))
         # Shielded: a caller who leaves must not take the look-up from the others.
         try:
             found = await asyncio.shield(running)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
             raise UpstreamDnsError(
                 f"The host name {host} has no address.", detail=str(error)
             ) from error

@@ -26,9 +26,9 @@ def check_head(version: str, status: int, headers: Headers) -> None:
         raise HeadError("status 101")
     if not 200 <= status <= 599:  # noqa: PLR2004 - the final statuses of RFC 9110
         raise HeadError(f"status {status}")
-    for name, value in headers:
-        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
-            raise HeadError("a transfer encoding other than chunked")
+    encodings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if encodings not in ([], [b"chunked"]):
+        raise HeadError("a transfer encoding other than chunked")
 
 
 def find_header(headers: Headers, name: bytes) -> bytes:

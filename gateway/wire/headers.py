@@ -17,7 +17,6 @@ MAX_TRACESTATE_CHARS: Final = 512
 MAX_RETRY_AFTER_S: Final = 86_400.0
 MAX_HEADERS: Final = 64
 
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 # W3C Trace Context: version ff and ids of nothing but zeros are not valid.
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
@@ -39,6 +38,7 @@ _REQUEST_ID_NAMES: Final = (
 _RESPONSE_NAMES: Final = frozenset(
     {"openai-processing-ms", "ratelimit", "ratelimit-policy", "retry-after", "retry-after-ms"}
 )
+_RESPONSE_INITIALS: Final = ("r", "x-", "openai-", "anthropic-")  # most names end here
 _RESPONSE_PREFIXES: Final = (
     "x-ratelimit-",
     "x-tokenlimit-",
@@ -48,7 +48,11 @@ _RESPONSE_PREFIXES: Final = (
 
 
 def select_request_headers(headers: Iterable[Header]) -> list[Header]:
-    """The caller's headers that may go upstream: well-formed, given once, end to end."""
+    """The caller's headers that may go upstream: well-formed, given once, end to end.
+
+    An idempotency key is not among them: callers share one credential upstream, so two of them
+    with the same key would get one answer.
+    """
     given: dict[str, str] = {}
     repeated: set[str] = set()
     for name, value in headers:
@@ -61,7 +65,7 @@ def select_request_headers(headers: Iterable[Header]) -> list[Header]:
     # A header that `Connection` names is for this hop alone (RFC 9110, 7.6.1).
     hop_by_hop = {name.strip().lower() for name in given.get("connection", "").split(",")}
     usable = {n: v for n, v in given.items() if n not in hop_by_hop}
-    return _idempotency(usable, repeated) + _trace(usable, repeated)
+    return _trace(usable, repeated)
 
 
 def select_response_headers(headers: Iterable[Header]) -> list[Header]:
@@ -70,11 +74,15 @@ def select_response_headers(headers: Iterable[Header]) -> list[Header]:
     ids: dict[str, str] = {}
     for name, value in headers:
         lower = name.lower()
-        if not is_safe_value(value):
-            continue
         if lower in _REQUEST_ID_NAMES:
-            ids.setdefault(lower, value)
-        elif _may_come_back(lower, value) and len(kept) < MAX_HEADERS:
+            if is_safe_value(value):
+                ids.setdefault(lower, value)
+        elif (
+            lower.startswith(_RESPONSE_INITIALS)
+            and is_safe_value(value)
+            and _may_come_back(lower, value)
+            and len(kept) < MAX_HEADERS
+        ):
             kept.append((lower, value))
     found = [ids[name] for name in _REQUEST_ID_NAMES if ids.get(name)]
     return [*kept, (UPSTREAM_REQUEST_ID, found[0])] if found else kept
@@ -108,13 +116,6 @@ def _parse_date(value: str) -> float | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return stamp if math.isfinite(stamp) else None
-
-
-def _idempotency(given: dict[str, str], repeated: set[str]) -> list[Header]:
-    key = given.get("idempotency-key", "")
-    if "idempotency-key" in repeated or not _IDEMPOTENCY_KEY.fullmatch(key):
-        return []
-    return [("idempotency-key", key)]
 
 
 def _trace(given: dict[str, str], repeated: set[str]) -> list[Header]:

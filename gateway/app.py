@@ -1,0 +1,140 @@
+"""Composition root: the chain, the routes and what lives as long as the app.
+
+The rule here: this file knows every part and nothing knows this file. Nothing is opened before
+startup; what is opened is closed in the reverse order.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+import structlog
+from aiohttp import web
+
+from gateway.catalog.handlers import (
+    show_keys,
+    show_model,
+    show_models,
+    show_provider_models,
+    show_providers,
+)
+from gateway.config.load import Registry
+from gateway.config.settings import Settings
+from gateway.core.clock import system_clock
+from gateway.core.exchange import Observer
+from gateway.core.tasks import Tasks
+from gateway.middleware.allow_origins import allow_origins
+from gateway.middleware.assign_request_id import OBSERVERS, add_response_headers, assign_request_id
+from gateway.middleware.authenticate import authenticate, is_loopback
+from gateway.middleware.check_key import check_key
+from gateway.middleware.check_path import check_path
+from gateway.middleware.enforce_limits import enforce_limits
+from gateway.middleware.guard_stream import guard_stream, note_prepared
+from gateway.middleware.read_request import (
+    HELD_BODIES,
+    hold_bodies,
+    postpone_continue,
+    read_request,
+)
+from gateway.middleware.render_errors import render_errors
+from gateway.middleware.write_access_log import write_access_log
+from gateway.plugins.keys import REGISTRY, SETTINGS
+from gateway.plugins.loading import Middleware, place
+from gateway.relay.relay import Relay
+from gateway.simulator import Simulator
+from gateway.telemetry.logging import log_exchange
+from gateway.upstream.upstreams import Upstreams
+
+CHAIN: tuple[Middleware, ...] = (  # outermost first
+    guard_stream,  # a stream that has begun is never answered a second time
+    assign_request_id,  # so that every line below can carry it
+    write_access_log,  # sees the status that really went out
+    render_errors,  # past here, raise freely
+    check_path,  # nothing that two servers could read in two ways
+    allow_origins,  # which web pages may call
+    authenticate,  # who is calling: sets the principal
+    read_request,  # what is asked of which provider: sets the call
+    check_key,  # what we show the provider: sets the credential
+    enforce_limits,  # may they call now
+)
+
+# Of requests to the built-in provider, bodies included.
+SIMULATOR_JOURNAL_LIMIT = 50
+
+RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
+SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
+
+
+def build_app(
+    settings: Settings, registry: Registry, *, observers: Sequence[Observer] = (log_exchange,)
+) -> web.Application:
+    """Wire one gateway; nothing is opened before startup."""
+    app = web.Application(middlewares=place(CHAIN, settings.middleware))
+    app[SETTINGS] = settings
+    app[REGISTRY] = registry
+    app[OBSERVERS] = tuple(observers)
+    app[HELD_BODIES] = hold_bodies(settings.server)
+    app[HELD_BODIES] = hold_bodies(settings.server)
+    app.on_response_prepare.extend([note_prepared, add_response_headers])
+    app.cleanup_ctx.extend([open_simulator, open_relay])
+    app.on_shutdown.append(stop_relay)
+    add_routes(app)
+    return app
+
+
+def add_routes(app: web.Application) -> None:
+    """Everything that is answered on the public listener."""
+    router = app.router
+    for path, name in (("/api/chat/{provider}", "chat"), ("/v1/chat/completions", "completions")):
+        resource = router.add_resource(path, name=name)
+        # "100 Continue" invites the body: not before we know who is calling.
+        resource.add_route("POST", relay_exchange, expect_handler=postpone_continue)
+    router.add_get("/api/keys", show_keys, allow_head=False)
+    router.add_get("/api/providers", show_providers, allow_head=False)
+    router.add_get("/api/providers/{provider}/models", show_provider_models, allow_head=False)
+    router.add_get("/v1/models", show_models, allow_head=False)
+    router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
+
+
+async def relay_exchange(request: web.Request) -> web.StreamResponse:
+    """Hand a request that the chain has let through to the relay."""
+    return await request.app[RELAY].handle(request)
+
+
+async def open_simulator(app: web.Application) -> AsyncIterator[None]:
+    """Start the built-in provider when the registry names it."""
+    if not any(provider.is_simulated for provider in app[REGISTRY].providers.values()):
+        yield
+        return
+    server = app[SETTINGS].server
+    # Whoever may script it can ask for gigabytes: a privilege of this machine.
+    app[SIMULATOR] = Simulator(
+        scriptable=is_loopback(server.host),
+        journal_limit=SIMULATOR_JOURNAL_LIMIT,
+        gateway_url=f"http://{server.host}:{server.port}",
+    )
+    await app[SIMULATOR].start()
+    yield
+    await app[SIMULATOR].stop()
+
+
+async def open_relay(app: web.Application) -> AsyncIterator[None]:
+    """Open what carries exchanges: upstreams, background tasks, the relay."""
+    simulator = app.get(SIMULATOR)
+    upstreams = Upstreams(
+        app[REGISTRY].providers,
+        simulator_url=None if simulator is None else simulator.base_url,
+    )
+    tasks = Tasks(report_crash)
+    app[RELAY] = Relay(upstreams, app[SETTINGS], tasks, system_clock)
+    yield
+    await tasks.cancel()
+    upstreams.close()
+
+
+async def stop_relay(app: web.Application) -> None:
+    """End the answers that are still going on when the time to drain is over."""
+    app[RELAY].stop()
+
+
+def report_crash(task: str, error: BaseException) -> None:
+    """Say that a background task died of a mistake of ours."""
+    structlog.get_logger().error("task.crashed", task=task, exc_info=error)

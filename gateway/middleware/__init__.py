@@ -1,0 +1,1 @@
+"""The chain: one verb a file, listed outermost first in `gateway.app`."""

@@ -1,0 +1,221 @@
+"""What is asked of which provider: reads the body and sets the call.
+
+The rule here: a body is bounded in size, in time and, with all others in hand, in sum, before
+a byte of it is parsed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from aiohttp import HttpVersion11, web
+from aiohttp.typedefs import Handler
+from aiohttp.web_protocol import RequestPayloadError
+
+from gateway.config.registry import Provider
+from gateway.config.settings import ServerSpec
+from gateway.core.dialect import Dialect
+from gateway.core.errors import (
+    BodyTooLargeError,
+    InvalidRequestError,
+    MalformedRequestError,
+    OverloadedError,
+    ProviderNotFoundError,
+    RequestTimeoutError,
+)
+from gateway.core.exchange import Exchange
+from gateway.plugins.api import EXCHANGE
+from gateway.plugins.keys import CALL, REGISTRY, SETTINGS, Call
+from gateway.wire.chat_request import read_chat
+from gateway.wire.completions_request import read_completions
+
+CHAT = "chat"  # names of routes
+COMPLETIONS = "completions"
+
+# A larger body is parsed in a thread: 1 MiB takes 3 ms, in which nobody else is served.
+MAX_INLINE_BYTES = 256 * 1024
+# Bodies of the largest size that may be held at a time; memory is a few times that.
+MAX_LARGEST_BODIES = 16
+EXPECTATION_FAILED = 417
+RETRY_AFTER_S = "1"
+
+ParsedT = TypeVar("ParsedT")
+
+
+class HeldBodies:
+    """How many bytes of request bodies all requests hold together, and how many they may."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.held_bytes = 0
+        self._max_bytes = max_bytes
+
+    def check_room(self, body_bytes: int) -> None:
+        """Raise when a body of this size would be too much on top of the others."""
+        if self.held_bytes + body_bytes > self._max_bytes:
+            raise OverloadedError(
+                "The gateway holds as many request bodies as it can; try again in a moment.",
+                headers={"Retry-After": RETRY_AFTER_S},
+            )
+
+
+HELD_BODIES: web.AppKey[HeldBodies] = web.AppKey("held_bodies", HeldBodies)
+"""Set by `app`, with `hold_bodies`."""
+
+
+def hold_bodies(server: ServerSpec) -> HeldBodies:
+    """The counter for an app with these settings."""
+    return HeldBodies(MAX_LARGEST_BODIES * server.max_body_bytes)
+
+
+async def postpone_continue(request: web.Request) -> None:
+    """Send no "100 Continue" yet; to be the `expect_handler` of routes with a body.
+
+    aiohttp calls it before the chain; `read_request` invites the body after authentication.
+    """
+
+
+@web.middleware
+async def read_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Read the request for an answer; other requests pass."""
+    route = request.match_info.route.name
+    if "Expect" in request.headers:
+        _check_expectation(request)
+    if route not in {CHAT, COMPLETIONS}:
+        return await handler(request)
+    held = request.app[HELD_BODIES]
+    body = _Body(request, held)
+    try:
+        # A body held by a stream that lasts an hour counts for that hour: it may be sent again.
+        request[CALL] = await _make_call(request, await body.read(), route)
+        return await handler(request)
+    finally:
+        held.held_bytes -= body.held_bytes
+
+
+class _Body:
+    """One body on its way in."""
+
+    def __init__(self, request: web.Request, held: HeldBodies) -> None:
+        self.held_bytes = 0
+        self._request = request
+        self._server = request.app[SETTINGS].server
+        self._held = held
+
+    async def read(self) -> bytes:
+        """All of it, or the error that says why not."""
+        self._check_size(self._request.content_length or 0)
+        self._held.check_room(self._request.content_length or 0)
+        content = self._request.content
+        if content.is_eof():  # came with the head, as small ones do: no timer, no task switch
+            return self._keep(self._read_piece())
+        if "Expect" in self._request.headers:
+            await _invite_body(self._request)
+        try:
+            async with asyncio.timeout(self._server.request_body_timeout_s):
+                return await self._gather()
+        except TimeoutError:
+            raise RequestTimeoutError(
+                "The body did not arrive in time; send the request again."
+            ) from None
+
+    async def _gather(self) -> bytes:
+        pieces = []
+        try:
+            while piece := await self._request.content.readany():
+                pieces.append(self._keep(piece))
+        except RequestPayloadError as error:
+            raise MalformedRequestError(
+                "The body is not framed as its head says.", detail=type(error).__name__
+            ) from error
+        return b"".join(pieces)
+
+    def _read_piece(self) -> bytes:
+        try:
+            return self._request.content.read_nowait()
+        except RequestPayloadError as error:
+            raise MalformedRequestError("The body is not framed as its head says.") from error
+
+    def _keep(self, piece: bytes) -> bytes:
+        self._check_size(self.held_bytes + len(piece))
+        self._held.check_room(len(piece))
+        self.held_bytes += len(piece)
+        self._held.held_bytes += len(piece)
+        return piece
+
+    def _check_size(self, body_bytes: int) -> None:
+        if body_bytes > self._server.max_body_bytes:
+            raise BodyTooLargeError(f"The body is larger than {self._server.max_body_bytes} bytes.")
+
+
+def _check_expectation(request: web.Request) -> None:
+    if request.headers["Expect"].strip().lower() != "100-continue":
+        refusal = MalformedRequestError("The only expectation that is met is 100-continue.")
+        refusal.status = EXPECTATION_FAILED
+        raise refusal
+
+
+async def _invite_body(request: web.Request) -> None:
+    if request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer proper has not begun
+
+
+async def _make_call(request: web.Request, body: bytes, route: str) -> Call:
+    exchange = request[EXCHANGE]
+    exchange.bytes_in = len(body)
+    if route == CHAT:
+        provider = _find_provider(request, request.match_info["provider"])
+        exchange.provider = provider.name
+        chat = await _parse(read_chat, body)
+        model = _find_model(provider, chat.model, "chatSettings.model")
+        call = Call(Dialect.TEXT, provider, model, chat, stream=True, wants_usage=False)
+    else:
+        asked = await _parse(read_completions, body)
+        provider = _find_provider(request, asked.provider, "model")
+        model = _find_model(provider, asked.model, "model")
+        call = Call(Dialect.OPENAI, provider, model, asked, asked.stream, asked.wants_usage)
+    _note(exchange, call)
+    return call
+
+
+def _note(exchange: Exchange, call: Call) -> None:
+    exchange.dialect = call.dialect
+    exchange.provider = call.provider.name
+    exchange.model = call.model
+    exchange.stream = call.stream
+
+
+async def _parse(read: Callable[[bytes], ParsedT], body: bytes) -> ParsedT:
+    if len(body) <= MAX_INLINE_BYTES:
+        return read(body)
+    return await asyncio.to_thread(read, body)
+
+
+def _find_provider(request: web.Request, name: str, param: str | None = None) -> Provider:
+    provider = request.app[REGISTRY].providers.get(name)
+    if provider is None:
+        where = "GET /api/providers" if param is None else "GET /v1/models"
+        place = "" if param is None else " of the name before the `/` of `model`"
+        raise ProviderNotFoundError(
+            f"There is no provider{place or ' of this name'}; {where} lists what there is.",
+            param=param,
+        )
+    if provider.is_placeholder:
+        raise ProviderNotFoundError(
+            f"The address of {provider.label} is not filled in; "
+            f"whoever runs the gateway writes the `base_url` of `{provider.name}` "
+            "in providers.yaml.",
+            param=param,
+        )
+    return provider
+
+
+def _find_model(provider: Provider, asked: str, field: str) -> str:
+    """The id to ask for; one that the registry does not know goes to the provider as it is."""
+    wanted = asked or provider.default_model
+    if not wanted:
+        raise InvalidRequestError(
+            f"`{field}` names no model, and {provider.label} has no default.", param=field
+        )
+    known = provider.find_model(wanted)
+    return wanted if known is None else known.id

@@ -1,0 +1,112 @@
+"""Finding an operator's own middlewares and putting them in their places.
+
+The rule here: whatever is wrong with one stops the start, with a sentence that says what to
+mend; the order of the gateway's own chain cannot be changed.
+"""
+
+import difflib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from aiohttp.typedefs import Middleware
+
+from gateway.config.settings import MiddlewareSpec
+
+OUTERMOST = "guard_stream"
+ARGUMENTS = 2  # request and handler
+
+
+class PluginError(ValueError):
+    """A middleware in gateway.yaml that cannot be used."""
+
+
+def look_in(directories: Iterable[Path]) -> None:
+    """Make the modules in these directories importable, after everything that is installed."""
+    for directory in directories:
+        path = str(directory.resolve())
+        # At the end: a file called json.py in the working directory must not become `json`.
+        if path not in sys.path:
+            sys.path.append(path)
+
+
+def load_middleware(use: str) -> Middleware:
+    """The middleware that `module:name` stands for, checked as far as can be without a call."""
+    module_name, _, name = use.partition(":")
+    module = _import(module_name, use)
+    found = getattr(module, name, None)
+    if found is None:
+        known = [known for known in vars(module) if not known.startswith("_")]
+        raise PluginError(f"middleware {use}: {module_name} has no {name}{_nearest(name, known)}")
+    if not callable(found):
+        raise PluginError(f"middleware {use}: is not a function")
+    if getattr(found, "__middleware_version__", None) != 1:
+        raise PluginError(f"middleware {use}: lacks the decorator @web.middleware of aiohttp")
+    if not inspect.iscoroutinefunction(found) or not _takes_two(found):
+        raise PluginError(
+            f"middleware {use}: must be `async def {name}(request, handler)` and nothing else"
+        )
+    middleware: Middleware = found
+    return middleware
+
+
+def place(chain: Sequence[Middleware], specs: Iterable[MiddlewareSpec]) -> tuple[Middleware, ...]:
+    """The chain with the operator's middlewares in it, each beside the one it names."""
+    placed = list(chain)
+    for spec in specs:
+        middleware = load_middleware(spec.use)
+        name = name_of(middleware)
+        names = [name_of(one) for one in placed]
+        if name in names:
+            raise PluginError(f"middleware {spec.use}: the chain has a {name} already; rename it")
+        beside = spec.after or spec.before or ""
+        if beside not in names:
+            raise PluginError(
+                f"middleware {spec.use}: there is no {beside} in the chain"
+                f"{_nearest(beside, names)}; it is: {', '.join(names)}"
+            )
+        if spec.before == OUTERMOST:
+            raise PluginError(f"middleware {spec.use}: nothing comes before {OUTERMOST}")
+        index = names.index(beside) + (1 if spec.after else 0)
+        placed.insert(index, middleware)
+    return tuple(placed)
+
+
+def name_of(middleware: Middleware) -> str:
+    """The name by which gateway.yaml speaks of a middleware."""
+    return getattr(middleware, "__name__", type(middleware).__name__)
+
+
+def _import(module_name: str, use: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if module_name == missing or module_name.startswith(f"{missing}."):
+            raise PluginError(
+                f"middleware {use}: there is no module {missing}; "
+                "it is looked for beside gateway.yaml and in the current directory"
+            ) from None
+        raise PluginError(
+            f"middleware {use}: it imports {missing}, which is not installed"
+        ) from error
+    except Exception as error:  # an operator's module may raise anything when it is imported
+        raise PluginError(
+            f"middleware {use}: cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _takes_two(function: Middleware) -> bool:
+    try:
+        inspect.signature(function).bind(*[None] * ARGUMENTS)
+    except TypeError:
+        return False
+    return True
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

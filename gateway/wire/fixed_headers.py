@@ -1,0 +1,17 @@
+"""Response headers that are the same on every answer of ours.
+
+The rule here: constants only; what depends on the request is set where that is known.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+SERVER_NAME = "chat-gateway"  # without a version: it would tell which holes are open
+
+FIXED_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Cache-Control": "no-store",
+        "X-Content-Type-Options": "nosniff",
+        "Server": SERVER_NAME,
+    }
+)
