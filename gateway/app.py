@@ -4,10 +4,11 @@ The rule here: this file knows every part and nothing knows this file. Nothing i
 startup; what is opened is closed in the reverse order.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from gateway.catalog.handlers import (
     show_keys,
@@ -19,10 +20,14 @@ from gateway.catalog.handlers import (
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
-from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
 from gateway.middleware.allow_origins import allow_origins
-from gateway.middleware.assign_request_id import OBSERVERS, add_response_headers, assign_request_id
+from gateway.middleware.assign_request_id import (
+    IN_FLIGHT,
+    OBSERVERS,
+    add_response_headers,
+    assign_request_id,
+)
 from gateway.middleware.authenticate import authenticate, is_loopback
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
@@ -37,10 +42,12 @@ from gateway.middleware.read_request import (
 from gateway.middleware.render_errors import render_errors
 from gateway.middleware.write_access_log import write_access_log
 from gateway.plugins.keys import REGISTRY, SETTINGS
-from gateway.plugins.loading import Middleware, place
+from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
+from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
+from gateway.telemetry.metrics import Metrics
 from gateway.upstream.upstreams import Upstreams
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
@@ -59,19 +66,21 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
 
 
-def build_app(
-    settings: Settings, registry: Registry, *, observers: Sequence[Observer] = (log_exchange,)
-) -> web.Application:
+def build_app(settings: Settings, registry: Registry) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
     app = web.Application(middlewares=place(CHAIN, settings.middleware))
     app[SETTINGS] = settings
     app[REGISTRY] = registry
-    app[OBSERVERS] = tuple(observers)
-    app[HELD_BODIES] = hold_bodies(settings.server)
+    in_flight = InFlight()
+    metrics = Metrics(registry.providers, lambda: in_flight.count)
+    app[IN_FLIGHT] = in_flight
+    app[METRICS] = metrics
+    app[OBSERVERS] = (log_exchange, metrics.observe, in_flight.count_out)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend([open_simulator, open_relay])

@@ -1,49 +1,59 @@
 """Opens the exchange: an id, a start time, and the record that every line below fills in.
 
-The rule here: an incoming id is taken over only when it is harmless in a header, a log line and
-a file name.
+The rule here: a caller's own id is used only when it is harmless in a header, a log line and a
+file name.
 """
 
 import asyncio
-import re
-import secrets
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.core.dialect import dialect_of_path
 from gateway.core.exchange import Exchange, Observer
+from gateway.core.request_id import is_request_id, new_request_id
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
+from gateway.telemetry.in_flight import InFlight
+from gateway.wire.fixed_headers import FIXED_HEADERS
 
 OBSERVERS: web.AppKey[tuple[Observer, ...]] = web.AppKey("observers", tuple)
 """Who is told when an exchange is settled; set by `app`."""
 
-_HARMLESS = re.compile(r"[A-Za-z0-9._-]{1,128}")
-_ID_BYTES = 16
+IN_FLIGHT: web.AppKey[InFlight] = web.AppKey("in_flight", InFlight)
+"""Counts exchanges in, and as one of the observers out again; set by `app`."""
 
-EVERY_RESPONSE = {"Server": "chat-gateway", "X-Content-Type-Options": "nosniff"}
+REQUEST_ID = "X-Request-ID"
+MAX_PATH_CHARS = 512
 
 
 @web.middleware
 async def assign_request_id(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id and its record."""
-    given = request.headers.get("X-Request-ID", "")
-    request_id = given if _HARMLESS.fullmatch(given) else secrets.token_hex(_ID_BYTES)
-    path = request.path
+    app = request.app
+    given = request.headers.get(REQUEST_ID, "")
+    request_id = given if is_request_id(given) else new_request_id()
+    path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
     request[EXCHANGE] = Exchange(
         request_id=request_id,
         started_at=asyncio.get_running_loop().time(),
         method=request.method,
-        path=path,
+        path=path[:MAX_PATH_CHARS] if path.startswith("/") else "",
         client_address=request.remote or "unix",
-        observers=request.app[OBSERVERS],
+        observers=app[OBSERVERS],
         dialect=dialect_of_path(path),
     )
-    request[RESPONSE_HEADERS] = {"X-Request-ID": request_id, **EVERY_RESPONSE}
+    request[RESPONSE_HEADERS] = {**FIXED_HEADERS, REQUEST_ID: request_id}
+    app[IN_FLIGHT].count_in()
     return await handler(request)
 
 
 async def add_response_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Write what the chain has to say on a head before it leaves, a stream's too; a signal."""
-    response.headers.update(request[RESPONSE_HEADERS])
-    response.headers.setdefault("Cache-Control", "no-store")
+    """Write what the chain has to say on a head before it leaves; an `on_response_prepare` handler.
+
+    For streams this is the only moment: their head is gone long before their handler returns.
+    """
+    headers = response.headers
+    cache_control = headers.get("Cache-Control")
+    headers.update(request.get(RESPONSE_HEADERS, FIXED_HEADERS))
+    if cache_control is not None:  # a stream says more than no-store
+        headers["Cache-Control"] = cache_control

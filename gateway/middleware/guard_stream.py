@@ -1,10 +1,11 @@
 """Outermost: a response that has begun is finished by itself or cut, never followed by another.
 
 The rule here: aiohttp writes whatever a middleware returns, even into the body of a stream that
-is under way, and ends it cleanly (measured). So when anything but the begun response comes out
-of the chain, the connection is aborted.
+is under way, and ends it cleanly (measured), which a caller takes for the end of the answer. So
+when anything but the begun response comes out of the chain, the connection is aborted.
 """
 
+import asyncio
 import socket
 import struct
 
@@ -12,49 +13,77 @@ import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
-PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
-"""The response whose head has been sent; set by `note_prepared` for every handler's response."""
+from gateway.plugins.api import EXCHANGE
 
+PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
+"""The response whose head is sent; set by `note_prepared`, whoever prepared it."""
+
+# On, zero seconds: close() sends a reset and drops what is unsent.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _log = structlog.get_logger()
 
 
 async def note_prepared(request: web.Request, response: web.StreamResponse) -> None:
-    """Remember which response has begun; a signal, so that operators' responses count too."""
+    """Remember which response has begun; an `on_response_prepare` handler.
+
+    aiohttp calls those for every response of every class, so it does not matter whether the
+    relay, a handler or an operator's middleware prepared it.
+    """
     request[PREPARED] = response
 
 
 @web.middleware
 async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a response through unless another one has begun."""
+    # Our own listener's connections have a deadline for the first head; aiohttp's have none.
+    request_arrived = getattr(request.protocol, "request_arrived", None)
+    if request_arrived is not None:
+        request_arrived()
     try:
         response = await handler(request)
+    except asyncio.CancelledError:
+        if PREPARED in request:  # the gateway stops; where the caller left, nothing is to cut
+            _cut_off(request)
+        raise
     except Exception as error:
-        begun = _find_begun(request)
+        # One of the places where anything is caught: after a head there is nothing to be said,
+        # and before it the connection says it.
+        begun = request.get(PREPARED)
         if begun is None:
             raise
-        _cut(request, reason=f"{type(error).__name__} after the head was sent", error=error)
-        return begun
-    begun = _find_begun(request)
+        return _refuse(request, begun, error)
+    begun = request.get(PREPARED)
     if begun is None or begun is response:
         return response
-    _cut(request, reason="a second response after the head was sent", error=None)
+    return _refuse(request, begun, None)
+
+
+def _refuse(
+    request: web.Request, begun: web.StreamResponse, error: Exception | None
+) -> web.StreamResponse:
+    """Cut the connection and say why; aiohttp finds it closed and writes nothing more."""
+    transport = request.transport
+    is_there = transport is not None and not transport.is_closing()
+    _cut_off(request)
+    # An error of a connection that has ended is no news.
+    if is_there or not isinstance(error, ConnectionError):
+        exchange = request.get(EXCHANGE)
+        _log.error(
+            "stream.cut",
+            request_id=None if exchange is None else exchange.request_id,
+            reason="an error after the head" if error else "a second response after the head",
+            exc_info=error,
+        )
     return begun
 
 
-def _find_begun(request: web.Request) -> web.StreamResponse | None:
-    return request.get(PREPARED)
-
-
-def _cut(request: web.Request, *, reason: str, error: Exception | None) -> None:
-    _log.error("stream.cut", reason=reason, path=request.path, exc_info=error)
+def _cut_off(request: web.Request) -> None:
     transport = request.transport
-    if transport is None:
+    if transport is None or transport.is_closing():
         return
-    if request.version < HttpVersion11:
-        # nginx takes a mere FIN from an HTTP/1.0 answer for its clean end (measured).
-        peer = transport.get_extra_info("socket")
-        if peer is not None:
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    peer = transport.get_extra_info("socket")
+    if request.version < HttpVersion11 and peer is not None:
+        # nginx takes a mere FIN for the clean end of an HTTP/1.0 answer (measured).
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     transport.abort()

@@ -14,9 +14,12 @@ from gateway.core.errors import (
     DownstreamError,
     GatewayError,
     InternalError,
-    InvalidRequestError,
+    InvalidPathError,
+    MalformedRequestError,
     MethodNotAllowedError,
     NotFoundError,
+    RequestTimeoutError,
+    UnsupportedEncodingError,
     UpstreamError,
 )
 from gateway.core.exchange import Exchange, Outcome
@@ -25,6 +28,19 @@ from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL
 from gateway.wire.render_errors import render_openai, render_text
 
+CLIENT_ERROR = 400
+SERVER_ERROR = 500
+
+# The request was not read to its end, or not understood: what follows on its connection cannot
+# be trusted to be another one.
+_CLOSES_CONNECTION = (
+    BodyTooLargeError,
+    InvalidPathError,
+    MalformedRequestError,
+    RequestTimeoutError,
+    UnsupportedEncodingError,
+)
+
 _log = structlog.get_logger()
 
 
@@ -32,30 +48,28 @@ _log = structlog.get_logger()
 async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer with an error instead of raising one."""
     try:
-        return await handler(request)
+        response = _check_response(await handler(request))
     except GatewayError as error:
-        if PREPARED in request:
-            raise
-        return _render(request, error)
+        failure = error
     except web.HTTPException as error:
-        if PREPARED in request or error.status < 400:  # noqa: PLR2004 - no error
+        if error.status < CLIENT_ERROR:  # a redirect of an operator's middleware
             raise
-        return _render(request, translate(error))
-    except ConnectionError:
-        raise  # the caller left
+        failure = translate(error)
     except Exception as error:
-        if PREPARED in request:
+        if isinstance(error, ConnectionError) and _has_left(request):
             raise
-        _log.error("request.crashed", path=request.path, exc_info=error)
-        crash = InternalError(
-            "The gateway made a mistake; the request id helps its operator to find it.",
-            detail=type(error).__name__,
-        )
-        return _render(request, crash)
+        failure = _report_crash(request[EXCHANGE], error)
+    else:
+        return response
+    is_begun = PREPARED in request
+    _note(request[EXCHANGE], failure, is_begun=is_begun)
+    if is_begun:
+        raise failure  # too late for a response: `guard_stream` cuts the connection
+    return _render(request, failure)
 
 
 def translate(error: web.HTTPException) -> GatewayError:
-    """The errors of aiohttp itself as ours."""
+    """The errors of aiohttp itself as ours; its sentences quote the request."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowedError(f"This path takes {allowed}.", headers={"Allow": allowed})
@@ -63,40 +77,64 @@ def translate(error: web.HTTPException) -> GatewayError:
         return BodyTooLargeError("The body is too large.")
     if isinstance(error, web.HTTPNotFound):
         return NotFoundError("There is nothing at this path.")
-    translated = InvalidRequestError(f"{error.reason}.")
+    # An operator's middleware raised it, and wrote what it says.
+    kind = InternalError if error.status >= SERVER_ERROR else DownstreamError
+    translated = kind(error.text or f"{error.reason}.")
     translated.status = error.status
     return translated
 
 
-def _render(request: web.Request, error: GatewayError) -> web.Response:
+def _check_response(returned: object) -> web.StreamResponse:
+    if isinstance(returned, web.StreamResponse):
+        return returned
+    raise TypeError(f"A handler returned {type(returned).__name__}, not a response.")
+
+
+def _has_left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _report_crash(exchange: Exchange, error: Exception) -> InternalError:
+    _log.error("request.crashed", request_id=exchange.request_id, exc_info=error)
+    return InternalError(
+        "The gateway made a mistake; the request id helps its operator to find it.",
+        detail=type(error).__name__,
+    )
+
+
+def _note(exchange: Exchange, failure: GatewayError, *, is_begun: bool) -> None:
+    exchange.error_code = failure.code
+    exchange.error_detail = failure.detail or failure.public
+    if isinstance(failure, UpstreamError):
+        exchange.ending = Outcome.UPSTREAM_FAILED
+    else:
+        exchange.ending = Outcome.POLICY_STOPPED if is_begun else Outcome.REJECTED
+
+
+def _render(request: web.Request, failure: GatewayError) -> web.Response:
     exchange = request[EXCHANGE]
-    _note(exchange, error)
-    headers = dict(error.headers)
-    if not isinstance(error, DownstreamError):
-        # We have retried what was worth it; an SDK that retries too would multiply ours.
+    headers = dict(failure.headers)
+    if not isinstance(failure, DownstreamError):
+        # SDKs repeat 408, 409, 429 and 5xx by themselves: three tries of theirs on three of ours
+        # are nine. Of a DownstreamError there is nothing of ours to multiply.
         headers["x-should-retry"] = "false"
     if exchange.dialect is Dialect.OPENAI:
-        body = render_openai(error, exchange.request_id)
+        body = render_openai(failure, exchange.request_id)
     else:
         call = request.get(CALL)
         body = render_text(
-            error,
+            failure,
             exchange.request_id,
             provider_label=call.provider.label if call is not None else "",
             incorrect_key=call.provider.incorrect_key if call is not None else "status",
         )
-    return web.Response(
+    response = web.Response(
         body=body,
-        status=error.status,
+        status=failure.status,
         headers=headers,
         content_type="application/json",
         charset="utf-8",
     )
-
-
-def _note(exchange: Exchange, error: GatewayError) -> None:
-    exchange.error_code = error.code
-    exchange.error_detail = error.detail or ""
-    exchange.ending = (
-        Outcome.UPSTREAM_FAILED if isinstance(error, UpstreamError) else Outcome.REJECTED
-    )
+    if isinstance(failure, _CLOSES_CONNECTION):
+        response.force_close()
+    return response

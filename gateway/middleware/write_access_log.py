@@ -5,10 +5,12 @@ answer is read to its end. That exchange is settled by the relay.
 """
 
 import asyncio
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.core.errors import InternalError, ShuttingDownError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.middleware.guard_stream import PREPARED
 from gateway.plugins.api import EXCHANGE
@@ -23,31 +25,52 @@ async def write_access_log(request: web.Request, handler: Handler) -> web.Stream
     exchange = request[EXCHANGE]
     try:
         response = await handler(request)
-    except asyncio.CancelledError:
-        exchange.status = _sent_status(request)
-        _settle(exchange, Outcome.CLIENT_GONE)
+        _note_response(request, exchange, response)
+    except (asyncio.CancelledError, ConnectionError):
+        _note_cancelled(request, exchange)
         raise
-    except ConnectionError:
-        exchange.status = _sent_status(request)
-        _settle(exchange, Outcome.CLIENT_GONE)
+    except web.HTTPException as error:  # a redirect of an operator's middleware
+        exchange.status = error.status
         raise
-    except Exception:
-        exchange.status = _sent_status(request)
-        exchange.error_code = exchange.error_code or "internal_error"
-        _settle(exchange, Outcome.POLICY_STOPPED)
+    except BaseException:
+        _note_broken(request, exchange)
         raise
-    exchange.status = response.status
-    if not exchange.bytes_out and isinstance(response, web.Response):
-        exchange.bytes_out = response.content_length or 0
-    _settle(exchange, exchange.ending or Outcome.FINISHED)
+    finally:
+        if not exchange.detached:
+            ending = exchange.ending or Outcome.FINISHED
+            exchange.settle(ending, at=asyncio.get_running_loop().time())
     return response
 
 
-def _sent_status(request: web.Request) -> int:
+def _note_response(request: web.Request, exchange: Exchange, response: web.StreamResponse) -> None:
     begun = request.get(PREPARED)
-    return CLIENT_CLOSED_REQUEST if begun is None else begun.status
+    if begun is not None and begun is not response:
+        _note_broken(request, exchange)  # `guard_stream` will cut it
+        return
+    exchange.status = response.status
+    if not exchange.bytes_out and isinstance(response, web.Response):
+        exchange.bytes_out = response.content_length or 0
 
 
-def _settle(exchange: Exchange, outcome: Outcome) -> None:
-    if not exchange.detached:
-        exchange.settle(outcome, at=asyncio.get_running_loop().time())
+def _note_broken(request: web.Request, exchange: Exchange) -> None:
+    """An error or a second response: after a head the answer is cut, before it is 500."""
+    begun = request.get(PREPARED)
+    exchange.error_code = exchange.error_code or InternalError.code
+    if begun is None:
+        exchange.status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        exchange.ending = exchange.ending or Outcome.REJECTED
+    else:
+        exchange.status = begun.status
+        exchange.ending = exchange.ending or Outcome.POLICY_STOPPED
+
+
+def _note_cancelled(request: web.Request, exchange: Exchange) -> None:
+    """Cancelled because the caller left, or because the gateway stops."""
+    begun = request.get(PREPARED)
+    exchange.status = CLIENT_CLOSED_REQUEST if begun is None else begun.status
+    transport = request.transport
+    if transport is None or transport.is_closing():
+        exchange.ending = exchange.ending or Outcome.CLIENT_GONE
+    else:
+        exchange.ending = Outcome.POLICY_STOPPED
+        exchange.error_code = exchange.error_code or ShuttingDownError.code

@@ -23,10 +23,11 @@ MAX_THREADS = 16
 
 
 class Resolver:
-    """Looks names up off the loop; one look-up at a time for each name, cached for `TTL_S`."""
+    """Looks names up off the loop; one look-up at a time for each name, cached for `ttl_s`."""
 
-    def __init__(self, look_up: LookUp | None = None) -> None:
+    def __init__(self, look_up: LookUp | None = None, *, ttl_s: float = TTL_S) -> None:
         self._ask = look_up or _getaddrinfo
+        self._ttl_s = ttl_s
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="resolver")
         self._cache: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
         self._running: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
@@ -70,7 +71,7 @@ class Resolver:
             raise UpstreamDnsError(
                 f"The host name {host} has no address.", detail=str(error)
             ) from error
-        self._cache[key] = (loop.time() + TTL_S, found)
+        self._cache[key] = (loop.time() + self._ttl_s, found)
         return found
 
 

@@ -1,0 +1,86 @@
+"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`.
+
+The rule here: health says that the process answers and nothing else; what it depends on is
+readiness.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.console.readiness import Readiness
+from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
+from gateway.core.request_id import new_request_id
+from gateway.wire.fixed_headers import FIXED_HEADERS
+from gateway.wire.render_errors import render_text
+
+READINESS: web.AppKey[Readiness] = web.AppKey("readiness", Readiness)
+RENDER_METRICS: web.AppKey[Callable[[], bytes]] = web.AppKey("render_metrics")
+
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def build_admin_app(
+    readiness: Readiness, *, render_metrics: Callable[[], bytes]
+) -> web.Application:
+    """The pages for operators and their machines."""
+    app = web.Application(middlewares=[render_refusals])
+    app[READINESS] = readiness
+    app[RENDER_METRICS] = render_metrics
+    app.on_response_prepare.append(add_fixed_headers)
+    app.router.add_get("/healthz", show_health)
+    app.router.add_get("/readyz", show_readiness)
+    app.router.add_get("/metrics", show_metrics)
+    return app
+
+
+async def show_health(_: web.Request) -> web.Response:
+    """200 while the event loop runs."""
+    return web.json_response({"status": "ok"})
+
+
+async def show_readiness(request: web.Request) -> web.Response:
+    """200 when requests are welcome, 503 while starting and draining."""
+    readiness = request.app[READINESS]
+    status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return web.json_response({"status": readiness.reason}, status=status)
+
+
+async def show_metrics(request: web.Request) -> web.Response:
+    """Everything that is counted, for Prometheus."""
+    return web.Response(body=request.app[RENDER_METRICS](), headers={"Content-Type": METRICS_TYPE})
+
+
+@web.middleware
+async def render_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Say as JSON that there is no such page."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        error = _translate(refusal)
+    request_id = new_request_id()
+    return web.Response(
+        status=error.status,
+        headers={**error.headers, "X-Request-ID": request_id},
+        body=render_text(error, request_id),
+        content_type="application/json",
+        charset="utf-8",
+    )
+
+
+async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """What every answer carries; an `on_response_prepare` handler."""
+    response.headers.update(FIXED_HEADERS)
+
+
+def _translate(refusal: web.HTTPException) -> GatewayError:
+    if refusal.status == HTTPStatus.NOT_FOUND:
+        return NotFoundError("There is /healthz, /readyz and /metrics here.")
+    if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allow = refusal.headers.get("Allow", "GET")
+        return MethodNotAllowedError("This page can only be read.", headers={"Allow": allow})
+    error = InternalError("This page could not be shown.")
+    error.status = refusal.status
+    return error

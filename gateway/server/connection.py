@@ -1,0 +1,175 @@
+"""One connection of a caller: aiohttp's, with a head deadline, JSON errors and a way to retire.
+
+The rule here: nothing that a caller sent is quoted back, and whatever cannot be read as a
+request ends the connection.
+"""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidHeader, LineTooLong
+from typing_extensions import override
+
+from gateway.config.settings import ServerSpec
+from gateway.core.dialect import Dialect, dialect_of_path
+from gateway.core.errors import GatewayError, InternalError, MalformedRequestError
+from gateway.core.request_id import new_request_id
+from gateway.plugins.api import EXCHANGE
+from gateway.wire.fixed_headers import FIXED_HEADERS
+from gateway.wire.render_errors import render_openai, render_text
+
+# How long what is left of a refused body is read, so that the caller gets to see the answer:
+# a socket that is closed with unread bytes sends a reset, which drops what was sent.
+LINGER_S = 5.0
+MAX_QUOTED_CHARS = 100
+
+_SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
+    (LineTooLong, "The request line or a header is longer than 8190 bytes."),
+    (InvalidHeader, "The request holds a header that is not valid."),
+)
+
+_log = structlog.get_logger()
+
+
+class GatewayConnection(web.RequestHandler):
+    """Speaks HTTP/1.1 with one caller."""
+
+    __slots__ = ("_head_timer", "_is_busy", "_is_retiring", "_when_unused")
+
+    def __init__(
+        self,
+        server: web.Server,
+        settings: ServerSpec,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        when_unused: Callable[[], None],
+    ) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=settings.keep_alive_s,
+            access_log=None,  # type: ignore[arg-type]  # as aiohttp's own runner passes it on
+            lingering_time=LINGER_S,
+            auto_decompress=False,  # the chain refuses encoded bodies; none is inflated before
+        )
+        self._is_busy = False
+        self._is_retiring = False
+        self._when_unused = when_unused
+        self._head_timer: asyncio.TimerHandle | None = loop.call_later(
+            settings.head_timeout_s, self._close_unused
+        )
+
+    def request_arrived(self) -> None:
+        """A whole head has come: from here on the chain has its own deadlines."""
+        self._is_busy = True
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def retire(self) -> None:
+        """Take no further request: close now, or once the one in hand is answered."""
+        self._is_retiring = True
+        if not self._is_busy:
+            self.force_close()
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        super().connection_lost(exc)
+
+    @override
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send a response; those that aiohttp made by itself are replaced by ours."""
+        self.request_arrived()
+        # Raised before the chain (an unknown `Expect`) or outside of `render_errors`.
+        if isinstance(resp, web.HTTPException):
+            resp = _respond_to(request, resp)
+        if self._is_retiring:
+            resp.force_close()
+        finished = await super().finish_response(request, resp, start_time)
+        self._is_busy = False
+        return finished
+
+    @override
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what is no request, or an error that left the chain."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the caller left; aiohttp ends the connection
+        if request.writer.output_size > 0:
+            raise ConnectionError("An answer has begun; there is no second one.")
+        request_id = _id_of(request)
+        if status == HTTPStatus.BAD_REQUEST:
+            _log_malformed(request, request_id, exc)
+            sentence = next(
+                (text for kind, text in _SENTENCES if isinstance(exc, kind)),
+                "This is not an HTTP/1.1 request.",
+            )
+            return _render(request, MalformedRequestError(sentence), request_id)
+        _log.error("request.crashed", request_id=request_id, exc_info=exc)
+        error = InternalError(
+            "The gateway made a mistake; its log has the reason under this request id."
+        )
+        return _render(request, error, request_id)
+
+    def _close_unused(self) -> None:
+        self._head_timer = None
+        self._when_unused()
+        self.force_close()
+
+
+def _log_malformed(request: web.BaseRequest, request_id: str, exc: BaseException | None) -> None:
+    # Scanners and TLS on the plain port are everyday on the internet.
+    log = _log.debug if isinstance(exc, BadHttpMethod) else _log.info
+    text = exc.message if isinstance(exc, HttpProcessingError) else ""
+    log(
+        "request.malformed",
+        request_id=request_id,
+        client=request.remote,
+        reason=type(exc).__name__,
+        text=ascii(text)[1 : MAX_QUOTED_CHARS + 1],
+    )
+
+
+def _respond_to(request: web.BaseRequest, refusal: web.HTTPException) -> web.Response:
+    if refusal.status < HTTPStatus.BAD_REQUEST:
+        return web.Response(status=refusal.status, headers=refusal.headers, body=refusal.body)
+    error: GatewayError = MalformedRequestError("The request was refused.")
+    if refusal.status == HTTPStatus.EXPECTATION_FAILED:
+        error = MalformedRequestError("The only expectation that is met is 100-continue.")
+    elif refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        error = InternalError("The gateway could not answer this request.")
+    error.status = refusal.status
+    return _render(request, error, _id_of(request))
+
+
+def _render(request: web.BaseRequest, error: GatewayError, request_id: str) -> web.Response:
+    is_openai = dialect_of_path(request.path) is Dialect.OPENAI
+    response = web.Response(
+        status=error.status,
+        headers={**FIXED_HEADERS, "X-Request-ID": request_id},
+        body=(render_openai if is_openai else render_text)(error, request_id),
+        content_type="application/json",
+        charset="utf-8",
+    )
+    if isinstance(error, InternalError):
+        response.headers["x-should-retry"] = "false"
+    response.force_close()
+    return response
+
+
+def _id_of(request: web.BaseRequest) -> str:
+    exchange = request.get(EXCHANGE)
+    return new_request_id() if exchange is None else exchange.request_id

@@ -1,0 +1,107 @@
+"""An app on a listening socket.
+
+The rule here: a listener that lacks a safeguard does not start.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+
+from aiohttp import web
+from aiohttp.http_parser import HttpRequestParser
+from typing_extensions import override
+
+from gateway.config.settings import ServerSpec
+from gateway.server.connection import GatewayConnection
+from gateway.server.sockets import BACKLOG, open_sockets, url_of
+
+C_PARSER = "aiohttp._http_parser"
+
+
+class ParserError(RuntimeError):
+    """aiohttp runs without its C parser."""
+
+
+class GatewaySite(web.BaseSite):
+    """One listening socket of one app."""
+
+    def __init__(
+        self,
+        runner: web.AppRunner,
+        listening: socket.socket,
+        settings: ServerSpec,
+        *,
+        when_unused: Callable[[], None],
+    ) -> None:
+        super().__init__(runner, backlog=BACKLOG)
+        self._listening = listening
+        self._settings = settings
+        self._when_unused = when_unused
+        self.url = url_of(listening)
+
+    @property
+    @override
+    def name(self) -> str:
+        """Where it listens."""
+        return self.url
+
+    @override
+    async def start(self) -> None:
+        """Accept connections."""
+        await super().start()
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            self._make_connection, sock=self._listening, backlog=BACKLOG
+        )
+
+    def _make_connection(self) -> GatewayConnection:
+        server = self._runner.server
+        if server is None:
+            raise RuntimeError("The runner is not set up.")
+        loop = asyncio.get_running_loop()
+        return GatewayConnection(server, self._settings, loop=loop, when_unused=self._when_unused)
+
+
+def make_runner(app: web.Application, *, shutdown_s: float) -> web.AppRunner:
+    """A runner whose handlers are cancelled when their caller leaves; `setup` starts the app."""
+    # Without that a caller who left is noticed by the next write, which may never come.
+    return web.AppRunner(app, handler_cancellation=True, shutdown_timeout=shutdown_s)
+
+
+async def listen(
+    runner: web.AppRunner,
+    host: str,
+    port: int,
+    settings: ServerSpec,
+    *,
+    when_unused: Callable[[], None] = lambda: None,
+) -> list[GatewaySite]:
+    """Start to accept on every address of a host; ListenError when that cannot be."""
+    require_c_parser()
+    sites = [
+        GatewaySite(runner, listening, settings, when_unused=when_unused)
+        for listening in await open_sockets(host, port)
+    ]
+    for site in sites:
+        await site.start()
+    return sites
+
+
+def retire_connections(runner: web.AppRunner) -> None:
+    """Close every connection that is not answering a request, and the others after that."""
+    server = runner.server
+    for connection in [] if server is None else server.connections:
+        if isinstance(connection, GatewayConnection):
+            connection.retire()
+
+
+def require_c_parser() -> None:
+    """Raise when requests would be parsed in Python.
+
+    That parser has let through framings that the C parser refuses (request smuggling).
+    """
+    if HttpRequestParser.__module__ != C_PARSER:
+        raise ParserError(
+            "aiohttp runs without its C parser, whose strictness the gateway relies on. "
+            "Install a wheel of aiohttp for this platform, and do not set AIOHTTP_NO_EXTENSIONS."
+        )

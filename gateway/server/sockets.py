@@ -1,0 +1,107 @@
+"""Listening sockets, tuned for many streams to callers who may not read them.
+
+The rule here: what is set on a listening socket holds for every connection it accepts.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterable
+from typing import Any
+
+# The default of 128 overflows when a front end restarts and all its callers come back at once.
+BACKLOG = 4_096
+# The kernel doubles it. Left alone it grows to 4 MiB and more for each caller that does not
+# read (measured), and nothing but memory limits how many such callers there are.
+SEND_BUFFER_BYTES = 64 * 1024
+# A caller whose machine is gone is noticed when it acknowledges nothing for this long.
+UNACKNOWLEDGED_MS = 60_000
+KEEP_ALIVE_IDLE_S = 30
+KEEP_ALIVE_INTERVAL_S = 10
+KEEP_ALIVE_PROBES = 3
+
+# Not every system has all of them.
+_TCP_OPTIONS = (
+    ("TCP_NODELAY", 1),
+    ("TCP_USER_TIMEOUT", UNACKNOWLEDGED_MS),
+    ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_S),
+    ("TCP_KEEPINTVL", KEEP_ALIVE_INTERVAL_S),
+    ("TCP_KEEPCNT", KEEP_ALIVE_PROBES),
+)
+
+_REASONS = {
+    errno.EADDRINUSE: "another program listens there; stop it or take another port",
+    errno.EACCES: "ports below 1024 are for root; take another port",
+    errno.EADDRNOTAVAIL: "this machine does not have that address",
+}
+
+
+# What getaddrinfo gives: family, kind, protocol, canonical name, address.
+AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
+
+
+class ListenError(OSError):
+    """An address and port that cannot be listened on, with the reason."""
+
+
+async def open_sockets(host: str, port: int) -> list[socket.socket]:
+    """Sockets bound to every address of a host, all on the same port; port 0 takes a free one."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise ListenError(f"{host}:{port}: there is no such host") from None
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in _in_order(found):
+            if sockets:  # the port that the first one was given
+                port = sockets[0].getsockname()[1]
+            sockets.append(_bind(family, (address, port)))
+    except OSError as error:
+        _close(sockets)
+        reason = _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
+        raise ListenError(f"{host}:{port}: {reason}") from error
+    return sockets
+
+
+def url_of(listening: socket.socket) -> str:
+    """What a caller on this machine writes to reach a listening socket."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _in_order(found: Iterable[AddressInfo]) -> list[tuple[int, str]]:
+    """Each address once, IPv4 first: `localhost` is both, and most clients try that one."""
+    unique = dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found)
+    return sorted(unique, key=lambda pair: pair[0] != socket.AF_INET)
+
+
+def _bind(family: int, address: tuple[str, int]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _tune(listening)
+        listening.bind(address)
+        listening.listen(BACKLOG)  # here, so that a port in use is found before anything starts
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def _tune(listening: socket.socket) -> None:
+    listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _TCP_OPTIONS:
+        option = getattr(socket, name, None)
+        if option is not None:
+            listening.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _close(sockets: Iterable[socket.socket]) -> None:
+    for listening in sockets:
+        listening.close()

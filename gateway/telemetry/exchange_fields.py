@@ -1,0 +1,68 @@
+"""What the log line of an exchange says.
+
+The rule here: every field is there in every line, null when there is nothing to say, so that
+whoever reads the lines by machine never has to guess.
+"""
+
+from typing import Any
+
+from gateway.core.exchange import Exchange
+
+_DIGITS = 6  # microseconds
+
+
+def describe_exchange(exchange: Exchange) -> dict[str, Any]:
+    """The fields of one settled exchange, in their order."""
+    usage = exchange.usage
+    principal = exchange.principal
+    started_at = exchange.started_at
+    fields: dict[str, Any] = {
+        "request_id": exchange.request_id,
+        "principal": None if principal is None else principal.name,
+        "provider": exchange.provider or None,
+        "model": exchange.model or None,
+        "dialect": exchange.dialect.value,
+        "stream": exchange.stream,
+        "status": exchange.status,
+        "outcome": None if exchange.outcome is None else exchange.outcome.value,
+        "error_code": exchange.error_code or None,
+        "error_detail": exchange.error_detail or None,
+        "bytes_in": exchange.bytes_in,
+        "bytes_out": exchange.bytes_out,
+        "chunks": exchange.chunks,
+        "tokens_in": None if usage is None else usage.tokens_in,
+        "tokens_out": None if usage is None else usage.tokens_out,
+        "tokens_source": None if usage is None else usage.source,
+        "first_content_s": _between(started_at, exchange.first_content_at),
+        "upstream_s": _between(exchange.upstream_started_at, exchange.upstream_ended_at),
+        "added_s": added_s(exchange),
+        "duration_s": _between(started_at, exchange.ended_at),
+        "client": exchange.client_address,
+        "method": exchange.method,
+        "path": exchange.path,
+        "attempts": exchange.attempts,
+        "upstream_request_id": exchange.upstream_request_id or None,
+    }
+    if exchange.labels:
+        fields["labels"] = exchange.labels
+    return fields
+
+
+def added_s(exchange: Exchange) -> float | None:
+    """What the gateway itself added: until the request was sent, and to the first content.
+
+    None where there were several attempts: the time of those that failed is not ours.
+    """
+    if exchange.attempts != 1 or not exchange.upstream_started_at:
+        return None
+    added = exchange.upstream_started_at - exchange.started_at
+    if exchange.first_content_at and exchange.first_relayed_at:
+        # On a stream that had to begin before its content there is no wait to count.
+        added += max(0.0, exchange.first_relayed_at - exchange.first_content_at)
+    return round(added, _DIGITS)
+
+
+def _between(start_at: float, end_at: float) -> float | None:
+    if not start_at or not end_at:
+        return None
+    return round(end_at - start_at, _DIGITS)

@@ -1,0 +1,35 @@
+"""How many exchanges have begun and are not settled.
+
+The rule here: counted in once and out once, by the exchange's own settling.
+"""
+
+import asyncio
+
+from gateway.core.exchange import Exchange
+
+
+class InFlight:
+    """A counter that can be waited for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: asyncio.Future[None] | None = None
+
+    def count_in(self) -> None:
+        """An exchange begins."""
+        self.count += 1
+
+    def count_out(self, _: Exchange) -> None:
+        """An exchange is settled; an observer."""
+        self.count -= 1
+        waiting = self._waiting
+        if self.count == 0 and waiting is not None and not waiting.done():
+            waiting.set_result(None)
+
+    async def wait_until_none(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight; False when `timeout_s` passed first."""
+        if self.count == 0:
+            return True
+        self._waiting = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait([self._waiting], timeout=timeout_s)
+        return bool(done)

@@ -1,0 +1,45 @@
+"""The record of one request, and that it is settled once."""
+
+from gateway.core.exchange import Exchange, Outcome
+
+
+def make_exchange(*observers) -> Exchange:
+    """A new exchange."""
+    return Exchange("req-1", 1.0, "POST", "/v1/chat/completions", "127.0.0.1", observers)
+
+
+def test_the_first_to_settle_decides() -> None:
+    """Handler, connection and shutdown may all notice the end; it is booked once."""
+    seen: list[tuple[Outcome | None, float]] = []
+    exchange = make_exchange(lambda e: seen.append((e.outcome, e.ended_at)))
+
+    first = exchange.settle(Outcome.CLIENT_GONE, at=5.0)
+    second = exchange.settle(Outcome.FINISHED, at=6.0)
+
+    assert (first, second) == (True, False)
+    assert seen == [(Outcome.CLIENT_GONE, 5.0)]
+
+
+def test_an_observer_that_settles_again_starts_no_circle() -> None:
+    """An observer may not know that it is called from `settle`."""
+    seen: list[bool] = []
+    exchange = make_exchange(lambda e: seen.append(e.settle(Outcome.FINISHED, at=9.0)))
+
+    exchange.settle(Outcome.REJECTED, at=5.0)
+
+    assert (seen, exchange.outcome, exchange.ended_at) == ([False], Outcome.REJECTED, 5.0)
+
+
+def test_observers_are_told_in_their_order() -> None:
+    """The ledger comes before the log line that says it was written."""
+    seen: list[str] = []
+    exchange = make_exchange(lambda _: seen.append("first"), lambda _: seen.append("second"))
+
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    assert seen == ["first", "second"]
+
+
+def test_two_exchanges_with_the_same_content_are_two() -> None:
+    """Two callers may send the same bytes in the same moment."""
+    assert make_exchange() != make_exchange()

@@ -1,0 +1,436 @@
+"""One connection: what it tells its receiver, and when it may be used again."""
+
+import asyncio
+import gzip
+import zlib
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.core.errors import UpstreamError
+from gateway.core.upstream_errors import (
+    UpstreamBadResponseError,
+    UpstreamConnectError,
+    UpstreamCutError,
+    UpstreamProtocolError,
+    UpstreamReplyTooLargeError,
+)
+from gateway.upstream.connection import Connection
+from tests.plugins.raw_provider import (
+    OK,
+    REQUEST,
+    TIMEOUT_S,
+    RawProvider,
+    Recorder,
+    Serve,
+    answer_with,
+    hang_up,
+    read_request,
+)
+
+START = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = START + b"Transfer-Encoding: chunked\r\n\r\n"
+UNTIL_EOF = START + b"Content-Type: text/event-stream\r\n\r\n"
+
+
+@dataclass
+class Line:
+    """A connection, and what it says about itself."""
+
+    said: list[str] = field(default_factory=list)
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def make(self) -> Connection:
+        """The connection itself."""
+        return Connection("Groq", on_idle=self.note_idle, on_gone=self.note_gone)
+
+    def note_idle(self, _: Connection) -> None:
+        """It may be used again."""
+        self.said.append("idle")
+        self.idle.set()
+
+    def note_gone(self, _: Connection) -> None:
+        """It is closed."""
+        self.said.append("gone")
+        self.gone.set()
+
+    async def wait_until_gone(self) -> None:
+        """Wait until it is closed."""
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.gone.wait()
+
+
+async def open_line(provider: RawProvider) -> tuple[Connection, Line]:
+    """A connection to a raw provider."""
+    line = Line()
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(line.make, "127.0.0.1", provider.port)
+    return connection, line
+
+
+async def ask(serve: Serve, *, until_gone: bool = True) -> tuple[Recorder, Line, Connection]:
+    """Send one request to a provider that answers so, and hear the answer out."""
+    async with RawProvider(serve) as provider:
+        connection, line = await open_line(provider)
+        recorder = Recorder()
+        connection.send(REQUEST, recorder)
+        await recorder.wait()
+        if until_gone:
+            await line.wait_until_gone()
+        connection.abort()
+    return recorder, line, connection
+
+
+async def test_a_whole_answer_leaves_the_connection_idle() -> None:
+    """A handshake with a provider costs more than many requests."""
+    recorder, line, connection = await ask(answer_with(OK), until_gone=False)
+
+    assert (recorder.calls, recorder.status, recorder.body) == (["head", "body", "end"], 200, b"ok")
+    assert (line.said[0], connection.served) == ("idle", 1)
+
+
+async def test_header_names_come_in_lower_case_values_as_sent() -> None:
+    """Everybody after this compares names with constants."""
+    answer = OK.replace(b"Content-Length", b"X-Request-ID: Ab C\r\nX-Two: 1\r\nx-two: 2\r\nCONTENT-length")
+
+    recorder, _, _ = await ask(answer_with(answer), until_gone=False)
+
+    assert recorder.headers == [
+        (b"x-request-id", b"Ab C"),
+        (b"x-two", b"1"),
+        (b"x-two", b"2"),
+        (b"content-length", b"2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "then", "body"),
+    [
+        (OK.replace(b"OK", b"OK\r\nConnection: close"), "wait", b"ok"),
+        (OK.replace(b"1.1", b"1.0"), "wait", b"ok"),
+        (OK + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nbad", "wait", b"ok"),
+        (OK + b"x", "wait", b"ok"),
+        (UNTIL_EOF + b"data: a\n\n", "fin", b"data: a\n\n"),
+        (UNTIL_EOF.replace(b"1.1", b"1.0") + b"data: a\n\n", "fin", b"data: a\n\n"),
+    ],
+)
+async def test_a_whole_answer_may_still_cost_the_connection(
+    answer: bytes, then: str, body: bytes
+) -> None:
+    """What follows the end, or an end that only a close tells, is not worth the risk."""
+    recorder, line, _ = await ask(answer_with(answer, then=then))
+
+    assert (recorder.calls[-1], recorder.body) == ("end", body)
+    assert line.said == ["gone"]
+
+
+@pytest.mark.parametrize("then", ["fin", "rst"])
+@pytest.mark.parametrize(
+    ("sent", "error", "calls"),
+    [
+        (b"", UpstreamConnectError, ["failed"]),
+        (START[:10], UpstreamCutError, ["failed"]),
+        (b"HTTP/1.1 103 Early\r\n\r\n", UpstreamCutError, ["failed"]),
+        (OK[:-1], UpstreamCutError, ["head", "body", "failed"]),
+        (CHUNKED, UpstreamCutError, ["head", "failed"]),
+        (CHUNKED + b"1\r\na\r\n", UpstreamCutError, ["head", "body", "failed"]),
+        (CHUNKED + b"1\r\na\r\n0\r\n", UpstreamCutError, ["head", "body", "failed"]),
+    ],
+)
+async def test_an_end_that_the_framing_does_not_know_is_a_failure(
+    sent: bytes, error: type[UpstreamError], calls: list[str], then: str
+) -> None:
+    """Without a byte of an answer it may be tried again, with one it was begun (F09, G01)."""
+    pieces = [sent] if sent else []
+
+    recorder, line, _ = await ask(answer_with(*pieces, then=then))
+
+    # A reset may overtake the bytes before it.
+    assert type(recorder.error) is error or then == "rst"
+    assert recorder.calls == calls or (then == "rst" and recorder.calls[-1] == "failed")
+    assert line.said == ["gone"]
+
+
+async def test_a_reset_is_no_end_even_where_only_the_connection_ends_the_body() -> None:
+    """A FIN is the only clean end there is without framing."""
+    heard = asyncio.Event()
+
+    async def serve(reader, writer) -> None:
+        await read_request(reader)
+        writer.write(UNTIL_EOF + b"data: a\n\n")
+        await heard.wait()
+        writer.transport.abort()
+        raise ConnectionResetError
+
+    async with RawProvider(answer_until(serve)) as provider:
+        connection, line = await open_line(provider)
+        recorder = Recorder()
+        connection.send(REQUEST, recorder)
+        async with asyncio.timeout(TIMEOUT_S):
+            while not recorder.body:
+                await asyncio.sleep(0)
+        heard.set()
+        await line.wait_until_gone()
+
+    assert recorder.calls[-1] in {"end", "failed"}
+
+
+def answer_until(serve: Serve) -> Serve:
+    """The serve function itself; it says when it ends."""
+    return serve
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\x16\x03 no HTTP\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 103 Early\r\n\r\n" * 300,
+        START + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+        START + b"X: " + b"y" * 70_000 + b"\r\n\r\n",
+        CHUNKED + b"zz\r\n",
+        CHUNKED + b"1\r\na\r\nzz\r\n",
+    ],
+)
+async def test_bytes_that_are_not_http_end_the_connection(answer: bytes) -> None:
+    """Whatever comes next on it could be anything."""
+    recorder, line, _ = await ask(answer_with(answer))
+
+    assert isinstance(recorder.error, UpstreamProtocolError)
+    assert recorder.error.status == 502
+    assert line.said == ["gone"]
+
+
+async def test_a_byte_on_an_idle_connection_ends_it() -> None:
+    """It would be taken for the beginning of the next answer."""
+    async with RawProvider(answer_with(OK, then="wait")) as provider:
+        connection, line = await open_line(provider)
+        recorder = Recorder()
+        connection.send(REQUEST, recorder)
+        await recorder.wait()
+        connection.data_received(b"x")
+        await line.wait_until_gone()
+
+    assert line.said == ["idle", "gone"]
+    assert recorder.calls == ["head", "body", "end"]
+    assert not connection.is_open
+
+
+async def test_a_connection_that_the_provider_closed_cannot_be_used() -> None:
+    """The caller of `send` takes another one."""
+
+    async def serve(reader, writer) -> None:
+        await hang_up(writer)
+
+    async with RawProvider(serve) as provider:
+        connection, line = await open_line(provider)
+        await line.wait_until_gone()
+
+        with pytest.raises(UpstreamConnectError):
+            connection.send(REQUEST, Recorder())
+
+
+async def test_aborting_tells_the_receiver_nothing() -> None:
+    """Whoever aborts knows; a late call would end the next exchange."""
+    async with RawProvider(answer_with(CHUNKED + b"1\r\na\r\n")) as provider:
+        connection, line = await open_line(provider)
+        recorder = Recorder()
+        connection.send(REQUEST, recorder)
+        connection.abort()
+        connection.data_received(OK)
+        await line.wait_until_gone()
+
+    assert recorder.calls == []
+    assert line.said == ["gone"]
+
+
+async def test_only_its_own_receiver_may_end_an_answer() -> None:
+    """An attempt that ended long ago must not cut off the one after it."""
+    async with RawProvider(answer_with(OK)) as provider:
+        connection, line = await open_line(provider)
+        first, second = Recorder(), Recorder()
+        connection.send(REQUEST, first)
+        await first.wait()
+        connection.send(REQUEST, second)
+        connection.release(first)
+        await second.wait()
+        connection.send(REQUEST, first)
+        connection.release(first)
+        await line.wait_until_gone()
+
+    assert second.calls == ["head", "body", "end"]
+    assert connection.served == 2
+
+
+async def test_a_connection_serves_one_request_after_another() -> None:
+    """Nothing of an answer may be left when the next one begins."""
+    async with RawProvider(answer_with(OK)) as provider:
+        connection, _ = await open_line(provider)
+        heard: list[tuple[list[str], bytes]] = []
+        for _ in range(3):
+            recorder = Recorder()
+            connection.send(REQUEST, recorder)
+            await recorder.wait()
+            heard.append((recorder.calls, recorder.body))
+        connection.abort()
+
+    assert heard == [(["head", "body", "end"], b"ok")] * 3
+
+
+async def test_a_connection_held_back_by_the_last_bytes_serves_again() -> None:
+    """The caller may be slow in the very read that ends the answer."""
+    async with RawProvider(answer_with(OK)) as provider:
+        connection, _ = await open_line(provider)
+
+        class Slow(Recorder):
+            def on_body(self, body: bytes) -> None:
+                super().on_body(body)
+                connection.pause()
+
+        first, second = Slow(), Recorder()
+        connection.send(REQUEST, first)
+        await first.wait()
+        connection.send(REQUEST, second)
+        await second.wait()
+        connection.abort()
+
+    assert second.body == b"ok"
+
+
+async def test_an_idle_connection_hears_that_the_provider_hung_up_also_after_a_slow_caller() -> None:
+    """Otherwise it would wait in the pool, closed, for somebody's request."""
+    go_on = asyncio.Event()
+
+    async def serve(reader, writer) -> None:
+        await read_request(reader)
+        writer.write(OK)
+        await go_on.wait()
+        await hang_up(writer)
+
+    async with RawProvider(serve) as provider:
+        connection, line = await open_line(provider)
+
+        class Slow(Recorder):
+            def on_body(self, body: bytes) -> None:
+                super().on_body(body)
+                connection.pause()
+
+        recorder = Slow()
+        connection.send(REQUEST, recorder)
+        await recorder.wait()
+        go_on.set()
+        await line.wait_until_gone()
+
+    assert line.said == ["idle", "gone"]
+
+
+async def test_a_paused_connection_reads_no_further_than_one_buffer() -> None:
+    """Back-pressure: the provider must feel that the caller does not read."""
+    mebibyte = bytes(1024 * 1024)
+    async with RawProvider(answer_with(START + b"Content-Length: 4194304\r\n\r\n", mebibyte * 4)) as p:
+        connection, _ = await open_line(p)
+
+        class Full(Recorder):
+            def on_body(self, body: bytes) -> None:
+                super().on_body(body)
+                if "paused" not in self.calls:
+                    connection.pause()
+                    self.calls.append("paused")
+
+        recorder = Full()
+        connection.send(REQUEST, recorder)
+        async with asyncio.timeout(TIMEOUT_S):
+            while "paused" not in recorder.calls:
+                await asyncio.sleep(0)
+        # The loop turns many times; nothing more may come.
+        for _ in range(200):
+            await asyncio.sleep(0)
+        heard_bytes = len(recorder.body)
+        connection.resume()
+        await recorder.wait()
+        connection.abort()
+
+    assert heard_bytes <= 256 * 1024
+    assert len(recorder.body) == 4 * len(mebibyte)
+
+
+@pytest.mark.parametrize("value", [b"timeout=7", b"max=3, timeout=7"])
+async def test_it_remembers_how_long_the_provider_keeps_it(value: bytes) -> None:
+    """The pool lets go of it before that."""
+    answer = OK.replace(b"OK\r\n", b"OK\r\nKeep-Alive: " + value + b"\r\n")
+
+    _, _, connection = await ask(answer_with(answer), until_gone=False)
+
+    assert connection.keep_alive_s == 7.0
+
+
+def packed_answer(body: bytes, encoding: bytes) -> bytes:
+    """A whole answer with a compressed body."""
+    head = b"Content-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (encoding, len(body))
+    return START + head + body
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "plain"),
+    [
+        (gzip.compress(b"hello"), b"gzip", b"hello"),
+        (gzip.compress(b"hello"), b"X-Gzip", b"hello"),
+        (zlib.compress(b"hello"), b"deflate", b"hello"),
+        (b"hello", b"identity", b"hello"),
+    ],
+)
+async def test_an_answer_that_was_compressed_all_the_same_is_read(
+    body: bytes, encoding: bytes, plain: bytes
+) -> None:
+    """Some hosts compress whatever was accepted (fault F17)."""
+    recorder, line, _ = await ask(answer_with(packed_answer(body, encoding)), until_gone=False)
+
+    assert (recorder.calls, recorder.body) == (["head", "body", "end"], plain)
+    assert line.said[0] == "idle"
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "error"),
+    [
+        (gzip.compress(bytes(16 * 1024 * 1024)), b"gzip", UpstreamReplyTooLargeError),
+        (b"not compressed", b"gzip", UpstreamBadResponseError),
+        (gzip.compress(b"hello") + b"more", b"gzip", UpstreamBadResponseError),
+        (b"whatever", b"br", UpstreamBadResponseError),
+        (gzip.compress(b"hello")[:-4], b"gzip", UpstreamCutError),
+    ],
+)
+async def test_a_compressed_answer_that_cannot_be_read_is_a_failure(
+    body: bytes, encoding: bytes, error: type[UpstreamError]
+) -> None:
+    """Never half an answer that looks whole, never a bomb."""
+    async with RawProvider(answer_with(packed_answer(body, encoding))) as provider:
+        connection, _ = await open_line(provider)
+        recorder = Recorder()
+        connection.send(REQUEST, recorder)
+        await recorder.wait()
+        connection.abort()
+
+    assert type(recorder.error) is error
+
+
+async def test_it_counts_what_was_not_sent_yet() -> None:
+    """The deadline for a request's body needs to know."""
+    read_on = asyncio.Event()
+
+    async def serve(reader, writer) -> None:
+        await read_on.wait()
+        while await reader.read(1 << 20):
+            pass
+
+    async with RawProvider(serve) as provider:
+        connection, line = await open_line(provider)
+        assert connection.unsent_bytes == 0
+        connection.send(bytes(32 * 1024 * 1024), Recorder())
+        assert connection.unsent_bytes > 0
+        assert not connection.has_answered
+        connection.abort()
+        await line.wait_until_gone()
+        read_on.set()
+
+    assert connection.unsent_bytes == 0
