@@ -4,7 +4,9 @@ The rule here: the fixtures themselves live in `tests/plugins`, one concept per 
 """
 
 pytest_plugins = [
+    "tests.plugins.chain",
     "tests.plugins.count",
+    "tests.plugins.gateway",
     "tests.plugins.nginx",
     "tests.plugins.programs",
     "tests.plugins.recordings",

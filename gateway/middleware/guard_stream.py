@@ -25,11 +25,13 @@ _log = structlog.get_logger()
 
 
 async def note_prepared(request: web.Request, response: web.StreamResponse) -> None:
-    """Remember which response has begun; an `on_response_prepare` handler.
+    """Remember which response has begun, and let no other begin; an `on_response_prepare` handler.
 
-    aiohttp calls those for every response of every class, so it does not matter whether the
-    relay, a handler or an operator's middleware prepared it.
+    aiohttp calls those for every response of every class, before it writes the head, so it does
+    not matter whether the relay, a handler or an operator's middleware prepared it.
     """
+    if PREPARED in request:
+        raise RuntimeError("A response has begun for this request; there is no second one.")
     request[PREPARED] = response
 
 
@@ -43,7 +45,7 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         response = await handler(request)
     except asyncio.CancelledError:
-        if PREPARED in request:  # the gateway stops; where the caller left, nothing is to cut
+        if PREPARED in request:  # where the caller left, there is nothing to cut
             _cut_off(request)
         raise
     except Exception as error:

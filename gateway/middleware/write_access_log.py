@@ -10,7 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.core.errors import InternalError, ShuttingDownError
+from gateway.core.errors import InternalError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.middleware.guard_stream import PREPARED
 from gateway.plugins.api import EXCHANGE
@@ -65,7 +65,7 @@ def _note_broken(request: web.Request, exchange: Exchange) -> None:
 
 
 def _note_cancelled(request: web.Request, exchange: Exchange) -> None:
-    """Cancelled because the caller left, or because the gateway stops."""
+    """Cancelled because the connection ended; or else by somebody's mistake."""
     begun = request.get(PREPARED)
     exchange.status = CLIENT_CLOSED_REQUEST if begun is None else begun.status
     transport = request.transport
@@ -73,4 +73,4 @@ def _note_cancelled(request: web.Request, exchange: Exchange) -> None:
         exchange.ending = exchange.ending or Outcome.CLIENT_GONE
     else:
         exchange.ending = Outcome.POLICY_STOPPED
-        exchange.error_code = exchange.error_code or ShuttingDownError.code
+        exchange.error_code = exchange.error_code or InternalError.code

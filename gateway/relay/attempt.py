@@ -66,6 +66,30 @@ class Attempt:
     `ended` at the end. `error` says why it failed, None for an answer that is whole.
     """
 
+    __slots__ = (
+        "_connection",
+        "_deadlines",
+        "_has_ended",
+        "_is_flowing",
+        "_is_stream",
+        "_left_bytes",
+        "_limits",
+        "_loop",
+        "_pieces",
+        "_pump",
+        "_raw_headers",
+        "_status",
+        "_timer",
+        "downstream",
+        "ended",
+        "error",
+        "headers",
+        "ready",
+        "times",
+        "when_ended",
+        "whole",
+    )
+
     def __init__(
         self,
         connection: Connection,

@@ -32,6 +32,18 @@ class Downstream:
     transport in one write. (`StreamResponse.write` would cost a coroutine for each.)
     """
 
+    __slots__ = (
+        "_held",
+        "_is_chunked",
+        "_is_gone",
+        "_to_reset",
+        "_transport",
+        "_writer",
+        "bytes_out",
+        "held_bytes",
+        "on_full",
+    )
+
     def __init__(self) -> None:
         self.on_full: Callable[[], None] | None = None
         self.bytes_out = 0

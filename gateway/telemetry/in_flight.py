@@ -22,14 +22,17 @@ class InFlight:
     def count_out(self, _: Exchange) -> None:
         """An exchange is settled; an observer."""
         self.count -= 1
-        waiting = self._waiting
-        if self.count == 0 and waiting is not None and not waiting.done():
-            waiting.set_result(None)
+        if self.count == 0:
+            self.stop_waiting()
 
     async def wait_until_none(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight; False when `timeout_s` passed first."""
-        if self.count == 0:
-            return True
-        self._waiting = asyncio.get_running_loop().create_future()
-        done, _ = await asyncio.wait([self._waiting], timeout=timeout_s)
-        return bool(done)
+        if self.count:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._waiting], timeout=timeout_s)
+        return self.count == 0
+
+    def stop_waiting(self) -> None:
+        """Let whoever waits go on, whatever is still in flight."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

@@ -33,6 +33,21 @@ class Connection(asyncio.Protocol):
     `on_idle` is called when it may serve another request, `on_gone` when it is closed.
     """
 
+    __slots__ = (
+        "_answer",
+        "_head_handed_on",
+        "_inflater",
+        "_is_flowing",
+        "_on_gone",
+        "_on_idle",
+        "_receiver",
+        "_transport",
+        "idle_timer",
+        "keep_alive_s",
+        "label",
+        "served",
+    )
+
     def __init__(self, label: str, *, on_idle: OnIdle, on_gone: OnGone) -> None:
         self.label = label
         self.served = 0  # requests before the present one

@@ -1,6 +1,7 @@
 """The contract of a receiver, held by the connection for any bytes in any cuts."""
 
 import asyncio
+import itertools
 import re
 
 from hypothesis import given
@@ -59,7 +60,7 @@ def test_calls_come_in_the_promised_order(
     answer: bytes, excess: bytes, places: list[int], ending: Exception | None
 ) -> None:
     """The relay settles an exchange by them: a second end would settle it twice."""
-    recorder = make_recorder()
+    recorder = Recorder()
     wire = Wire()
     connection = Connection("Groq", on_idle=lambda _: None, on_gone=lambda _: None)
     connection.connection_made(wire)
@@ -67,14 +68,9 @@ def test_calls_come_in_the_promised_order(
     sent = answer + excess
     edges = [0, *sorted(place for place in places if place < len(sent)), len(sent)]
 
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if start < end and not wire.is_shut:
             connection.data_received(sent[start:end])
     connection.connection_lost(ending)
 
     assert CONTRACT.fullmatch(" ".join([*recorder.calls, ""])), recorder.calls
-
-
-def make_recorder() -> Recorder:
-    """A recorder outside of any loop."""
-    return Recorder()

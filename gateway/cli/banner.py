@@ -1,0 +1,76 @@
+"""What `gateway serve` prints when it listens.
+
+Rule: names only. A credential is said to be there, and nothing else of it.
+"""
+
+import json
+from collections.abc import Iterable
+
+from gateway.catalog.listing import is_callable
+from gateway.config.load import Registry
+from gateway.config.registry import Provider
+from gateway.config.settings import GatewayKeyAuth, Settings
+from gateway.middleware.authenticate import is_loopback
+
+
+def describe_start(
+    settings: Settings, registry: Registry, *, url: str, admin_url: str | None
+) -> list[str]:
+    """The lines to print, ending with a command that works when it is pasted."""
+    keyless = [
+        provider.name
+        for provider in registry.providers.values()
+        if not provider.auth.required and provider.name not in registry.credentials
+    ]
+    lines = [
+        f"listening    {url}",
+        f"admin        {admin_url or 'switched off'}",
+        f"providers    {len(registry.providers)} in {registry.source}",
+        f"credentials  {_join(registry.credentials)}",
+        f"need none    {_join(keyless)}",
+    ]
+    if settings.auth is None and not is_loopback(settings.server.host):
+        lines.append("callers      nobody: write `auth` in gateway.yaml to let somebody in")
+    command = _curl(settings, registry, url)
+    # On a line of its own, so that it can be taken whole.
+    return [*lines, "try it with", command] if command else lines
+
+
+def _join(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _curl(settings: Settings, registry: Registry, url: str) -> str | None:
+    """One line for a shell; None when no provider can be called."""
+    provider = _find_example(registry)
+    if provider is None:
+        return None
+    body = {
+        "chatSettings": {"model": provider.default_model or provider.models[0].id},
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    text = json.dumps(body, separators=(",", ":")).replace("'", "'\\''")
+    auth = settings.auth or ()
+    # The first method decides about a caller who shows nothing.
+    wants_key = any(isinstance(method, GatewayKeyAuth) for method in auth) and not any(
+        method.kind == "anonymous" for method in auth
+    )
+    key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if wants_key else ""
+    return f"curl -N{key} {url}/api/chat/{provider.name} -d '{text}'"
+
+
+def _find_example(registry: Registry) -> Provider | None:
+    """The demo, or else a provider that has a credential and a model to ask for."""
+    candidates = [
+        provider
+        for provider in registry.providers.values()
+        if is_callable(registry, provider) and (provider.default_model or provider.models)
+    ]
+    # One without a credential is perhaps a server that does not run.
+    candidates.sort(
+        key=lambda provider: (
+            not provider.is_simulated,
+            provider.name not in registry.credentials,
+        )
+    )
+    return candidates[0] if candidates else None

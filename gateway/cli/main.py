@@ -1,0 +1,155 @@
+"""The `gateway` command: its subcommands and their options.
+
+The rule here: this file imports typer alone. What a command needs is imported when that command
+runs, through the one table below, so that `gateway --version` does not wait for a server.
+"""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gateway import __version__
+
+COMMANDS = {  # where each command is
+    "chat": "gateway.cli.chat:chat",
+    "check": "gateway.cli.check:check",
+    "init": "gateway.cli.init:init",
+    "providers": "gateway.cli.list_providers:list_providers",
+    "schema": "gateway.cli.check:print_schema",
+    "serve": "gateway.cli.serve:serve",
+    "simulate": "gateway.cli.simulate:simulate",
+}
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+PORT_MAX = 65_535
+
+app = typer.Typer(
+    name="gateway",
+    help="One gateway between chat applications and language-model providers.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # it prints the values of variables: credentials among them
+)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
+]
+ProvidersOption = Annotated[
+    Path | None,
+    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
+]
+PortOption = Annotated[
+    int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
+]
+
+
+def print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    """Print the version and end, where that was asked for."""
+    if wanted:
+        typer.echo(f"chat-gateway {__version__}")
+        raise typer.Exit
+
+
+VersionOption = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=print_version, is_eager=True, help="Print the version and exit."
+    ),
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.callback()
+def choose_command(
+    *,
+    _version: VersionOption = False,
+) -> None:
+    """One gateway between chat applications and language-model providers."""
+
+
+@app.command()
+def serve(
+    config: ConfigOption = None,
+    providers: ProvidersOption = None,
+    host: Annotated[str | None, typer.Option(help="Address of the public listener.")] = None,
+    port: PortOption = None,
+    admin_host: Annotated[str | None, typer.Option(help="Address of the admin listener.")] = None,
+    admin_port: PortOption = None,
+) -> None:
+    """Start the gateway in the foreground."""
+    _run(
+        "serve",
+        config=config,
+        providers=providers,
+        overrides={
+            "server": {"host": host, "port": port},
+            "admin": {"host": admin_host, "port": admin_port},
+        },
+    )
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Default: those in this directory.")
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(help="Print the JSON Schema of `providers` or `gateway` instead."),
+    ] = None,
+) -> None:
+    """Find every mistake in configuration files; exit 1 when there is one."""
+    if schema is None:
+        _run("check", files=files or [])
+    if schema not in {"providers", "gateway"}:
+        raise typer.BadParameter("needs to be `providers` or `gateway`", param_hint="--schema")
+    _run("schema", which=schema)
+
+
+@app.command()
+def providers(providers: ProvidersOption = None) -> None:
+    """Show the registry as a table, and which providers have a credential."""
+    _run("providers", path=providers)
+
+
+@app.command()
+def chat(
+    target: Annotated[str, typer.Argument(metavar="PROVIDER[/MODEL]")],
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    url: Annotated[str, typer.Option(help="Where the gateway runs.")] = DEFAULT_URL,
+    key: Annotated[
+        str | None, typer.Option(envvar="GATEWAY_KEY", help="Key of the gateway, if it wants one.")
+    ] = None,
+) -> None:
+    """Stream an answer to the terminal through a running gateway."""
+    _run("chat", target=target, text=text, url=url, key=key)
+
+
+@app.command()
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="0 takes a free one.")] = 8089,
+) -> None:
+    """Run the simulator: a scriptable provider for your own tests."""
+    _run("simulate", host=host, port=port)
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
+) -> None:
+    """Write a commented providers.yaml and gateway.yaml."""
+    _run("init", directory=directory)
+
+
+def _run(command: str, **arguments: Any) -> None:  # noqa: ANN401 - whatever that command takes
+    """Run a command of the table and exit with its code."""
+    module, _, name = COMMANDS[command].partition(":")
+    function: Callable[..., int] = getattr(importlib.import_module(module), name)
+    raise typer.Exit(function(**arguments))

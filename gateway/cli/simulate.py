@@ -1,0 +1,31 @@
+"""`gateway simulate`: the simulator on a port of its own.
+
+The rule here: what it prints is enough to point a client at it.
+"""
+
+import asyncio
+import contextlib
+
+import typer
+
+from gateway.simulator import Simulator
+from gateway.simulator import serve as run_simulator
+
+QUESTION = '{"model":"demo","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+
+
+def simulate(host: str, port: int) -> int:
+    """Run until Ctrl-C; 1 when the port cannot be listened on."""
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(run_simulator(host, port, when_ready=_print_address))
+    except OSError as error:
+        typer.echo(f"{host}:{port}: {error.strerror or error}; take another --port.", err=True)
+        return 1
+    return 0
+
+
+def _print_address(simulator: Simulator) -> None:
+    typer.echo(f"base URL   {simulator.base_url}")
+    typer.echo("try it with")
+    typer.echo(f"curl -N {simulator.base_url}/chat/completions -d '{QUESTION}'")

@@ -1,0 +1,240 @@
+"""The real chain on the real listener, with a handler of the test's own where the relay would be.
+
+The rule here: callers are raw sockets, so that a test sees the bytes that callers see.
+"""
+
+import asyncio
+import contextlib
+import io
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from pydantic import SecretStr
+
+from gateway.app import CHAIN
+from gateway.config.load import Registry
+from gateway.config.registry import Provider
+from gateway.config.settings import LoggingSpec, ServerSpec, Settings
+from gateway.core.exchange import Exchange
+from gateway.middleware.assign_request_id import IN_FLIGHT, OBSERVERS, add_response_headers
+from gateway.middleware.guard_stream import note_prepared
+from gateway.middleware.read_request import HELD_BODIES, HeldBodies, hold_bodies, postpone_continue
+from gateway.plugins.keys import REGISTRY, SETTINGS
+from gateway.server.site import listen, make_runner
+from gateway.telemetry.in_flight import InFlight
+from gateway.telemetry.logging import configure_logging
+
+TIMEOUT_S = 10
+CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer as it came over the socket."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    is_whole: bool  # ended as its framing says
+    raw: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+def parse_reply(raw: bytes) -> Reply:
+    """An answer from the bytes up to the end of its connection."""
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    while head.startswith(b"HTTP/1.1 100"):
+        head, _, rest = rest.partition(b"\r\n\r\n")
+    status_line, *lines = head.decode("latin-1").split("\r\n")
+    headers = {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+    }
+    status = int(status_line.split()[1]) if status_line else 0
+    if headers.get("transfer-encoding") == "chunked":
+        body, is_whole = _unchunk(rest)
+    else:
+        length = headers.get("content-length")
+        body, is_whole = rest, length is None or len(rest) == int(length)
+    return Reply(status, headers, body, is_whole, raw)
+
+
+def _unchunk(rest: bytes) -> tuple[bytes, bool]:
+    body = b""
+    while rest:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size, 16)
+        if length == 0:
+            return body, rest == b"\r\n"
+        body += rest[:length]
+        rest = rest[length + 2 :]
+    return body, False
+
+
+def render_request(
+    method: str,
+    path: str,
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    body: bytes = b"",
+    version: str = "1.1",
+) -> bytes:
+    """The bytes of a request that ends its connection; no header is added that is given."""
+    given = {name.lower() for name, _ in headers}
+    lines = [f"{method} {path} HTTP/{version}"]
+    if "host" not in given:
+        lines.append("Host: 127.0.0.1")
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body and not given & {"content-length", "transfer-encoding"}:
+        lines.append(f"Content-Length: {len(body)}")
+    if "connection" not in given:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape") + body
+
+
+@dataclass
+class Running:
+    """A chain that listens."""
+
+    port: int
+    runner: web.AppRunner
+    exchanges: list[Exchange] = field(default_factory=list)  # those settled
+
+    @property
+    def held(self) -> HeldBodies:
+        """The bodies in hand."""
+        return self.runner.app[HELD_BODIES]
+
+    async def ask(self, method: str = "GET", path: str = "/api/keys", **parts: Any) -> Reply:
+        """Send one request and read its answer to the end of the connection."""
+        return parse_reply(await self.send(render_request(method, path, **parts)))
+
+    async def send(self, raw: bytes) -> bytes:
+        """Send bytes and read until the connection ends, also by a reset."""
+        reader, writer = await self.connect()
+        received = b""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                writer.write(raw)
+                with contextlib.suppress(ConnectionError):
+                    while piece := await reader.read(65536):
+                        received += piece
+        finally:
+            writer.close()
+        return received
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of its own."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+    async def wait_settled(self, count: int = 1) -> Exchange:
+        """The last of so many settled exchanges."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while len(self.exchanges) < count:
+                await asyncio.sleep(0)
+        return self.exchanges[count - 1]
+
+
+StartChain = Callable[..., Awaitable[Running]]
+
+
+def make_registry(**providers: Provider) -> Registry:
+    """A registry with `groq`, which has a credential, and what else is given."""
+    groq = Provider(name="groq", base_url="https://api.groq.com/openai/v1")
+    return Registry({"groq": groq, **providers}, {"groq": SecretStr(CREDENTIAL)})
+
+
+async def answer_ok(_: web.Request) -> web.StreamResponse:
+    """What handlers do that are of no interest."""
+    return web.json_response({"ok": True})
+
+
+@pytest.fixture
+async def start_chain() -> AsyncIterator[StartChain]:
+    """Starts chains; all are stopped after the test."""
+    started: list[web.AppRunner] = []
+
+    async def start(
+        handler: Handler = answer_ok,
+        *,
+        settings: Settings | None = None,
+        registry: Registry | None = None,
+        chain: Sequence[Middleware] = CHAIN,
+        server: ServerSpec | None = None,
+    ) -> Running:
+        settings = settings or Settings(server=server or ServerSpec())
+        app = web.Application(middlewares=chain)
+        app[SETTINGS] = settings
+        app[REGISTRY] = registry or make_registry()
+        app[HELD_BODIES] = hold_bodies(settings.server)
+        app[IN_FLIGHT] = InFlight()
+        runner = make_runner(app, shutdown_s=0.1)
+        running = Running(0, runner)
+        app[OBSERVERS] = (running.exchanges.append, app[IN_FLIGHT].count_out)
+        app.on_response_prepare.extend([note_prepared, add_response_headers])
+        _add_routes(app, handler)
+        await runner.setup()
+        started.append(runner)
+        sites = await listen(runner, "127.0.0.1", 0, settings.server)
+        running.port = int(sites[0].url.rpartition(":")[2])
+        return running
+
+    yield start
+    for runner in started:
+        await runner.cleanup()
+
+
+def _add_routes(app: web.Application, handler: Handler) -> None:
+    for path, name in (("/api/chat/{provider}", "chat"), ("/v1/chat/completions", "completions")):
+        resource = app.router.add_resource(path, name=name)
+        resource.add_route("POST", handler, expect_handler=postpone_continue)
+    app.router.add_get("/api/keys", handler)
+    app.router.add_get("/v1/models", handler)
+    app.router.add_get("/v1/models/{model:.+}", handler)
+
+
+class LogLines:
+    """What was logged."""
+
+    def __init__(self, stream: io.StringIO) -> None:
+        self._stream = stream
+
+    @property
+    def text(self) -> str:
+        """All of it as it was written."""
+        return self._stream.getvalue()
+
+    def find(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one event."""
+        lines = [json.loads(line) for line in self.text.splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    """Leaves logging as it was: what a test configures is for the whole process."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
+    logging.captureWarnings(capture=False)
+
+
+@pytest.fixture
+def log_lines(restored_logging: None) -> LogLines:  # noqa: ARG001 - for what it does afterwards
+    """Log lines of every level, as JSON."""
+    stream = io.StringIO()
+    configure_logging(LoggingSpec(format="json", level="debug"), stream=stream)
+    return LogLines(stream)

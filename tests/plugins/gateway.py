@@ -1,0 +1,159 @@
+"""The real gateway in the test's own event loop: real sockets, real files, free ports.
+
+Every gateway that a test starts is checked when the test ends: nothing in flight, nothing
+leaked, no traceback and no secret in a log line (faults.md 1.2, I1 and I3 to I6).
+"""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gateway.app import RELAY
+from gateway.cli.service import Service
+from gateway.config.load import load_registry, load_settings
+from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.plugins.loading import look_in
+from gateway.simulator import Simulator
+from gateway.telemetry.logging import configure_logging
+
+CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
+
+# What a mistake of ours looks like in a log.
+BAD_WORDS = ("Traceback", "never retrieved", "Unclosed", "never awaited", "request.crashed")
+
+
+class LogLines(io.StringIO):
+    """Where a gateway under test logs; lines can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._arrived = asyncio.Event()
+
+    def write(self, text: str) -> int:
+        """Take a line and wake who waits for one."""
+        written = super().write(text)
+        self._arrived.set()
+        return written
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines so far, decoded."""
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+    @property
+    def settled(self) -> list[dict[str, Any]]:
+        """The terminal line of each exchange so far."""
+        return [line for line in self.lines if line["event"] == "exchange.settled"]
+
+    async def wait_for_settled(self, count: int = 1, timeout_s: float = 10) -> list[dict[str, Any]]:
+        """The terminal lines, once there are that many."""
+        async with asyncio.timeout(timeout_s):
+            while len(self.settled) < count:
+                self._arrived.clear()
+                await self._arrived.wait()
+        return self.settled
+
+
+@dataclass
+class Gateway:
+    """One running gateway."""
+
+    service: Service
+    log: LogLines
+    secrets: list[str] = field(default_factory=lambda: [CREDENTIAL])
+    allowed_words: tuple[str, ...] = ()  # of BAD_WORDS, for tests that provoke them
+
+    @property
+    def url(self) -> str:
+        """Of the public listener, without a slash at the end."""
+        return self.service.url
+
+    @property
+    def port(self) -> int:
+        """Of the public listener."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
+    def admin_url(self) -> str:
+        """Of the admin listener."""
+        return self.service.admin_url or ""
+
+    def check(self) -> None:
+        """Assert what must hold after every test, whatever failed in it."""
+        text = self.log.getvalue()
+        for word in BAD_WORDS:
+            assert word in self.allowed_words or word not in text, text[-4000:]
+        for secret in self.secrets:
+            assert secret not in text
+        ids = [line["request_id"] for line in self.log.settled]
+        assert len(ids) == len(set(ids)), "an exchange was settled twice"
+        assert self.service.app[IN_FLIGHT].count == 0
+        assert self.service.app[RELAY].attempts_in_flight == 0
+
+
+StartGateway = Callable[..., Awaitable[Gateway]]
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    """A scriptable provider on a free port."""
+    async with Simulator() as provider:
+        yield provider
+
+
+@pytest.fixture
+async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
+    """Start gateways from configuration as an operator would write it.
+
+    `await start_gateway(providers={"sim": {...}}, settings={...}, environ={...})`; ports are
+    free ones unless the settings name them.
+    """
+    started: list[Gateway] = []
+
+    async def start(
+        *,
+        providers: Mapping[str, Any],
+        settings: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Gateway:
+        directory = tmp_path / f"gateway{len(started)}"
+        directory.mkdir()
+        written = {"server": {"port": 0}, "admin": {"port": 0}}
+        for block, value in (settings or {}).items():
+            written[block] = (
+                {**written.get(block, {}), **value} if isinstance(value, dict) else value
+            )
+        (directory / "providers.yaml").write_text(yaml.safe_dump({"providers": dict(providers)}))
+        (directory / "gateway.yaml").write_text(yaml.safe_dump(written))
+        registry = load_registry(directory / "providers.yaml", environ or {})
+        loaded = load_settings(directory / "gateway.yaml")
+        look_in([directory, Path.cwd()])
+        log = LogLines()
+        secrets = [value.get_secret_value() for value in registry.credentials.values()]
+        configure_logging(loaded.logging, stream=log, secrets=secrets)
+        service = Service(loaded, registry)
+        await service.start()
+        gateway = Gateway(service, log, secrets=[CREDENTIAL, *secrets])
+        started.append(gateway)
+        return gateway
+
+    yield start
+    for gateway in started:
+        await gateway.service.stop()
+        gateway.check()
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
+    """A gateway whose provider `sim` is the test's simulator, with a credential."""
+    return await start_gateway(
+        providers={"sim": {"base_url": simulator.base_url, "allow_private": True}},
+        environ={"SIM_API_KEY": CREDENTIAL},
+    )

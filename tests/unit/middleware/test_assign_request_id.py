@@ -1,0 +1,99 @@
+"""Every answer can be found in the log by its id."""
+
+import re
+
+import pytest
+from aiohttp import web
+
+from gateway.core.dialect import Dialect
+from gateway.plugins.api import EXCHANGE
+from tests.plugins.chain import StartChain
+
+
+async def test_every_answer_has_an_id_of_its_own(start_chain: StartChain) -> None:
+    """Two requests must not share a line."""
+    chain = await start_chain()
+
+    ids = [(await chain.ask()).headers["x-request-id"] for _ in range(2)]
+
+    assert all(re.fullmatch(r"[0-9a-f]{32}", found) for found in ids)
+    assert ids[0] != ids[1]
+
+
+@pytest.mark.parametrize("given", ["a", "req_1.2-3", "x" * 128])
+async def test_a_harmless_id_of_the_caller_is_used(start_chain: StartChain, given: str) -> None:
+    """A front end finds its own id again."""
+    chain = await start_chain()
+
+    reply = await chain.ask(headers=[("X-Request-ID", given)])
+
+    assert reply.headers["x-request-id"] == given
+    assert chain.exchanges[0].request_id == given
+
+
+@pytest.mark.parametrize(
+    "given", ["", "x" * 129, "a b", "a\tb", "<script>", "../etc", "é", 'a"b', "a,b"]
+)
+async def test_any_other_id_is_replaced(start_chain: StartChain, given: str) -> None:
+    """What comes back in a header and in log lines must not carry anything in."""
+    chain = await start_chain()
+
+    reply = await chain.ask(headers=[("X-Request-ID", given)])
+
+    assert re.fullmatch(r"[0-9a-f]{32}", reply.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/api/keys", 200), ("/nothing", 404), ("/a%2fb", 400)]
+)
+async def test_errors_carry_the_same_headers(
+    start_chain: StartChain, path: str, status: int
+) -> None:
+    """An answer is never cached nor guessed at, whoever made it."""
+    chain = await start_chain()
+
+    reply = await chain.ask(path=path)
+
+    assert reply.status == status
+    assert reply.headers["cache-control"] == "no-store"
+    assert reply.headers["x-content-type-options"] == "nosniff"
+    assert reply.headers["server"] == "chat-gateway"
+
+
+async def test_a_stream_carries_them_on_its_head(start_chain: StartChain) -> None:
+    """Its head is gone before the chain sees it again; what it says of caching stays."""
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Cache-Control": "no-cache, no-store"})
+        await response.prepare(request)
+        await response.write(b"x")
+        return response
+
+    chain = await start_chain(stream)
+
+    reply = await chain.ask()
+
+    assert reply.headers["x-request-id"] == chain.exchanges[0].request_id
+    assert reply.headers["cache-control"] == "no-cache, no-store"
+
+
+async def test_the_record_holds_no_query(start_chain: StartChain) -> None:
+    """Keys end up in query strings, and log lines live long."""
+    chain = await start_chain()
+
+    await chain.ask(path="/api/keys?key=secret")
+
+    exchange = await chain.wait_settled()
+    assert (exchange.path, exchange.client_address) == ("/api/keys", "127.0.0.1")
+
+
+async def test_the_dialect_is_known_from_the_path(start_chain: StartChain) -> None:
+    """Also an error before anything is read is answered in it."""
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"dialect": request[EXCHANGE].dialect})
+
+    chain = await start_chain(show)
+
+    assert (await chain.ask(path="/v1/models")).json() == {"dialect": Dialect.OPENAI}
+    assert (await chain.ask(path="/api/keys")).json() == {"dialect": Dialect.TEXT}

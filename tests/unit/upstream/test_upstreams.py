@@ -1,0 +1,216 @@
+"""One provider, ready to be called: the bytes that go out, and where they go."""
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from gateway import __version__
+from gateway.config.registry import Provider
+from gateway.simulator import Simulator
+from gateway.upstream.resolver import Resolver
+from gateway.upstream.upstreams import Upstream, Upstreams
+from gateway.wire.headers import select_request_headers
+from tests.plugins.raw_provider import OK, RawProvider, Recorder, answer_with
+
+Make = Callable[..., Upstream]
+
+
+def make_provider(**fields: object) -> Provider:
+    """A provider of the registry."""
+    usual = {"name": "groq", "base_url": "https://api.groq.com/openai/v1"}
+    return Provider.model_validate({**usual, **fields})
+
+
+@pytest.fixture
+async def upstream_of(resolver: Resolver) -> Make:
+    """An upstream of such a provider."""
+
+    def make(**fields: object) -> Upstream:
+        provider = make_provider(**fields)
+        return Upstream(provider, provider.base_url, resolver)
+
+    return make
+
+
+@pytest.fixture
+async def upstreams() -> AsyncIterator[Callable[..., Upstreams]]:
+    """Upstreams of a registry, closed at the end."""
+    opened: list[Upstreams] = []
+
+    def make(*providers: Provider, simulator_url: str | None = None) -> Upstreams:
+        named = {provider.name: provider for provider in providers}
+        opened.append(Upstreams(named, simulator_url=simulator_url))
+        return opened[-1]
+
+    yield make
+    for each in opened:
+        each.close()
+
+
+async def test_a_request_is_these_bytes(upstream_of: Make) -> None:
+    """All of it, in order: nothing more may leave."""
+    request = upstream_of(headers={"X-Title": "Ours", "X-Empty": ""}).render_request(
+        b'{"a":1}', SecretStr("gsk-1"), [("traceparent", "00-a-b-01")], stream=True
+    )
+
+    assert request == (
+        b"POST /openai/v1/chat/completions HTTP/1.1\r\n"
+        b"Host: api.groq.com\r\n"
+        b"User-Agent: chat-gateway/" + __version__.encode() + b"\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"X-Title: Ours\r\n"
+        b"Authorization: Bearer gsk-1\r\n"
+        b"Accept: text/event-stream\r\n"
+        b"traceparent: 00-a-b-01\r\n"
+        b"Content-Length: 7\r\n"
+        b"\r\n"
+        b'{"a":1}'
+    )
+
+
+async def test_no_credential_means_no_header_for_one(upstream_of: Make) -> None:
+    """An empty `Bearer` is refused by hosts that need nothing."""
+    request = upstream_of().render_request(b"{}", None, [], stream=False)
+
+    assert b"authorization" not in request.lower()
+    assert b"\r\nAccept: application/json\r\n" in request
+
+
+async def test_a_credential_goes_where_the_registry_says(upstream_of: Make) -> None:
+    """Azure wants `api-key`, without a prefix."""
+    request = upstream_of(auth={"header": "api-key"}).render_request(
+        b"{}", SecretStr("k"), [], stream=False
+    )
+
+    assert b"\r\napi-key: k\r\n" in request
+    assert b"Bearer" not in request
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host", "path"),
+    [
+        ("https://h.example/v1/", b"h.example", b"/v1/chat/completions"),
+        ("https://h.example", b"h.example", b"/chat/completions"),
+        ("http://h.example:8000/v1", b"h.example:8000", b"/v1/chat/completions"),
+        ("https://h.example:443/a%20b", b"h.example:443", b"/a%20b/chat/completions"),
+    ],
+)
+async def test_the_address_is_that_of_the_registry(
+    upstream_of: Make, base_url: str, host: bytes, path: bytes
+) -> None:
+    """A slash at its end is not doubled, a port is part of the host."""
+    request = upstream_of(base_url=base_url).render_request(b"{}", None, [], stream=False)
+
+    assert request.startswith(b"POST " + path + b" HTTP/1.1\r\nHost: " + host + b"\r\n")
+
+
+async def test_the_length_is_that_of_the_bytes(upstream_of: Make) -> None:
+    """A length in characters cuts the body of everybody who is not English."""
+    body = '{"a":"é😀"}'.encode()
+
+    request = upstream_of().render_request(body, None, [], stream=False)
+
+    assert request.endswith(f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+
+@functools.cache
+def groq() -> Upstream:
+    """One upstream for many examples: a TLS context takes its time."""
+    provider = make_provider()
+    return Upstream(provider, provider.base_url, Resolver())
+
+
+names = st.sampled_from(["traceparent", "tracestate", "X-Api-Key", "Host", "a\r\nb", "Cookie"])
+values = st.text(st.characters(codec="latin-1"), max_size=60) | st.sampled_from(
+    ["00-" + "a" * 32 + "-" + "b" * 16 + "-01", "k=v\r\nX-Evil: 1", "k=v,\n", "a=b"]
+)
+
+
+@given(st.lists(st.tuples(names, values), max_size=4))
+def test_nothing_that_a_caller_sends_adds_a_line(headers: list[tuple[str, str]]) -> None:
+    """A line of theirs could be a second request, with our credential."""
+    request = groq().render_request(b"", None, select_request_headers(headers), stream=True)
+
+    lines = request.split(b"\r\n")[6:-2]
+    assert b"\n" not in b"".join(lines)
+    assert {line.split(b":")[0] for line in lines} <= {
+        b"traceparent",
+        b"tracestate",
+        b"Content-Length",
+    }
+
+
+async def test_the_demo_provider_leads_to_the_simulator(
+    upstreams: Callable[..., Upstreams],
+) -> None:
+    """It needs no key, no internet, and no `allow_private` of the operator."""
+    demo = make_provider(name="demo", base_url="simulator:")
+    async with Simulator() as simulator:
+        upstream = upstreams(demo, simulator_url=simulator.base_url)["demo"]
+        connection = await upstream.take_connection()
+        recorder = Recorder()
+        connection.send(upstream.render_request(b"{}", None, [], stream=False), recorder)
+        await recorder.wait()
+        connection.abort()
+
+    assert simulator.journal.last.path == "/v1/chat/completions"
+    assert recorder.calls[0] == "head"
+
+
+async def test_without_a_simulator_there_is_no_demo(upstreams: Callable[..., Upstreams]) -> None:
+    """Commands that open no listener still read the registry."""
+    opened = upstreams(make_provider(), make_provider(name="demo", base_url="simulator:"))
+
+    assert opened["groq"].provider.name == "groq"
+    with pytest.raises(KeyError):
+        opened["demo"]
+
+
+async def test_a_proxy_in_the_environment_is_not_used(
+    upstreams: Callable[..., Upstreams], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever sets it for a shell would get every prompt and credential (fault H05)."""
+    async with RawProvider(answer_with(OK)) as provider, RawProvider(answer_with(OK)) as decoy:
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{decoy.port}")
+        groq = make_provider(base_url=f"http://127.0.0.1:{provider.port}", allow_private=True)
+        upstream = upstreams(groq)["groq"]
+        connection = await upstream.take_connection()
+        recorder = Recorder()
+        connection.send(upstream.render_request(b"{}", None, [], stream=False), recorder)
+        await recorder.wait()
+
+        assert (provider.connections, decoy.connections, recorder.body) == (1, 0, b"ok")
+
+
+async def test_one_provider_at_its_cap_leaves_the_others_alone(
+    upstreams: Callable[..., Upstreams],
+) -> None:
+    """A slow provider must not take the connections of a quick one (fault F19)."""
+    async with RawProvider(answer_with(OK)) as provider:
+        url = f"http://127.0.0.1:{provider.port}"
+        slow = make_provider(name="slow", base_url=url, allow_private=True, max_connections=1)
+        quick = make_provider(name="quick", base_url=url, allow_private=True, max_connections=1)
+        opened = upstreams(slow, quick)
+        await opened["slow"].take_connection()
+
+        assert (await opened["quick"].take_connection()).is_open
+
+
+async def test_closing_closes_what_is_open(upstreams: Callable[..., Upstreams]) -> None:
+    """The process ends without waiting for providers."""
+    async with RawProvider(answer_with(OK)) as provider:
+        url = f"http://127.0.0.1:{provider.port}"
+        opened = upstreams(make_provider(base_url=url, allow_private=True))
+        connection = await opened["groq"].take_connection()
+        opened.close()
+        await provider.wait_until_left()
+        await asyncio.sleep(0)
+
+        assert not connection.is_open
