@@ -20,6 +20,7 @@ from gateway.catalog.handlers import (
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
+from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
@@ -71,7 +72,9 @@ RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
 
 
-def build_app(settings: Settings, registry: Registry) -> web.Application:
+def build_app(
+    settings: Settings, registry: Registry, log: Observer = log_exchange
+) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
     app = web.Application(middlewares=place(CHAIN, settings.middleware))
     app[SETTINGS] = settings
@@ -80,7 +83,7 @@ def build_app(settings: Settings, registry: Registry) -> web.Application:
     metrics = Metrics(registry.providers, lambda: in_flight.count)
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
-    app[OBSERVERS] = (log_exchange, metrics.observe, in_flight.count_out)
+    app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend([open_simulator, open_relay])

@@ -14,6 +14,7 @@ from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
 from gateway.console.readiness import Readiness
+from gateway.core.exchange import Observer
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.site import GatewaySite, listen, make_runner, retire_connections
 
@@ -26,9 +27,9 @@ _log = structlog.get_logger()
 class Service:
     """One gateway in this process."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, log: Observer) -> None:
         self.readiness = Readiness()
-        self.app = build_app(settings, registry)
+        self.app = build_app(settings, registry, log)
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
         admin = build_admin_app(self.readiness, render_metrics=self.app[METRICS].render)

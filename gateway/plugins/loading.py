@@ -17,7 +17,6 @@ from aiohttp.typedefs import Middleware
 from gateway.config.settings import MiddlewareSpec
 
 OUTERMOST = "guard_stream"
-ARGUMENTS = 2  # request and handler
 
 
 class PluginError(ValueError):
@@ -45,7 +44,7 @@ def load_middleware(use: str) -> Middleware:
         raise PluginError(f"middleware {use}: is not a function")
     if getattr(found, "__middleware_version__", None) != 1:
         raise PluginError(f"middleware {use}: lacks the decorator @web.middleware of aiohttp")
-    if not inspect.iscoroutinefunction(found) or not _takes_two(found):
+    if not inspect.iscoroutinefunction(found) or not _takes_both(found):
         raise PluginError(
             f"middleware {use}: must be `async def {name}(request, handler)` and nothing else"
         )
@@ -99,9 +98,9 @@ def _import(module_name: str, use: str) -> ModuleType:
         ) from error
 
 
-def _takes_two(function: Middleware) -> bool:
+def _takes_both(function: Middleware) -> bool:
     try:
-        inspect.signature(function).bind(*[None] * ARGUMENTS)
+        inspect.signature(function).bind(None, handler=None)  # as aiohttp calls it
     except TypeError:
         return False
     return True

@@ -42,14 +42,19 @@ class _Reply(msgspec.Struct):
     object: Any = None
 
 
+_INITIALS = frozenset((b"r", b"x", b"o", b"a", b"m", b"i"))
+
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 
 
 def select_headers(headers: Headers) -> list[tuple[str, str]]:
     """The provider's headers that may come back to the caller."""
-    return select_response_headers(
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
-    )
+    candidates = [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in headers
+        if name[:1] in _INITIALS  # content-type, date, server: most end here
+    ]
+    return select_response_headers(candidates) if candidates else []
 
 
 def is_event_stream(headers: Headers) -> bool:

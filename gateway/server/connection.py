@@ -139,7 +139,7 @@ def _log_malformed(request: web.BaseRequest, request_id: str, exc: BaseException
         request_id=request_id,
         client=request.remote,
         reason=type(exc).__name__,
-        text=ascii(text)[1 : MAX_QUOTED_CHARS + 1],
+        text=ascii(text)[1:-1][:MAX_QUOTED_CHARS],
     )
 
 

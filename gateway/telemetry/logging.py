@@ -44,10 +44,10 @@ def configure_logging(
     clock: Clock = system_clock,
 ) -> None:
     """Send every line there, those of libraries too; `secrets` never appear in one."""
-    is_console = settings.format == "console" or (settings.format == "auto" and stream.isatty())
-    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    for_people = is_console(settings, stream)
+    level = _level_of(settings.level)
     render: Processor = _render_json
-    if is_console:
+    if for_people:
         render = structlog.dev.ConsoleRenderer(
             colors=stream.isatty(),
             exception_formatter=structlog.dev.plain_traceback,
@@ -55,7 +55,7 @@ def configure_logging(
             sort_keys=False,
         )
     structlog.configure(
-        processors=[_LineMaker(Cleaner(secrets), clock, is_console=is_console), render],
+        processors=[_LineMaker(Cleaner(secrets), clock, is_console=for_people), render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _LineWriter(stream),
         cache_logger_on_first_use=False,  # a second call of this function has to count
@@ -64,6 +64,20 @@ def configure_logging(
     root.handlers = [_Bridge()]
     root.setLevel(max(level, logging.WARNING))
     logging.captureWarnings(capture=True)
+
+
+def is_console(settings: LoggingSpec, stream: TextIO) -> bool:
+    """True where people read the lines."""
+    return settings.format == "console" or (settings.format == "auto" and stream.isatty())
+
+
+def writes(settings: LoggingSpec, level: str) -> bool:
+    """True when lines of this level are written."""
+    return _level_of(level) >= _level_of(settings.level)
+
+
+def _level_of(name: str) -> int:
+    return logging.getLevelNamesMapping()[name.upper()]
 
 
 class _LineMaker:

@@ -70,6 +70,13 @@ def parse_reply(raw: bytes) -> Reply:
     return Reply(status, headers, body, is_whole, raw)
 
 
+def _has_length_and_body(received: bytes) -> bool:
+    """Whether an answer with a length is there; the connection may linger after it."""
+    if b"\r\n\r\n" not in received or b"\r\nContent-Length:" not in received:
+        return False
+    return parse_reply(received).is_whole
+
+
 def _unchunk(rest: bytes) -> tuple[bytes, bool]:
     body = b""
     while rest:
@@ -121,14 +128,16 @@ class Running:
         return parse_reply(await self.send(render_request(method, path, **parts)))
 
     async def send(self, raw: bytes) -> bytes:
-        """Send bytes and read until the connection ends, also by a reset."""
+        """Send bytes and read until the answer or the connection ends, also by a reset."""
         reader, writer = await self.connect()
         received = b""
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 writer.write(raw)
                 with contextlib.suppress(ConnectionError):
-                    while piece := await reader.read(65536):
+                    while not _has_length_and_body(received) and (
+                        piece := await reader.read(65536)
+                    ):
                         received += piece
         finally:
             writer.close()

@@ -21,6 +21,7 @@ from gateway.config.load import load_registry, load_settings
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.loading import look_in
 from gateway.simulator import Simulator
+from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
 
 CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
@@ -138,7 +139,9 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         log = LogLines()
         secrets = [value.get_secret_value() for value in registry.credentials.values()]
         configure_logging(loaded.logging, stream=log, secrets=secrets)
-        service = Service(loaded, registry)
+        service = Service(
+            loaded, registry, make_exchange_log(loaded.logging, stream=log, secrets=secrets)
+        )
         await service.start()
         gateway = Gateway(service, log, secrets=[CREDENTIAL, *secrets])
         started.append(gateway)

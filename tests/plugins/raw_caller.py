@@ -83,7 +83,7 @@ class Caller:
         self._socket = socket.socket()
         if small_buffer:  # what the kernel holds for a caller that does not read
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
-        self._socket.setblocking(False)
+        self._socket.setblocking(False)  # noqa: FBT003 - the standard library's own
         self.raw = bytearray()
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,150 @@
+"""An operator's middleware is found and placed, or the start stops with a sentence."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.app import CHAIN
+from gateway.config.settings import MiddlewareSpec
+from gateway.plugins.loading import PluginError, load_middleware, look_in, name_of, place
+
+MODULE = """
+from aiohttp import web
+
+NUMBER = 1
+
+@web.middleware
+async def good(request, handler):
+    return await handler(request)
+
+@web.middleware
+async def other(request, handler):
+    return await handler(request)
+
+async def undecorated(request, handler): ...
+
+@web.middleware
+async def one_argument(request): ...
+
+@web.middleware
+async def wrong_names(first, second): ...
+
+@web.middleware
+def not_async(request, handler): ...
+
+@web.middleware
+async def authenticate(request, handler): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def _modules(tmp_path: Path) -> Iterator[None]:
+    """A directory with an operator's modules, beside a gateway.yaml."""
+    before = list(sys.path), set(sys.modules)
+    (tmp_path / "mine_for_tests.py").write_text(MODULE)
+    (tmp_path / "needs_more.py").write_text("import nowhere_to_be_found")
+    (tmp_path / "broken_syntax.py").write_text("def")
+    (tmp_path / "raises.py").write_text("raise RuntimeError('boom')")
+    look_in([tmp_path])
+    yield
+    sys.path[:] = before[0]
+    for name in set(sys.modules) - before[1]:
+        del sys.modules[name]
+
+
+def names(*specs: MiddlewareSpec) -> list[str]:
+    """The chain with these in it."""
+    return [name_of(one) for one in place(CHAIN, specs)]
+
+
+def test_a_middleware_is_found_by_module_and_name() -> None:
+    """As gateway.yaml writes it."""
+    assert name_of(load_middleware("mine_for_tests:good")) == "good"
+
+
+@pytest.mark.parametrize(
+    ("use", "sentence"),
+    [
+        ("nowhere:stamp", "there is no module nowhere; it is looked for beside gateway.yaml"),
+        ("mine_for_tests.deeper:x", "mine_for_tests"),
+        ("mine_for_tests:goood", r"has no goood \(did you mean good\?\)"),
+        ("mine_for_tests:NUMBER", "is not a function"),
+        ("mine_for_tests:undecorated", "lacks the decorator @web.middleware"),
+        ("mine_for_tests:one_argument", r"must be `async def one_argument\(request, handler\)`"),
+        ("mine_for_tests:wrong_names", r"must be `async def wrong_names\(request, handler\)`"),
+        ("mine_for_tests:not_async", "must be `async def"),
+        ("needs_more:x", "it imports nowhere_to_be_found, which is not installed"),
+        ("broken_syntax:x", "cannot be imported: SyntaxError"),
+        ("raises:x", "cannot be imported: RuntimeError: boom"),
+    ],
+)
+def test_what_cannot_be_used_says_why(use: str, sentence: str) -> None:
+    """A gateway that starts without somebody's check is worse than one that does not start."""
+    with pytest.raises(PluginError, match=sentence):
+        load_middleware(use)
+
+
+def test_a_middleware_stands_where_it_was_put() -> None:
+    """Further in for `after`, further out for `before`."""
+    placed = names(
+        MiddlewareSpec(use="mine_for_tests:good", after="authenticate"),
+        MiddlewareSpec(use="mine_for_tests:other", before="authenticate"),
+    )
+
+    index = placed.index("authenticate")
+    assert placed[index - 1 : index + 2] == ["other", "authenticate", "good"]
+
+
+def test_one_may_be_placed_beside_another() -> None:
+    """By the name of its function."""
+    placed = names(
+        MiddlewareSpec(use="mine_for_tests:good", after="authenticate"),
+        MiddlewareSpec(use="mine_for_tests:other", after="good"),
+    )
+
+    assert placed.index("other") == placed.index("good") + 1
+
+
+def test_the_order_of_our_own_stays() -> None:
+    """Authentication before limits before the relay is no matter of taste."""
+    placed = names(MiddlewareSpec(use="mine_for_tests:good", after="enforce_limits"))
+
+    assert [name for name in placed if name != "good"] == [name_of(one) for one in CHAIN]
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (
+            MiddlewareSpec(use="mine_for_tests:good", before="guard_stream"),
+            "nothing comes before guard_stream",
+        ),
+        (
+            MiddlewareSpec(use="mine_for_tests:good", after="authentcate"),
+            r"no authentcate in the chain \(did you mean authenticate\?\); it is: guard_stream,",
+        ),
+        (
+            MiddlewareSpec(use="mine_for_tests:authenticate", after="authenticate"),
+            "the chain has a authenticate already; rename it",
+        ),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(spec: MiddlewareSpec, sentence: str) -> None:
+    """With the names that there are."""
+    with pytest.raises(PluginError, match=sentence):
+        place(CHAIN, [spec])
+
+
+def test_no_spec_is_the_chain_as_it_is() -> None:
+    """Most gateways have none."""
+    assert place(CHAIN, []) == CHAIN
+
+
+def test_installed_modules_win_over_files_in_the_directory(tmp_path: Path) -> None:
+    """A file called json.py beside gateway.yaml must not become `json`."""
+    look_in([tmp_path])
+
+    assert sys.path.index(str(tmp_path.resolve())) > 0
+    assert sys.path.count(str(tmp_path.resolve())) == 1

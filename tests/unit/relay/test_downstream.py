@@ -1,0 +1,297 @@
+"""The caller's side of a stream, on a real aiohttp connection."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from gateway.relay.downstream import HIGH_WATER_BYTES, Downstream
+from tests.plugins.raw_caller import LAST_CHUNK, Caller, Heard, request_bytes
+
+TIMEOUT_S = 5
+STALL_S = 0.05
+RESPONSE: web.RequestKey[web.StreamResponse] = web.RequestKey("response", web.StreamResponse)
+Steps = Callable[[Downstream, web.Request], Awaitable[None]]
+
+
+class Listener:
+    """A server whose handler opens a downstream and does a test's steps with it."""
+
+    def __init__(self) -> None:
+        self.steps: list[Steps] = []
+        self.port = 0
+        self.over = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        app = web.Application()
+        app.router.add_post("/", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
+        await self._runner.setup()
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+        await web.SockSite(self._runner, listening).start()
+        self.port = listening.getsockname()[1]
+
+    async def stop(self) -> None:
+        """Close everything."""
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        downstream = Downstream()
+        request[RESPONSE] = response
+        try:
+            await self.steps.pop(0)(downstream, request)
+        finally:
+            downstream.detach()
+            self.over.set()
+        return response
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    """A started listener."""
+    opened = Listener()
+    await opened.start()
+    yield opened
+    await opened.stop()
+
+
+async def hear(listener: Listener, steps: Steps, **fields: Any) -> Heard:
+    """What a caller hears while these steps are done."""
+    listener.steps.append(steps)
+    async with Caller(listener.port) as caller:
+        await caller.send(request_bytes("/", {}, headers=("Connection: close",), **fields))
+        return await caller.read_to_end()
+
+
+async def test_each_piece_is_a_chunk_of_its_own(listener: Listener) -> None:
+    """One chunk per delta, as the front end has always had it (contract 1.3)."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([b"Hel"])
+        downstream.put([b"lo ", "wörld".encode()])
+        assert downstream.bytes_out == 12
+
+    heard = await hear(listener, steps)
+
+    assert heard.chunks == [b"Hel", b"lo ", "wörld".encode()]
+    assert heard.is_whole
+
+
+async def test_what_is_held_leaves_with_the_head_in_order(listener: Listener) -> None:
+    """Comments and role chunks come before the content that commits."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.put([b"a"])
+        downstream.put([b"b", b"c"])
+        assert (downstream.held_bytes, downstream.bytes_out, downstream.is_open) == (3, 0, False)
+        await downstream.open(request, request[RESPONSE])
+        assert (downstream.bytes_out, downstream.is_open) == (3, True)
+        downstream.put([b"d"])
+
+    assert (await hear(listener, steps)).body == b"abcd"
+
+
+async def test_the_head_leaves_even_when_nothing_is_held(listener: Listener) -> None:
+    """After `commit.max_wait_s` the caller must see a status."""
+    go_on = asyncio.Event()
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        await go_on.wait()
+
+    listener.steps.append(steps)
+    async with Caller(listener.port) as caller:
+        await caller.send(request_bytes("/", {}))
+        head = await caller.read_until(b"\r\n\r\n")
+        go_on.set()
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert await caller.read_until(LAST_CHUNK) == LAST_CHUNK
+
+
+async def test_an_http_1_0_caller_gets_the_same_bytes_unframed(listener: Listener) -> None:
+    """It is what nginx speaks by default."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.put([b"a"])
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([b"b"])
+        downstream.put([b"c", b"d"])
+
+    heard = await hear(listener, steps, version="1.0")
+
+    assert (heard.is_chunked, heard.body, heard.was_reset) == (False, b"abcd", False)
+    assert "keep-alive" not in heard.head
+
+
+@pytest.mark.parametrize("last_words", [b"", b"data: oops\n\n"])
+async def test_a_broken_stream_has_no_last_chunk(listener: Listener, last_words: bytes) -> None:
+    """The last chunk would say that all of it came."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([b"a"])
+        downstream.break_off(last_words, stall_s=TIMEOUT_S)
+        downstream.put([b"late"])
+        await downstream.reset(stall_s=TIMEOUT_S)
+
+    heard = await hear(listener, steps)
+
+    assert heard.body == b"a" + last_words
+    assert not heard.is_whole
+    assert heard.chunks[-1] != b""
+
+
+@pytest.mark.parametrize("last_words", [b"", b"data: oops\n\n"])
+async def test_a_broken_stream_ends_with_a_reset_for_http_1_0(
+    listener: Listener, last_words: bytes
+) -> None:
+    """There a FIN is the clean end, and nginx passes it on as one."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([b"a"])
+        downstream.break_off(last_words, stall_s=TIMEOUT_S)
+        await downstream.reset(stall_s=TIMEOUT_S)
+
+    heard = await hear(listener, steps, version="1.0")
+
+    assert heard.was_reset
+    assert heard.body == b"a" + last_words
+
+
+async def test_a_broken_http_1_0_caller_that_does_not_read_is_reset_all_the_same(
+    listener: Listener,
+) -> None:
+    """The wait for the last words has an end."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([bytes(4_000_000)])
+        downstream.break_off(b"data: oops\n\n", stall_s=STALL_S)
+        await downstream.reset(stall_s=STALL_S)
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}, version="1.0"))
+        async with asyncio.timeout(TIMEOUT_S):
+            await listener.over.wait()
+        assert (await caller.read_to_end()).was_reset
+
+
+async def test_detached_it_writes_nothing_into_the_next_answer(listener: Listener) -> None:
+    """A late byte of one answer in another one is somebody else's text (measured)."""
+    first: list[Downstream] = []
+
+    async def begin(downstream: Downstream, request: web.Request) -> None:
+        first.append(downstream)
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([b"first"])
+        downstream.detach()
+
+    async def follow(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        first[0].put([b"late"])
+        first[0].break_off(b"late words", stall_s=STALL_S)
+        await first[0].reset(stall_s=STALL_S)
+        assert await first[0].drain(STALL_S)
+        downstream.put([b"second"])
+
+    listener.steps += [begin, follow]
+    async with Caller(listener.port) as caller:
+        await caller.send(request_bytes("/", {}))
+        one = await caller.read_until(LAST_CHUNK)
+        await caller.send(request_bytes("/", {}))
+        two = await caller.read_until(LAST_CHUNK)
+
+    assert Heard(one).body == b"first"
+    assert Heard(two).body == b"second"
+
+
+async def test_a_gone_caller_is_written_to_in_vain(listener: Listener) -> None:
+    """uvloop raises on a closing transport; the provider's callback must not see that."""  # noqa: D403 - a name
+    left: list[Downstream] = []
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        assert request.transport is not None
+        request.transport.abort()
+        downstream.put([b"a"])
+        downstream.put([b"b"])
+        downstream.break_off(b"oops", stall_s=STALL_S)
+        left.append(downstream)
+
+    heard = await hear(listener, steps)
+
+    assert heard.body == b""
+    assert not left[0].is_open
+    assert left[0].bytes_out == 0
+
+
+async def test_a_slow_caller_is_noticed_and_waited_for(listener: Listener) -> None:
+    """Back-pressure begins above the high-water mark and ends when they have read."""
+    full: list[int] = []
+    caught_up = asyncio.Event()
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.on_full = lambda: full.append(downstream.bytes_out)
+        await downstream.open(request, request[RESPONSE])
+        while not full:
+            downstream.put([bytes(8192)])
+        assert await downstream.drain(TIMEOUT_S)
+        caught_up.set()
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}, headers=("Connection: close",)))
+        heard = await caller.read_to_end()
+
+    assert caught_up.is_set()
+    assert len(heard.body) == full[0] > HIGH_WATER_BYTES
+
+
+async def test_a_caller_that_stops_reading_is_cut_off(listener: Listener) -> None:
+    """`close()` would wait for the very reader that does not read."""
+    drained: list[bool] = []
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([bytes(4_000_000)])
+        drained.append(await downstream.drain(STALL_S))
+        assert not downstream.is_open
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}))
+        async with asyncio.timeout(TIMEOUT_S):
+            await listener.over.wait()
+        heard = await caller.read_to_end()
+
+    assert drained == [False]
+    assert not heard.is_whole
+
+
+async def test_what_is_held_for_a_slow_caller_counts_as_full(listener: Listener) -> None:
+    """The head and what was held go through the same mark as all that follows."""
+    full: list[int] = []
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.on_full = lambda: full.append(downstream.bytes_out)
+        downstream.put([bytes(4_000_000)])
+        await downstream.open(request, request[RESPONSE])
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}))
+        async with asyncio.timeout(TIMEOUT_S):
+            await listener.over.wait()
+
+    assert full == [4_000_000]

@@ -1,0 +1,75 @@
+"""Apps on listening sockets."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+
+from gateway.config.settings import ServerSpec
+from gateway.server.site import GatewaySite, listen, make_runner, require_c_parser
+
+
+async def test_callers_that_leave_cancel_their_handler() -> None:
+    """aiohttp's default notices them with the next write, which may never come."""
+    begun, cancelled = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: web.Request) -> web.StreamResponse:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_get("/", wait)
+    runner = make_runner(app, shutdown_s=0.1)
+    await runner.setup()
+    [site] = await listen(runner, "127.0.0.1", 0, ServerSpec())
+    _, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+    writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    await begun.wait()
+    writer.close()
+
+    async with asyncio.timeout(5):
+        await cancelled.wait()
+    await runner.cleanup()
+
+
+async def test_unused_connections_are_counted_not_logged() -> None:
+    """A line for each would be what a flood is after."""
+    counted: list[int] = []
+    runner = make_runner(web.Application(), shutdown_s=0.1)
+    await runner.setup()
+    [site] = await listen(
+        runner,
+        "127.0.0.1",
+        0,
+        ServerSpec(head_timeout_s=0.01),
+        when_unused=lambda: counted.append(1),
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+    await reader.read()
+    writer.close()
+    await runner.cleanup()
+
+    assert counted == [1]
+
+
+async def test_a_site_that_is_stopped_accepts_nobody() -> None:
+    """The first step of going down."""
+    runner = make_runner(web.Application(), shutdown_s=0.1)
+    await runner.setup()
+    [site] = await listen(runner, "127.0.0.1", 0, ServerSpec())
+    assert isinstance(site, GatewaySite)
+    assert site.name == site.url
+    await site.stop()
+
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+    await runner.cleanup()
+
+
+def test_this_aiohttp_parses_in_c() -> None:
+    """With the parser in Python the gateway does not start."""
+    require_c_parser()

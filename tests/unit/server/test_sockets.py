@@ -1,0 +1,68 @@
+"""Where the gateway listens, and what it says when it cannot."""
+
+import socket
+
+import pytest
+
+from gateway.server.sockets import ListenError, open_sockets, url_of
+
+
+async def test_a_port_in_use_is_said_plainly() -> None:
+    """The first thing that goes wrong for many."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}: another program"):
+            await open_sockets("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("no-such-host.invalid", "there is no such host"),
+        ("192.0.2.1", "does not have that address"),
+    ],
+)
+async def test_a_host_that_is_not_ours_is_said_plainly(host: str, reason: str) -> None:
+    """An error number helps nobody."""
+    with pytest.raises(ListenError, match=reason):
+        await open_sockets(host, 0)
+
+
+async def test_every_address_of_a_name_gets_the_same_port() -> None:
+    """`localhost` is 127.0.0.1 for one client and ::1 for the next."""
+    sockets = await open_sockets("localhost", 0)
+
+    ports = {listening.getsockname()[1] for listening in sockets}
+    families = [listening.family for listening in sockets]
+    for listening in sockets:
+        listening.close()
+
+    assert len(ports) == 1
+    assert families[0] == socket.AF_INET
+
+
+async def test_the_url_is_one_that_can_be_called() -> None:
+    """0.0.0.0 is no address to call."""
+    [listening] = await open_sockets("0.0.0.0", 0)
+    port = listening.getsockname()[1]
+
+    url = url_of(listening)
+    listening.close()
+
+    assert url == f"http://127.0.0.1:{port}"
+
+
+async def test_an_ipv6_address_is_written_in_brackets() -> None:
+    """Otherwise its colons would be the port's."""
+    try:
+        [listening] = await open_sockets("::1", 0)
+    except ListenError:
+        pytest.skip("this machine has no IPv6")
+
+    url = url_of(listening)
+    listening.close()
+
+    assert url.startswith("http://[::1]:")
