@@ -62,7 +62,7 @@ VersionOption = Annotated[
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="gateway")  # as `python -m gateway` too, so that shells complete it
 
 
 @app.callback()

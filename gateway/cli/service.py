@@ -87,7 +87,8 @@ class Service:
         self.readiness.set_unready("stopping")
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
-        _log.info("gateway.stopped")
+        if self._sites:  # otherwise it never began
+            _log.info("gateway.stopped")
 
     def _take_signal(self) -> None:
         if self._was_told.is_set():  # the second one: whoever sends it will not wait

@@ -6,6 +6,7 @@ a path that means two things is a hole in somebody's access rule.
 """
 
 import re
+from functools import lru_cache
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
@@ -35,7 +36,7 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
     path = request.raw_path.partition("?")[0]
     if not path.startswith("/"):
         raise InvalidPathError("The request target must be a path, not a URL.")
-    if _REFUSED.search(path) is not None and _MODEL_PATH.fullmatch(path) is None:
+    if _is_refused(path):
         raise InvalidPathError(
             "The path holds an encoded slash, a backslash, a control character or `..`; "
             "write it plainly."
@@ -46,6 +47,11 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
     if hdrs.CONTENT_ENCODING in headers:
         _check_encoding(", ".join(headers.getall(hdrs.CONTENT_ENCODING)))
     return await handler(request)
+
+
+@lru_cache(maxsize=1_024)  # most paths come again and again: 0.1 µs instead of 1
+def _is_refused(path: str) -> bool:
+    return _REFUSED.search(path) is not None and _MODEL_PATH.fullmatch(path) is None
 
 
 def _check_framing(request: web.Request) -> None:

@@ -302,7 +302,9 @@ class Attempt:
         if self._timer is not None:
             self._timer.cancel()
         due_at = self._deadlines.next_at(
-            is_sending=self._connection.unsent_bytes > 0, is_committed=self.ready.done()
+            self._loop.time(),
+            is_sending=self._connection.unsent_bytes > 0,
+            is_committed=self.ready.done(),
         )
         self._timer = self._loop.call_at(due_at, self._tick)
 

@@ -39,16 +39,16 @@ class Deadlines:
     relayed_at: float = 0.0  # of the last bytes that went downstream
     is_paused: bool = False  # the caller does not keep up: not the provider's silence
 
-    def next_at(self, *, is_sending: bool, is_committed: bool) -> float:
+    def next_at(self, now: float, *, is_sending: bool, is_committed: bool) -> float:
         """When to look again."""
-        candidates = [self.total_at, self.done_at + DONE_LINGER_S, self._content_due_at()]
+        at = min(self.total_at, self._content_due_at(), self.done_at + DONE_LINGER_S)
+        if self.content_at is None:
+            # Content that comes right now may be idle from then on: looking that early saves
+            # moving the timer when it comes.
+            at = min(at, now + self.timeouts.idle_s)
         if is_sending:
-            candidates.append(self.sent_at + self.timeouts.request_body_s)
-        if is_committed:
-            candidates.append(self.comment_at)
-        else:
-            candidates.append(self.commit_at)
-        return min(candidates)
+            at = min(at, self.sent_at + self.timeouts.request_body_s)
+        return min(at, self.comment_at if is_committed else self.commit_at)
 
     def find_overdue(self, now: float, *, is_sending: bool) -> UpstreamError | None:
         """The deadline that has passed, if one has."""

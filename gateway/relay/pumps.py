@@ -160,6 +160,9 @@ class TextPump(Pump):
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
+        if self._reader.done:  # whatever follows the terminator is no part of the text
+            self.is_plain = self.saw_content = False
+            return []
         if self._splitter.at_boundary and self._reader.read_plain(body):
             piece = self._encoder.encode(self._reader.text)
             self.is_plain = True
@@ -171,6 +174,8 @@ class TextPump(Pump):
         self.is_plain = self.saw_content = False
         pieces: list[bytes] = []
         for event in events:
+            if self._reader.done:
+                break
             kind = self._reader.read(event)
             if kind is CONTENT:
                 self.saw_content = True

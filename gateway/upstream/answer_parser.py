@@ -19,7 +19,10 @@ PARSER_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 
 class AnswerParser:
-    """Parses the answer to one request; what we do not accept is a HeadError."""
+    """Parses the answers of one connection, one after the other.
+
+    What we do not accept is a HeadError; after one the parser is of no more use.
+    """
 
     __slots__ = (
         "_field_bytes",
@@ -44,6 +47,10 @@ class AnswerParser:
         self.on_body = self.body.append
         self._parser = httptools.HttpResponseParser(self)
         self.feed_data = self._parser.feed_data
+        self.restart()
+
+    def restart(self) -> None:
+        """Be ready for the answer to the next request (a new parser would cost 4 µs)."""
         self._field_bytes = 0
         self._interim = 0
         self.status = 0

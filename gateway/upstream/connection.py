@@ -42,7 +42,7 @@ class Connection(asyncio.Protocol):
         "_on_idle",
         "_receiver",
         "_transport",
-        "idle_timer",
+        "idle_until",
         "keep_alive_s",
         "label",
         "served",
@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self.label = label
         self.served = 0  # requests before the present one
         self.keep_alive_s: float | None = None  # as the provider said it
-        self.idle_timer: asyncio.TimerHandle | None = None
+        self.idle_until = 0.0  # when the pool lets go of it; 0 while it is in use
         self._on_idle = on_idle
         self._on_gone = on_gone
         self._transport: asyncio.Transport | None = None
@@ -82,7 +82,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             raise UpstreamConnectError(f"The connection to {self.label} was closed.")
         self._receiver = receiver
-        self._answer = AnswerParser()
+        self._answer.restart()
         self._head_handed_on = False
         self._is_flowing = False  # the head is out and the body needs no decoding
         self._inflater = None

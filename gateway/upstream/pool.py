@@ -13,6 +13,7 @@ from gateway.upstream.resolver import Resolver
 
 # A provider that names its idle limit is left this long before it.
 KEEP_ALIVE_MARGIN_S = 1.0
+MIN_SWEEP_S = 0.05
 
 
 class Pool:
@@ -28,6 +29,7 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
         self._dialing = 0
+        self._sweeper: asyncio.TimerHandle | None = None
 
     @property
     def open_connections(self) -> int:
@@ -46,11 +48,11 @@ class Pool:
         """
         while self._idle and not fresh:
             connection = self._idle.pop()
-            if connection.idle_timer is not None:
-                connection.idle_timer.cancel()
-                connection.idle_timer = None
-            if connection.is_open:
+            is_fresh = connection.idle_until > asyncio.get_running_loop().time()
+            connection.idle_until = 0.0
+            if connection.is_open and is_fresh:
                 return connection
+            connection.abort()
         busy = len(self._open) - len(self._idle) + self._dialing
         if busy >= self._max_connections:
             raise ProviderBusyError(
@@ -62,6 +64,9 @@ class Pool:
 
     def close(self) -> None:
         """Close all connections, busy ones too."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
         for connection in list(self._open):
             connection.abort()
 
@@ -86,21 +91,30 @@ class Pool:
         if keep_s <= 0:
             connection.abort()
             return
+        loop = asyncio.get_running_loop()
+        connection.idle_until = loop.time() + keep_s
         self._idle.append(connection)
-        connection.idle_timer = asyncio.get_running_loop().call_later(
-            keep_s, self._expire, connection
-        )
+        # One timer for all: a timer for each would be set and cancelled with every request.
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(keep_s, self._sweep)
 
-    def _expire(self, connection: Connection) -> None:
-        connection.abort()
-        self._drop_idle(connection)
+    def _sweep(self) -> None:
+        """Close what has been idle for too long; come back while anything is idle."""
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in [one for one in self._idle if one.idle_until <= now]:
+            connection.abort()
+            self._drop_idle(connection)
+        self._sweeper = None
+        if self._idle:
+            next_at = min(connection.idle_until for connection in self._idle)
+            self._sweeper = loop.call_at(max(next_at, now + MIN_SWEEP_S), self._sweep)
 
     def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
         self._drop_idle(connection)
 
     def _drop_idle(self, connection: Connection) -> None:
-        if connection.idle_timer is not None:
-            connection.idle_timer.cancel()
-            connection.idle_timer = None
+        if connection.idle_until:
+            connection.idle_until = 0.0
             self._idle.remove(connection)

@@ -7,8 +7,9 @@ still holds, is what it was fed, wherever the input was cut.
 import re
 
 # A blank line ends an event; a line ends with CRLF, LF or CR (WHATWG HTML, server-sent
-# events). The atomic groups keep CRLF from being read as two line ends.
-_EVENT_END = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
+# events). CRLF is never read as two line ends, and after one a CR that ends a read is the first
+# half of another: without its LF the event would leave unended.
+_EVENT_END = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\Z))|\n(?<!\r\n)(?>\r\n|\n|\r)|\r(?>\r\n|\r)")
 
 # An event larger than this is relayed in pieces and not read (images in base64, encrypted
 # reasoning): memory per stream stays bounded.

@@ -9,6 +9,7 @@ from typing import Any
 from tests.plugins.gateway import Gateway
 from tests.plugins.raw_caller import Caller, Heard
 
+COMPLETIONS = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Hi"}]
 
 
@@ -53,6 +54,22 @@ async def chat(
     """Ask one question as the front end does; `fields` take the place of the usual ones."""
     kind = "Content-Type: text/plain;charset=UTF-8"
     return await ask(gateway, f"/api/chat/{provider}", chat_body(model, **fields), kind)
+
+
+async def complete(gateway: Gateway, model: str = "plain", **fields: Any) -> Heard:
+    """Ask for one completion of the provider `sim`."""
+    body = {"model": f"sim/{model}", "messages": HELLO, **fields}
+    return await ask(gateway, COMPLETIONS, body, "Content-Type: application/json")
+
+
+async def stream(gateway: Gateway, model: str = "plain", **fields: Any) -> Heard:
+    """Ask for one completion as a stream."""
+    return await complete(gateway, model, stream=True, **fields)
+
+
+def events_of(body: bytes) -> list[bytes]:
+    """The events of a stream whose lines end with LF, each with its end."""
+    return [event + b"\n\n" for event in body.split(b"\n\n")[:-1]]
 
 
 def header_of(heard: Heard, name: str) -> str | None:

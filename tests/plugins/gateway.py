@@ -1,7 +1,8 @@
 """The real gateway in the test's own event loop: real sockets, real files, free ports.
 
 Every gateway that a test starts is checked when the test ends: nothing in flight, nothing
-leaked, no traceback and no secret in a log line (faults.md 1.2, I1 and I3 to I6).
+leaked, no traceback, every outcome and error code one of the closed lists, and no secret in a log
+line or a metric (faults.md 1.2, I1 and I3 to I6).
 """
 
 import asyncio
@@ -15,11 +16,15 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.app import RELAY
+from gateway.app import METRICS, RELAY
 from gateway.cli.service import Service
 from gateway.config.load import load_registry, load_settings
+from gateway.core.errors import GatewayError
+from gateway.core.exchange import Outcome
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.middleware.read_request import HELD_BODIES
 from gateway.plugins.loading import look_in
+from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
@@ -28,6 +33,15 @@ CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
 
 # What a mistake of ours looks like in a log.
 BAD_WORDS = ("Traceback", "never retrieved", "Unclosed", "never awaited", "request.crashed")
+
+
+def _codes_of(kind: type[GatewayError]) -> set[str]:
+    return {kind.code}.union(*map(_codes_of, kind.__subclasses__()))
+
+
+# The closed lists: a line that says anything else is a line nobody can count by.
+CODES = {*_codes_of(GatewayError), CLIENT_STALLED}
+FAILURES = {Outcome.REJECTED, Outcome.UPSTREAM_FAILED, Outcome.POLICY_STOPPED}
 
 
 class LogLines(io.StringIO):
@@ -86,6 +100,19 @@ class Gateway:
         """Of the admin listener."""
         return self.service.admin_url or ""
 
+    @property
+    def is_quiet(self) -> bool:
+        """True while nothing is in flight: no exchange, no attempt, no body held."""
+        app = self.service.app
+        return not (
+            app[IN_FLIGHT].count or app[RELAY].attempts_in_flight or app[HELD_BODIES].held_bytes
+        )
+
+    @property
+    def metrics(self) -> str:
+        """What Prometheus would read now."""
+        return self.service.app[METRICS].render().decode()
+
     def check(self) -> None:
         """Assert what must hold after every test, whatever failed in it."""
         text = self.log.getvalue()
@@ -93,10 +120,20 @@ class Gateway:
             assert word in self.allowed_words or word not in text, text[-4000:]
         for secret in self.secrets:
             assert secret not in text
+            assert secret not in self.metrics
+        self._check_lines()
+        assert self.is_quiet
+        assert "gateway_exchanges_in_flight 0.0" in self.metrics
+
+    def _check_lines(self) -> None:
+        """Assert that each exchange has one terminal line, in words of the closed lists."""
         ids = [line["request_id"] for line in self.log.settled]
         assert len(ids) == len(set(ids)), "an exchange was settled twice"
-        assert self.service.app[IN_FLIGHT].count == 0
-        assert self.service.app[RELAY].attempts_in_flight == 0
+        for line in self.log.settled:
+            outcome, code = Outcome(line["outcome"]), line["error_code"]
+            assert code is None or code in CODES, line
+            is_told = (code is not None) == (outcome in FAILURES)
+            assert is_told or outcome is Outcome.CLIENT_GONE, line
 
 
 StartGateway = Callable[..., Awaitable[Gateway]]

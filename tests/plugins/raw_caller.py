@@ -6,6 +6,7 @@ The rule here: what came, how it was cut into chunks and how it ended is all it 
 import asyncio
 import json
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -109,6 +110,31 @@ class Caller:
         del self.raw[:end]
         return read
 
+    async def read_some(self, max_bytes: int = 65_536) -> bytes:
+        """Read what is there, at most so much; b"" at the end."""
+        async with asyncio.timeout(TIMEOUT_S):
+            piece = await asyncio.get_running_loop().sock_recv(self._socket, max_bytes)
+        self.raw += piece
+        return piece
+
+    async def read_answer(self) -> Heard:
+        """Read one answer that has a length; what follows it stays in `raw`."""
+        head = Heard(await self.read_until(b"\r\n\r\n"))
+        lengths = [line for line in head.head.split("\r\n") if line.startswith("content-length:")]
+        length = int(lengths[0].partition(":")[2])
+        while len(self.raw) < length:
+            assert await self.read_some(), "the connection ended in the middle of an answer"
+        body = bytes(self.raw[:length])
+        del self.raw[:length]
+        return Heard(head.raw + body)
+
+    def read_now(self) -> bytes:
+        """What has come so far and was not read."""
+        try:
+            return self._socket.recv(65_536, socket.MSG_PEEK)
+        except BlockingIOError:
+            return b""
+
     async def read_to_end(self) -> Heard:
         """Read until the connection ends."""
         loop = asyncio.get_running_loop()
@@ -123,6 +149,15 @@ class Caller:
     def hang_up(self) -> None:
         """Close the connection."""
         self._socket.close()
+
+    def reset(self) -> None:
+        """Close the connection with a reset in place of a FIN."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def half_close(self) -> None:
+        """Say that nothing more will be sent, and go on reading."""
+        self._socket.shutdown(socket.SHUT_WR)
 
 
 def request_bytes(

@@ -1,170 +1,195 @@
 """What providers really sent, relayed by the live gateway and compared with the recording.
 
-The rule here: what is expected is worked out from the recorded bytes by other means than the
-gateway's own code.
+The rule here: every recorded stream in every cut; what the `openai` package makes of them is in
+test_recordings_openai_package.py.
 """
 
-import itertools
-import json
-import random
-from collections.abc import Iterator
 from typing import Any
 
-import openai
 import pytest
-from openai.types.chat import ChatCompletionChunk
 
 from gateway.simulator import Simulator
-from tests.plugins.gateway import Gateway, StartGateway
-from tests.plugins.raw_caller import Caller, Heard, request_bytes
-from tests.plugins.recordings import ABSENT, Recording, read_recordings
+from tests.plugins.gateway import Gateway
+from tests.plugins.recorded_streams import (
+    BROKEN,
+    CRLF,
+    LF,
+    NATIVE,
+    RANDOM,
+    REPLIES,
+    WHOLE,
+    Stream,
+    chat,
+    complete,
+    delivered,
+    each,
+    play,
+)
+from tests.plugins.recordings import Recording
 
-MESSAGES = [{"role": "user", "content": "Hi"}]
-# What JavaScript's trimStart takes away and these recordings can hold.
-BLANKS = " \t\r\n"
-OTHER_DIALECTS = frozenset({"api.anthropic.com"})
-MEAN_PIECE_BYTES = 60
-CUTS = ("one piece", "bytes", "random 1", "random 2", "random 3")
-
-RECORDINGS = read_recordings()
-STREAMS = [r for r in RECORDINGS if r.is_stream and r.host not in OTHER_DIALECTS]
-NATIVE_STREAMS = [r for r in RECORDINGS if r.is_stream and r.host in OTHER_DIALECTS]
-REPLIES = [r for r in RECORDINGS if not r.is_stream and r.status == 200]
-FAILURES = [r for r in RECORDINGS if not r.is_stream and r.status != 200]
-
-
-def each(found: list[Recording]) -> pytest.MarkDecorator:
-    """One test for each recording, or one that is skipped with the reason."""
-    absent = pytest.param(None, marks=pytest.mark.skip(ABSENT), id="absent")
-    cases = [pytest.param(r, id=r.name.rpartition(".")[0]) for r in found]
-    return pytest.mark.parametrize("recording", cases or [absent])
+SMALL_BYTES = 40_000  # the others take seconds byte by byte
+ONE_READ_BYTES = 4_000
+SMALL = [stream for stream in WHOLE if len(stream.sent()) < SMALL_BYTES]
 
 
-class Expected:
-    """What a caller must get of a recorded stream."""
-
-    def __init__(self, recording: Recording, line_end: str = "\n") -> None:
-        events = recording.body.decode().split("\n\n")
-        assert events.pop() == "", "the recording ends in the middle of an event"
-        self._line_end = line_end
-        self.body = self._join(events)
-        self.fault = next(filter(None, map(fault_of, events)), None)
-        ends = [number for number, event in enumerate(events, 1) if fault_of(event)]
-        self._events = events[: ends[0]] if ends else events
-
-    def relayed(self, *, wants_usage: bool) -> bytes:
-        """What the caller of /v1 gets: all of it, or up to the error and with it."""
-        return self._join([e for e in self._events if wants_usage or not is_usage(e)])
-
-    @property
-    def text(self) -> str:
-        """What the caller of /api/chat gets."""
-        return "".join(map(text_of, self._events)).lstrip(BLANKS)
-
-    def _join(self, events: list[str]) -> bytes:
-        return "".join(f"{e}\n\n" for e in events).replace("\n", self._line_end).encode()
-
-
-def payload_of(event: str) -> dict[str, Any]:
-    """The chunk of an event; empty for a comment and for the terminator."""
-    data = [line[6:] for line in event.split("\n") if line.startswith("data: {")]
-    return json.loads(data[0]) if data else {}
-
-
-def fault_of(event: str) -> dict[str, Any] | None:
-    """The error that an event reports."""
-    return payload_of(event).get("error")
-
-
-def is_usage(event: str) -> bool:
-    """Whether an event is there for the usage alone."""
-    chunk = payload_of(event)
-    return chunk.get("choices") == [] and bool(chunk.get("usage"))
-
-
-def text_of(event: str) -> str:
-    """What an event adds to the answer."""
-    texts = []
-    for choice in payload_of(event).get("choices", ()):
-        content = choice["delta"].get("content") or ""
-        parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
-        texts += [part["text"] for part in parts if part["type"] == "text"]
-    return "".join(texts)
-
-
-def writes_of(cut: str, body: bytes) -> dict[str, Any]:
-    """How the simulator is to write a body."""
-    if cut == "one piece":
-        return {}
-    if cut == "bytes":
-        return {"wire_bytes": 1}
-    draw = random.Random(cut)  # noqa: S311 - cuts that are the same in every run
-    places = draw.sample(range(1, len(body)), len(body) // MEAN_PIECE_BYTES)
-    return {"at": sorted(places)}
-
-
-@pytest.fixture
-async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
-    """A gateway that asks once: what is looked at is the answer to that."""
-    provider = {
-        "base_url": simulator.base_url,
-        "allow_private": True,
-        "auth": {"required": False},
-        "retries": 0,
-    }
-    return await start_gateway(
-        providers={"sim": provider}, settings={"auth": [{"kind": "anonymous"}]}
-    )
-
-
-async def ask(gateway: Gateway, path: str, **fields: Any) -> Heard:
-    """One request on a connection of its own, heard to its end."""
-    if path == "/v1/chat/completions":
-        body = {"model": "sim/m", "messages": MESSAGES, **fields}
-    else:
-        body = {"chatSettings": {"model": "m"}, "messages": MESSAGES}
-    async with Caller(gateway.port) as caller:
-        await caller.send(request_bytes(path, body, headers=("Connection: close",)))
-        return await caller.read_to_end()
-
-
-def play(simulator: Simulator, expected: Expected, cut: str) -> None:
-    """Let the simulator answer the next request with a recording, cut as asked."""
-    simulator.script({"body": expected.body.decode(), "writes": writes_of(cut, expected.body)})
-
-
-@each(STREAMS)
-@pytest.mark.parametrize("wants_usage", [False, True], ids=["plain", "usage"])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["lf", "crlf"])
-@pytest.mark.parametrize("cut", CUTS)
-async def test_a_caller_gets_the_very_bytes_that_the_provider_sent(
-    gateway: Gateway, simulator: Simulator, recording: Recording, cut: str, line_end: str, wants_usage: bool
+@each("stream", WHOLE)
+@delivered(lf=("one piece", "bytes", *RANDOM), crlf=("one piece", *RANDOM))
+async def test_a_caller_gets_the_bytes_that_the_provider_sent(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
 ) -> None:
-    """An event that is changed, joined wrongly or lost is an answer that nobody gave."""
-    expected = Expected(recording, line_end)
-    play(simulator, expected, cut)
+    """A byte that is changed, lost or added may be the one that a caller relies on."""
+    play(simulator, stream.sent(line_end), cut)
 
-    heard = await ask(
-        gateway, "/v1/chat/completions", stream=True, stream_options={"include_usage": wants_usage}
+    heard = await complete(recorded_gateway, wants_usage=True)
+
+    assert (
+        heard.body == stream.relayed(line_end, wants_usage=True) == simulator.journal.last.body_sent
     )
-
-    print(heard.status, heard.is_whole, expected.fault)
-    assert heard.body == expected.relayed(wants_usage=wants_usage)
-    assert heard.is_whole == (expected.fault is None)
+    assert heard.is_whole
 
 
-@each(STREAMS)
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["lf", "crlf"])
-@pytest.mark.parametrize("cut", CUTS)
-async def test_a_chat_gets_the_text(
-    gateway: Gateway, simulator: Simulator, recording: Recording, cut: str, line_end: str
+@each("stream", WHOLE)
+@delivered(lf=("one piece", *RANDOM), crlf=RANDOM)
+async def test_usage_that_nobody_asked_for_is_all_that_is_missing(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
 ) -> None:
-    """An event that is changed, joined wrongly or lost is an answer that nobody gave."""
-    expected = Expected(recording, line_end)
-    play(simulator, expected, cut)
+    """A client that reads `choices[0]` of every chunk breaks on a chunk without choices."""
+    play(simulator, stream.sent(line_end), cut)
 
-    heard = await ask(gateway, "/api/chat/sim")
+    heard = await complete(recorded_gateway)
 
-    print(heard.status, heard.is_whole, expected.fault)
-    assert heard.body.decode() == expected.text
-    assert heard.is_whole == (expected.fault is None)
+    assert heard.body == stream.relayed(line_end, wants_usage=False)
+    assert heard.is_whole
+
+
+@each("stream", SMALL)
+async def test_a_read_may_end_between_the_two_halves_of_a_crlf(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
+) -> None:
+    """What is left out ends with its line end, not in the middle of it."""
+    play(simulator, stream.sent(CRLF), "bytes")
+
+    heard = await complete(recorded_gateway)
+
+    assert heard.body == stream.relayed(CRLF, wants_usage=False)
+    assert heard.is_whole
+
+
+@each("stream", WHOLE)
+@delivered(lf=("one piece", "bytes", *RANDOM), crlf=RANDOM)
+async def test_a_chat_gets_the_text_and_nothing_else(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+) -> None:
+    """The front end appends whatever comes to the message."""
+    play(simulator, stream.sent(line_end), cut)
+
+    heard = await chat(recorded_gateway)
+
+    assert heard.body.decode() == stream.text
+    assert (heard.status, heard.is_whole) == (200, True)
+
+
+@each("stream", BROKEN)
+@delivered(lf=("bytes", *RANDOM), crlf=("bytes", *RANDOM))
+async def test_a_stream_that_fails_is_cut_after_the_providers_own_error(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+) -> None:
+    """A `[DONE]` after an error, or a clean end, would make half an answer a whole one."""
+    play(simulator, stream.sent(line_end), cut)
+
+    heard = await complete(recorded_gateway, wants_usage=True)
+
+    assert heard.body == stream.relayed(line_end, wants_usage=True)
+    assert (heard.status, heard.is_whole) == (200, False)
+    assert (await recorded_gateway.log.wait_for_settled())[0]["outcome"] == "upstream_failed"
+
+
+@each("stream", [stream for stream in BROKEN if len(stream.sent()) < ONE_READ_BYTES])
+async def test_a_failure_that_comes_with_the_first_content_is_a_status(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
+) -> None:
+    """As long as nothing was sent an error needs no stream, and an SDK can tell which it is."""
+    assert stream.fault is not None
+    play(simulator, stream.sent())
+
+    heard = await complete(recorded_gateway)
+
+    error = heard.json["error"]
+    assert (heard.status, error["message"]) == (stream.fault["code"], stream.fault["message"])
+
+
+@each("stream", [stream for stream in BROKEN if not stream.text])
+@delivered(lf=("one piece", "bytes", *RANDOM))
+async def test_a_chat_that_fails_before_its_text_is_answered_with_the_reason(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+) -> None:
+    """The front end shows `message`; reasoning that it never showed is no answer."""
+    assert stream.fault is not None
+    play(simulator, stream.sent(line_end), cut)
+
+    heard = await chat(recorded_gateway)
+
+    assert heard.status == 400
+    assert heard.json["message"] == f"400 {stream.fault['message']}"
+
+
+@each("stream", [stream for stream in BROKEN if stream.text])
+async def test_a_chat_that_fails_in_its_text_is_cut(
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
+) -> None:
+    """A clean end would make half an answer a whole one."""
+    play(simulator, stream.sent(), "bytes")
+
+    heard = await chat(recorded_gateway)
+
+    assert heard.body.decode() == stream.text
+    assert (heard.status, heard.is_whole) == (200, False)
+
+
+@each("recording", NATIVE)
+@delivered(lf=("one piece", RANDOM[0]))
+@pytest.mark.parametrize("call", [complete, chat], ids=["v1", "chat"])
+async def test_a_stream_of_another_dialect_is_a_failure(
+    recorded_gateway: Gateway,
+    simulator: Simulator,
+    recording: Recording,
+    cut: str,
+    line_end: str,
+    call: Any,
+) -> None:
+    """An address of another API, entered by mistake, must not look like an empty answer."""
+    play(simulator, recording.body.decode().replace(LF, line_end), cut)
+
+    heard = await call(recorded_gateway)
+
+    assert heard.status == 502
+    assert heard.json["error"]["code"] == "upstream_truncated"
+
+
+@pytest.mark.parametrize("preset", ["anthropic-native", "gemini-native"])
+@pytest.mark.parametrize("call", [complete, chat], ids=["v1", "chat"])
+async def test_the_other_dialects_are_a_failure_where_there_are_no_recordings(
+    recorded_gateway: Gateway, simulator: Simulator, preset: str, call: Any
+) -> None:
+    """Of Gemini's own streams there is no recording, only their shape."""
+    simulator.script(preset)
+
+    heard = await call(recorded_gateway)
+
+    assert heard.status == 502
+    assert heard.json["error"]["code"] == "upstream_truncated"
+
+
+@each("recording", REPLIES)
+@delivered(lf=("one piece", "bytes"))
+async def test_a_reply_comes_back_byte_for_byte(
+    recorded_gateway: Gateway, simulator: Simulator, recording: Recording, cut: str, line_end: str
+) -> None:
+    """Numbers, the order of keys and fields nobody knows yet are the caller's to read."""
+    assert line_end == LF
+    play(simulator, recording.body.decode(), cut)
+
+    heard = await complete(recorded_gateway, stream=False)
+
+    assert (heard.status, heard.body) == (200, recording.body)
+    assert f"content-length: {len(recording.body)}\r\n" in f"{heard.head}\r\n"

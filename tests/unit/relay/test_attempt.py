@@ -330,7 +330,7 @@ async def test_only_content_keeps_it_alive(filler: bytes) -> None:
     attempt.on_body(text("a"))
 
     async def keep_alive() -> None:
-        while not attempt.has_ended:  # noqa: ASYNC110 - the filler is what this is about
+        while not attempt.has_ended:
             attempt.on_body(filler)
             await asyncio.sleep(SHORT_S / 10)
 

@@ -312,6 +312,13 @@ class TestText:
         """The front end would show it."""
         assert TextPump().keep_alive() == b""
 
+    def test_text_after_the_terminator_is_not_shown(self) -> None:
+        """Every reader of such streams stops at `[DONE]`."""
+        pump = TextPump()
+
+        assert pump_through(pump, [text("a"), DONE, text("late"), text("x") + text("y")]) == b"a"
+        assert pump.is_complete
+
 
 reads = st.lists(
     st.sampled_from([*STREAM, FAULT, STOP, text("a"), b"data: {\n\n", b"data:\n\n", b"\r\n"]),

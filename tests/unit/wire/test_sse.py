@@ -44,6 +44,8 @@ def split_as_specified(stream: bytes) -> tuple[list[bytes], bytes]:
             events.append(event)
             rest_from += len(event)
             event = b""
+    if events and not event and stream.endswith(b"\r\n\r"):  # its LF may still come
+        rest_from -= len(events.pop())
     return events, stream[rest_from:]
 
 
@@ -91,6 +93,15 @@ def test_a_stream_byte_by_byte_has_the_same_data(end: bytes) -> None:
 
     assert [d for d in (parse_event(event)[1] for event in events) if d] == [b"a", b"b"]
     assert b"".join(events) + splitter.held == stream
+
+
+def test_a_read_that_ends_between_cr_and_lf_does_not_end_the_event() -> None:
+    """An error event that left without its last LF would never be dispatched by its reader."""
+    splitter = EventSplitter()
+
+    events = [splitter.feed(b"data: a\r\n\r"), splitter.feed(b"\ndata: b\r\n\r\n")]
+
+    assert events == [[], [b"data: a\r\n\r\n", b"data: b\r\n\r\n"]]
 
 
 def test_one_crlf_is_not_a_blank_line() -> None:

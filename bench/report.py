@@ -1,0 +1,137 @@
+"""The report: a table for each subject, the ratios to nginx, and what a reader must know.
+
+The rule here: Markdown that reads well in a terminal; failures and notes stand with the figures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.figures import Figure, Results
+from bench.options import Options
+from bench.ways import GATEWAY_CHAT, GATEWAY_COMPLETIONS, NGINX
+
+TITLES = {
+    "chunk": "CPU time per streamed chunk, in µs",
+    "json": "CPU time per 0.5 KB JSON request, in µs",
+    "ttfc": "Time to first content beyond the direct one, in ms",
+    "rss": "Memory per open stream",
+    "start": "Start to first 200",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the gateway is to reach in one figure."""
+
+    subject: str
+    row: str
+    column: str
+    limit: float
+    unit: str = "x nginx"
+
+    @property
+    def is_ratio(self) -> bool:
+        """Whether the limit is on the ratio to nginx."""
+        return self.unit == "x nginx"
+
+    def read(self, results: Results) -> Figure | None:
+        """What was reached, if it was measured."""
+        ours = results.find(self.subject, self.row, self.column)
+        if ours is None or not self.is_ratio:
+            return ours
+        # nginx has no `/api/chat`: its figure for the same upstream stream is the yardstick.
+        theirs = results.find(self.subject, NGINX, self.column)
+        return None if theirs is None else ours.over(theirs)
+
+
+TARGETS = (
+    Target("chunk", GATEWAY_COMPLETIONS, "http", 1.6),
+    Target("chunk", GATEWAY_COMPLETIONS, "https", 1.6),
+    Target("chunk", GATEWAY_CHAT, "http", 2),
+    Target("chunk", GATEWAY_CHAT, "https", 2),
+    Target("json", GATEWAY_COMPLETIONS, "http", 10),
+    Target("json", GATEWAY_COMPLETIONS, "https", 10),
+    Target("rss", GATEWAY_COMPLETIONS, "http KiB per stream", 40, "KiB"),
+    Target("rss", GATEWAY_COMPLETIONS, "https KiB per stream", 64, "KiB"),
+    Target("start", GATEWAY_COMPLETIONS, "seconds", 1, "s"),
+)
+
+
+def render_report(results: Results, options: Options, machine: Sequence[tuple[str, str]]) -> str:
+    """The whole report as Markdown."""
+    parts = ["# Benchmark", render_machine(machine), _describe_sizes(options)]
+    for subject in options.only:
+        parts += [f"## {TITLES[subject]}", render_subject(results, subject)]
+    parts += ["## Targets", render_targets(results), "## Failures", render_failures(results)]
+    if results.notes:
+        parts += ["## Notes", "\n".join(f"- {note}" for note in results.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def render_subject(results: Results, subject: str) -> str:
+    """One table, with the systems as rows."""
+    rows = results.tables.get(subject, {})
+    columns = list(dict.fromkeys(name for cells in rows.values() for name in cells))
+    lines = [
+        [row, *(cells[name].render() if name in cells else "-" for name in columns)]
+        for row, cells in rows.items()
+    ]
+    return render_table(["", *(_heading(name) for name in columns)], lines)
+
+
+def render_targets(results: Results) -> str:
+    """What was reached of what was aimed at."""
+    lines = []
+    for target in TARGETS:
+        reached = target.read(results)
+        if reached is None:
+            continue
+        limit = f"≤ {target.limit:g} {target.unit}"
+        is_met = "yes" if reached.median <= target.limit else "no"
+        figure = f"{TITLES[target.subject].partition(',')[0]}: {target.row}, {target.column}"
+        lines.append([figure, reached.render(), limit, is_met])
+    if not lines:
+        return "Nothing that has a target was measured."
+    return render_table(["figure", "reached", "target", "met"], lines)
+
+
+def render_failures(results: Results) -> str:
+    """Every failure by where and why, or that there was none."""
+    total = sum(results.failures.values())
+    summary = f"{total} failed, {results.exchanges} were complete and right."
+    if not total:
+        return summary
+    lines = [
+        [where, reason, str(count)] for (where, reason), count in results.failures.most_common()
+    ]
+    return summary + "\n\n" + render_table(["where", "why", "how many"], lines)
+
+
+def render_machine(machine: Sequence[tuple[str, str]]) -> str:
+    """What it was measured on."""
+    return render_table(["machine", ""], [list(fact) for fact in machine])
+
+
+def render_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns line up."""
+    widths = [max(len(cell) for cell in column) for column in zip(heads, *lines, strict=True)]
+    rule = ["-" * width for width in widths]
+    padded = (
+        " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in (heads, rule, *lines)
+    )
+    return "\n".join(f"| {line} |" for line in padded)
+
+
+def _heading(column: str) -> str:
+    return f"{column} %" if column.startswith("core busy") else column
+
+
+def _describe_sizes(options: Options) -> str:
+    return (
+        f"Median of {options.rounds} alternating rounds of {options.seconds:g} s, "
+        "with the smallest and the largest value. "
+        f"{options.streams} streams of {options.chunks} chunks, one every 20 ms; "
+        "JSON over 16 connections in a closed loop; first content at 100 arrivals a second; "
+        f"memory once, at {options.open_streams} streams; {options.starts} starts."
+    )

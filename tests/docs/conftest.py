@@ -1,0 +1,120 @@
+"""A checkout to paste commands into, and a gateway that `make run` would have started.
+
+The rule here: commands run as they are written, but for the ports; what they write is thrown away.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT
+
+START_S = 20
+STOP_S = 10
+COMMAND_S = 30
+FILES = ("providers.yaml", "README.md")
+DIRECTORIES = ("deploy", "docs", "examples", "gateway", "plugins")
+LISTENING = re.compile(r"^(listening|admin) +http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
+# What only `make run` can have: its own interpreter, and a command that the wheel would install.
+PYTHON = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
+COMMAND = f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m gateway "$@"\n'
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A directory that looks like a fresh clone after `make run`."""
+
+    directory: Path
+    banner: str = ""
+    port: str = ""
+    admin_port: str = ""
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command there, with this gateway's ports in place of those on the page."""
+        return subprocess.run(
+            [self._with_ports(part) for part in command],
+            cwd=self.directory,
+            env=environment(self.directory),
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
+        )
+
+    def as_on_the_page(self, text: str) -> str:
+        """Give output with the ports that pages name."""
+        return text.replace(f":{self.admin_port}", ":8081").replace(f":{self.port}", ":8080")
+
+    def _with_ports(self, text: str) -> str:
+        return text.replace(":8081", f":{self.admin_port}").replace(":8080", f":{self.port}")
+
+
+def environment(directory: Path) -> dict[str, str]:
+    """Give the environment of somebody who has just cloned: no credentials."""
+    return {
+        "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(directory),
+        "LANG": "C.UTF-8",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+def make_checkout(directory: Path) -> Path:
+    """Fill a directory with what a clone has, as far as the pages use it."""
+    for name in FILES:
+        shutil.copy(ROOT / name, directory / name)
+    for name in DIRECTORIES:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, directory / name, ignore=ignore)
+    for path, text in (
+        (".venv/bin/python", PYTHON),
+        ("bin/python3", PYTHON),
+        ("bin/gateway", COMMAND),
+    ):
+        program = directory / path
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(text)
+        program.chmod(0o755)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
+    """Give a checkout in which the gateway runs with the registry that ships."""
+    directory = make_checkout(tmp_path_factory.mktemp("checkout"))
+    command = [".venv/bin/python", "-m", "gateway", "serve", "--providers", "providers.yaml"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--admin-port", "0"],
+        cwd=directory,
+        env={**environment(directory), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as gateway:
+        try:
+            banner = _read_banner(gateway)
+            ports = dict(LISTENING.findall(banner))
+            assert len(ports) == 2, banner
+            # Nobody reads on: a pipe holds 64 KiB, far more than these tests make it log.
+            yield Checkout(directory, banner, ports["listening"], ports["admin"])
+        finally:
+            gateway.terminate()
+            gateway.communicate(timeout=STOP_S)
+
+
+def _read_banner(gateway: subprocess.Popen[str]) -> str:
+    """Read what the gateway prints, up to the command to try."""
+    assert gateway.stdout is not None
+    lines = []
+    for line in gateway.stdout:
+        lines.append(line)
+        if line.startswith("curl "):
+            break
+    return "".join(lines)

@@ -1,0 +1,45 @@
+"""The tables that are made from the models, and the command that writes them into the pages.
+
+The rule here: a table stands between its markers and is never edited by hand.
+`python -m tests.docs.tables` writes them anew.
+"""
+
+import re
+from collections.abc import Callable
+
+from gateway.config.reference import provider_table, settings_table
+from tests.docs.pages import ROOT, read
+
+TABLES: dict[str, Callable[[], str]] = {
+    "provider-table": provider_table,
+    "settings-table": settings_table,
+}
+PAGES = {
+    "README.md": "provider-table",
+    "docs/configure/providers.md": "provider-table",
+    "docs/configure/gateway.md": "settings-table",
+}
+
+
+def with_table(text: str, name: str) -> str:
+    """Give a page's text with one table as the models have it now."""
+    begin, end = (re.escape(f"<!-- {name}: {word} -->\n") for word in ("begin", "end"))
+    written, count = re.subn(
+        rf"({begin}).*?({end})",
+        lambda found: f"{found[1]}{TABLES[name]()}{found[2]}",
+        text,
+        flags=re.DOTALL,
+    )
+    if count != 1:
+        raise ValueError(f"the page has {count} places for {name}")
+    return written
+
+
+def main() -> None:
+    """Write every table into its page."""
+    for page, name in PAGES.items():
+        (ROOT / page).write_text(with_table(read(page), name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

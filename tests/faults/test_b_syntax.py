@@ -1,0 +1,365 @@
+"""HTTP syntax and request smuggling, sent to the gateway itself and through nginx.
+
+The rule here: behind every odd request hides another one to `/smuggled`; whoever reads the odd one
+in another way than its sender meant would serve it.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from tests.faults.conftest import OpenScene
+from tests.plugins.nginx import StartNginx
+from tests.plugins.raw_caller import Caller, Heard
+from tests.plugins.raw_provider import RawProvider, answer_with
+from tests.plugins.scene import (
+    AUTHORIZATION,
+    PATHS,
+    V1,
+    Scene,
+    body_of,
+    error_of,
+    header_of,
+    raw_request,
+)
+
+POST = f"POST {V1} HTTP/1.1"
+BODY = json.dumps(body_of(V1, "plain", stream=False)).encode()
+LENGTH = f"Content-Length: {len(BODY)}"
+CHUNK = f"{len(BODY):x}\r\n".encode() + BODY + b"\r\n"
+CHUNKED_BODY = CHUNK + b"0\r\n\r\n"
+CHUNKED = "Transfer-Encoding: chunked"
+SMUGGLED = raw_request("GET /smuggled HTTP/1.1")
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A request that must not be served, and how it is refused."""
+
+    row: str
+    raw: bytes
+    status: int = 400
+    code: str = "malformed_request"
+
+
+def odd(row: str, *headers: str, body: bytes = b"", **answer) -> Odd:
+    """A POST with these headers, and another request behind it."""
+    return Odd(row, raw_request(POST, *headers, body=body) + SMUGGLED, **answer)
+
+
+def odd_head(row: str, head: str, **answer) -> Odd:
+    """A head that is written as it stands."""
+    return Odd(row, head.encode("latin-1") + SMUGGLED, **answer)
+
+
+KEYED = f"{POST}\r\nHost: 127.0.0.1\r\n{AUTHORIZATION}\r\n"
+
+ODD = [
+    odd("B01 length and chunked", LENGTH, CHUNKED, body=CHUNKED_BODY),
+    odd("B01 chunked and length", CHUNKED, "Content-Length: 5", body=CHUNKED_BODY),
+    odd("B02 xchunked", "Transfer-Encoding: xchunked", body=CHUNKED_BODY),
+    odd("B02 chunked, identity", "Transfer-Encoding: chunked, identity", body=CHUNKED_BODY),
+    odd("B02 space before colon", "Transfer-Encoding : chunked", body=CHUNKED_BODY),
+    odd("B02 twice", CHUNKED, CHUNKED, body=CHUNKED_BODY),
+    odd("B02 vertical tab", "Transfer-Encoding: \x0bchunked", body=CHUNKED_BODY),
+    odd("B02 twice in one", "Transfer-Encoding: chunked, chunked", body=CHUNKED_BODY),
+    odd("B03 two lengths", LENGTH, "Content-Length: 5", body=BODY),
+    odd("B03 two equal lengths", LENGTH, LENGTH, body=BODY),
+    odd("B03 plus", "Content-Length: +5", body=b"12345"),
+    odd("B03 minus", "Content-Length: -1"),
+    odd("B03 list", "Content-Length: 2, 2", body=b"{}"),
+    odd("B03 huge", "Content-Length: 100000000000000000000000"),
+    odd("B03 hexadecimal", "Content-Length: 0x5", body=b"12345"),
+    odd("B04 gzip, chunked", "Transfer-Encoding: gzip, chunked", body=CHUNKED_BODY),
+    odd("B04 gzip", "Transfer-Encoding: gzip", body=CHUNKED_BODY),
+    odd_head("B05 bare line feeds", KEYED.replace("\r\n", "\n") + "\n"),
+    odd_head("B05 bare carriage return", KEYED + "X-A: a\rX-B: b\r\n\r\n"),
+    odd_head("B05 folded", KEYED + "X-A: a\r\n b\r\n\r\n"),
+    odd_head("B05 nul", KEYED + "X-A: a\0b\r\n\r\n"),
+    odd_head("B05 space in a name", KEYED + "X A: a\r\n\r\n"),
+    odd_head("B05 no colon", KEYED + "XA\r\n\r\n"),
+    odd_head("B06 two hosts", KEYED + "Host: evil\r\n\r\n"),
+    odd_head("B06 no host", f"{POST}\r\n{AUTHORIZATION}\r\n\r\n"),
+    odd("B12 chunk size overflow", CHUNKED, body=b"fffffffffffffffff\r\n" + BODY),
+    odd("B12 chunk size of words", CHUNKED, body=b"five\r\n12345\r\n0\r\n\r\n"),
+    odd("B12 chunk size negative", CHUNKED, body=b"-5\r\n12345\r\n0\r\n\r\n"),
+    odd_head("B17 lower case", KEYED.replace("POST", "post") + "\r\n"),
+    odd_head("B17 no version", f"POST {V1}\r\n\r\n"),
+    odd_head("B17 version 2", KEYED.replace("HTTP/1.1", "HTTP/2.0") + "\r\n"),
+    odd_head("B09 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+]
+
+# Read in one way only, so they are served or refused like any other.
+PLAIN = [
+    Odd("B07 absolute", raw_request(f"POST http://evil.example{V1} HTTP/1.1"), 400, "invalid_path"),
+    Odd("B16 twice", raw_request(POST, "Authorization: Bearer x"), 400, "ambiguous_auth"),
+    Odd("B16 two keys", raw_request(POST, "X-Api-Key: other"), 400, "ambiguous_auth"),
+    Odd("B17 TRACE", raw_request(f"TRACE {V1} HTTP/1.1"), 405, "method_not_allowed"),
+    Odd("B17 PUT", raw_request(f"PUT {V1} HTTP/1.1"), 405, "method_not_allowed"),
+    Odd("B17 GET", raw_request(f"GET {V1} HTTP/1.1"), 405, "method_not_allowed"),
+    Odd("B17 CONNECT", raw_request("CONNECT 127.0.0.1:22 HTTP/1.1"), 400, "invalid_path"),
+    Odd("B17 OPTIONS *", raw_request("OPTIONS * HTTP/1.1"), 400, "invalid_path"),
+]
+
+# What nginx mends or reads in its one way before the gateway sees it.
+SERVED_BY_NGINX: set[str] = set()
+
+
+def row_of(case: Odd) -> str:
+    """What a case is called."""
+    return case.row
+
+
+def answers_in(heard: Heard) -> int:
+    """How many answers came back."""
+    return len(re.findall(rb"HTTP/1\.[01] [1-5]\d\d ", heard.raw))
+
+
+@pytest.mark.parametrize("case", ODD, ids=row_of)
+async def test_a_request_that_can_be_read_in_two_ways_is_refused(scene: Scene, case: Odd) -> None:
+    """B01-B06, B12, B17: refused, closed, and nothing behind it is served."""
+    heard = await scene.send(case.raw)
+
+    assert error_of(heard) == (case.status, case.code)
+    assert answers_in(heard) == 1
+    assert scene.upstream_requests == 0
+    assert [line["path"] for line in scene.gateway.log.settled] in ([], [V1])
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=row_of)
+async def test_an_odd_request_with_one_meaning_is_answered(scene: Scene, case: Odd) -> None:
+    """B07, B16, B17: what it asks for is refused in the gateway's own words."""
+    heard = await scene.send(case.raw.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
+
+    assert error_of(heard) == (case.status, case.code)
+    assert scene.upstream_requests == 0
+
+
+async def test_through_nginx_nothing_hidden_is_served(
+    scene: Scene, start_nginx: StartNginx
+) -> None:
+    """B19: nginx and the gateway agree on how many requests there are and on what they ask for."""
+    nginx = start_nginx(scene.gateway.port)
+    statuses = {}
+
+    for case in (*ODD, *PLAIN):
+        async with Caller(nginx.port) as caller:
+            await caller.send(case.raw)
+            heard = await caller.read_to_end()
+        statuses[case.row] = heard.status
+        assert heard.status >= 400 or case.row in SERVED_BY_NGINX, case.row
+        seen_by_nginx = (nginx.prefix / "access.log").read_text().count("\n")
+
+    served = [line["path"] for line in scene.gateway.log.settled]
+    assert "/smuggled" not in served
+    assert len(served) <= seen_by_nginx
+    assert {row for row, status in statuses.items() if status < 400} == SERVED_BY_NGINX
+
+
+def get(path: str, *headers: str) -> bytes:
+    """A plain GET."""
+    return raw_request(f"GET {path} HTTP/1.1", *headers)
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_http_1_0_caller_gets_the_same_bytes_unframed(
+    scene: Scene, path: str, connection: str
+) -> None:
+    """B08: it knows no chunks; the end of the connection is the end of the answer."""
+    headers = (f"Connection: {connection}",)
+
+    old = await scene.ask("plain", path, version="1.0", headers=headers)
+    new = await scene.ask("plain", path)
+
+    assert not old.is_chunked
+    assert without_ids(old.framed) == without_ids(new.body)
+    assert not old.was_reset
+
+
+def without_ids(body: bytes) -> bytes:
+    """A stream without the number that the simulator gives each answer."""
+    return re.sub(rb"chatcmpl-sim\d+", b"", body)
+
+
+async def test_an_http_1_0_caller_gets_a_whole_reply_with_its_length(scene: Scene) -> None:
+    """B08: what is not streamed can be told from what was cut."""
+    heard = await scene.ask("plain", version="1.0", stream=False, headers=())
+
+    assert (heard.status, header_of(heard, "content-length")) == (200, str(len(heard.framed)))
+
+
+async def test_an_upgrade_is_not_taken(scene: Scene) -> None:
+    """B09: a proxy that believes in the upgrade would pass on what follows unread."""
+    upgrade = ("Connection: Upgrade, HTTP2-Settings, close", "Upgrade: h2c", "HTTP2-Settings: AAMA")
+
+    heard = await scene.send(get("/api/keys", *upgrade))
+
+    assert heard.status in {200, 400}
+    assert answers_in(heard) == 1
+
+
+async def test_too_many_headers_are_refused_whatever_their_number(scene: Scene) -> None:
+    """B10: the sixty-four thousandth header must cost no more than the hundred and thirtieth."""
+    for count in (200, 64_000):
+        heard = await scene.send(get("/api/keys", *(f"X-{i}: {i}" for i in range(count))))
+
+        if heard.raw or count == 200:  # far beyond, the connection may just end
+            assert error_of(heard) == (400, "malformed_request")
+
+
+@pytest.mark.parametrize(
+    ("path", "header"), [("/api/keys", "X-Long: " + "x" * 9000), ("/" + "x" * 9000, "X-A: a")]
+)
+async def test_a_line_that_is_too_long_is_refused_and_not_quoted(
+    scene: Scene, path: str, header: str
+) -> None:
+    """B11: the parser's own message quotes what it did not like."""
+    heard = await scene.send(get(path, header))
+
+    assert error_of(heard) == (400, "malformed_request")
+    assert b"xxxx" not in heard.raw
+    assert "xxxx" not in scene.gateway.log.getvalue()
+
+
+async def test_chunk_extensions_are_read_over(scene: Scene) -> None:
+    """B12: they mean nothing to anybody, and they are not part of the body."""
+    chunk = CHUNK.replace(b"\r\n", b";x=" + b"y" * 20_000 + b"\r\n", 1)
+
+    heard = await scene.send(
+        raw_request(POST, CHUNKED, "Connection: close", body=chunk + b"0\r\n\r\n")
+    )
+
+    assert heard.status in {200, 400}
+    assert scene.upstream_requests == (1 if heard.status == 200 else 0)
+
+
+async def test_trailers_never_become_headers(scene: Scene) -> None:
+    """B13: what comes after the body was checked by nobody."""
+    trailers = b"X-Request-ID: theirs\r\nAuthorization: Bearer other\r\nTraceparent: x\r\n\r\n"
+
+    heard = await scene.send(
+        raw_request(POST, CHUNKED, "Connection: close", body=CHUNK + b"0\r\n" + trailers)
+    )
+
+    assert heard.status == 200
+    assert header_of(heard, "x-request-id") != "theirs"
+    assert scene.simulator.journal.last.header("traceparent") is None
+
+
+async def test_many_trailers_are_refused(scene: Scene) -> None:
+    """B13: they are held in memory like headers, and come when nobody counts any more."""
+    trailers = b"".join(b"X-%d: y\r\n" % i for i in range(20_000))
+
+    heard = await scene.send(
+        raw_request(POST, CHUNKED, "Connection: close", body=CHUNK + b"0\r\n" + trailers + b"\r\n")
+    )
+
+    assert heard.status == 400
+    assert scene.upstream_requests == 0
+
+
+async def test_pipelined_requests_are_answered_in_their_order(scene: Scene) -> None:
+    """B14: each answer is told by its place alone."""
+    stream = raw_request(POST, f"Content-Length: {len(STREAMED)}", body=STREAMED)
+    pipelined = stream + get("/api/nothing") + get("/api/keys", "Connection: close")
+
+    heard = await scene.send(pipelined)
+
+    statuses = re.findall(rb"HTTP/1.1 (\d\d\d) ", heard.raw)
+    assert statuses == [b"200", b"404", b"200"]
+    assert heard.raw.count(b"data: [DONE]\n\n\r\n0\r\n\r\nHTTP/1.1 404") == 1
+
+
+STREAMED = json.dumps(body_of(V1, "plain")).encode()
+
+
+async def test_a_flood_of_pipelined_requests_is_answered_one_by_one(scene: Scene) -> None:
+    """B14: what waits behind the first is not begun, so it costs no more than its bytes."""
+    heard = await scene.send(get("/api/nothing") * 1000 + get("/api/keys", "Connection: close"))
+
+    statuses = re.findall(rb"HTTP/1.1 (\d\d\d) ", heard.raw)
+    assert statuses == [b"404"] * 1000 + [b"200"]
+
+
+async def test_requests_behind_one_whose_caller_left_are_not_begun(scene: Scene) -> None:
+    """B14: a caller who pipelines and leaves has asked for nothing more."""
+    stall = json.dumps(body_of(V1, "stall")).encode()
+    stalled = raw_request(POST, f"Content-Length: {len(stall)}", body=stall)
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(stalled * 3)
+        await scene.simulator.journal.wait_for(lambda _: True)
+        caller.hang_up()
+        await scene.settled()
+
+    await scene.wait_until_quiet()
+    assert scene.upstream_requests == 1
+
+
+async def test_a_body_that_was_announced_and_never_sent_is_a_408(open_scene: OpenScene) -> None:
+    """B15: the caller is invited once, and not waited for without end."""
+    scene = await open_scene(settings={"server": {"request_body_timeout_s": 0.1}})
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(raw_request(POST, LENGTH, "Expect: 100-continue"))
+        invitation = await caller.read_until(b"\r\n\r\n")
+        heard = scene.note(await caller.read_answer())
+
+    assert invitation == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert error_of(heard) == (408, "request_timeout")
+
+
+async def test_a_stranger_is_not_invited_to_send_a_body(scene: Scene) -> None:
+    """B15: who is refused anyway should not send 32 MiB first."""
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(raw_request(POST, LENGTH, "Expect: 100-continue", authorized=False))
+        heard = scene.note(await caller.read_answer())
+
+    assert error_of(heard) == (401, "unauthenticated")
+
+
+async def test_another_expectation_is_refused(scene: Scene) -> None:
+    """B15: what is expected and not understood must not be passed over."""
+    heard = await scene.send(raw_request(POST, LENGTH, "Expect: 200-ok", body=BODY))
+
+    assert error_of(heard) == (417, "malformed_request")
+    assert scene.upstream_requests == 0
+
+
+async def test_a_body_where_none_belongs_is_read_over(scene: Scene) -> None:
+    """B18: it is not the next request."""
+    body = SMUGGLED
+    with_body = raw_request("GET /api/keys HTTP/1.1", f"Content-Length: {len(body)}", body=body)
+
+    heard = await scene.send(with_body + get("/v1/models", "Connection: close"))
+
+    assert answers_in(heard) == 2
+    assert [line["path"] for line in scene.gateway.log.settled] == ["/api/keys", "/v1/models"]
+
+
+async def test_a_head_request_is_answered_without_a_body(scene: Scene) -> None:
+    """B18: a byte of one would be read as the beginning of the next answer."""
+    heard = await scene.send(raw_request("HEAD /api/keys HTTP/1.1") + get("/x", "Connection: close"))
+
+    assert re.findall(rb"HTTP/1.1 (\d\d\d) ", heard.raw) == [b"405", b"404"]
+    assert heard.raw.count(b'"error"') == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"X-RateLimit-A: a\rb", b"X-RateLimit-A: a\0b", b"X-RateLimit-A: a\r\n b", b"X-RateLimit A: a"],
+)
+async def test_a_header_that_would_split_the_answer_is_not_passed_on(
+    open_scene: OpenScene, line: bytes
+) -> None:
+    """B20: a provider must not be able to write heads of ours."""
+    reply = b"HTTP/1.1 200 OK\r\n" + line + b"\r\nContent-Length: 2\r\n\r\n{}"
+    async with RawProvider(answer_with(reply)) as provider:
+        scene = await open_scene(
+            base_url=f"http://127.0.0.1:{provider.port}/v1", recovers=False
+        )
+
+        heard = await scene.ask(stream=False)
+
+    assert error_of(heard) == (502, "upstream_protocol_error")

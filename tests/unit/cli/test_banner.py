@@ -1,0 +1,77 @@
+"""What is printed at the start."""
+
+import shlex
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.cli.banner import describe_start
+from gateway.config.load import Registry
+from gateway.config.provider_blocks import Model
+from gateway.config.registry import Provider
+from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
+
+SECRET = "gsk_CanaryCanaryCanary"
+URL = "http://127.0.0.1:8080"
+KEYS = GatewayKeyAuth(kind="gateway_key", keys={"alice": f"sha256:{'0' * 64}"})
+ANYBODY = AnonymousAuth(kind="anonymous")
+GROQ = Provider(
+    name="groq", base_url="https://api.groq.com/openai/v1", models=(Model(id="it's-a-model"),)
+)
+
+
+def describe(registry: Registry, settings: Settings | None = None) -> list[str]:
+    """The lines."""
+    return describe_start(settings or Settings(), registry, url=URL, admin_url=None)
+
+
+def test_credentials_are_named_and_not_shown(registry: Registry) -> None:
+    """Terminals are recorded and shared."""
+    with_credential = Registry(registry.providers, {"groq": SecretStr(SECRET)})
+
+    text = "\n".join(describe(with_credential))
+
+    assert "credentials  groq" in text
+    assert "need none    demo" in text
+    assert SECRET not in text
+
+
+def test_the_demo_is_what_to_try_first(registry: Registry) -> None:
+    """It needs no key and no internet."""
+    line = describe(registry)[-1]
+
+    assert shlex.split(line)[:3] == ["curl", "-N", f"{URL}/api/chat/demo"]
+
+
+def test_the_line_survives_a_shell() -> None:
+    """A quote in a model's name must not end the argument."""
+    line = describe(Registry({"groq": GROQ}, {"groq": SecretStr(SECRET)}))[-1]
+
+    assert "it's-a-model" in shlex.split(line)[-1]
+
+
+@pytest.mark.parametrize(
+    ("auth", "wants_key"), [(None, False), ((KEYS,), True), ((KEYS, ANYBODY), False)]
+)
+def test_the_line_shows_a_key_where_one_is_needed(
+    registry: Registry,
+    auth: tuple[GatewayKeyAuth | AnonymousAuth, ...] | None,
+    *,
+    wants_key: bool,
+) -> None:
+    """Otherwise the first thing a new user sees is 401."""
+    line = describe(registry, Settings(auth=auth))[-1]
+
+    assert ("$GATEWAY_KEY" in line) == wants_key
+
+
+def test_without_anything_to_call_there_is_nothing_to_try() -> None:
+    """A line that fails is worse than none."""
+    assert not any(line.startswith("curl") for line in describe(Registry({"groq": GROQ}, {})))
+
+
+def test_a_listener_that_lets_nobody_in_says_so(registry: Registry) -> None:
+    """Every request would be 401, and nobody would know why."""
+    lines = describe(registry, Settings(server=ServerSpec(host="0.0.0.0")))
+
+    assert any(line.startswith("callers      nobody") for line in lines)

@@ -1,0 +1,43 @@
+"""`gateway simulate`, as a program."""
+
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.simulate import simulate
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_it_prints_where_it_is_and_stops_with_ctrl_c() -> None:
+    """The line it prints works when it is pasted."""
+    command = [sys.executable, "-m", "gateway", "simulate", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = [running.stdout.readline() for _ in range(3)]
+        arguments = shlex.split(lines[-1])
+        running.send_signal(signal.SIGINT)
+
+    assert lines[0].startswith("base URL   http://127.0.0.1:")
+    assert (arguments[0], arguments[2]) == (
+        "curl",
+        lines[0].split()[-1] + "/chat/completions",
+    )
+    assert running.returncode == 0
+
+
+def test_a_port_in_use_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback for an everyday thing."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        code = simulate("127.0.0.1", other.getsockname()[1])
+
+    assert code == 1
+    assert "take another --port" in capsys.readouterr().err

@@ -1,0 +1,226 @@
+"""Further attempts: before the commit point only, counted where they arrive."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from gateway.core.exchange import Outcome
+from gateway.simulator import Simulator
+from tests.plugins.raw_provider import OK, RawProvider, hang_up, read_request, reset
+
+OpenGateway = Callable[..., Awaitable[Any]]
+# No jitter in tests: the provider says how long.
+NOW = "0"
+
+
+def failing(status: int, times: int = 1, **error: Any) -> dict[str, Any]:
+    """A provider that fails so often and then works."""
+    error = {"status": status, "retry_after": NOW, **error}
+    return {"error": error, "times": times, "then": [{"preset": "plain"}]}
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 501, 502, 503, 504, 529])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/sim"])
+async def test_what_may_pass_is_tried_again(
+    gateway: Any, simulator: Simulator, status: int, path: str
+) -> None:
+    """The caller never hears of it."""
+    simulator.script(failing(status))
+
+    heard = await gateway.ask(None, path)
+    exchange = await gateway.wait_settled()
+
+    assert (heard.status, heard.is_whole) == (200, True)
+    assert [served.status for served in simulator.journal] == [status, 200]
+    assert (exchange.attempts, exchange.outcome) == (2, Outcome.FINISHED)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
+async def test_what_will_not_pass_is_not_tried_again(
+    gateway: Any, simulator: Simulator, status: int
+) -> None:
+    """The same request gets the same answer."""
+    simulator.script(failing(status))
+
+    heard = await gateway.ask(None)
+
+    assert (heard.status, simulator.journal.count) == (status, 1)
+
+
+@pytest.mark.parametrize("preset", ["openai-insufficient-quota", "groq-413"])
+async def test_a_used_up_quota_is_never_tried_again(
+    gateway: Any, simulator: Simulator, preset: str
+) -> None:
+    """Waiting does not refill it."""
+    simulator.script({"preset": preset, "then": [{"preset": "plain"}]})
+
+    heard = await gateway.ask(None)
+
+    assert heard.status in {413, 429}
+    assert simulator.journal.count == 1
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+async def test_there_are_as_many_retries_as_the_registry_says(
+    open_gateway: OpenGateway, simulator: Simulator, retries: int
+) -> None:
+    """And the last failure is what the caller gets."""
+    gateway = await open_gateway(retries=retries)
+    simulator.script(failing(503, times=9))
+
+    heard = await gateway.ask(None)
+    exchange = await gateway.wait_settled()
+
+    assert heard.status == 503
+    assert simulator.journal.count == exchange.attempts == retries + 1
+
+
+async def test_a_long_wait_is_passed_on_and_not_slept(gateway: Any, simulator: Simulator) -> None:
+    """The caller may have better things to do."""
+    simulator.script(failing(429, retry_after="30"))
+    began = time.monotonic()
+
+    heard = await gateway.ask(None)
+
+    assert time.monotonic() - began < 4
+    assert (heard.status, simulator.journal.count) == (429, 1)
+    assert "retry-after: 30" in heard.head
+
+
+@pytest.mark.parametrize("cut", ["before_head", "in_head", "after_head"])
+async def test_a_connection_that_fails_before_the_first_content_is_tried_again(
+    gateway: Any, simulator: Simulator, cut: str
+) -> None:
+    """Nothing was sent downstream, so nothing can be doubled."""
+    simulator.script({"cut": {"at": cut}, "then": [{"preset": "plain"}]})
+
+    heard = await gateway.ask(None)
+
+    assert (heard.status, heard.is_whole) == (200, True)
+    assert simulator.journal.count == 2
+
+
+async def test_comments_of_a_failed_attempt_are_not_shown(
+    gateway: Any, simulator: Simulator
+) -> None:
+    """What was held for the first attempt belongs to it."""
+    first = {"comments": {"before": 5}, "cut": {"at": "after_tokens"}, "role": "own"}
+    simulator.script({**first, "then": [{"preset": "plain", "usage": "none"}]})
+
+    heard = await gateway.ask(None)
+
+    assert heard.body == simulator.journal.last.body_sent
+    assert b"OPENROUTER" not in heard.body
+
+
+@pytest.mark.parametrize("preset", ["cut", "groq-error", "openrouter-error"])
+async def test_after_the_first_content_nothing_is_tried_again(
+    gateway: Any, simulator: Simulator, preset: str
+) -> None:
+    """The caller would read the beginning twice (fault G12)."""
+    simulator.script({"preset": preset, "gap_s": 0.005, "then": [{"preset": "plain"}]})
+
+    heard = await gateway.ask(None)
+
+    assert not heard.is_whole
+    assert simulator.journal.count == 1
+
+
+async def test_an_error_event_before_any_content_is_tried_again(
+    gateway: Any, simulator: Simulator
+) -> None:
+    """A 200 that turns out to be a failure before it said anything."""
+    error = {"shape": "openai", "code": "server_error"}
+    simulator.script({"stream_error": error, "then": [{"preset": "plain"}]})
+
+    heard = await gateway.ask(None)
+
+    assert (heard.status, heard.is_whole) == (200, True)
+    assert simulator.journal.count == 2
+
+
+async def test_a_provider_that_is_not_there_is_a_bad_gateway(
+    open_gateway: OpenGateway,
+) -> None:
+    """502 in a moment, with the attempts counted."""
+    async with RawProvider(hang_up_at_once) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+    gateway = await open_gateway(base_url=url, retries=0)
+
+    heard = await gateway.ask(None)
+
+    assert (heard.status, heard.json["code"]) == (502, "upstream_connect")
+
+
+async def hang_up_at_once(_: object, writer: Any) -> None:
+    """Close without a word."""
+    await hang_up(writer)
+
+
+@pytest.mark.parametrize("end", [hang_up, None])
+async def test_a_reused_connection_that_was_dead_costs_no_attempt(
+    open_gateway: OpenGateway, end: Any
+) -> None:
+    """A provider closes an idle connection just as we use it; that is nobody's failure (F09)."""
+    answer = OK.replace(b"2\r\n\r\nok", b"2\r\n\r\n{}")
+    requests: list[int] = []
+
+    async def serve(reader: Any, writer: Any) -> None:
+        number = provider.connections
+        while True:
+            await read_request(reader)
+            requests.append(number)
+            if requests == [1, 1]:  # the second request on the first connection
+                return await end(writer) if end is not None else reset(writer)
+            writer.write(answer)
+
+    async with RawProvider(serve) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+        gateway = await open_gateway(base_url=url, retries=0)
+
+        first = await gateway.ask(None, stream=False)
+        second = await gateway.ask(None, stream=False)
+        exchange = await gateway.wait_settled(2)
+
+    assert (first.status, second.status) == (200, 200)
+    assert requests == [1, 1, 2]
+    assert exchange.attempts == 1
+
+
+async def test_a_reused_connection_that_had_begun_to_answer_is_a_failure(
+    open_gateway: OpenGateway,
+) -> None:
+    """One byte of an answer, and the request was served."""
+    requests: list[int] = []
+
+    async def serve(reader: Any, writer: Any) -> None:
+        while True:
+            await read_request(reader)
+            requests.append(provider.connections)
+            if len(requests) == 2:
+                writer.write(b"HTTP/1.1 200")
+                return await hang_up(writer)
+            writer.write(OK.replace(b"2\r\n\r\nok", b"2\r\n\r\n{}"))
+
+    async with RawProvider(serve) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+        gateway = await open_gateway(base_url=url, retries=0)
+
+        first = await gateway.ask(None, stream=False)
+        second = await gateway.ask(None, stream=False)
+
+    assert (first.status, second.status, len(requests)) == (200, 502, 2)
+
+
+async def test_a_fresh_connection_that_dies_is_no_silent_retry(open_gateway: OpenGateway) -> None:
+    """It is a failure, and counts as one."""
+    async with RawProvider(hang_up_at_once) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+        gateway = await open_gateway(base_url=url, retries=0)
+
+        heard = await gateway.ask(None)
+        exchange = await gateway.wait_settled()
+
+        assert (heard.status, exchange.attempts, provider.connections) == (502, 1, 1)

@@ -1,0 +1,94 @@
+"""Numbers that add up, and never more series than there are words."""
+
+import pytest
+
+from gateway.core.dialect import Dialect
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.usage import Usage
+from gateway.telemetry.metrics import Metrics
+
+
+def settle(metrics: Metrics, provider: str = "groq", **fields: object) -> None:
+    """Count one exchange of two seconds."""
+    exchange = Exchange("r1", 100.0, "POST", "/", "unix", (metrics.observe,))
+    exchange.provider = provider
+    exchange.dialect = Dialect.OPENAI
+    exchange.status = 200
+    for name, value in fields.items():
+        setattr(exchange, name, value)
+    exchange.settle(Outcome.FINISHED, at=102.0)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """Of a registry with two providers."""
+    return Metrics(["groq", "demo"], lambda: 7)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """One number."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def test_an_exchange_is_counted_by_provider_dialect_outcome_and_status(metrics: Metrics) -> None:
+    """What an alert is written on."""
+    settle(metrics)
+    settle(metrics)
+
+    labels = {"provider": "groq", "dialect": "openai", "outcome": "finished", "status": "200"}
+    assert value(metrics, "gateway_exchanges_total", **labels) == 2
+
+
+def test_tokens_are_counted_in_and_out(metrics: Metrics) -> None:
+    """Nothing is counted where nobody has counted."""
+    settle(metrics, usage=Usage(3, 5, "provider"))
+    settle(metrics, usage=Usage(None, 5, "estimate"))
+    settle(metrics)
+
+    assert value(metrics, "gateway_tokens_total", provider="groq", direction="in") == 3
+    assert value(metrics, "gateway_tokens_total", provider="groq", direction="out") == 10
+
+
+def test_times_and_bytes_are_spread_over_buckets(metrics: Metrics) -> None:
+    """The mean hides the slow ones."""
+    settle(
+        metrics,
+        attempts=1,
+        bytes_out=1_000,
+        upstream_started_at=100.0004,
+        first_content_at=100.3,
+        first_relayed_at=100.3,
+    )
+
+    assert value(metrics, "gateway_duration_seconds_bucket", provider="groq", le="2.5") == 1
+    assert value(metrics, "gateway_duration_seconds_bucket", provider="groq", le="1.0") == 0
+    assert value(metrics, "gateway_first_content_seconds_sum", provider="groq") == pytest.approx(
+        0.3
+    )
+    assert value(metrics, "gateway_added_seconds_bucket", provider="groq", le="0.0005") == 1
+    assert value(metrics, "gateway_response_bytes_sum", provider="groq") == 1_000
+
+
+def test_callers_cannot_make_series(metrics: Metrics) -> None:
+    """A hundred thousand invented names would fill the memory of whoever scrapes."""
+    for number in range(1_000):
+        settle(metrics, f"invented-{number}", model=f"m{number}")
+    settle(metrics, "")
+
+    text = metrics.render().decode()
+    assert "invented" not in text
+    assert 'provider="other"' in text
+    assert 'provider="none"' in text
+    assert len(text.splitlines()) < 400
+
+
+def test_what_is_in_flight_is_asked_when_somebody_looks(metrics: Metrics) -> None:
+    """One counter for the gauge and for going down."""
+    assert value(metrics, "gateway_exchanges_in_flight") == 7
+
+
+def test_unused_connections_are_a_number(metrics: Metrics) -> None:
+    """They have no line in the log."""
+    metrics.count_unused_connection()
+
+    assert value(metrics, "gateway_connections_without_request_total") == 1
