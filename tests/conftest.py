@@ -9,6 +9,6 @@ pytest_plugins = [
     "tests.plugins.gateway",
     "tests.plugins.nginx",
     "tests.plugins.programs",
-    "tests.plugins.recorded_streams",
+    "tests.plugins.llamacpp",
     "tests.plugins.recordings",
 ]

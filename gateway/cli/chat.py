@@ -48,8 +48,11 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
     try:
         async with (
             ClientSession(timeout=timeout, headers=headers) as session,
-            session.post(
-                f"{url.rstrip('/')}/v1/chat/completions", json=question, allow_redirects=False
+            session.request(
+                "POST",
+                f"{url.rstrip('/')}/v1/chat/completions",
+                json=question,
+                allow_redirects=False,
             ) as response,
         ):
             if response.status != OK:

@@ -171,7 +171,8 @@ class Attempt:
     def pause(self) -> None:
         """Hold the provider back: the caller does not keep up."""
         self._deadlines.is_paused = True
-        self._connection.pause()
+        if not self._has_ended:  # the connection may be answering somebody else by now
+            self._connection.pause()
 
     def resume(self) -> None:
         """Let the provider go on; its silence is counted from here."""

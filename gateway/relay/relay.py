@@ -112,9 +112,11 @@ class Relay:
         response = web.StreamResponse(status=whole.status, headers=attempt.headers)
         response.content_type = "application/json"
         stall_s = job.call.provider.timeouts.write_stall_s
-        if not await send_whole(request, response, whole.body, stall_s=stall_s):
+        job.exchange.ending = Outcome.CLIENT_GONE  # unless all of it is taken
+        if await send_whole(request, response, whole.body, stall_s=stall_s):
+            job.exchange.ending = None
+        else:
             job.exchange.error_code = CLIENT_STALLED
-            job.exchange.ending = Outcome.CLIENT_GONE
         return response
 
     async def _stream(self, request: web.Request, job: Job, attempt: Attempt) -> web.StreamResponse:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidHeader, LineTooLong
 from typing_extensions import override
 
@@ -91,7 +91,10 @@ class GatewayConnection(web.RequestHandler):
         # Raised before the chain (an unknown `Expect`) or outside of `render_errors`.
         if isinstance(resp, web.HTTPException):
             resp = _respond_to(request, resp)
-        if self._is_retiring:
+        # Without a length only the end of the connection ends an HTTP/1.0 answer; aiohttp keeps it
+        # open when the caller asked for that (measured on 3.14.5).
+        is_unframed = request.version < HttpVersion11 and resp.content_length is None
+        if self._is_retiring or is_unframed:
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         self._is_busy = False

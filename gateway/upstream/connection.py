@@ -89,7 +89,9 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def pause(self) -> None:
-        """Stop reading; the provider will feel it."""
+        """Stop reading; the provider will feel it. An idle connection always reads."""
+        if self._receiver is None:
+            return
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 

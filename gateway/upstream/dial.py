@@ -26,6 +26,9 @@ from gateway.upstream.resolver import AddressInfo, Resolver
 HAPPY_EYEBALLS_DELAY_S = 0.25
 # Bounds what the kernel holds for a stream whose reader is slow (without it: some MiB).
 RECEIVE_BUFFER_BYTES = 256 * 1024
+# One TLS record and its head (RFC 8446 section 5.2); the library's 256 KiB each way is for
+# downloads.
+TLS_BUFFER_BYTES = 16 * 1024 + 320
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
@@ -111,6 +114,8 @@ async def _start_tls(
                 sock=connected,
                 ssl=target.tls,
                 server_hostname=target.server_name or target.host,
+                ssl_incoming_bio_size=TLS_BUFFER_BYTES,
+                ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
             )
     except (TimeoutError, OSError, ssl.SSLError) as error:
         connected.close()

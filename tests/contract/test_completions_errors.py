@@ -1,6 +1,7 @@
 """How a caller of `/v1/chat/completions` learns that something went wrong.
 
-The rule here: before the first event it is a status and one JSON shape, after it an event and a cut.
+The rule here: before the first event it is a status and one JSON shape; after it, an event and a
+cut.
 """
 
 import json

@@ -8,15 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, Block, blocks
 
-START_S = 20
 STOP_S = 10
 COMMAND_S = 30
 FILES = ("providers.yaml", "README.md")
@@ -25,6 +25,7 @@ LISTENING = re.compile(r"^(listening|admin) +http://127\.0\.0\.1:(\d+)$", re.MUL
 # What only `make run` can have: its own interpreter, and a command that the wheel would install.
 PYTHON = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
 COMMAND = f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{sys.executable}" -m gateway "$@"\n'
+PROGRAMS = {".venv/bin/python": PYTHON, "bin/python3": PYTHON, "bin/gateway": COMMAND}
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,9 @@ class Checkout:
     """A directory that looks like a fresh clone after `make run`."""
 
     directory: Path
-    banner: str = ""
-    port: str = ""
-    admin_port: str = ""
+    banner: str
+    port: str
+    admin_port: str
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command there, with this gateway's ports in place of those on the page."""
@@ -56,6 +57,9 @@ class Checkout:
         return text.replace(":8081", f":{self.admin_port}").replace(":8080", f":{self.port}")
 
 
+CheckoutOf = Callable[[str], Checkout]
+
+
 def environment(directory: Path) -> dict[str, str]:
     """Give the environment of somebody who has just cloned: no credentials."""
     return {
@@ -66,29 +70,46 @@ def environment(directory: Path) -> dict[str, str]:
     }
 
 
-def make_checkout(directory: Path) -> Path:
-    """Fill a directory with what a clone has, as far as the pages use it."""
+def make_checkout(directory: Path, page_files: Iterable[Block]) -> Path:
+    """Fill a directory with what a clone has, and with the files that a page writes into it."""
     for name in FILES:
         shutil.copy(ROOT / name, directory / name)
     for name in DIRECTORIES:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, directory / name, ignore=ignore)
-    for path, text in (
-        (".venv/bin/python", PYTHON),
-        ("bin/python3", PYTHON),
-        ("bin/gateway", COMMAND),
-    ):
+    for path, text in PROGRAMS.items():
         program = directory / path
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(text)
         program.chmod(0o755)
+    for block in page_files:
+        (directory / str(block.file)).write_text(block.text, encoding="utf-8")
     return directory
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
-    """Give a checkout in which the gateway runs with the registry that ships."""
-    directory = make_checkout(tmp_path_factory.mktemp("checkout"))
+def checkout_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckoutOf]:
+    """Give a function from a page to the checkout in which its reader would stand.
+
+    A gateway runs in it with the registry that ships; pages without files share one.
+    """
+    started: dict[tuple[str | None, ...], Checkout] = {}
+    with ExitStack() as running:
+
+        def find(page: str) -> Checkout:
+            files = [block for block in blocks(page) if block.file]
+            key = tuple(block.file for block in files)
+            if key not in started:
+                directory = make_checkout(tmp_path_factory.mktemp("checkout"), files)
+                started[key] = running.enter_context(serving(directory))
+            return started[key]
+
+        yield find
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[Checkout]:
+    """Run the gateway of a checkout as `make run` does, on free ports."""
     command = [".venv/bin/python", "-m", "gateway", "serve", "--providers", "providers.yaml"]
     with subprocess.Popen(
         [*command, "--port", "0", "--admin-port", "0"],

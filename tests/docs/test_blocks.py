@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import check_file
-from tests.docs.conftest import Checkout
+from tests.docs.conftest import CheckoutOf
 from tests.docs.pages import Block, all_blocks, matches
 
-# Programs that a machine may lack; none of the blocks may need another one.
+# Those of the gateway's two listeners are replaced; any other would be somebody's.
 PORT = re.compile(r"127\.0\.0\.1:(?!8080|8081)\d+")
 
 
@@ -23,8 +23,10 @@ def by_id(block: Block) -> str:
 
 
 @pytest.mark.parametrize("block", all_blocks("bash"), ids=by_id)
-def test_commands_do_what_the_page_shows(block: Block, checkout: Checkout) -> None:
+def test_commands_do_what_the_page_shows(block: Block, checkout_of: CheckoutOf) -> None:
     """The first thing a new user does is to paste a command."""
+    checkout = checkout_of(block.page)
+
     done = checkout.run("bash", "-euo", "pipefail", "-c", block.text)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -38,8 +40,10 @@ def test_commands_do_what_the_page_shows(block: Block, checkout: Checkout) -> No
 @pytest.mark.parametrize(
     "block", [block for block in all_blocks("python") if block.file is None], ids=by_id
 )
-def test_programs_run(block: Block, checkout: Checkout) -> None:
+def test_programs_run(block: Block, checkout_of: CheckoutOf) -> None:
     """A program in the documentation is copied before it is read."""
+    checkout = checkout_of(block.page)
+
     done = checkout.run(str(checkout.directory / "bin" / "python3"), "-c", block.text)
 
     assert done.returncode == 0, done.stderr
@@ -48,7 +52,9 @@ def test_programs_run(block: Block, checkout: Checkout) -> None:
 @pytest.mark.parametrize("block", all_blocks("yaml"), ids=by_id)
 def test_configuration_has_no_mistakes(block: Block, tmp_path: Path) -> None:
     """What `gateway check` refuses would be refused at the start, after it was copied."""
-    name = "providers.yaml" if block.text.lstrip("# \n").startswith("providers:") else "gateway.yaml"
+    name = (
+        "providers.yaml" if block.text.lstrip("# \n").startswith("providers:") else "gateway.yaml"
+    )
     file = tmp_path / (Path(block.file).name if block.file else name)
     file.write_text(block.text, encoding="utf-8")
     file.chmod(0o644)

@@ -26,7 +26,8 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 def _threads() -> set[str]:
     # Those of the loop's own executor end with the loop.
-    return {one.name for one in threading.enumerate() if not one.name.startswith("asyncio_")}
+    of_the_loop = ("asyncio_", "ThreadPoolExecutor-")
+    return {one.name for one in threading.enumerate() if not one.name.startswith(of_the_loop)}
 
 
 @pytest.fixture(autouse=True)

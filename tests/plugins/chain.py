@@ -117,6 +117,7 @@ class Running:
     port: int
     runner: web.AppRunner
     exchanges: list[Exchange] = field(default_factory=list)  # those settled
+    _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def held(self) -> HeldBodies:
@@ -147,11 +148,17 @@ class Running:
         """A connection of its own."""
         return await asyncio.open_connection("127.0.0.1", self.port)
 
+    def note_settled(self, exchange: Exchange) -> None:
+        """Keep an exchange and wake who waits for one; an observer."""
+        self.exchanges.append(exchange)
+        self._settled.set()
+
     async def wait_settled(self, count: int = 1) -> Exchange:
         """The last of so many settled exchanges."""
         async with asyncio.timeout(TIMEOUT_S):
             while len(self.exchanges) < count:
-                await asyncio.sleep(0)
+                self._settled.clear()
+                await self._settled.wait()
         return self.exchanges[count - 1]
 
 
@@ -190,7 +197,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
         app[IN_FLIGHT] = InFlight()
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
-        app[OBSERVERS] = (running.exchanges.append, app[IN_FLIGHT].count_out)
+        app[OBSERVERS] = (running.note_settled, app[IN_FLIGHT].count_out)
         app.on_response_prepare.extend([note_prepared, add_response_headers])
         _add_routes(app, handler)
         await runner.setup()

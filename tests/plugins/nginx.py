@@ -78,6 +78,7 @@ class StartNginx:
         site: str = "gateway.conf",
         chat_ui_port: int | None = None,
         read_timeout_s: float | None = None,
+        upstream_http: str | None = None,
     ) -> Nginx:
         """Serve `site` in front of a gateway; what is left out is as it ships."""
         prefix = self._directories.mktemp("nginx")
@@ -90,6 +91,8 @@ class StartNginx:
             _edit(ours / "chat-ui-upstream.conf", "server", f"{HOST}:{chat_ui_port}")
         if read_timeout_s is not None:
             _edit(ours / "site.conf", "proxy_read_timeout", f"{round(read_timeout_s * 1000)}ms")
+        if upstream_http is not None:  # as in a configuration that is not ours: nginx's default
+            _edit(ours / "location.conf", "proxy_http_version", upstream_http)
         return self._serve(prefix)
 
     def _serve(self, prefix: Path) -> Nginx:

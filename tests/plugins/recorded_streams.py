@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.simulator import Simulator
-from tests.plugins.gateway import Gateway, StartGateway
+from tests.plugins.gateway import Gateway
 from tests.plugins.raw_caller import Caller, Heard, request_bytes
 from tests.plugins.recordings import ABSENT, Recording, read_recordings
 
@@ -117,20 +117,6 @@ def play(simulator: Simulator, body: str, cut: str = "one piece", **fields: Any)
         draw = random.Random(cut)  # noqa: S311 - the same cuts in every run
         writes = {"at": sorted(draw.sample(range(1, size), size // MEAN_PIECE_BYTES))}
     simulator.script({"body": body, "writes": writes, **fields})
-
-
-@pytest.fixture
-async def recorded_gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
-    """A gateway that asks only once: what is looked at is the answer to that."""
-    provider = {
-        "base_url": simulator.base_url,
-        "allow_private": True,
-        "auth": {"required": False},
-        "retries": 0,
-    }
-    return await start_gateway(
-        providers={"sim": provider}, settings={"auth": [{"kind": "anonymous"}]}
-    )
 
 
 async def ask(gateway: Gateway, body: dict[str, Any], path: str = "/v1/chat/completions") -> Heard:

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from gateway.simulator import Simulator
+from tests.plugins.gateway import Gateway, StartGateway
+
 ROOT = Path(__file__).parents[2]
 ABSENT = "no recordings: set GATEWAY_RECORDINGS to a directory that holds them"
 
@@ -66,3 +69,17 @@ def recordings() -> Path:
     if directory is None:
         pytest.skip(ABSENT)
     return directory
+
+
+@pytest.fixture
+async def recorded_gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
+    """A gateway that asks only once: what is looked at is the answer to that."""
+    provider = {
+        "base_url": simulator.base_url,
+        "allow_private": True,
+        "auth": {"required": False},
+        "retries": 0,
+    }
+    return await start_gateway(
+        providers={"sim": provider}, settings={"auth": [{"kind": "anonymous"}]}
+    )

@@ -48,7 +48,7 @@ async def read_all(client: openai.AsyncOpenAI, model: str) -> tuple[list[Any], A
     try:
         stream = await client.chat.completions.create(
             model=model,
-            messages=MESSAGES,  # type: ignore[arg-type]  # a plain dict is what callers write
+            messages=MESSAGES,
             stream=True,
             stream_options={"include_usage": True},
         )
@@ -62,7 +62,7 @@ async def read_all(client: openai.AsyncOpenAI, model: str) -> tuple[list[Any], A
 async def read_failure(client: openai.AsyncOpenAI, model: str) -> openai.APIStatusError:
     """The exception that the package raises instead of an answer."""
     with pytest.raises(openai.APIStatusError) as caught:
-        await client.chat.completions.create(model=model, messages=MESSAGES)  # type: ignore[arg-type]  # as above
+        await client.chat.completions.create(model=model, messages=MESSAGES)
     return caught.value
 
 
@@ -95,8 +95,8 @@ async def test_the_openai_package_reads_the_same_reply_through_the_gateway(
     play(simulator, recording.body.decode())
     play(simulator, recording.body.decode())
 
-    expected = await direct.chat.completions.create(model="m", messages=MESSAGES)  # type: ignore[arg-type]  # as above
-    found = await through_gateway.chat.completions.create(model="sim/m", messages=MESSAGES)  # type: ignore[arg-type]  # as above
+    expected = await direct.chat.completions.create(model="m", messages=MESSAGES)
+    found = await through_gateway.chat.completions.create(model="sim/m", messages=MESSAGES)
 
     assert found.to_dict() == expected.to_dict()
 
@@ -120,5 +120,5 @@ async def test_the_openai_package_raises_the_same_error_through_the_gateway(
     assert found.status_code == expected.status_code == recording.status
     assert found.code == str(fault.get("code") or "upstream_rejected")
     assert found.param == fault.get("param")
-    assert found.body["message"] == fault["message"]  # type: ignore[index]  # a JSON object
+    assert found.body["message"] == fault["message"]
     assert found.type == fault.get("type", "rate_limit_error")

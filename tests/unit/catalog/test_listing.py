@@ -56,7 +56,9 @@ def registry() -> Registry:
 
 def test_a_provider_is_callable_with_all_that_a_call_needs(registry: Registry) -> None:
     """A credential, or none needed, and an address that is somebody's own."""
-    callable_ones = [name for name, each in registry.providers.items() if is_callable(registry, each)]
+    callable_ones = [
+        name for name, each in registry.providers.items() if is_callable(registry, each)
+    ]
 
     assert callable_ones == ["groq", "ollama"]
 

@@ -70,7 +70,7 @@ async def test_every_name_of_this_machine_is_known(start_chain: StartChain, host
 async def test_what_may_speak_for_a_stranger_is_401(
     start_chain: StartChain, headers: Headers
 ) -> None:
-    """nginx in front of loopback is the internet, and a web page can call localhost."""
+    """Behind nginx, loopback is the internet; and a web page can call localhost."""
     chain = await start_chain()
 
     reply = await chain.ask(headers=headers)

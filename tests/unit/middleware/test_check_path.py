@@ -41,7 +41,7 @@ ALLOWED = [
 
 @pytest.mark.parametrize("path", REFUSED)
 async def test_an_ambiguous_target_is_400(start_chain: StartChain, path: str) -> None:
-    """nginx decides by the decoded path and passes the raw one on (measured)."""
+    """A proxy like nginx decides by the decoded path and passes the raw one on (measured)."""
     chain = await start_chain()
 
     reply = await chain.ask(path=path)
@@ -80,7 +80,7 @@ async def test_nothing_is_normalised(start_chain: StartChain, path: str) -> None
 async def test_any_other_framing_than_chunked_is_400(
     start_chain: StartChain, version: str, codings: list[str]
 ) -> None:
-    """aiohttp takes `gzip, chunked` and hands the bytes on undecoded (measured)."""
+    """By itself aiohttp takes `gzip, chunked` and hands the bytes on undecoded (measured)."""
     chain = await start_chain()
     headers = [("Transfer-Encoding", coding) for coding in codings]
 

@@ -74,7 +74,7 @@ def insert(position: str, middleware: Middleware) -> Sequence[Middleware]:
 async def test_a_mistake_after_the_head_cuts_the_answer(
     start_chain: StartChain, log_lines: LogLines, position: str, mistake: Middleware
 ) -> None:
-    """aiohttp by itself writes the second answer into the first and ends it cleanly."""
+    """By itself aiohttp writes the second answer into the first and ends it cleanly."""
     chain = await start_chain(stream, chain=insert(position, mistake))
 
     reply = await chain.ask()
@@ -90,7 +90,7 @@ async def test_a_mistake_after_the_head_cuts_the_answer(
 async def test_an_http_1_0_caller_sees_a_reset(
     start_chain: StartChain, mistake: Middleware
 ) -> None:
-    """nginx takes a connection that is merely closed for the end of the answer."""
+    """A connection that is merely closed is, to nginx, the end of the answer."""
     chain = await start_chain(stream, chain=insert("authenticate", mistake))
     reader, writer = await chain.connect()
     writer.write(b"GET /api/keys HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
@@ -124,7 +124,7 @@ async def test_an_answer_that_ends_by_itself_is_whole(start_chain: StartChain) -
 
 
 async def test_a_response_that_was_prepared_but_not_sent_counts(start_chain: StartChain) -> None:
-    """aiohttp holds the head of a plain response back until its body; it is decided all the same."""
+    """Its head waits for its body in aiohttp, and is decided all the same."""
 
     async def prepare(request: web.Request) -> web.StreamResponse:
         await web.Response(text="first").prepare(request)

@@ -119,7 +119,7 @@ async def test_a_rejected_credential_gets_the_sentence_of_its_provider(
 
 
 async def test_an_unknown_path_is_404_as_json(start_chain: StartChain) -> None:
-    """aiohttp's own is plain text, of which the front end shows nothing."""
+    """What aiohttp has is plain text, of which the front end shows nothing."""
     chain = await start_chain()
 
     for path in ("/", "/api/chat/groq/", "//api/keys", "/api/keys;x=1", "/metrics", "/healthz"):

@@ -129,6 +129,47 @@ async def test_an_answer_is_drained_where_the_registry_says_so(
     assert gateway.relay.attempts_in_flight == 0
 
 
+async def test_a_drained_answer_is_not_kept_for_the_caller_who_left(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """They left before the head: what comes now must not pile up behind it."""
+    gateway = await open_gateway(on_client_gone="drain")
+    request = v1_request({"count": 50, "stall": {"at": "after_head", "for_s": 0.1}})
+    async with asking(gateway, request) as caller:
+        await simulator.journal.wait_for(lambda served: served.writes_sent > 0)
+        (attempt,) = gateway.relay._attempts  # noqa: SLF001 - what it holds is the point
+        caller.hang_up()
+        await gateway.wait_settled()
+
+    assert simulator.journal.last.finished
+    assert attempt.downstream.held_bytes == 0
+
+
+async def test_a_caller_who_stopped_reading_before_they_left_is_drained_as_well(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """The provider was held back for them; now it may go on."""
+    gateway = await open_gateway(on_client_gone="drain")
+    async with Caller(gateway.port, small_buffer=True) as caller:
+        await caller.send(v1_request({"count": 5_000, "template": "x" * 500}))
+        await caller.read_until(b"\r\n\r\n")
+        await wait_until_held_back(gateway)
+        caller.hang_up()
+        exchange = await gateway.wait_settled()
+
+    assert simulator.journal.last.finished
+    assert exchange.outcome is Outcome.CLIENT_GONE
+    assert exchange.usage is not None
+    assert exchange.usage.source == "provider"
+
+
+async def wait_until_held_back(gateway: Any) -> None:
+    """Wait until the provider of some exchange is held back."""
+    async with asyncio.timeout(5):
+        while not any(attempt.is_paused for attempt in gateway.relay._attempts):  # noqa: ASYNC110, SLF001 - the relay tells nobody
+            await asyncio.sleep(0.001)
+
+
 async def test_a_drained_answer_that_fails_is_settled_as_well(
     open_gateway: OpenGateway, simulator: Simulator
 ) -> None:
@@ -153,9 +194,7 @@ async def test_a_caller_who_stops_reading_holds_the_provider_back(
     async with Caller(gateway.port, small_buffer=True) as caller:
         await caller.send(v1_request(flood))
         await caller.read_until(b"\r\n\r\n")
-        async with asyncio.timeout(5):
-            while not any(attempt.is_paused for attempt in gateway.relay._attempts):  # noqa: ASYNC110, SLF001 - the relay tells nobody
-                await asyncio.sleep(0.001)
+        await wait_until_held_back(gateway)
         sent_bytes = simulator.journal.last.body_bytes_sent
         (attempt,) = gateway.relay._attempts  # noqa: SLF001 - what it holds is the point
         buffered_bytes = attempt.downstream._transport.get_write_buffer_size()  # noqa: SLF001 - as above
@@ -186,7 +225,7 @@ async def test_a_caller_who_stops_reading_for_good_is_cut_off(
 async def test_a_slow_caller_gets_everything_in_the_end(gateway: Any, simulator: Simulator) -> None:
     """Held back and let go many times, nothing is lost."""
     async with Caller(gateway.port, small_buffer=True) as caller:
-        await caller.send(v1_request({"count": 4_000, "template": "x" * 500, "usage": "none"}))
+        await caller.send(v1_request({"count": 1_000, "template": "x" * 500, "usage": "none"}))
         heard = Heard(await caller.read_until(b"\r\n" + LAST_CHUNK))
 
     assert heard.body == simulator.journal.last.body_sent

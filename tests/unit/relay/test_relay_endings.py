@@ -13,7 +13,6 @@ from tests.plugins.raw_caller import Caller, Heard, request_bytes
 from tests.plugins.raw_provider import RawProvider, answer_with
 
 OpenGateway = Callable[..., Awaitable[Any]]
-QUICK = {"timeouts": {"idle_s": 0.1, "first_content_s": 0.1}, "retries": 0}
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 TOKEN = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -36,6 +35,13 @@ BROKEN = {
 }
 
 
+def one_attempt(directive: object = None) -> dict[str, Any]:
+    """A provider without retries; quick deadlines where silence is what fails."""
+    if "stall" not in str(directive):
+        return {"retries": 0}
+    return {"retries": 0, "timeouts": {"idle_s": 0.1, "first_content_s": 0.1}}
+
+
 def slowly(preset: str) -> dict[str, Any]:
     """A preset whose first content comes alone, before what breaks it."""
     return {"preset": preset, "gap_s": 0.005}
@@ -52,7 +58,7 @@ async def test_a_broken_stream_ends_as_a_failure_for_an_sdk(
     open_gateway: OpenGateway, simulator: Simulator, preset: str, code: str
 ) -> None:
     """An error event, no `[DONE]`, no last chunk: no client can take it for the answer."""
-    gateway = await open_gateway(**QUICK)
+    gateway = await open_gateway(**one_attempt(preset))
 
     heard = await gateway.ask(slowly(preset))
     exchange = await gateway.wait_settled()
@@ -72,7 +78,7 @@ async def test_a_broken_answer_is_cut_for_the_chat_front_end(
     open_gateway: OpenGateway, simulator: Simulator, preset: str, policy: str
 ) -> None:
     """Text so far, a line where the operator wants one, and no last chunk."""
-    gateway = await open_gateway(on_stream_error=policy, **QUICK)
+    gateway = await open_gateway(on_stream_error=policy, **one_attempt(preset))
     simulator.script(slowly(preset))
 
     heard = await gateway.chat(None)
@@ -92,7 +98,7 @@ async def test_a_broken_stream_is_reset_for_http_1_0(
     open_gateway: OpenGateway, simulator: Simulator, preset: str, path: str
 ) -> None:
     """There a FIN is the clean end of the body."""
-    gateway = await open_gateway(**QUICK)
+    gateway = await open_gateway(**one_attempt(preset))
     simulator.script(slowly(preset))
     simulator.script(slowly(preset))
 
@@ -147,7 +153,7 @@ async def test_before_the_first_content_a_failure_is_a_proper_status(
     path: str,
 ) -> None:
     """Nothing was promised yet (faults F05 to F11, F16)."""
-    gateway = await open_gateway(**QUICK)
+    gateway = await open_gateway(**one_attempt(directive))
     simulator.script(directive)
 
     heard = await gateway.ask(None, path)
@@ -257,7 +263,7 @@ async def test_half_an_event_is_never_the_last_thing(open_gateway: OpenGateway, 
     pieces = [CHUNKED, *(b"%x\r\n%b\r\n" % (len(p), p) for p in (TOKEN, half))]
     async with RawProvider(answer_with(*pieces, then=then)) as provider:
         url = f"http://127.0.0.1:{provider.port}/v1"
-        gateway = await open_gateway(base_url=url, **QUICK)
+        gateway = await open_gateway(base_url=url, **one_attempt())
 
         heard = await gateway.ask(None)
 

@@ -11,7 +11,7 @@ from gateway.relay.whole_reply import send_whole
 from tests.plugins.raw_caller import Caller, request_bytes
 
 TIMEOUT_S = 5
-LARGE = bytes(4_000_000)
+LARGE = bytes(2_000_000)
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ async def port(sent: list[bool]) -> AsyncIterator[int]:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     listening = socket.create_server(("127.0.0.1", 0))
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16 * 1024)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
     await web.SockSite(runner, listening).start()
     yield listening.getsockname()[1]
     await runner.cleanup()

@@ -46,7 +46,7 @@ MALFORMED = {
 async def test_what_is_no_request_is_400_as_json(
     start_chain: StartChain, log_lines: LogLines, raw: bytes
 ) -> None:
-    """aiohttp's own answer is plain text and quotes the bytes."""
+    """The answer of aiohttp itself is plain text and quotes the bytes."""
     chain = await start_chain()
 
     reply = parse_reply(await chain.send(raw))
@@ -68,7 +68,7 @@ async def test_what_is_no_request_is_400_as_json(
 async def test_a_connection_without_a_request_is_closed(
     start_chain: StartChain, log_lines: LogLines, sent: bytes
 ) -> None:
-    """aiohttp waits for ever; a thousand such connections cost a caller nothing."""
+    """By itself aiohttp waits for ever; a thousand such connections cost a caller nothing."""
     chain = await start_chain(server=HURRIED)
     reader, writer = await chain.connect()
     writer.write(sent)

@@ -10,7 +10,7 @@ from gateway.server.site import GatewaySite, listen, make_runner, require_c_pars
 
 
 async def test_callers_that_leave_cancel_their_handler() -> None:
-    """aiohttp's default notices them with the next write, which may never come."""
+    """The default of aiohttp notices them with the next write, which may never come."""
     begun, cancelled = asyncio.Event(), asyncio.Event()
 
     async def wait(_: web.Request) -> web.StreamResponse:

@@ -80,7 +80,7 @@ async def test_lines_of_one_turn_go_out_together() -> None:
 async def test_the_time_goes_on() -> None:
     """The part that is kept changes with the second."""
     stream = io.StringIO()
-    times = iter([0.999, 1.0, 1.0005])
+    times = iter([1_000_000.75, 1_000_001.0, 1_000_001.0005])
     observer = make_exchange_log(JSON, stream=stream, clock=lambda: next(times))
 
     for _ in range(3):
@@ -89,9 +89,9 @@ async def test_the_time_goes_on() -> None:
 
     written = [json.loads(line)["timestamp"] for line in stream.getvalue().splitlines()]
     assert written == [
-        "1970-01-01T00:00:00.999Z",
-        "1970-01-01T00:00:01.000Z",
-        "1970-01-01T00:00:01.000Z",
+        "1970-01-12T13:46:40.750Z",
+        "1970-01-12T13:46:41.000Z",
+        "1970-01-12T13:46:41.000Z",
     ]
 
 

@@ -288,6 +288,21 @@ async def test_a_connection_held_back_by_the_last_bytes_serves_again() -> None:
     assert second.body == b"ok"
 
 
+async def test_an_idle_connection_cannot_be_held_back() -> None:
+    """A caller may turn out to be slow when their answer is over: it is the next one's by then."""
+    async with RawProvider(answer_with(OK)) as provider:
+        connection, _ = await open_line(provider)
+        first, second = Recorder(), Recorder()
+        connection.send(REQUEST, first)
+        await first.wait()
+        connection.pause()
+        connection.send(REQUEST, second)
+        await second.wait()
+        connection.abort()
+
+    assert second.body == b"ok"
+
+
 async def test_after_a_slow_caller_an_idle_connection_hears_the_provider_hang_up() -> None:
     """Otherwise it would wait in the pool, closed, for somebody's request."""
     go_on = asyncio.Event()

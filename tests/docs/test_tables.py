@@ -1,0 +1,171 @@
+"""Every table says what the code says.
+
+The rule here: the code is asked, so that a field, code, metric or command without its row fails.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.metrics_core import Metric
+
+from gateway.app import CHAIN, METRICS, build_app
+from gateway.cli.main import app as command_line
+from gateway.config.load import load_registry
+from gateway.config.settings import Settings
+from gateway.core.errors import GatewayError, InternalError, UpstreamError
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.upstream_errors import UpstreamAnswerError
+from gateway.core.usage import Usage
+from gateway.plugins import api
+from gateway.relay.relay import CLIENT_STALLED
+from gateway.telemetry.exchange_fields import describe_exchange
+from tests.docs.pages import ROOT, read, table_rows
+from tests.docs.tables import PAGES, with_table
+
+ERRORS = "docs/operate/errors.md"
+LOGS = "docs/operate/logs.md"
+LINE_FIELDS = ("timestamp", "level", "event")  # of every line, whatever it is about
+
+
+def family(kind: type[GatewayError]) -> Iterator[type[GatewayError]]:
+    """Every class of errors below this one, itself included."""
+    yield kind
+    for child in kind.__subclasses__():
+        yield from family(child)
+
+
+def of_the_gateway() -> list[type[GatewayError]]:
+    """Every class that is part of the gateway; tests may have made more."""
+    return [kind for kind in family(GatewayError) if kind.__module__.startswith("gateway.")]
+
+
+@pytest.mark.parametrize(("page", "name"), PAGES.items())
+def test_a_table_is_as_the_models_are(page: str, name: str) -> None:
+    """`python -m tests.docs.tables` writes it; a table written by hand lies before long."""
+    assert read(page) == with_table(read(page), name)
+
+
+def test_every_error_code_is_explained_with_its_status() -> None:
+    """Who meets a code looks it up; a code without a row sends them to the source."""
+    rows = table_rows(ERRORS, "code")
+
+    for kind in of_the_gateway():
+        status = rows.get(kind.code, ["missing"])[0]
+        is_the_providers = issubclass(kind, UpstreamAnswerError) or kind is UpstreamError
+        assert status == ("the provider's" if is_the_providers else str(kind.status)), kind.code
+
+
+def test_no_error_code_is_explained_that_is_none() -> None:
+    """A code that was renamed keeps being searched for."""
+    from_elsewhere = {
+        CLIENT_STALLED,
+        "headers_too_large",
+        "gateway_unreachable",
+        "gateway_timeout",
+    }
+
+    explained = set(table_rows(ERRORS, "code")) - from_elsewhere
+
+    assert explained == {kind.code for kind in of_the_gateway()}
+
+
+def test_what_is_tried_again_is_said() -> None:
+    """Whoever waits for an answer wants to know whether somebody is trying."""
+    rows = table_rows(ERRORS, "code")
+
+    for kind in family(UpstreamError):
+        if kind is UpstreamError or issubclass(kind, UpstreamAnswerError):
+            continue
+        if kind in of_the_gateway():
+            assert rows[kind.code][1] == ("yes" if kind.is_retryable else "no"), kind.code
+
+
+def test_the_codes_of_nginx_are_those_of_the_shipped_configuration() -> None:
+    """They are written in another language, where no test of ours would see a change."""
+    shipped = (ROOT / "deploy/nginx/gateway/http.conf").read_text(encoding="utf-8")
+    of_ours = {kind.code for kind in of_the_gateway()}
+
+    codes = {line.split()[1].rstrip(";") for line in _block_of(shipped, "$gateway_error_code")}
+
+    assert codes <= of_ours | set(table_rows(ERRORS, "code"))
+
+
+def test_every_field_of_the_exchanges_line_is_explained() -> None:
+    """A field whose meaning is a guess is read wrongly at three in the morning."""
+    exchange = Exchange("id", 0.0, "GET", "/", "127.0.0.1", (), labels={"team": "sales"})
+
+    fields = [*LINE_FIELDS, *describe_exchange(exchange)]
+
+    assert list(table_rows(LOGS, "field")) == fields
+
+
+def test_every_outcome_is_explained() -> None:
+    """The list is closed, and dashboards are built on it."""
+    assert list(table_rows(LOGS, "outcome")) == [outcome.value for outcome in Outcome]
+
+
+def test_every_metric_is_explained_with_its_labels() -> None:
+    """An alert is written from this table."""
+    metrics = build_app(Settings(), load_registry(ROOT / "providers.yaml", {}))[METRICS]
+    usage = Usage(1, 2, "provider")
+    times = {"first_content_at": 2.0, "first_relayed_at": 3.0, "upstream_started_at": 1.5}
+    exchange = Exchange("id", 1.0, "GET", "/", "127.0.0.1", (), usage=usage, attempts=1, **times)
+
+    exchange.settle(Outcome.FINISHED, at=4.0)
+    metrics.observe(exchange)  # a series is there once it has counted something
+
+    rows = table_rows("docs/operate/metrics.md", "metric")
+    assert {name: cells[:2] for name, cells in rows.items()} == {
+        _full_name(metric): [metric.type, _labels_of(metric)]
+        for metric in metrics.registry.collect()
+    }
+
+
+def test_the_chain_is_shown_in_its_order() -> None:
+    """`after` and `before` in gateway.yaml are read off this table."""
+    shown = list(table_rows("docs/inside/life-of-an-exchange.md", "middleware"))
+
+    assert shown == [middleware.__name__ for middleware in CHAIN]
+
+
+def test_all_that_a_plugin_may_import_is_named() -> None:
+    """What is not named will be looked for where nothing is promised."""
+    assert set(table_rows("docs/plugins/middleware.md", "name")) == set(api.__all__)
+
+
+def test_every_command_is_in_the_readme() -> None:
+    """A command that nobody knows of is not there."""
+    commands = {
+        command.name or command.callback.__name__
+        for command in command_line.registered_commands
+        if command.callback is not None
+    }
+
+    assert set(table_rows("README.md", "command")) == {f"gateway {name}" for name in commands}
+
+
+def test_errors_of_ours_are_told_from_the_callers() -> None:
+    """The heading under which a code stands says who has to act."""
+    text = read(ERRORS)
+    ours = text[text.index("## The gateway failed") : text.index("## Only in the log")]
+
+    for kind in family(InternalError):
+        if kind in of_the_gateway():
+            assert f"| `{kind.code}` |" in ours
+
+
+def _full_name(metric: Metric) -> str:
+    """Give a metric's name as Prometheus shows it."""
+    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+
+
+def _labels_of(metric: Metric) -> str:
+    """Give a metric's labels as the table writes them."""
+    labels = [name for name in metric.samples[0].labels if name != "le"]  # le: a bucket's bound
+    return ", ".join(f"`{name}`" for name in labels)
+
+
+def _block_of(text: str, variable: str) -> list[str]:
+    """Give the lines inside the braces of `map $status <variable>`."""
+    start = text.index(f"map $status {variable} {{")
+    return text[start : text.index("}", start)].splitlines()[1:]
