@@ -1,16 +1,21 @@
 """Time as a value that tests can move.
 
-The rule here: this is the only file that asks the operating system for the time of day;
-durations are taken from the event loop's clock.
+The rule here: this is the only file that asks the operating system for the time.
 """
 
 import time
 from collections.abc import Callable
 
 Clock = Callable[[], float]
-"""Seconds since 1970-01-01 UTC."""
+"""Seconds; of `system_clock` since 1970-01-01 UTC."""
 
 
 def system_clock() -> float:
     """The time of day of this machine."""
     return time.time()
+
+
+# Marks of an exchange are taken here: uvloop's own clock moves in whole milliseconds. Both count
+# from the same zero, so deadlines may be reckoned from a mark.
+monotonic: Clock = time.monotonic
+"""Seconds on a clock that only goes forward, shared with the event loop."""

@@ -5,6 +5,7 @@ notices the end first (handler, upstream connection, deadline, shutdown) calls i
 observers run then, never again.
 """
 
+import asyncio
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ Observer = Callable[["Exchange"], None]
 class Exchange:
     """The record of one downstream request, filled in as it goes through the chain.
 
-    Times are seconds on the event loop's clock; `*_s` durations are taken from it too.
+    Times are seconds of `core.clock.monotonic`.
     """
 
     request_id: str
@@ -73,5 +74,10 @@ class Exchange:
         self.outcome = outcome
         self.ended_at = at
         for observe in self.observers:
-            observe(self)
+            try:
+                observe(self)
+            except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "An observer of exchanges failed", "exception": error}
+                )
         return True

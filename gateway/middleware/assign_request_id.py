@@ -4,11 +4,10 @@ The rule here: a caller's own id is used only when it is harmless in a header, a
 file name.
 """
 
-import asyncio
-
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.core.clock import monotonic
 from gateway.core.dialect import dialect_of_path
 from gateway.core.exchange import Exchange, Observer
 from gateway.core.request_id import is_request_id, new_request_id
@@ -35,7 +34,7 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
     request[EXCHANGE] = Exchange(
         request_id=request_id,
-        started_at=asyncio.get_running_loop().time(),
+        started_at=monotonic(),
         method=request.method,
         path=path[:MAX_PATH_CHARS] if path.startswith("/") else "",
         client_address=request.remote or "unix",

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.core.clock import monotonic
 from gateway.core.errors import InternalError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.middleware.guard_stream import PREPARED
@@ -38,7 +39,7 @@ async def write_access_log(request: web.Request, handler: Handler) -> web.Stream
     finally:
         if not exchange.detached:
             ending = exchange.ending or Outcome.FINISHED
-            exchange.settle(ending, at=asyncio.get_running_loop().time())
+            exchange.settle(ending, at=monotonic())
     return response
 
 

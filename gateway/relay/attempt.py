@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from gateway.core.clock import monotonic
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import (
@@ -149,7 +150,7 @@ class Attempt:
 
     def start(self, request: bytes) -> None:
         """Send the request; everything after this is callbacks."""
-        now = self._loop.time()
+        now = monotonic()
         self.times.sent_at = self._deadlines.sent_at = self._deadlines.relayed_at = now
         try:
             self._connection.send(request, self)
@@ -180,7 +181,7 @@ class Attempt:
             return
         self._deadlines.is_paused = False
         if self._deadlines.content_at is not None:
-            self._deadlines.content_at = self._loop.time()
+            self._deadlines.content_at = monotonic()
         if not self._has_ended:
             self._arm()
             self._connection.resume()
@@ -189,7 +190,7 @@ class Attempt:
 
     def on_head(self, status: int, headers: Headers) -> None:
         """Decide whether this is the stream that was asked for or something to hold whole."""
-        self.times.headed_at = self._loop.time()
+        self.times.headed_at = monotonic()
         self._status = status
         self.headers = select_headers(headers)
         self._raw_headers = headers
@@ -207,7 +208,7 @@ class Attempt:
             return
         pieces = self._pump.feed(body)
         if self._is_flowing and self._pump.is_plain and self._left_bytes >= 0:
-            self._deadlines.content_at = self._loop.time()
+            self._deadlines.content_at = monotonic()
             if pieces:
                 self.downstream.put(pieces)
         else:
@@ -228,7 +229,7 @@ class Attempt:
                 f"{self._limits.label} answered a stream request with something else."
             )
         if error is None:
-            self.times.first_content_at = self._loop.time()
+            self.times.first_content_at = monotonic()
         self._end(error)
 
     def on_failed(self, error: UpstreamError) -> None:
@@ -239,14 +240,14 @@ class Attempt:
 
     def _hold(self, body: bytes) -> None:
         if body.strip():  # blank lines are a provider's keep-alive before a JSON body
-            self._deadlines.content_at = self._loop.time()
+            self._deadlines.content_at = monotonic()
         self._pieces.append(body)
         if self._left_bytes < 0:
             self.fail(self._too_large(self._limits.max_reply_bytes))
 
     def _relay(self, pump: Pump, pieces: list[bytes]) -> None:
         """Pass pieces on and look at everything that they may mean."""
-        now = self._loop.time()
+        now = monotonic()
         if pump.saw_content or pump.is_plain:
             self._deadlines.content_at = now
             self.times.first_content_at = self.times.first_content_at or now
@@ -303,7 +304,7 @@ class Attempt:
         if self._timer is not None:
             self._timer.cancel()
         due_at = self._deadlines.next_at(
-            self._loop.time(),
+            monotonic(),
             is_sending=self._connection.unsent_bytes > 0,
             is_committed=self.ready.done(),
         )
@@ -311,7 +312,7 @@ class Attempt:
 
     def _tick(self) -> None:
         """Do what is due; most often nothing, because content came in the meantime."""
-        now = self._loop.time()
+        now = monotonic()
         deadlines = self._deadlines
         overdue = deadlines.find_overdue(now, is_sending=self._connection.unsent_bytes > 0)
         if overdue is not None:
@@ -336,7 +337,7 @@ class Attempt:
     def _end(self, error: GatewayError | None) -> None:
         self._has_ended = True
         self.error = error
-        self.times.ended_at = self._loop.time()
+        self.times.ended_at = monotonic()
         if self._timer is not None:
             self._timer.cancel()
         self._connection.release(self)  # closes it if the answer is still going on

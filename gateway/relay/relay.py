@@ -10,7 +10,7 @@ import functools
 from aiohttp import web
 
 from gateway.config.settings import Settings
-from gateway.core.clock import Clock
+from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import GatewayError, ShuttingDownError, UpstreamError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.tasks import Tasks
@@ -124,7 +124,7 @@ class Relay:
         response.headers.extend(attempt.headers)
         try:
             await attempt.downstream.open(request, response)
-            job.exchange.first_relayed_at = asyncio.get_running_loop().time()
+            job.exchange.first_relayed_at = monotonic()
             if attempt.error is not None:  # it failed while the head was being written
                 self._break_off(job, attempt, attempt.error)
             await attempt.ended

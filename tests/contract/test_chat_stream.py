@@ -137,6 +137,7 @@ async def test_blanks_are_trimmed_before_the_answer_and_kept_in_it(
         {"preset": "two-dones"},
         {"preset": "until-eof"},
         {"preset": "gzip"},
+        {"finish": "with_content", "usage": "with_finish", "done": "never"},
         {"tool_calls": [{"pieces": 3}]},
         {"reasoning": ["Let", " me"], "comments": {"before": 3, "every": 1}},
     ],
@@ -192,20 +193,23 @@ async def test_a_stream_of_single_bytes_gives_the_same_chunks(single: Gateway) -
     assert heard.is_whole
 
 
+@pytest.mark.parametrize(
+    ("before", "chunks"), [("a", [b"a", "😀b".encode()]), ("", ["😀b".encode()])]
+)
 async def test_a_surrogate_pair_cut_between_two_deltas_is_one_character(
-    stepped: Gateway, provider: StepwiseProvider
+    stepped: Gateway, provider: StepwiseProvider, before: str, chunks: list[bytes]
 ) -> None:
     """Some providers cut their JSON escapes inside an emoji; each half alone is no character."""
     high, low = (
         b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % half
-        for half in (rb"a\ud83d", rb"\ude00b")
+        for half in (before.encode() + rb"\ud83d", rb"\ude00b")
     )
     provider.send(high, low, FINISH, DONE)
     provider.end()
 
     heard = await chat(stepped)
 
-    assert heard.chunks == [b"a", "😀b".encode()]
+    assert heard.chunks == chunks
 
 
 async def test_half_a_surrogate_pair_is_left_out(

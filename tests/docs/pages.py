@@ -23,6 +23,7 @@ _FENCE = re.compile(
 _FILE = re.compile(r"# (?P<path>[\w./-]+\.(?:py|yaml))\n")
 _HEADING = re.compile(r"^#{1,6} (?P<text>.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]\n]*\]\((?P<target>[^)\s]+)\)")
+PLACES = ("docs", "examples", "plugins")
 OUTPUTS = frozenset({"text", "json"})
 
 
@@ -57,8 +58,8 @@ class Block:
 
 def pages() -> list[str]:
     """Name every page of the documentation."""
-    found = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
-    return sorted(str(path.relative_to(ROOT)) for path in found)
+    inside = [path for top in PLACES for path in (ROOT / top).rglob("*.md")]
+    return sorted(str(path.relative_to(ROOT)) for path in [ROOT / "README.md", *inside])
 
 
 def read(page: str) -> str:

@@ -26,7 +26,7 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 def _threads() -> set[str]:
     # Those of the loop's own executor end with the loop.
-    of_the_loop = ("asyncio_", "ThreadPoolExecutor-")
+    of_the_loop = ("asyncio_", "uvloop_")
     return {one.name for one in threading.enumerate() if not one.name.startswith(of_the_loop)}
 
 

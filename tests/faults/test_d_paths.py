@@ -301,9 +301,9 @@ async def test_of_a_providers_headers_only_known_ones_come_back(
 ) -> None:
     """D10, D11: `X-Accel-Redirect` alone would make nginx serve a file of its own."""
     headers = [[name, value] for name, value in DANGEROUS.items()]
-    scene.simulator.script({"http": {"headers": [*headers, ["x-ratelimit-limit", "9"]]}, **extra})
+    directive = {"http": {"headers": [*headers, ["x-ratelimit-limit", "9"]]}, **extra}
 
-    heard = await scene.ask("m" if path == CHAT else {}, path, **({} if path == CHAT else {}))
+    heard = await scene.ask(directive, path)
 
     assert header_of(heard, "x-ratelimit-limit") == "9"
     names = {line.partition(":")[0] for line in heard.head.split("\r\n")[1:]}

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
-from gateway.core.clock import system_clock
+from gateway.core.clock import monotonic, system_clock
 from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange, Outcome
@@ -120,10 +120,9 @@ class Gateway:
 
     @web.middleware
     async def _chain(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        loop = asyncio.get_running_loop()
         address = request.remote or ""
         exchange = Exchange(
-            "req-1", loop.time(), request.method, request.path, address, (self._observe,)
+            "req-1", monotonic(), request.method, request.path, address, (self._observe,)
         )
         request[EXCHANGE] = exchange
         request[CALL] = self._call_of(request.path, await request.read())
@@ -132,22 +131,22 @@ class Gateway:
             response = await handler(request)
         except asyncio.CancelledError:
             if not exchange.detached:
-                exchange.settle(Outcome.CLIENT_GONE, at=loop.time())
+                exchange.settle(Outcome.CLIENT_GONE, at=monotonic())
             raise
         except GatewayError as error:
             exchange.error_code = error.code
-            exchange.settle(Outcome.UPSTREAM_FAILED, at=loop.time())
+            exchange.settle(Outcome.UPSTREAM_FAILED, at=monotonic())
             body = {"code": error.code, "message": error.public}
             return web.json_response(body, status=error.status, headers=error.headers)
         except ConnectionError:  # the caller left while the head was written
-            exchange.settle(exchange.ending or Outcome.CLIENT_GONE, at=loop.time())
+            exchange.settle(exchange.ending or Outcome.CLIENT_GONE, at=monotonic())
             raise
         except Exception as error:
             self.raised.append(error)
             raise
         exchange.status = response.status
         if not exchange.detached:
-            exchange.settle(exchange.ending or Outcome.FINISHED, at=loop.time())
+            exchange.settle(exchange.ending or Outcome.FINISHED, at=monotonic())
         return response
 
 

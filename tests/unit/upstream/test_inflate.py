@@ -13,7 +13,7 @@ CODINGS = [(b"gzip", gzip.compress), (b"x-gzip", gzip.compress), (b"deflate", zl
 
 
 @pytest.mark.parametrize("part_bytes", [1, 13, 1_000_000])
-@pytest.mark.parametrize(("encoding", "compress"), CODINGS, ids=str)
+@pytest.mark.parametrize(("encoding", "compress"), CODINGS, ids=["gzip", "x-gzip", "deflate"])
 def test_a_compressed_answer_is_read_as_it_arrives(encoding, compress, part_bytes: int) -> None:
     """A provider that compresses although we asked it not to is still read."""
     packed = compress(STREAM)
