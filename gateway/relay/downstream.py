@@ -60,6 +60,11 @@ class Downstream:
         """True between `open` and `detach` or `break_off`."""
         return self._transport is not None
 
+    @property
+    def takes_chunks(self) -> bool:
+        """True when `put_framed` reaches the caller as it stands."""
+        return self._transport is not None and self._is_chunked
+
     def put(self, pieces: list[bytes]) -> None:
         """Send each piece as a chunk of its own, or hold it while nothing is sent yet."""
         transport = self._transport
@@ -75,6 +80,19 @@ class Downstream:
             transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         else:
             self._write(transport, pieces)
+        if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
+            self.on_full()
+
+    def put_framed(self, chunk: bytes, body_bytes: int) -> None:
+        """Send one chunk that is framed already."""
+        transport = self._transport
+        if transport is None or not chunk:
+            return
+        if transport.is_closing():
+            self.detach()
+            return
+        self.bytes_out += body_bytes
+        transport.write(chunk)
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
             self.on_full()
 

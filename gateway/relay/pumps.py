@@ -19,11 +19,21 @@ from gateway.wire.text import TextEncoder
 class Pump(abc.ABC):
     """One stream of one attempt."""
 
-    __slots__ = ("_reader", "_splitter", "is_plain", "is_unreadable", "saw_content")
+    __slots__ = (
+        "_reader",
+        "_splitter",
+        "framed",
+        "framed_bytes",
+        "is_plain",
+        "is_unreadable",
+        "saw_content",
+    )
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._reader = StreamReader()
+        self.framed = b""  # what the last `feed_chunk` that took its read has to send
+        self.framed_bytes = 0  # of it, without the framing
         # Of the last `feed`: content and nothing else, so nothing that needs a look.
         self.is_plain = False
         self.saw_content = False  # of the last `feed` that was not plain
@@ -32,6 +42,18 @@ class Pump(abc.ABC):
     @abc.abstractmethod
     def feed(self, body: bytes) -> list[bytes]:
         """What may go downstream now, in the pieces that the caller gets one by one."""
+
+    @abc.abstractmethod
+    def feed_chunk(self, read: bytes) -> bool:
+        """Take a read that is one whole HTTP chunk with plain content: `framed` may go downstream.
+
+        False when it is anything else; then nothing has been taken.
+        """
+
+    @property
+    def is_between_events(self) -> bool:
+        """True when the next byte must begin an event."""
+        return self._splitter.at_boundary
 
     @abc.abstractmethod
     def finish(self) -> list[bytes]:
@@ -104,6 +126,17 @@ class OpenAIPump(Pump):
         return self._take_all((event, self._reader.read(event)) for event in events)
 
     @override
+    def feed_chunk(self, read: bytes) -> bool:
+        self.framed_bytes = self._reader.read_framed(read)
+        self.framed = read  # the provider's own framing is as good as ours
+        return self.framed_bytes > 0
+
+    @property
+    @override
+    def is_between_events(self) -> bool:
+        return self._splitter.at_boundary and not self._tail
+
+    @override
     def finish(self) -> list[bytes]:
         relayed: list[bytes] = []
         held = self._splitter.held
@@ -169,6 +202,20 @@ class TextPump(Pump):
             self.has_text = self.has_text or bool(piece)
             return [piece] if piece else []
         return self._take_all(self._splitter.feed(body))
+
+    @override
+    def feed_chunk(self, read: bytes) -> bool:
+        if not self._reader.read_framed(read):
+            return False
+        piece = self._encoder.encode(self._reader.text)
+        self.framed = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
+        self.framed_bytes = len(piece)
+        return True
+
+    @property
+    @override
+    def is_between_events(self) -> bool:
+        return self._splitter.at_boundary and not self._reader.done
 
     def _take_all(self, events: list[bytes]) -> list[bytes]:
         self.is_plain = self.saw_content = False

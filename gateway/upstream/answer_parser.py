@@ -26,7 +26,9 @@ class AnswerParser:
 
     __slots__ = (
         "_field_bytes",
+        "_in_chunk",
         "_interim",
+        "_is_chunked",
         "_parser",
         "body",
         "feed_data",
@@ -52,6 +54,8 @@ class AnswerParser:
     def restart(self) -> None:
         """Be ready for the answer to the next request (a new parser would cost 4 µs)."""
         self._field_bytes = 0
+        self._in_chunk = False
+        self._is_chunked = False
         self._interim = 0
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
@@ -80,6 +84,19 @@ class AnswerParser:
             self.has_excess = True  # what follows a whole answer costs the connection
             return None
         return HeadError(str(error.__context__ or error))
+
+    def is_at_chunk(self, last_read: bytes) -> bool:
+        """True when the next byte must begin a chunk of the body.
+
+        A chunk that is read whole need not be shown to this parser then.
+        """
+        return (
+            self.is_headed
+            and self._is_chunked
+            and not self._in_chunk
+            and not self.is_complete
+            and last_read.endswith(b"\r\n")
+        )
 
     def take_body(self) -> bytes:
         """All body bytes since the last call."""
@@ -120,7 +137,16 @@ class AnswerParser:
         check_head(self._parser.get_http_version(), status, self.headers)
         self.status = status
         self.framed_by_eof = is_framed_by_eof(status, self.headers)
+        self._is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
         self.is_headed = True
+
+    def on_chunk_header(self) -> None:
+        """A chunk has begun."""
+        self._in_chunk = True
+
+    def on_chunk_complete(self) -> None:
+        """A chunk has ended."""
+        self._in_chunk = False
 
     def on_message_complete(self) -> None:
         """Note the end of the message, or of an interim one."""

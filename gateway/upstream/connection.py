@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_head_handed_on",
         "_inflater",
+        "_is_at_chunk",
         "_is_flowing",
         "_on_gone",
         "_on_idle",
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._answer = AnswerParser()
         self._head_handed_on = False
         self._is_flowing = False  # the head is out and the body needs no decoding
+        self._is_at_chunk = False  # the next byte begins a chunk
         self._inflater: Inflater | None = None
 
     @property
@@ -122,12 +124,14 @@ class Connection(asyncio.Protocol):
         if not self._is_flowing or receiver is None:
             self._receive(answer, data)
             return
-        # Nearly every read is a piece of a body under way, and needs nothing else.
+        if self._is_at_chunk and receiver.on_chunk(data):
+            return
         refusal = None
         try:
             answer.feed_data(data)
         except PARSER_ERRORS as error:
             refusal = answer.find_refusal(error)
+        self._is_at_chunk = answer.is_at_chunk(data)
         if answer.body:
             receiver.on_body(answer.take_body())
         if refusal is not None:
@@ -196,6 +200,7 @@ class Connection(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.on_head(self._answer.status, headers)
             self._is_flowing = self._inflater is None
+            self._is_at_chunk = False  # until a read has ended at one
 
     def _finish(self) -> None:
         """The message is complete: answer, then go idle or close."""

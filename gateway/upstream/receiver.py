@@ -23,6 +23,13 @@ class Receiver(Protocol):
     def on_body(self, body: bytes) -> None:
         """All body bytes of one read."""
 
+    def on_chunk(self, read: bytes) -> bool:
+        """Offered a read that begins with a chunk of the body, framing included.
+
+        True takes it, which only a receiver may do that has found it to be one whole chunk;
+        False leaves it to be parsed, and `on_body` follows.
+        """
+
     def on_end(self) -> None:
         """The message ended as its framing says."""
 

@@ -58,6 +58,9 @@ class Chunk(msgspec.Struct, gc=False):
     x_groq: Any = None
 
 
+# Of HTTP chunks (RFC 9112 section 7.1), as they are written: hexadecimal, in either case.
+_SIZES = {text % size: size for size in range(1, 16_384) for text in (b"%x", b"%X")}
+
 _decode = msgspec.json.Decoder(Chunk).decode  # 0.25 µs for a chunk of 240 bytes
 # RecursionError: of JSON that is nested too deep, also in fields that nobody reads.
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -137,8 +140,25 @@ class StreamReader:
         """
         if not (read.startswith(b"data: {") and read.endswith(b"}\n\n")):
             return False
+        return self._count_plain(read[6:])
+
+    def read_framed(self, read: bytes) -> int:
+        """The same for a read that is exactly one HTTP chunk around such an event.
+
+        Returns the event's bytes, 0 for any other read.
+        """
+        if not read.endswith(b"}\n\n\r\n"):
+            return 0
+        size_end = read.find(b"\r\ndata: {", 1, 12)
+        # Only a size as everybody writes it: no extension, no sign, no leading zero.
+        size = _SIZES.get(read[:size_end], 0)
+        if len(read) != size_end + 4 + size or not self._count_plain(read[size_end + 8 : -4]):
+            return 0
+        return size
+
+    def _count_plain(self, payload: bytes) -> bool:
         try:
-            chunk = _decode(read[6:])
+            chunk = _decode(payload)
         except UNDECODABLE:
             return False
         choices = chunk.choices

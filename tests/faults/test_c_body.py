@@ -136,7 +136,7 @@ async def test_an_encoded_body_is_refused_before_it_is_decoded(scene: Scene, cod
 
 def with_messages(text: str) -> bytes:
     """A body whose messages are written as they stand."""
-    return f'{{"model":"sim/m","messages":{text},"chatSettings":{{"model":"m"}}}}'.encode()
+    return f'{{"model":"sim/m","messages":{text},"chatSettings":{{"model":"plain"}}}}'.encode()
 
 
 def with_field(text: str) -> bytes:

@@ -517,7 +517,7 @@ async def test_a_provider_that_is_full_answers_so_and_others_are_served(
 ) -> None:
     """F19: nobody waits in a queue for a provider that is stuck, and nobody else pays for it."""
     scene = await open_scene(max_connections=2)
-    stall = {"stall": {"after_tokens": 1}}
+    stall = {"count": 2, "stall": {"after_tokens": 1}}
 
     async with scene.call(stall) as first, scene.call(stall) as second:
         await first.read_until(b"word0")

@@ -59,8 +59,8 @@ class RawProvider:
             self._changed.notify_all()
         try:
             await self._serve(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # cancelled by our own exit; asyncio would report that as an error of the task
         finally:
             self._running.discard(task)
             writer.transport.abort()

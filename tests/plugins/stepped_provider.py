@@ -5,9 +5,10 @@ The rule here: it sends nothing by itself, so that what arrives between two step
 
 import asyncio
 import json
+import ssl
 from typing import Self
 
-from tests.plugins.raw_provider import RawProvider, hang_up, read_request
+from tests.plugins.raw_provider import RawProvider, hang_up, read_request, reset
 
 TIMEOUT_S = 5
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -33,8 +34,9 @@ DONE = b"data: [DONE]\n\n"
 class SteppedProvider:
     """Serves one request at a time."""
 
-    def __init__(self) -> None:
-        self._server = RawProvider(self._serve)
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._server = RawProvider(self._serve, tls)
+        self._scheme = "https" if tls else "http"
         self._writer: asyncio.StreamWriter | None = None
         self._asked = asyncio.Event()
         self._left = asyncio.Event()
@@ -49,7 +51,7 @@ class SteppedProvider:
     @property
     def base_url(self) -> str:
         """What a registry says of it."""
-        return f"http://127.0.0.1:{self._server.port}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._server.port}/v1"
 
     async def wait_until_asked(self) -> None:
         """Wait for the next request."""
@@ -85,6 +87,11 @@ class SteppedProvider:
         """Hang up in the middle."""
         assert self._writer is not None
         await hang_up(self._writer)
+
+    def reset(self) -> None:
+        """End with a reset in the middle."""
+        assert self._writer is not None
+        reset(self._writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,0 +1,175 @@
+"""A mistake in any middleware, once an answer has begun, cuts it and never ends it cleanly.
+
+The rule here: the mistake is an operator's middleware named in gateway.yaml, right after each of
+the gateway's own, so that it comes out of each of them in turn.
+"""
+
+from typing import Any
+
+import pytest
+from aiohttp.typedefs import Middleware
+
+from gateway.app import CHAIN
+from gateway.plugins.loading import name_of
+from tests.faults.conftest import OpenScene
+from tests.plugins.nginx import StartNginx
+from tests.plugins.saboteurs import (
+    MISTAKES,
+    SABOTAGE,
+    fail,
+    fail_afterwards,
+    refuse,
+    refuse_like_aiohttp,
+    return_nothing,
+    swallow_cancellation,
+)
+from tests.plugins.scene import DONE, PATHS, Scene, error_of
+
+POSITIONS = [name_of(one) for one in CHAIN]
+HEADERS = ("Connection: close", f"{SABOTAGE}: 1")
+STREAM: dict[str, Any] = {"count": 3, "stall": {"after_tokens": 2, "for_s": 0.05}}
+
+
+async def open_sabotaged(open_scene: OpenScene, mistake: Middleware, position: str) -> Scene:
+    """A scene whose chain holds the mistake right after the middleware of that name."""
+    use = f"tests.plugins.saboteurs:{name_of(mistake)}"
+    scene = await open_scene(settings={"middleware": [{"use": use, "after": position}]})
+    # A mistake of an operator's is an error with its traceback in the log; nothing else is.
+    scene.gateway.allowed_words = ("Traceback", "request.crashed")
+    return scene
+
+
+def find(scene: Scene, event: str) -> list[dict[str, Any]]:
+    """The lines of one event."""
+    return [line for line in scene.gateway.log.lines if line["event"] == event]
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=name_of)
+async def test_a_mistake_after_the_first_byte_cuts_the_stream(
+    open_scene: OpenScene, mistake: Middleware, position: str
+) -> None:
+    """aiohttp would write the second answer into the first, and end it as if all was well."""
+    scene = await open_sabotaged(open_scene, mistake, position)
+
+    heard = await scene.ask(STREAM, headers=HEADERS)
+
+    assert heard.status == 200
+    assert not heard.is_whole
+    assert heard.raw.count(b"HTTP/1.1") == 1
+    assert b"again" not in heard.raw
+    assert DONE not in heard.body or name_of(mistake) in AFTER_THE_TERMINATOR
+    line = await scene.settled()
+    assert line["status"] == 200
+    assert line["outcome"] in outcomes_of(mistake, position)
+    assert len(find(scene, "stream.cut")) == (0 if name_of(mistake) == "cancel_itself" else 1)
+
+
+def outcomes_of(mistake: Middleware, position: str) -> set[str]:
+    """What the log line may say of a mistake at this place."""
+    outcomes = {"policy_stopped"}
+    if name_of(mistake) in STOPS_THE_HANDLER:
+        outcomes.add("client_gone")  # to the relay, which was cancelled, it looks the same
+    if position in OUTSIDE_THE_LOG and name_of(mistake) in AFTER_THE_TERMINATOR:
+        outcomes.add("finished")  # the line was written before the mistake; `stream.cut` follows it
+    return outcomes
+
+
+OUTSIDE_THE_LOG = {"guard_stream", "assign_request_id"}
+STOPS_THE_HANDLER = {"fail", "refuse", "give_up_and_answer", "answer_twice", "cancel_itself"}
+
+# The provider's terminator is out by then; that no last chunk follows says that something failed.
+AFTER_THE_TERMINATOR = {
+    "fail_afterwards",
+    "refuse_like_aiohttp",
+    "answer_again",
+    "return_nothing",
+    "ask_twice",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("position", ["guard_stream", "enforce_limits"])
+@pytest.mark.parametrize("mistake", MISTAKES, ids=name_of)
+async def test_an_http_1_0_caller_sees_a_reset(
+    open_scene: OpenScene, mistake: Middleware, position: str, path: str
+) -> None:
+    """Without chunks a connection that is merely closed is the end of the answer."""
+    scene = await open_sabotaged(open_scene, mistake, position)
+    headers = (f"{SABOTAGE}: 1",)
+
+    heard = await scene.ask(STREAM, path, version="1.0", headers=headers)
+
+    assert heard.was_reset
+    assert b"again" not in heard.raw
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("mistake", MISTAKES, ids=name_of)
+async def test_behind_nginx_it_is_cut_as_well(
+    open_scene: OpenScene, start_nginx: StartNginx, mistake: Middleware, path: str
+) -> None:
+    """What the caller gets through a proxy is as broken as what the gateway sent."""
+    scene = await open_sabotaged(open_scene, mistake, "authenticate")
+    nginx = start_nginx(scene.gateway.port)
+
+    heard = await scene.ask(STREAM, path, headers=HEADERS, port=nginx.port)
+
+    assert (heard.status, heard.is_whole) == (200, False)
+    assert b"again" not in heard.raw
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_swallowed_cancellation_is_settled_as_what_it_was(
+    open_scene: OpenScene, path: str, position: str
+) -> None:
+    """The caller has left; that somebody answers all the same must not make it a success."""
+    scene = await open_sabotaged(open_scene, swallow_cancellation, position)
+    stall = {"count": 3, "stall": {"after_tokens": 2}}
+
+    async with scene.call(stall, path) as caller:
+        await caller.read_until(b"word1")
+        caller.hang_up()
+        line = await scene.settled()
+
+    assert line["outcome"] == "client_gone"
+    await scene.simulator.journal.last.peer_left.wait()
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_cancellation_swallowed_before_the_head_is_settled_too(
+    open_scene: OpenScene, path: str, position: str
+) -> None:
+    """Nothing was sent; the answer that nobody reads is not what happened."""
+    scene = await open_sabotaged(open_scene, swallow_cancellation, position)
+
+    async with scene.call("stall-before-head", path) as caller:
+        await scene.simulator.journal.wait_for(lambda _: True)
+        caller.hang_up()
+        line = await scene.settled()
+
+    assert line["outcome"] == "client_gone"
+
+
+BEFORE_THE_HEAD = {
+    fail: (500, "internal_error"),
+    fail_afterwards: (500, "internal_error"),
+    refuse: (400, "invalid_request"),
+    refuse_like_aiohttp: (403, "invalid_request"),
+    return_nothing: (500, "internal_error"),
+}
+
+
+@pytest.mark.parametrize("mistake", BEFORE_THE_HEAD, ids=name_of)
+async def test_where_nothing_was_sent_it_is_an_error_with_a_status(
+    open_scene: OpenScene, mistake: Middleware
+) -> None:
+    """A reply that is not streamed has not begun when the mistake happens."""
+    scene = await open_sabotaged(open_scene, mistake, "authenticate")
+
+    heard = await scene.ask("plain", stream=False, headers=HEADERS)
+
+    assert error_of(heard) == BEFORE_THE_HEAD[mistake]
+    assert (await scene.settled())["outcome"] == "rejected"

@@ -1,0 +1,141 @@
+"""Middlewares as nobody should write them, to be named in gateway.yaml.
+
+The rule here: each makes one mistake, and makes it after the answer has begun; a request that does
+not say `X-Sabotage` passes all of them untouched.
+"""
+
+import asyncio
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.core.errors import InvalidRequestError
+from gateway.middleware.guard_stream import PREPARED
+
+SABOTAGE = "X-Sabotage"
+
+
+async def _begin(request: web.Request, handler: Handler) -> asyncio.Task[web.StreamResponse]:
+    """Let the handler run until its head is out; it goes on."""
+    task = asyncio.ensure_future(handler(request))
+    while PREPARED not in request and not task.done():
+        await asyncio.sleep(0)  # noqa: ASYNC110 - a head that leaves tells nobody
+    return task
+
+
+async def _stop(task: asyncio.Task[web.StreamResponse]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@web.middleware
+async def fail(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raise in the middle of the answer."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    await _stop(await _begin(request, handler))
+    raise ValueError("a bug")
+
+
+@web.middleware
+async def fail_afterwards(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raise when all of the answer is out but its end."""
+    response = await handler(request)
+    if SABOTAGE in request.headers:
+        raise ValueError("a bug")
+    return response
+
+
+@web.middleware
+async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raise an error with a status in the middle of the answer."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    await _stop(await _begin(request, handler))
+    raise InvalidRequestError("too late")
+
+
+@web.middleware
+async def refuse_like_aiohttp(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raise aiohttp's own error with a status."""
+    response = await handler(request)
+    if SABOTAGE in request.headers:
+        raise web.HTTPForbidden
+    return response
+
+
+@web.middleware
+async def answer_again(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give another answer in place of the one that was sent."""
+    response = await handler(request)
+    return web.json_response({"again": True}) if SABOTAGE in request.headers else response
+
+
+@web.middleware
+async def answer_twice(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Prepare another answer in the middle of the first."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    task = await _begin(request, handler)
+    second = web.StreamResponse()
+    try:
+        await second.prepare(request)
+        await second.write(b"again")
+    finally:
+        await _stop(task)
+    return second
+
+
+@web.middleware
+async def give_up_and_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Stop the handler in the middle and say so in a new answer, as a time limit would."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    await _stop(await _begin(request, handler))
+    return web.json_response({"again": "timed out"}, status=504)
+
+
+@web.middleware
+async def return_nothing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Forget the `return`."""
+    response = await handler(request)
+    return None if SABOTAGE in request.headers else response  # type: ignore[return-value]
+
+
+@web.middleware
+async def ask_twice(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Call the handler a second time, as a retry would."""
+    response = await handler(request)
+    return await handler(request) if SABOTAGE in request.headers else response
+
+
+@web.middleware
+async def swallow_cancellation(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take a caller who left for an error and answer it."""
+    try:
+        return await handler(request)
+    except asyncio.CancelledError:
+        return web.json_response({"again": "never mind"})
+
+
+@web.middleware
+async def cancel_itself(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raise what passes every `except Exception`."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    await _stop(await _begin(request, handler))
+    raise asyncio.CancelledError
+
+
+MISTAKES: tuple[Middleware, ...] = (
+    fail,
+    fail_afterwards,
+    refuse,
+    refuse_like_aiohttp,
+    answer_again,
+    answer_twice,
+    give_up_and_answer,
+    return_nothing,
+    ask_twice,
+    cancel_itself,
+)
