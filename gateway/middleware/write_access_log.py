@@ -31,7 +31,10 @@ async def write_access_log(request: web.Request, handler: Handler) -> web.Stream
         _note_cancelled(request, exchange)
         raise
     except web.HTTPException as error:  # a redirect of an operator's middleware
-        exchange.status = error.status
+        if PREPARED in request:
+            _note_broken(request, exchange)
+        else:
+            exchange.status = error.status
         raise
     except BaseException:
         _note_broken(request, exchange)

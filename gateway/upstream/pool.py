@@ -9,6 +9,7 @@ from collections import deque
 from gateway.core.errors import ProviderBusyError
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target, open_connection
+from gateway.upstream.reset_watch import ResetWatch
 from gateway.upstream.resolver import Resolver
 
 # A provider that names its idle limit is left this long before it.
@@ -30,6 +31,7 @@ class Pool:
         self._open: set[Connection] = set()
         self._dialing = 0
         self._sweeper: asyncio.TimerHandle | None = None
+        self._watch = ResetWatch(self._open)
 
     @property
     def open_connections(self) -> int:
@@ -67,6 +69,7 @@ class Pool:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+        self._watch.stop()
         for connection in list(self._open):
             connection.abort()
 
@@ -79,6 +82,8 @@ class Pool:
         # Not earlier: a connection whose handshake fails is never told that it is lost.
         if connection.is_open:
             self._open.add(connection)
+            if self._target.tls is not None:
+                self._watch.start()
         return connection
 
     def _make_connection(self) -> Connection:

@@ -1,0 +1,125 @@
+"""A gateway in a process of its own, for what only a process has: memory and a limit of files.
+
+The rule here: everything is read from /proc, so whoever uses this needs Linux.
+"""
+
+import asyncio
+import json
+import resource
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.plugins.gateway import CREDENTIAL
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 30
+KIBIBYTE = 1024
+RESET_PEAK = "5"  # what proc(5) says to write for that
+
+
+class GatewayProcess:
+    """One running `gateway serve`."""
+
+    def __init__(self, running: asyncio.subprocess.Process) -> None:
+        self._running = running
+        self._reader: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
+        self.port = 0
+        self.output: list[str] = []
+
+    @property
+    def settled(self) -> list[dict[str, Any]]:
+        """The terminal line of each exchange so far."""
+        lines = [json.loads(line) for line in self.output if line.startswith("{")]
+        return [line for line in lines if line["event"] == "exchange.settled"]
+
+    @property
+    def open_files(self) -> int:
+        """How many descriptors it has."""
+        return len(list(Path(f"/proc/{self._running.pid}/fd").iterdir()))
+
+    async def wait_until_listening(self) -> None:
+        """Read its output from here on; wait for the line that says where it listens."""
+        self._reader = asyncio.ensure_future(self._read())
+        await self._wait(lambda: self.port > 0)
+
+    async def wait_for_settled(self, count: int) -> list[dict[str, Any]]:
+        """The terminal lines, once there are that many."""
+        await self._wait(lambda: len(self.settled) >= count)
+        return self.settled
+
+    def limit_files(self, count: int) -> None:
+        """Let it have no more descriptors than so many."""
+        resource.prlimit(self._running.pid, resource.RLIMIT_NOFILE, (count, count))
+
+    def forget_peak(self) -> int:
+        """Measure memory from here on; what it takes now, in bytes."""
+        Path(f"/proc/{self._running.pid}/clear_refs").write_text(RESET_PEAK)
+        return self._memory("VmRSS")
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory that it has taken since."""
+        return self._memory("VmHWM")
+
+    async def stop(self) -> None:
+        """End it, and read what it still says."""
+        self._running.terminate()
+        async with asyncio.timeout(TIMEOUT_S):
+            await self._running.wait()
+            if self._reader is not None:
+                await self._reader
+
+    async def _wait(self, holds: Any) -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            while not holds():
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    async def _read(self) -> None:
+        assert self._running.stdout is not None
+        async for line in self._running.stdout:
+            text = line.decode().rstrip()
+            self.output.append(text)
+            if text.startswith("listening"):
+                self.port = int(text.rpartition(":")[2])
+            self._arrived.set()
+
+    def _memory(self, name: str) -> int:
+        text = Path(f"/proc/{self._running.pid}/status").read_text()
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{name}:")]
+        return int(line.split()[1]) * KIBIBYTE
+
+
+@asynccontextmanager
+async def gateway_process(
+    directory: Path, providers: dict[str, Any], settings: dict[str, Any]
+) -> AsyncIterator[GatewayProcess]:
+    """Run a gateway with these files; its output must hold nothing that looks like a mistake."""
+    (directory / "providers.yaml").write_text(yaml.safe_dump({"providers": providers}))
+    (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
+    files = ("--providers", "providers.yaml", "--config", "gateway.yaml")
+    ports = ("--port", "0", "--admin-port", "0")
+    environment = {f"{name.upper()}_API_KEY": CREDENTIAL for name in providers}
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "serve", *files, *ports),
+        cwd=directory,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        limit=2**22,
+    )
+    gateway = GatewayProcess(running)
+    try:
+        await gateway.wait_until_listening()
+        yield gateway
+    finally:
+        await gateway.stop()
+    text = "\n".join(gateway.output)
+    for word in ("Traceback", "never retrieved", "Unclosed", "never awaited", CREDENTIAL):
+        assert word not in text, text[-4000:]
