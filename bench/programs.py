@@ -5,6 +5,7 @@ The rule here: what is started is ended, by its own process id, however we leave
 
 import http.client
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from bench.machine import pinned_to
 HOST = "127.0.0.1"
 ROOT = Path(__file__).parent.parent
 READY_S = 30
+# Below those that systems hand out (Linux from 32768, macOS from 49152).
+LISTENING_PORTS = (20_000, 32_000)
 STOP_S = 10
 POLL_S = 0.002
 LOG_LINES = 20
@@ -107,9 +110,14 @@ def running(launch: Launch) -> Iterator[Program]:
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.create_server((HOST, 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port that nobody listens on now, and that no outgoing connection will be given."""
+    while True:
+        port = random.randrange(*LISTENING_PORTS)  # noqa: S311 - any port will do
+        try:
+            socket.create_server((HOST, port)).close()
+        except OSError:
+            continue  # somebody listens there
+        return port
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any, Self
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30  # ends a test that hangs; 280,000 reads of a byte each take 6 s
 SMALL_BUFFER_BYTES = 8 * 1024
 LAST_CHUNK = b"0\r\n\r\n"
 
