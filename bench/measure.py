@@ -32,9 +32,6 @@ ARRIVING_CHUNKS = 3
 HELD_GAP_S = 1.0
 HELD_CHUNKS = 3600
 WARM_STREAMS = 20
-# So many that they overlap: 5,000 arrive in 6 s, and each lasts 9.
-OPENINGS_PER_S = 800
-OPENING_CHUNKS = 10
 PATIENCE_S = 10
 # Above this the core of upstream and load is full, and the pace is no longer the intended one.
 BUSY_LIMIT = 0.95
@@ -186,28 +183,16 @@ def _measure_memory_of(bench: Bench, system: System, scheme: str, streams: int) 
     )
     # What the first streams bring in once is not the price of a stream.
     bench.run(f"rss: {way.row}, {scheme}, warming up", way, job)
-    before = bench.run(f"rss: {way.row}, {scheme}, before", way, job)
-    # Most streams run on a connection that has served before. (A TLS connection that has not
-    # holds 16 KiB more until it is written to again: session tickets come after the request.)
-    arriving = Arrive(
-        ask=way.ask(scheme, stream_answer(OPENING_CHUNKS, gap_s=HELD_GAP_S)),
-        watch=way.watch(),
-        per_s=min(OPENINGS_PER_S, streams),
-        warm_s=0,
-        window_s=streams / min(OPENINGS_PER_S, streams),
-        patience_s=3 * OPENING_CHUNKS * HELD_GAP_S,
-    )
-    bench.run(f"rss: {way.row}, {scheme}, opening connections", way, arriving)
     settle_s = min(2 * HELD_GAP_S, options.seconds)
     held = Hold(job.ask, job.watch, streams, settle_s, patience_s=PATIENCE_S)
     outcome = bench.run(f"rss: {way.row}, {scheme}, {streams} streams", way, held)
     if outcome.open_streams:
-        grown_bytes = outcome.loaded_bytes - before.idle_bytes
+        grown_bytes = outcome.loaded_bytes - outcome.idle_bytes
         bench.results.add(
             "rss",
             way.row,
             **{
-                "idle MiB": before.idle_bytes / MIB,
+                "idle MiB": outcome.idle_bytes / MIB,
                 f"{scheme} KiB per stream": grown_bytes / KIB / outcome.open_streams,
             },
         )

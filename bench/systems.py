@@ -32,11 +32,9 @@ providers:
   http:
     base_url: http://{host}:{http_port}/v1
     allow_private: true
-    timeouts: {{keep_alive_s: 60}}
   https:
     base_url: https://{host}:{https_port}/v1
     allow_private: true
-    timeouts: {{keep_alive_s: 60}}
     tls: {{ca_file: {authority}, server_name: {server_name}}}
 """
 

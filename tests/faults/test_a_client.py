@@ -15,7 +15,6 @@ from tests.faults.conftest import OpenScene
 from tests.plugins.nginx import StartNginx
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.scene import (
-    CHAT,
     PATHS,
     V1,
     Scene,
@@ -288,9 +287,9 @@ async def test_a_link_that_goes_down_is_noticed_by_the_kernel(scene: Scene) -> N
 
 async def test_a_burst_of_connections_is_not_dropped(scene: Scene) -> None:
     """A10: when a front end restarts, all its callers come back before one of them is accepted."""
-    callers = []
-    for _ in range(600):  # without a turn of the loop: nobody accepts
-        callers.append(socket.create_connection(("127.0.0.1", scene.gateway.port), timeout=2))
+    address = ("127.0.0.1", scene.gateway.port)
+    # Without a turn of the loop: nobody accepts.
+    callers = [socket.create_connection(address, timeout=2) for _ in range(600)]
 
     await scene.serve_bystander()
     for caller in callers:
@@ -343,7 +342,7 @@ async def test_a_connection_that_is_used_without_end_does_not_grow(scene: Scene)
 
 async def test_a_caller_on_a_bad_line_gets_every_byte(scene: Scene) -> None:
     """A13: losses reach the gateway as acknowledgements that come late and in odd sizes."""
-    draw = random.Random(13)
+    draw = random.Random(13)  # noqa: S311 - the same line every time
     directive = {"count": 500, "template": " " + "y" * 400}
 
     async with scene.call(directive, small_buffer=True) as caller:

@@ -19,6 +19,7 @@ from tests.plugins.scene import (
     PATHS,
     V1,
     Scene,
+    at,
     body_of,
     error_of,
     header_of,
@@ -102,6 +103,7 @@ PLAIN = [
     Odd("B17 CONNECT", raw_request("CONNECT 127.0.0.1:22 HTTP/1.1"), 400, "invalid_path"),
     Odd("B17 OPTIONS *", raw_request("OPTIONS * HTTP/1.1"), 400, "invalid_path"),
 ]
+
 
 def row_of(case: Odd) -> str:
     """What a case is called."""
@@ -341,7 +343,9 @@ async def test_a_body_where_none_belongs_is_read_over(scene: Scene) -> None:
 
 async def test_a_head_request_is_answered_without_a_body(scene: Scene) -> None:
     """B18: a byte of one would be read as the beginning of the next answer."""
-    heard = await scene.send(raw_request("HEAD /api/keys HTTP/1.1") + get("/x", "Connection: close"))
+    heard = await scene.send(
+        raw_request("HEAD /api/keys HTTP/1.1") + get("/x", "Connection: close")
+    )
 
     assert re.findall(rb"HTTP/1.1 (\d\d\d) ", heard.raw) == [b"405", b"404"]
     assert heard.raw.count(b'"error"') == 1
@@ -349,7 +353,12 @@ async def test_a_head_request_is_answered_without_a_body(scene: Scene) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"X-RateLimit-A: a\rb", b"X-RateLimit-A: a\0b", b"X-RateLimit-A: a\r\n b", b"X-RateLimit A: a"],
+    [
+        b"X-RateLimit-A: a\rb",
+        b"X-RateLimit-A: a\0b",
+        b"X-RateLimit-A: a\r\n b",
+        b"X-RateLimit A: a",
+    ],
 )
 async def test_a_header_that_would_split_the_answer_is_not_passed_on(
     open_scene: OpenScene, line: bytes
@@ -357,9 +366,7 @@ async def test_a_header_that_would_split_the_answer_is_not_passed_on(
     """B20: a provider must not be able to write heads of ours."""
     reply = b"HTTP/1.1 200 OK\r\n" + line + b"\r\nContent-Length: 2\r\n\r\n{}"
     async with RawProvider(answer_with(reply)) as provider:
-        scene = await open_scene(
-            base_url=f"http://127.0.0.1:{provider.port}/v1", recovers=False
-        )
+        scene = await open_scene(**at(provider.port))
 
         heard = await scene.ask(stream=False)
 

@@ -306,8 +306,12 @@ async def longest_pause() -> AsyncIterator[list[float]]:
 
 
 COSTLY = {
-    "names": b'{"model":"sim/m","messages":[],' + b",".join(b'"%d":1' % i for i in range(100_000)) + b"}",
-    "colliding numbers": b'{"x":[' + b",".join(b"%d" % (i * (2**61 - 1)) for i in range(50_000)) + b"]}",
+    "names": b'{"model":"sim/m","messages":[],'
+    + b",".join(b'"%d":1' % i for i in range(100_000))
+    + b"}",
+    "colliding numbers": b'{"x":['
+    + b",".join(b"%d" % (i * (2**61 - 1)) for i in range(50_000))
+    + b"]}",
     "messages": b'{"model":"sim/m","messages":['
     + b",".join([b'{"role":"user"}'] * 400_000)
     + b"]}",

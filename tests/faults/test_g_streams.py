@@ -20,6 +20,7 @@ from tests.plugins.scene import (
     PATHS,
     V1,
     Scene,
+    at,
     error_of,
     header_of,
     last_event_of,
@@ -191,7 +192,9 @@ async def test_silence_in_the_middle_has_a_deadline(
 
 async def test_a_silent_stream_is_kept_alive_for_those_in_between(open_scene: OpenScene) -> None:
     """G03: proxies cut what says nothing for a minute."""
-    scene = await open_scene(settings={"commit": {"v1_max_wait_s": 0.03, "keep_alive_comment_s": 0.03}})
+    scene = await open_scene(
+        settings={"commit": {"v1_max_wait_s": 0.03, "keep_alive_comment_s": 0.03}}
+    )
     stall = {"after_tokens": 3, "for_s": 0.2}
 
     heard = await scene.ask({**THREE, "stall": stall})
@@ -199,7 +202,9 @@ async def test_a_silent_stream_is_kept_alive_for_those_in_between(open_scene: Op
     assert heard.is_whole
     events = heard.body.split(b"\n\n")
     assert b": keep-alive" in events
-    assert all(event.startswith((b"data: {", b"data: [DONE]", b": keep-alive")) for event in events[:-1])
+    assert all(
+        event.startswith((b"data: {", b"data: [DONE]", b": keep-alive")) for event in events[:-1]
+    )
     sent = scene.simulator.journal.last.body_sent
     assert [event for event in events if not event.startswith(b":")] == relayed_events(sent)
 
@@ -324,11 +329,11 @@ async def test_a_count_of_tokens_that_cannot_be_is_not_booked(
     assert (line["tokens_in"], line["tokens_out"], line["tokens_source"]) == counted
 
 
-@pytest.mark.parametrize("shape", ["openai", "groq", "openrouter", "openrouter_documented", "ollama"])
+@pytest.mark.parametrize(
+    "shape", ["openai", "groq", "openrouter", "openrouter_documented", "ollama"]
+)
 @pytest.mark.parametrize("path", PATHS)
-async def test_an_error_in_a_stream_ends_it_as_failed(
-    scene: Scene, path: str, shape: str
-) -> None:
+async def test_an_error_in_a_stream_ends_it_as_failed(scene: Scene, path: str, shape: str) -> None:
     """G09: whatever shape it has, and whether or not the provider writes `[DONE]` behind it."""
     fault = {"shape": shape, "after_tokens": 3, "message": "The model fell over."}
 
@@ -378,7 +383,12 @@ async def test_what_comes_after_the_answer_costs_the_connection_only(scene: Scen
         [chunk(), b'data: {"choices":[null]}\n\n', FINISH, LAST],
         [chunk(), b'data: {"choices":[{"delta":{"content":{"a":1}}}]}\n\n', FINISH, LAST],
         [chunk(), b'data: {"choices":[{"index":[],"delta":{"content":"x"}}]}\n\n', FINISH, LAST],
-        [chunk(), b'data: {"choices":[{"index":0,"delta":{"content":"\\ud800"}}]}\n\n', FINISH, LAST],
+        [
+            chunk(),
+            b'data: {"choices":[{"index":0,"delta":{"content":"\\ud800"}}]}\n\n',
+            FINISH,
+            LAST,
+        ],
         [chunk(), b"data\n\ndata:\n\n:\n\nevent: x\n\nid: \0\n\n", FINISH, LAST],
         [chunk(usage={"completion_tokens": [1]}), FINISH, LAST],
     ],
@@ -390,7 +400,7 @@ async def test_no_event_of_a_provider_makes_the_gateway_fall_over(
 ) -> None:
     """G05, G09: it is relayed or ends the stream as failed; it is never left without an end."""
     async with RawProvider(answer_with(stream_of(*events))) as provider:
-        scene = await open_scene(base_url=f"http://127.0.0.1:{provider.port}/v1", recovers=False)
+        scene = await open_scene(**at(provider.port))
 
         heard = await scene.ask(path=path)
 

@@ -49,7 +49,7 @@ def find(scene: Scene, event: str) -> list[dict[str, Any]]:
 async def test_a_mistake_after_the_first_byte_cuts_the_stream(
     open_scene: OpenScene, mistake: Middleware, position: str
 ) -> None:
-    """aiohttp would write the second answer into the first, and end it as if all was well."""
+    """Aiohttp would write the second answer into the first, and end it as if all was well."""
     scene = await open_sabotaged(open_scene, mistake, position)
 
     heard = await scene.ask(STREAM, headers=HEADERS)

@@ -18,8 +18,8 @@ SABOTAGE = "X-Sabotage"
 async def _begin(request: web.Request, handler: Handler) -> asyncio.Task[web.StreamResponse]:
     """Let the handler run until its head is out; it goes on."""
     task = asyncio.ensure_future(handler(request))
-    while PREPARED not in request and not task.done():
-        await asyncio.sleep(0)  # noqa: ASYNC110 - a head that leaves tells nobody
+    while PREPARED not in request and not task.done():  # noqa: ASYNC110 - a head tells nobody
+        await asyncio.sleep(0)
     return task
 
 
@@ -57,7 +57,7 @@ async def refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def refuse_like_aiohttp(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Raise aiohttp's own error with a status."""
+    """Raise an error of the framework's own, with a status."""
     response = await handler(request)
     if SABOTAGE in request.headers:
         raise web.HTTPForbidden

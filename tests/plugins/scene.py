@@ -71,6 +71,11 @@ def chat_text_of(heard: Heard) -> str:
     return heard.body.decode()
 
 
+def at(port: int, scheme: str = "http", host: str = "127.0.0.1") -> dict[str, Any]:
+    """The entry of a provider of the test's own, which does not come back."""
+    return {"base_url": f"{scheme}://{host}:{port}/v1", "recovers": False}
+
+
 def raw_request(
     start_line: str, *headers: str, body: bytes = b"", authorized: bool = True
 ) -> bytes:
@@ -94,8 +99,8 @@ async def eventually(holds: Callable[[], bool], what: str = "") -> None:
     """Wait until something holds."""
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            while not holds():
-                await asyncio.sleep(0)  # noqa: ASYNC110 - what is awaited tells nobody
+            while not holds():  # noqa: ASYNC110 - what is awaited tells nobody
+                await asyncio.sleep(0)
     except TimeoutError:
         raise AssertionError(f"never came to hold: {what}") from None
 
@@ -131,6 +136,16 @@ class Scene:
         async with self.call(directive, path, **parts) as caller:
             return self.note(await caller.read_to_end())
 
+    async def fail(self, directive: object = None, path: str = V1, **parts: Any) -> tuple[int, str]:
+        """Status and code of an exchange that the provider fails, and its log line says so too."""
+        heard = await self.ask(directive, path, **parts)
+        status, code = error_of(heard)
+        line = await self.settled(len(self.heard))
+        assert (line["outcome"], line["status"]) == ("upstream_failed", status)
+        assert line["error_code"] == code
+        assert header_of(heard, "x-should-retry") == "false"
+        return status, code
+
     async def send(self, raw: bytes, *, port: int | None = None) -> Heard:
         """Bytes on a connection of their own, and all that comes back."""
         async with Caller(port or self.gateway.port) as caller:
@@ -163,7 +178,9 @@ class Scene:
         """Hold an answer against what must be true of every answer."""
         for secret in (CREDENTIAL, GATEWAY_KEY, PROMPT):
             assert secret.encode() not in heard.raw, heard.raw[-2000:]
-        is_single = heard.raw.count(b"HTTP/1.") == 1  # pipelined ones are for the test to tell apart
+        is_single = (
+            heard.raw.count(b"HTTP/1.") == 1
+        )  # pipelined ones are for the test to tell apart
         if heard.status >= 400 and is_single:
             assert "\r\ncache-control: no-store" in heard.head
             _, code = error_of(heard)
