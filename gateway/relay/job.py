@@ -39,9 +39,9 @@ STREAM_HEADERS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
-    """One exchange, ready to be tried."""
+    """One exchange, ready to be tried; nothing of it changes but that the request is let go."""
 
     exchange: Exchange
     call: Call
@@ -54,6 +54,10 @@ class Job:
     def label(self) -> str:
         """The provider's name for people."""
         return self.call.provider.label
+
+    def forget_request(self) -> None:
+        """Past the commit point nothing is sent again: an hour's stream need not hold a prompt."""
+        self.request = b""
 
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""

@@ -125,6 +125,7 @@ class Relay:
         try:
             await attempt.downstream.open(request, response)
             job.exchange.first_relayed_at = monotonic()
+            job.forget_request()
             if attempt.error is not None:  # it failed while the head was being written
                 self._break_off(job, attempt, attempt.error)
             await attempt.ended
