@@ -289,8 +289,11 @@ class Attempt:
         self._is_flowing = pump.has_content
 
     def _commit(self) -> None:
-        if not self.ready.done():
-            self.ready.set_result(None)
+        if self.ready.done():
+            return
+        self.ready.set_result(None)
+        if self._timer is not None and self._deadlines.comment_at < self._timer.when():
+            self._arm()
 
     def _note_done(self, now: float) -> None:
         if self._deadlines.done_at > now:
@@ -346,7 +349,7 @@ class Attempt:
             if self._pump is not None:
                 self._finish_stream(self._pump)
             return
-        if not self.ready.done() and now >= deadlines.commit_at:
+        if now >= deadlines.commit_at and not self.ready.done():
             self.ready.set_result(None)
         if self.ready.done() and now >= deadlines.comment_at:
             self._write_comment(now)

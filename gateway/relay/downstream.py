@@ -163,9 +163,12 @@ class Downstream:
         transport.abort()
 
     def _hold(self, pieces: list[bytes]) -> None:
-        if not self._is_gone:
-            self._held += pieces
-            self.held_bytes += sum(map(len, pieces))
+        if self._is_gone:
+            return
+        self._held += pieces
+        self.held_bytes += sum(map(len, pieces))
+        if self.held_bytes > HIGH_WATER_BYTES and self.on_full is not None:
+            self.on_full()
 
     def _write(self, transport: asyncio.Transport, pieces: list[bytes]) -> None:
         self.bytes_out += sum(map(len, pieces))

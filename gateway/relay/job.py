@@ -43,6 +43,7 @@ STREAM_HEADERS = {
 class Job:
     """One exchange, ready to be tried; nothing of it changes but that the request is let go."""
 
+    caller: web.Request
     exchange: Exchange
     call: Call
     settings: Settings
@@ -114,7 +115,7 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
         stream=call.stream,
     )
     secrets = () if credential is None else (credential.get_secret_value(),)
-    return Job(request[EXCHANGE], call, settings, upstream, message, secrets)
+    return Job(request, request[EXCHANGE], call, settings, upstream, message, secrets)
 
 
 def _render_body(call: Call) -> bytes:

@@ -245,5 +245,9 @@ class TextPump(Pump):
 
     @override
     def finish(self) -> list[bytes]:
-        # A last event may lack its blank line.
-        return self.feed(b"\n\n") if self._splitter.held else []
+        held = self._splitter.held
+        if not held:
+            return []
+        pieces = self._take_all([held])  # a last event without its blank line,
+        self.is_unreadable = False  # or half of one: then the answer is not whole
+        return pieces

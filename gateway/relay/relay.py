@@ -93,7 +93,7 @@ class Relay:
         try:
             await attempt.ready
         except asyncio.CancelledError:
-            self._leave(job, attempt)
+            self._stop_relaying(job, attempt)
             raise
         return attempt
 
@@ -126,6 +126,8 @@ class Relay:
             await attempt.downstream.open(request, response)
             job.exchange.first_relayed_at = monotonic()
             job.forget_request()
+            if attempt.is_paused:  # more came between the commit point and the head
+                self._tasks.spawn("catch_up", self._catch_up(job, attempt))
             if attempt.error is not None:  # it failed while the head was being written
                 self._break_off(job, attempt, attempt.error)
             await attempt.ended
@@ -133,12 +135,21 @@ class Relay:
             await attempt.downstream.drain(stall_s)
             await attempt.downstream.reset(stall_s=stall_s)
         except (asyncio.CancelledError, ConnectionError):
-            self._leave(job, attempt)
+            self._stop_relaying(job, attempt)
             raise
         finally:
             job.exchange.bytes_out = attempt.downstream.bytes_out
             attempt.downstream.detach()
         return response
+
+    def _stop_relaying(self, job: Job, attempt: Attempt) -> None:
+        """Cancelled: because the caller left, or by a middleware that has waited long enough."""
+        transport = job.caller.transport
+        if transport is None or transport.is_closing():
+            self._leave(job, attempt)
+        else:
+            attempt.downstream.detach()
+            attempt.abandon()
 
     def _leave(self, job: Job, attempt: Attempt) -> None:
         """The caller is gone: end the answer, or read it to its end for the sake of its usage."""
@@ -154,10 +165,12 @@ class Relay:
 
     def _hold_back(self, job: Job, attempt: Attempt) -> None:
         """The caller reads too slowly: stop the provider until they have caught up."""
-        if attempt.is_paused:
-            return
+        downstream = attempt.downstream
+        if attempt.is_paused or not (downstream.is_open or attempt.ready.done()):
+            return  # before the commit point what is held is bounded by the attempt
         attempt.pause()
-        self._tasks.spawn("catch_up", self._catch_up(job, attempt))
+        if downstream.is_open:
+            self._tasks.spawn("catch_up", self._catch_up(job, attempt))
 
     async def _catch_up(self, job: Job, attempt: Attempt) -> None:
         if await attempt.downstream.drain(job.call.provider.timeouts.write_stall_s):
