@@ -68,15 +68,12 @@ async def test_a_mistake_after_the_first_byte_cuts_the_stream(
 def outcomes_of(mistake: Middleware, position: str) -> set[str]:
     """What the log line may say of a mistake at this place."""
     outcomes = {"policy_stopped"}
-    if name_of(mistake) in STOPS_THE_HANDLER:
-        outcomes.add("client_gone")  # to the relay, which was cancelled, it looks the same
     if position in OUTSIDE_THE_LOG and name_of(mistake) in AFTER_THE_TERMINATOR:
         outcomes.add("finished")  # the line was written before the mistake; `stream.cut` follows it
     return outcomes
 
 
 OUTSIDE_THE_LOG = {"guard_stream", "assign_request_id"}
-STOPS_THE_HANDLER = {"fail", "refuse", "give_up_and_answer", "answer_twice", "cancel_itself"}
 
 # The provider's terminator is out by then; that no last chunk follows says that something failed.
 AFTER_THE_TERMINATOR = {
