@@ -262,3 +262,25 @@ async def test_the_chat_front_end_and_the_gateway_share_one_origin(
         await ask(nginx, path, method="GET")
 
     assert (len(gateway.heads), len(chat_ui.heads)) == ((1, 0) if expected == "gateway" else (0, 1))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"get / HTTP/1.1\r\nHost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
+    ids=["lower case", "HTTP/2 preface"],
+)
+def test_what_is_refused_before_it_has_a_path_is_a_400_as_json(
+    start_nginx: StartNginx, away: int, head: bytes
+) -> None:
+    """A named location cannot answer a request without a URI: it was a 500, as HTML."""
+    nginx = start_nginx(away)
+
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as caller:
+        caller.sendall(head)
+        heard = b""
+        while piece := caller.recv(65_536):
+            heard += piece
+
+    answer, _, body = heard.partition(b"\r\n\r\n")
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    assert json.loads(body)["error"]["code"] == "malformed_request"
