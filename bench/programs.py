@@ -77,7 +77,7 @@ class Program:
             if seen == http.HTTPStatus.OK:
                 self.answered_s = time.perf_counter()
                 return
-            time.sleep(POLL_S)
+            time.sleep(POLL_S)  # a program that starts tells nobody but by answering
         raise ProgramError(
             f"{self.launch.name} gave {seen}, never 200, on {path}:\n{self._log_end()}"
         )

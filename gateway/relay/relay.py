@@ -140,6 +140,8 @@ class Relay:
         finally:
             job.exchange.bytes_out = attempt.downstream.bytes_out
             attempt.downstream.detach()
+            if not job.exchange.detached:
+                attempt.abandon()  # nothing, unless the head could not be sent
         return response
 
     def _stop_relaying(self, job: Job, attempt: Attempt) -> None:

@@ -401,7 +401,9 @@ async def test_when_the_caller_has_caught_up_the_silence_counts_from_there() -> 
     attempt, line = start_stream(idle_s=SHORT_S)
     attempt.on_body(text("a"))
     attempt.pause()
-    await asyncio.sleep(2 * SHORT_S)  # the idle deadline passes, and does not count
+    other, _ = start_stream(idle_s=2 * SHORT_S)
+    other.on_body(text("a"))
+    await over(other)  # by then the idle deadline of the first has passed, and did not count
     resumed_at = loop.time()
     attempt.resume()
     attempt.resume()
