@@ -4,7 +4,6 @@ The rule here: what a provider says is last-wins and checked, never added up (a 
 repeat a cumulative count in every chunk).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,7 +24,7 @@ class Usage:
 
 def parse_usage(value: object) -> Usage | None:
     """The usage in a provider's `usage` object; None when it holds no plausible count."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return None
     tokens_in = _count(value.get("prompt_tokens"))
     tokens_out = _count(value.get("completion_tokens"))

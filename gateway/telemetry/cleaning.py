@@ -6,9 +6,8 @@ The rule here: every value goes through here on its way out, whoever logged it.
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import cast
 
-from gateway.wire.redaction import redact
+from gateway.wire.redaction import holds_any, redact
 
 MAX_CHARS = 1_024
 MAX_EXCEPTION_CHARS = 8_192
@@ -38,6 +37,7 @@ _NAMED = re.compile(
     r"(?i)(?P<name>\b(?:proxy-authorization|authorization|x-api-key|x-goog-api-key|api-key"
     r"|set-cookie|cookie)[\"']?\s*[:=]\s*[\"']?(?:(?:basic|bearer)\s+)?)[^\s\"',;)}\]]{3,}"
 )
+_NAMED_MARKS = ("auth", "key", "cookie")  # in every match of it, in lower case
 _CACHED_CHARS = 256
 PLAIN = frozenset({type(None), bool, int, float})  # nothing in these to clean
 
@@ -53,11 +53,9 @@ class Cleaner:
 
     def clean(self, value: object) -> object:
         """The value as it may be logged."""
-        kind = type(value)
-        if kind is str:
-            text = cast("str", value)
-            return self._clean_short(text) if len(text) <= _CACHED_CHARS else self._clean_text(text)
-        if kind in PLAIN:
+        if type(value) is str:
+            return (self._clean_short if len(value) <= _CACHED_CHARS else self._clean_text)(value)
+        if type(value) in PLAIN:
             return value
         if isinstance(value, dict):
             return {
@@ -86,7 +84,10 @@ class Cleaner:
         return escape_invisible(self._redact(text))
 
     def _redact(self, text: str) -> str:
-        return _NAMED.sub(rf"\g<name>{REDACTED}", redact(text, self._secrets))
+        text = redact(text, self._secrets)
+        if not holds_any(text.lower(), _NAMED_MARKS):
+            return text
+        return _NAMED.sub(rf"\g<name>{REDACTED}", text)
 
 
 def escape_invisible(text: str) -> str:

@@ -30,6 +30,8 @@ _FOREIGN = (
     "labels",
 )
 
+_BEGIN = b'{"timestamp":"%%b","level":"info","event":"%b",' % EXCHANGE_SETTLED.encode()
+
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
@@ -58,39 +60,35 @@ class ExchangeLog:
         self._stream = stream
         self._cleaner = cleaner
         self._clock = clock
-        self._pending: list[str] = []
+        self._pending: list[bytes] = []
         self._second = 0
-        self._prefix = ""  # the timestamp down to that second
+        self._prefix = b""  # the timestamp down to that second
 
     def __call__(self, exchange: Exchange) -> None:
         """Write the line of a settled exchange; an observer."""
-        line: dict[str, object] = {
-            "timestamp": self._timestamp(),
-            "level": "info",
-            "event": EXCHANGE_SETTLED,
-        }
-        line |= describe_exchange(exchange)
+        line = describe_exchange(exchange)
         clean = self._cleaner.clean
         for name in _FOREIGN:
             value = line.get(name)
             if value is not None:
                 line[name] = clean(value)
-        self._pending.append(_encode(line).decode())
+        self._pending.append(_BEGIN % self._timestamp() + _encode(line)[1:])
         if len(self._pending) == 1:
             asyncio.get_running_loop().call_soon(self._flush)
 
-    def _timestamp(self) -> str:
+    def _timestamp(self) -> bytes:
         now = self._clock()
         second = int(now)
         if second != self._second:
             self._second = second
-            self._prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._prefix}.{int((now - second) * 1000):03d}Z"
+            prefix = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._prefix = prefix.encode()
+        return b"%b.%03dZ" % (self._prefix, int((now - second) * 1000))
 
     def _flush(self) -> None:
         lines, self._pending = self._pending, []
         try:
-            self._stream.write("\n".join(lines) + "\n")
+            self._stream.write((b"\n".join(lines) + b"\n").decode())
             self._stream.flush()
         except (OSError, ValueError):
             return  # a full disk, a closed pipe: requests go on

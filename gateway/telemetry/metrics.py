@@ -60,8 +60,8 @@ class Metrics(Collector):
     def observe(self, exchange: Exchange) -> None:
         """Count one settled exchange; an observer."""
         provider = self._label(exchange.provider)
-        outcome = "" if exchange.outcome is None else exchange.outcome.value
-        self._exchanges.add((provider, exchange.dialect.value, outcome, exchange.status))
+        outcome = exchange.outcome or ""
+        self._exchanges.add((provider, exchange.dialect, outcome, exchange.status))
         started_at = exchange.started_at
         self._duration.of(provider).add(exchange.ended_at - started_at)
         self._bytes_out.of(provider).add(exchange.bytes_out)

@@ -28,6 +28,13 @@ _JWT = re.compile(
 )
 _AWS = re.compile(r"\b(?P<kind>AKIA)(?P<secret>[0-9A-Z]{16})\b")
 _PATTERNS = (_JWT, _PREFIXED, _AWS, _BEARER, _NAMED)
+# What each pattern looks for has one of these in it. Finding none takes 0.5 µs, the patterns 4.
+_MARKS = (
+    "eyJ",
+    *("sk-", "gsk_", "xai-", "pplx-", "AIza", "gw_", "hf_", "tgp_v1_", "fw_", "nvapi-"),
+    "AKIA",
+)
+_MARKS_IN_ANY_CASE = ("bearer", "key")
 
 
 def redact(text: str, secrets: Sequence[str] = ()) -> str:
@@ -35,9 +42,19 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
     for secret in secrets:
         if len(secret) >= _MIN_SECRET_CHARS:
             text = text.replace(secret, "…" + secret[-KEPT_CHARS:])
+    if not holds_any(text, _MARKS) and not holds_any(text.lower(), _MARKS_IN_ANY_CASE):
+        return text
     for pattern in _PATTERNS:
         text = pattern.sub(_mask, text)
     return text
+
+
+def holds_any(text: str, marks: Sequence[str]) -> bool:
+    """True when one of the marks stands in the text."""
+    for mark in marks:  # noqa: SIM110 - `any` over a generator takes three times as long
+        if mark in text:
+            return True
+    return False
 
 
 def _mask(match: re.Match[str]) -> str:
