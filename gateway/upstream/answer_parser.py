@@ -134,10 +134,9 @@ class AnswerParser:
             if self._interim > MAX_INTERIM_RESPONSES:
                 raise HeadError(f"more than {MAX_INTERIM_RESPONSES} interim responses")
             return
-        check_head(self._parser.get_http_version(), status, self.headers)
+        self._is_chunked = check_head(self._parser.get_http_version(), status, self.headers)
         self.status = status
-        self.framed_by_eof = is_framed_by_eof(status, self.headers)
-        self._is_chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        self.framed_by_eof = not self._is_chunked and is_framed_by_eof(status, self.headers)
         self.is_headed = True
 
     def on_chunk_header(self) -> None:

@@ -6,6 +6,7 @@ The rule here: nothing waits in a queue. Above `max_connections` the answer is 5
 import asyncio
 from collections import deque
 
+from gateway.core.clock import monotonic
 from gateway.core.errors import ProviderBusyError
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target, open_connection
@@ -50,7 +51,7 @@ class Pool:
         """
         while self._idle and not fresh:
             connection = self._idle.pop()
-            is_fresh = connection.idle_until > asyncio.get_running_loop().time()
+            is_fresh = connection.idle_until > monotonic()
             connection.idle_until = 0.0
             if connection.is_open and is_fresh:
                 return connection
@@ -96,24 +97,23 @@ class Pool:
         if keep_s <= 0:
             connection.abort()
             return
-        loop = asyncio.get_running_loop()
-        connection.idle_until = loop.time() + keep_s
+        connection.idle_until = monotonic() + keep_s
         self._idle.append(connection)
         # One timer for all: a timer for each would be set and cancelled with every request.
         if self._sweeper is None:
-            self._sweeper = loop.call_later(keep_s, self._sweep)
+            self._sweeper = asyncio.get_running_loop().call_later(keep_s, self._sweep)
 
     def _sweep(self) -> None:
         """Close what has been idle for too long; come back while anything is idle."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         for connection in [one for one in self._idle if one.idle_until <= now]:
             connection.abort()
             self._drop_idle(connection)
         self._sweeper = None
         if self._idle:
             next_at = min(connection.idle_until for connection in self._idle)
-            self._sweeper = loop.call_at(max(next_at, now + MIN_SWEEP_S), self._sweep)
+            wait_s = max(next_at - now, MIN_SWEEP_S)
+            self._sweeper = asyncio.get_running_loop().call_later(wait_s, self._sweep)
 
     def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
