@@ -76,8 +76,8 @@ def raise_file_limit() -> None:
 def tune_garbage_collector() -> None:
     """Look for cycles less often, and never among what lives as long as the process.
 
-    Every request makes a few cycles in aiohttp; collecting them at Python's own pace takes 7 % of
-    the CPU of a JSON request.
+    An exchange leaves none (tests/system/test_garbage.py). Python's own pace would look through
+    what open streams hold each time a dozen more have opened.
     """
     gc.collect()
     gc.freeze()

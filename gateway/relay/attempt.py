@@ -20,7 +20,7 @@ from gateway.core.upstream_errors import (
     UpstreamTruncatedError,
 )
 from gateway.relay.deadlines import Deadlines
-from gateway.relay.downstream import Downstream
+from gateway.relay.downstream import FIRST_WRITE_BYTES, Downstream
 from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
     Whole,
@@ -86,6 +86,7 @@ class Attempt:
         "ended",
         "error",
         "headers",
+        "last",
         "ready",
         "times",
         "when_ended",
@@ -104,9 +105,10 @@ class Attempt:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.error: GatewayError | None = None
         self.times = AttemptTimes()
-        self.downstream = Downstream()
+        self.downstream = Downstream(joins_held=pump is not None and not pump.pieces_matter)
         self.whole: Whole | None = None  # a reply that was held whole
         self.headers: list[tuple[str, str]] = []  # those that may come back to the caller
+        self.last = b""  # of a stream that is whole: what goes out with the end of its framing
         self.when_ended: Callable[[Attempt], None] | None = None  # runs in `_end`, last
         self._status = 0
         self._raw_headers: Headers = ()
@@ -171,6 +173,11 @@ class Attempt:
         if not self._has_ended:
             self._end(error)
 
+    def note_opened(self) -> None:
+        """What comes from now on goes through to the caller."""
+        if self._pump is not None and self._is_flowing:
+            self._takes_chunks = self.downstream.takes_chunks and self._pump.is_between_events
+
     def pause(self) -> None:
         """Hold the provider back: the caller does not keep up."""
         self._deadlines.is_paused = True
@@ -215,9 +222,8 @@ class Attempt:
                 self.downstream.put(pieces)
         else:
             self._relay(self._pump, pieces)
-        self._takes_chunks = (
-            self._is_flowing and self.downstream.takes_chunks and self._pump.is_between_events
-        )
+        if self._is_flowing:
+            self._takes_chunks = self.downstream.takes_chunks and self._pump.is_between_events
 
     def on_chunk(self, read: bytes) -> bool:
         """Relay a read that is one whole chunk with one plain event, as nearly all are.
@@ -277,15 +283,21 @@ class Attempt:
         if pieces:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
+        if pump.saw_end or self._left_bytes < 0:
+            self._note_end(pump, now)
+        if not self._is_flowing:
+            self._is_flowing = pump.has_content
+            if self._is_flowing or self.downstream.held_bytes > MAX_HELD_BYTES:
+                self._commit()
+
+    def _note_end(self, pump: Pump, now: float) -> None:
         if pump.fault is not None or pump.is_unreadable:
             self.fail(self._stream_error(pump))
         elif self._left_bytes < 0:
             self.fail(self._too_large(self._limits.max_stream_bytes))
-        elif pump.is_done:
-            self._note_done(now)
-        if pump.has_content or self.downstream.held_bytes > MAX_HELD_BYTES:
-            self._commit()
-        self._is_flowing = pump.has_content
+        elif self._deadlines.done_at > now:
+            self._deadlines.done_at = now
+            self._arm()
 
     def _commit(self) -> None:
         if self.ready.done():
@@ -294,13 +306,11 @@ class Attempt:
         if self._timer is not None and self._deadlines.comment_at < self._timer.when():
             self._arm()
 
-    def _note_done(self, now: float) -> None:
-        if self._deadlines.done_at > now:
-            self._deadlines.done_at = now
-            self._arm()
-
     def _finish_stream(self, pump: Pump) -> None:
-        self._relay(pump, pump.finish())
+        rest = pump.finish()
+        if pump.is_complete and len(rest) == 1 and len(rest[0]) <= FIRST_WRITE_BYTES:
+            self.last = rest.pop()
+        self._relay(pump, rest)
         if self._has_ended:
             return
         if pump.is_complete:
@@ -370,5 +380,7 @@ class Attempt:
         for future in (self.ended, self.ready):
             if not future.done():  # a caller who left has cancelled the one they slept on
                 future.set_result(None)
-        if self.when_ended is not None:
-            self.when_ended(self)
+        self.downstream.on_full = None  # nobody is left to be held back
+        when_ended, self.when_ended = self.when_ended, None
+        if when_ended is not None:
+            when_ended(self)

@@ -1,6 +1,6 @@
 """The caller's side of one stream: head, framing, back-pressure, and how it ends.
 
-The rule here: a stream ends cleanly only through `response.write_eof` after `detach`; every
+The rule here: a stream ends cleanly only through `response.write_eof` after `close`; every
 other end closes the connection without the last chunk.
 """
 
@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -18,11 +18,27 @@ from aiohttp.abc import AbstractStreamWriter
 # Above this the provider is read no further until the caller has caught up.
 HIGH_WATER_BYTES = 64 * 1024
 
+# `StreamResponse.write` waits for a slow reader above 64 KiB, without a deadline.
+FIRST_WRITE_BYTES = 16 * 1024
+
 MAX_RESET_WAIT_S = 1.0
 RESET_POLL_S = 0.005
 
 # On, zero seconds: close() sends a reset and drops what is unsent.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+def make_response(request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:
+    """An answer to be streamed, with no body yet.
+
+    Where it is chunked it is a `Response`: that sends its head together with what is written
+    first, and its body together with the last chunk. A stream takes two writes less so.
+    """
+    if request.version < HttpVersion11:
+        return web.StreamResponse(headers=headers)
+    response = web.Response(headers=headers)
+    response.enable_chunked_encoding()
+    return response
 
 
 class Downstream:
@@ -36,6 +52,7 @@ class Downstream:
         "_held",
         "_is_chunked",
         "_is_gone",
+        "_joins_held",
         "_to_reset",
         "_transport",
         "_writer",
@@ -44,8 +61,9 @@ class Downstream:
         "on_full",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, joins_held: bool = False) -> None:
         self.on_full: Callable[[], None] | None = None
+        self._joins_held = joins_held  # what was held may leave as one chunk
         self.bytes_out = 0
         self.held_bytes = 0
         self._held: list[bytes] = []
@@ -98,21 +116,33 @@ class Downstream:
 
     async def open(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
         """Send the head and what was held; from here on `put` writes through."""
-        self._writer = await response.prepare(request)  # a StreamResponse sends its head here
+        self._writer = await response.prepare(request)
         self._is_chunked = request.version >= HttpVersion11
         transport = request.transport
         if transport is None:
             self._is_gone = True
             raise ConnectionResetError("The caller left while the head was written.")
+        if isinstance(response, web.Response):
+            await response.write(self._take_first())
         self._transport = transport
         held, self._held = self._held, []
         if held:
             self.put(held)
 
+    def close(self, response: web.StreamResponse, last: bytes) -> None:
+        """Write no more; `last` goes out with the end of the framing, in one write."""
+        if last and self._transport is not None:
+            if isinstance(response, web.Response):
+                self.bytes_out += len(last)
+                response.body = last
+            else:
+                self.put([last])
+        self.detach()
+
     async def drain(self, stall_s: float) -> bool:
         """Wait until the caller has read; False (and a cut) when it takes longer than `stall_s`."""
         writer, transport = self._writer, self._transport
-        if writer is None or transport is None:
+        if writer is None or transport is None or not transport.get_write_buffer_size():
             return True
         try:
             async with asyncio.timeout(stall_s):
@@ -161,6 +191,18 @@ class Downstream:
         if peer is not None and not transport.is_closing():
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         transport.abort()
+
+    def _take_first(self) -> bytes:
+        """What leaves with the head."""
+        if not self._held or self.held_bytes > FIRST_WRITE_BYTES:
+            return b""
+        if self._joins_held:
+            first = b"".join(self._held)
+            self._held = []
+        else:
+            first = self._held.pop(0)
+        self.bytes_out += len(first)
+        return first
 
     def _hold(self, pieces: list[bytes]) -> None:
         if self._is_gone:

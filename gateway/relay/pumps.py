@@ -5,15 +5,17 @@ be sent before the answer is known to be whole stays inside.
 """
 
 import abc
-from collections.abc import Iterable
 from typing import Any
 
 from typing_extensions import override
 
 from gateway.core.usage import Usage
-from gateway.wire.chunk import CONTENT, EventKind, StreamReader
+from gateway.wire.chunk import CONTENT, DONE, FAULT, GIANT, UNREADABLE, USAGE, StreamReader
 from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
 from gateway.wire.text import TextEncoder
+
+# What ends an answer of text, for better or worse.
+_ENDS = frozenset({DONE, FAULT, UNREADABLE, GIANT})
 
 
 class Pump(abc.ABC):
@@ -27,7 +29,10 @@ class Pump(abc.ABC):
         "is_plain",
         "is_unreadable",
         "saw_content",
+        "saw_end",
     )
+
+    pieces_matter = True  # where one piece ends and the next begins is seen by the caller
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
@@ -36,7 +41,10 @@ class Pump(abc.ABC):
         self.framed_bytes = 0  # of it, without the framing
         # Of the last `feed`: content and nothing else, so nothing that needs a look.
         self.is_plain = False
-        self.saw_content = False  # of the last `feed` that was not plain
+        # Of the last `feed` that was not plain: content came; the terminator, an error or something
+        # unreadable came.
+        self.saw_content = False
+        self.saw_end = False
         self.is_unreadable = False  # an event came that this dialect cannot carry
 
     @abc.abstractmethod
@@ -109,6 +117,7 @@ class OpenAIPump(Pump):
     """
 
     __slots__ = ("_fault_was_relayed", "_tail", "_tail_bytes", "_wants_usage")
+    pieces_matter = False
 
     def __init__(self, *, wants_usage: bool) -> None:
         super().__init__()
@@ -119,11 +128,16 @@ class OpenAIPump(Pump):
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
-        if self._splitter.at_boundary and not self._tail and self._reader.read_plain(body):
+        reader, splitter = self._reader, self._splitter
+        if (
+            reader.content_events  # what comes before is seldom plain
+            and splitter.at_boundary
+            and not self._tail
+            and reader.read_plain(body)
+        ):
             self.is_plain = True
             return [body]
-        events = self._splitter.feed(body)
-        return self._take_all((event, self._reader.read(event)) for event in events)
+        return self._take_all(splitter.feed(body))
 
     @override
     def feed_chunk(self, read: bytes) -> bool:
@@ -141,7 +155,7 @@ class OpenAIPump(Pump):
         relayed: list[bytes] = []
         held = self._splitter.held
         if held:  # a last event without its blank line
-            relayed = self._take_all([(held, self._reader.read(held))])
+            relayed = self._take_all([held])
         if self.is_complete:
             relayed += self._tail
         elif self.fault is None:
@@ -157,28 +171,31 @@ class OpenAIPump(Pump):
     def fault_was_relayed(self) -> bool:
         return self._fault_was_relayed
 
-    def _take_all(self, events: Iterable[tuple[bytes, EventKind]]) -> list[bytes]:
-        self.is_plain = self.saw_content = False
+    def _take_all(self, events: list[bytes]) -> list[bytes]:
+        self.is_plain = self.saw_content = self.saw_end = False
+        read = self._reader.read
         relayed: list[bytes] = []
-        for event, kind in events:
-            self._take(event, kind, relayed)
-            if kind is EventKind.FAULT:
+        for event in events:
+            kind = read(event)
+            if kind is USAGE and not self._wants_usage:
+                continue
+            if kind is DONE or self._tail:
+                self._hold_back(event)
+            else:
+                relayed.append(event)
+                if kind is CONTENT or kind is GIANT:
+                    self.saw_content = True
+            if kind is FAULT:
+                self.saw_end = True
+                self._fault_was_relayed = self._reader.fault_is_plain and not self._tail
                 break
         return [b"".join(relayed)] if len(relayed) > 1 else relayed
 
-    def _take(self, event: bytes, kind: EventKind, relayed: list[bytes]) -> None:
-        if kind is EventKind.USAGE and not self._wants_usage:
-            return
-        if kind is EventKind.DONE or self._tail:
-            self._tail.append(event)
-            self._tail_bytes += len(event)
-            self.is_unreadable = self._tail_bytes > MAX_HELD_BYTES
-            return
-        relayed.append(event)
-        if kind is CONTENT or kind is EventKind.GIANT:
-            self.saw_content = True
-        elif kind is EventKind.FAULT:
-            self._fault_was_relayed = self._reader.fault_is_plain
+    def _hold_back(self, event: bytes) -> None:
+        self.saw_end = True
+        self._tail.append(event)
+        self._tail_bytes += len(event)
+        self.is_unreadable = self._tail_bytes > MAX_HELD_BYTES
 
 
 class TextPump(Pump):
@@ -193,15 +210,15 @@ class TextPump(Pump):
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
-        if self._reader.done:  # whatever follows the terminator is no part of the text
-            self.is_plain = self.saw_content = False
+        reader, splitter = self._reader, self._splitter
+        if reader.done:  # whatever follows the terminator is no part of the text
+            self.is_plain = self.saw_content = self.saw_end = False
             return []
-        if self._splitter.at_boundary and self._reader.read_plain(body):
-            piece = self._encoder.encode(self._reader.text)
+        if self.has_text and splitter.at_boundary and reader.read_plain(body):
+            piece = self._encoder.encode(reader.text)
             self.is_plain = True
-            self.has_text = self.has_text or bool(piece)
             return [piece] if piece else []
-        return self._take_all(self._splitter.feed(body))
+        return self._take_all(splitter.feed(body))
 
     @override
     def feed_chunk(self, read: bytes) -> bool:
@@ -218,22 +235,20 @@ class TextPump(Pump):
         return self._splitter.at_boundary and not self._reader.done
 
     def _take_all(self, events: list[bytes]) -> list[bytes]:
-        self.is_plain = self.saw_content = False
+        self.is_plain = self.saw_content = self.saw_end = False
+        reader = self._reader
         pieces: list[bytes] = []
         for event in events:
-            if self._reader.done:
-                break
-            kind = self._reader.read(event)
+            kind = reader.read(event)
             if kind is CONTENT:
                 self.saw_content = True
-            else:
-                if kind is EventKind.UNREADABLE or kind is EventKind.GIANT:
-                    self.is_unreadable = True
-                if self.fault is not None or self.is_unreadable:
-                    break
-            piece = self._encoder.encode(self._reader.text)
-            if piece:
-                pieces.append(piece)
+                piece = self._encoder.encode(reader.text)
+                if piece:
+                    pieces.append(piece)
+            elif kind in _ENDS:
+                self.saw_end = True
+                self.is_unreadable = kind is UNREADABLE or kind is GIANT
+                break
         if pieces:
             self.has_text = True
         return pieces

@@ -17,6 +17,7 @@ from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
 from gateway.plugins.keys import CALL
 from gateway.relay.attempt import Attempt
+from gateway.relay.downstream import make_response
 from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.retries import RetryBudget
 from gateway.relay.verdict import Whole
@@ -120,10 +121,11 @@ class Relay:
         return response
 
     async def _stream(self, request: web.Request, job: Job, attempt: Attempt) -> web.StreamResponse:
-        response = web.StreamResponse(headers=STREAM_HEADERS[job.call.dialect])
+        response = make_response(request, STREAM_HEADERS[job.call.dialect])
         response.headers.extend(attempt.headers)
         try:
             await attempt.downstream.open(request, response)
+            attempt.note_opened()
             job.exchange.first_relayed_at = monotonic()
             job.forget_request()
             if attempt.is_paused:  # more came between the commit point and the head
@@ -134,6 +136,7 @@ class Relay:
             stall_s = job.call.provider.timeouts.write_stall_s
             await attempt.downstream.drain(stall_s)
             await attempt.downstream.reset(stall_s=stall_s)
+            attempt.downstream.close(response, attempt.last)
         except (asyncio.CancelledError, ConnectionError):
             self._stop_relaying(job, attempt)
             raise

@@ -88,6 +88,7 @@ class Player:
             self._timer = self._loop.call_soon(self._write)
 
     def _write(self) -> None:
+        self._timer = None  # it holds us: a cycle
         if self._is_paused:
             self._is_late = True
             return

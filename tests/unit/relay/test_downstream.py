@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from gateway.relay.downstream import HIGH_WATER_BYTES, Downstream
+from gateway.relay.downstream import HIGH_WATER_BYTES, Downstream, make_response
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, Heard, request_bytes
 
 TIMEOUT_S = 5
@@ -22,6 +22,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.steps: list[Steps] = []
+        self.joins_held = False
         self.port = 0
         self.over = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -43,8 +44,8 @@ class Listener:
         await self._runner.cleanup()
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        downstream = Downstream()
+        response = make_response(request, {})
+        downstream = Downstream(joins_held=self.joins_held)
         request[RESPONSE] = response
         try:
             await self.steps.pop(0)(downstream, request)
@@ -98,6 +99,63 @@ async def test_what_is_held_leaves_with_the_head_in_order(listener: Listener) ->
         downstream.put([b"d"])
 
     assert (await hear(listener, steps)).body == b"abcd"
+
+
+@pytest.mark.parametrize(
+    ("joins_held", "chunks"),
+    [(True, [b"abc", b"d", b"e"]), (False, [b"a", b"b", b"c", b"d", b"e"])],
+)
+async def test_what_was_held_is_one_chunk_only_where_nobody_sees_the_difference(
+    listener: Listener, *, joins_held: bool, chunks: list[bytes]
+) -> None:
+    """Events are events in one chunk or three; a delta of text is a chunk (contract 1.3)."""
+    listener.joins_held = joins_held
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.put([b"a"])
+        downstream.put([b"b", b"c"])
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([b"d"])
+        downstream.close(request[RESPONSE], b"e")
+        assert downstream.bytes_out == 5
+
+    heard = await hear(listener, steps)
+
+    assert heard.chunks == chunks
+    assert heard.is_whole
+
+
+async def test_the_last_piece_waits_for_the_end_of_the_handler(listener: Listener) -> None:
+    """A mistake further out must not find the terminator sent already."""
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.put([b"a"])
+        await downstream.open(request, request[RESPONSE])
+        downstream.close(request[RESPONSE], b"[DONE]")
+        assert request.transport is not None
+        request.transport.close()  # as `guard_stream` does
+
+    heard = await hear(listener, steps)
+
+    assert heard.body == b"a"
+    assert not heard.is_whole
+
+
+async def test_a_piece_too_large_for_the_first_write_is_not_waited_for(listener: Listener) -> None:
+    """Aiohttp would wait for its reader, for ever."""
+    opened = asyncio.Event()
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        downstream.put([bytes(4_000_000)])
+        await downstream.open(request, request[RESPONSE])
+        opened.set()
+        downstream.break_off(b"", stall_s=STALL_S)
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}))
+        async with asyncio.timeout(TIMEOUT_S):
+            await opened.wait()
 
 
 async def test_the_head_leaves_even_when_nothing_is_held(listener: Listener) -> None:

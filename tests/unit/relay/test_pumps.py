@@ -99,7 +99,7 @@ class TestOpenAI:
     def test_plain_content_goes_out_in_the_read_that_brought_it(self) -> None:
         """One read, one chunk, no waiting."""
         pump = OpenAIPump(wants_usage=False)
-        pump.feed(ROLE)
+        pump.feed(ROLE + text("first"))
 
         assert pump.feed(text("a")) == [text("a")]
         assert pump.is_plain

@@ -1,0 +1,75 @@
+"""An exchange that is over leaves nothing for the garbage collector.
+
+Its memory is taken for the next one while it is still in the processor's cache, and no collection
+stops the loop. One reference cycle would keep a whole request, its body and its answer.
+"""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.simulator import Simulator
+from tests.plugins.gateway import Gateway, StartGateway
+from tests.plugins.raw_caller import LAST_CHUNK, Caller, request_bytes
+
+EXCHANGES = 10
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
+    """One that anybody may call."""
+    sim = {"base_url": simulator.base_url, "allow_private": True, "auth": {"required": False}}
+    return await start_gateway(providers={"sim": sim}, settings={"auth": [{"kind": "anonymous"}]})
+
+
+@pytest.fixture
+def saved_garbage() -> Iterator[list[object]]:
+    """What a collection finds is kept to be looked at."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    yield gc.garbage
+    gc.set_debug(0)
+    gc.garbage.clear()
+    gc.enable()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_exchange_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object], *, stream: bool
+) -> None:
+    """On `/v1`, streamed or whole, over one connection."""
+    body = {"model": "sim/plain", "stream": stream, "messages": MESSAGES}
+
+    async with Caller(gateway.port) as caller:
+        for _ in range(EXCHANGES):
+            await caller.send(request_bytes("/v1/chat/completions", body))
+            await (caller.read_until(LAST_CHUNK) if stream else caller.read_answer())
+        await gateway.log.wait_for_settled(EXCHANGES)
+        gc.collect()
+
+    ours = [type(found).__qualname__ for found in saved_garbage if _is_of_an_exchange(found)]
+    assert ours == []
+
+
+async def test_a_text_stream_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object]
+) -> None:
+    """On `/api/chat`."""
+    body = {"chatSettings": {"model": "plain"}, "messages": MESSAGES}
+
+    async with Caller(gateway.port) as caller:
+        for _ in range(EXCHANGES):
+            await caller.send(request_bytes("/api/chat/sim", body))
+            await caller.read_until(LAST_CHUNK)
+        await gateway.log.wait_for_settled(EXCHANGES)
+        gc.collect()
+
+    assert [found for found in saved_garbage if _is_of_an_exchange(found)] == []
+
+
+def _is_of_an_exchange(found: object) -> bool:
+    module = type(found).__module__
+    return module.startswith(("gateway.", "aiohttp.")) and "simulator" not in module
