@@ -26,9 +26,10 @@ from gateway.upstream.resolver import AddressInfo, Resolver
 HAPPY_EYEBALLS_DELAY_S = 0.25
 # Bounds what the kernel holds for a stream whose reader is slow (without it: some MiB).
 RECEIVE_BUFFER_BYTES = 256 * 1024
-# One TLS record and its head (RFC 8446 section 5.2); the library's 256 KiB each way is for
-# downloads.
-TLS_BUFFER_BYTES = 16 * 1024 + 320
+# Enough for one TLS record (RFC 8446 section 5.2) and half of another; the library's 256 KiB each
+# way is for downloads. Not less: at the size of OpenSSL's own buffers (16.7 KB) the allocator gives
+# us those that a handshake has filled, and a stream takes 81 KiB of memory where it takes 74.
+TLS_BUFFER_BYTES = 24 * 1024
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
