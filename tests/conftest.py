@@ -4,11 +4,12 @@ The rule here: the fixtures themselves live in `tests/plugins`, one concept per 
 """
 
 pytest_plugins = [
+    "tests.plugins.programs",  # first: others import it
+    "tests.plugins.browser",
     "tests.plugins.chain",
     "tests.plugins.count",
     "tests.plugins.gateway",
     "tests.plugins.nginx",
-    "tests.plugins.programs",
     "tests.plugins.llamacpp",
     "tests.plugins.recordings",
 ]

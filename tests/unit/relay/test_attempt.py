@@ -364,6 +364,18 @@ async def test_silence_is_filled_with_comments_once_the_head_is_out() -> None:
     assert attempt.error is None
 
 
+async def test_blanks_before_a_text_are_not_its_first_content() -> None:
+    """They are left out; what the log says came first is what the caller saw first."""
+    attempt, _ = start_stream(TextPump())
+    attempt.on_body(text("\n"))
+    assert (attempt.times.first_content_at, attempt.ready.done()) == (0.0, False)
+
+    attempt.on_body(text("a"))
+
+    assert attempt.times.first_content_at > 0
+    attempt.abandon()
+
+
 async def test_no_comment_is_written_into_half_an_event() -> None:
     """It would break the event for every reader."""
     attempt, _ = start_stream(commit_s=SHORT_S, comment_every_s=SHORT_S, total_s=10 * SHORT_S)
