@@ -8,7 +8,8 @@ observers run then, never again.
 import asyncio
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from gateway.core.dialect import Dialect
 from gateway.core.identity import Principal
@@ -29,8 +30,7 @@ class Outcome(enum.StrEnum):
 Observer = Callable[["Exchange"], None]
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
+class Exchange(msgspec.Struct, eq=False):
     """The record of one downstream request, filled in as it goes through the chain.
 
     Times are seconds of `core.clock.monotonic`.
@@ -65,7 +65,7 @@ class Exchange:
     first_relayed_at: float = 0.0  # that content was written downstream
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
-    labels: dict[str, str] = field(default_factory=dict)  # what plugins add to the log line
+    labels: dict[str, str] = {}  # what plugins add to the log line
 
     def settle(self, outcome: Outcome, *, at: float) -> bool:
         """Fix the outcome and tell the observers; False when that was done before."""

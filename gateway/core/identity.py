@@ -3,14 +3,14 @@
 The rule here: nothing of a principal is secret, so it may appear in any log line.
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 PrincipalKind = Literal["anonymous", "gateway_key"]
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """An authenticated caller."""
 
     name: str

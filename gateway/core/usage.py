@@ -4,8 +4,9 @@ The rule here: what a provider says is last-wins and checked, never added up (a 
 repeat a cumulative count in every chunk).
 """
 
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 UsageSource = Literal["provider", "estimate"]
 
@@ -13,8 +14,7 @@ UsageSource = Literal["provider", "estimate"]
 MAX_PLAUSIBLE_TOKENS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens in and out, as the provider counted them or as we estimate them."""
 
     tokens_in: int | None

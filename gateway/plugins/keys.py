@@ -3,8 +3,7 @@
 The rule here: a value is set by exactly one middleware (or by `app`), named in its docstring.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 from aiohttp import web
 from pydantic import SecretStr
 
@@ -22,8 +21,7 @@ SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 """What gateway.yaml says; set by `app`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A request for an answer, read and resolved: what is asked of which provider."""
 
     dialect: Dialect

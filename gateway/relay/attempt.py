@@ -6,8 +6,9 @@ itself when the caller's task is gone. It ends exactly once, in `_end`.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
+
+import msgspec
 
 from gateway.core.clock import monotonic
 from gateway.core.errors import GatewayError, UpstreamError
@@ -40,8 +41,7 @@ MAX_HELD_BYTES = 256 * 1024
 _BAD_GATEWAY = HTTPStatus.BAD_GATEWAY.value
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptLimits:
+class AttemptLimits(msgspec.Struct, frozen=True):
     """What bounds one attempt."""
 
     label: str
@@ -50,8 +50,7 @@ class AttemptLimits:
     secrets: Sequence[str] = ()  # what must not be quoted from an error
 
 
-@dataclass(slots=True)
-class AttemptTimes:
+class AttemptTimes(msgspec.Struct):
     """When things happened, in seconds of `core.clock.monotonic`; 0: not yet."""
 
     sent_at: float = 0.0

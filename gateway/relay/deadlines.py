@@ -5,7 +5,8 @@ when it fires early. Content only notes its time, so a chunk costs no timer.
 """
 
 import math
-from dataclasses import dataclass
+
+import msgspec
 
 from gateway.config.provider_blocks import TimeoutsSpec
 from gateway.core.errors import UpstreamError
@@ -23,8 +24,7 @@ DONE_LINGER_S = 5.0
 NEVER = math.inf
 
 
-@dataclass(slots=True)
-class Deadlines:
+class Deadlines(msgspec.Struct):
     """The clock of one attempt; all times are seconds on the loop's clock."""
 
     label: str

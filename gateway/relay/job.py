@@ -4,8 +4,7 @@ The rule here: everything dialect-specific of the relay is decided here; attempt
 downstream do not know dialects.
 """
 
-from dataclasses import dataclass
-
+import msgspec
 from aiohttp import web
 
 from gateway.config.settings import Settings
@@ -39,8 +38,7 @@ STREAM_HEADERS = {
 }
 
 
-@dataclass(slots=True)
-class Job:
+class Job(msgspec.Struct):
     """One exchange, ready to be tried; nothing of it changes but that the request is let go."""
 
     caller: web.Request

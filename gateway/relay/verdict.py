@@ -6,7 +6,6 @@ anything that is not what was asked for is 502.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -21,8 +20,7 @@ from gateway.wire.headers import select_response_headers
 from gateway.wire.provider_errors import fault_of, read_fault, upstream_error_of
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
+class Whole(msgspec.Struct, frozen=True):
     """An answer that was held whole."""
 
     status: int

@@ -4,7 +4,6 @@ The rule here: only what the contract names goes upstream. Other fields of the b
 read, whatever they are called.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -18,8 +17,7 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(msgspec.Struct, frozen=True):
     """One request of the chat front end, checked as far as the gateway acts on it."""
 
     model: str  # empty: the provider's default

@@ -5,7 +5,6 @@ its own bytes, in its own order.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -19,8 +18,7 @@ MAX_CHOICES: Final = 128
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionsRequest:
+class CompletionsRequest(msgspec.Struct, frozen=True):
     """One request in the OpenAI dialect, checked as far as the gateway acts on it."""
 
     provider: str
