@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.config.load import Registry
-from gateway.config.settings import AuthMethod, GatewayKeyAuth, Settings
+from gateway.config.settings import AuthMethod, Settings
 from gateway.core.errors import AmbiguousAuthError, UnauthenticatedError
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.plugins.api import EXCHANGE
@@ -88,7 +88,7 @@ def _recognise(presented: str | None, methods: Iterable[AuthMethod]) -> Principa
     digest = None if presented is None else _digest_of(presented)
     is_unknown = False
     for method in methods:
-        if not isinstance(method, GatewayKeyAuth):
+        if method.kind != "gateway_key":  # an isinstance of pydantic models takes 1 µs
             if not is_unknown:
                 return ANONYMOUS
         elif digest is not None:

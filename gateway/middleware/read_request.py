@@ -12,6 +12,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 from aiohttp.web_protocol import RequestPayloadError
 
+from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import ServerSpec
 from gateway.core.dialect import Dialect
@@ -82,11 +83,12 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
         _check_expectation(request)
     if route not in {CHAT, COMPLETIONS}:
         return await handler(request)
-    held = request.app[HELD_BODIES]
-    body = _Body(request, held)
+    app = request.app  # found anew each time it is asked for
+    held = app[HELD_BODIES]
+    body = _Body(request, app[SETTINGS].server, held)
     try:
         # A body held by a stream that lasts an hour counts for that hour: it may be sent again.
-        request[CALL] = await _make_call(request, await body.read(), route)
+        request[CALL] = await _make_call(request, app[REGISTRY], await body.read(), route)
         return await handler(request)
     finally:
         held.held_bytes -= body.held_bytes
@@ -95,16 +97,17 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
 class _Body:
     """One body on its way in."""
 
-    def __init__(self, request: web.Request, held: HeldBodies) -> None:
+    def __init__(self, request: web.Request, server: ServerSpec, held: HeldBodies) -> None:
         self.held_bytes = 0
         self._request = request
-        self._server = request.app[SETTINGS].server
+        self._server = server
         self._held = held
 
     async def read(self) -> bytes:
         """All of it, or the error that says why not."""
-        self._check_size(self._request.content_length or 0)
-        self._held.check_room(self._request.content_length or 0)
+        announced_bytes = self._request.content_length or 0
+        self._check_size(announced_bytes)
+        self._held.check_room(announced_bytes)
         content = self._request.content
         if content.is_eof():  # came with the head, as small ones do: no timer, no task switch
             return self._keep(self._read_piece())
@@ -160,18 +163,18 @@ async def _invite_body(request: web.Request) -> None:
         request.writer.output_size = 0  # the answer proper has not begun
 
 
-async def _make_call(request: web.Request, body: bytes, route: str) -> Call:
+async def _make_call(request: web.Request, registry: Registry, body: bytes, route: str) -> Call:
     exchange = request[EXCHANGE]
     exchange.bytes_in = len(body)
     if route == CHAT:
-        provider = _find_provider(request, request.match_info["provider"])
+        provider = _find_provider(registry, request.match_info["provider"])
         exchange.provider = provider.name
         chat = await _parse(read_chat, body)
         model = _find_model(provider, chat.model, "chatSettings.model")
         call = Call(Dialect.TEXT, provider, model, chat, stream=True, wants_usage=False)
     else:
         asked = await _parse(read_completions, body)
-        provider = _find_provider(request, asked.provider, "model")
+        provider = _find_provider(registry, asked.provider, "model")
         model = _find_model(provider, asked.model, "model")
         call = Call(Dialect.OPENAI, provider, model, asked, asked.stream, asked.wants_usage)
     _note(exchange, call)
@@ -191,8 +194,8 @@ async def _parse(read: Callable[[bytes], ParsedT], body: bytes) -> ParsedT:
     return await asyncio.to_thread(read, body)
 
 
-def _find_provider(request: web.Request, name: str, param: str | None = None) -> Provider:
-    provider = request.app[REGISTRY].providers.get(name)
+def _find_provider(registry: Registry, name: str, param: str | None = None) -> Provider:
+    provider = registry.providers.get(name)
     if provider is None:
         where = "GET /api/providers" if param is None else "GET /v1/models"
         place = "" if param is None else " of the name before the `/` of `model`"
