@@ -57,3 +57,29 @@ def test_nothing_dangerous_is_called(top: str) -> None:
     ]
 
     assert found == []
+
+
+# What is different each time it is asked for. Of a parameter it becomes part of the test's name,
+# and two processes that collect in two seconds do not have the same tests.
+UNSTEADY = {"time.time", "time.monotonic", "datetime.now", "uuid.uuid4", "secrets.token_hex"}
+STAMPED = "gzip.compress"  # writes the time, unless `mtime` says another
+
+
+def unsteady_parameters(path: Path) -> Iterator[str]:
+    """Every such call in the decorators of a file."""
+    for function in ast.walk(tree_of(path)):
+        for decorator in getattr(function, "decorator_list", ()):
+            for node in ast.walk(decorator):
+                if not isinstance(node, ast.Call):
+                    continue
+                called = ast.unparse(node.func)
+                is_stamped = called == STAMPED and all(k.arg != "mtime" for k in node.keywords)
+                if is_stamped or called in UNSTEADY:
+                    yield f"{name_of(path)}:{node.lineno} {called}"
+
+
+def test_a_test_has_the_same_name_in_every_process() -> None:
+    """Where the processes disagree, none of the suite is run."""
+    found = [what for path in python_files("tests") for what in unsteady_parameters(path)]
+
+    assert found == []
