@@ -142,6 +142,10 @@ class Recorder:
         self.body += body
         self.has_body.set()
 
+    def on_chunk(self, _: bytes) -> bool:
+        """Take nothing unparsed."""
+        return False
+
     def on_end(self) -> None:
         """Note a clean end."""
         self.calls.append("end")
