@@ -278,10 +278,8 @@ class Attempt:
         now = monotonic()
         if pump.saw_content or pump.is_plain:
             self._deadlines.content_at = now
-            if (
-                not self.times.first_content_at and pump.has_content
-            ):  # blanks before a text are none
-                self.times.first_content_at = now
+            if not self.times.first_content_at and pump.has_content:
+                self.times.first_content_at = now  # not at the blanks before a text
         if pieces:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
