@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.accounting import cpu_clock
 
-PACKAGES = ("aiohttp", "uvloop", "httptools", "aiofastnet")
+PACKAGES = ("aiohttp", "uvloop", "httptools")
 # A relay holds two sockets for each stream; everything else it has open fits in the rest.
 FILES_PER_STREAM = 2
 OTHER_FILES = 512

@@ -39,7 +39,6 @@ class Connection(asyncio.Protocol):
         "_inflater",
         "_is_at_chunk",
         "_is_flowing",
-        "_is_paused",
         "_on_gone",
         "_on_idle",
         "_receiver",
@@ -63,7 +62,6 @@ class Connection(asyncio.Protocol):
         self._head_handed_on = False
         self._is_flowing = False  # the head is out and the body needs no decoding
         self._is_at_chunk = False  # the next byte begins a chunk
-        self._is_paused = False
         self._inflater: Inflater | None = None
 
     @property
@@ -81,18 +79,6 @@ class Connection(asyncio.Protocol):
         """What of the request the operating system has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
-    @property
-    def watched_socket(self) -> int | None:
-        """For `ResetWatch`; None while closed, or held back with bytes not yet read."""
-        if self._transport is None or self._transport.is_closing() or self._is_paused:
-            return None
-        found = self._transport.get_extra_info("socket")
-        return None if found is None else int(found.fileno())
-
-    def end_as_reset(self) -> None:
-        """The provider reset it, and the event loop was not told."""
-        self._give_up(self._cut_error(ConnectionResetError("reset")))
-
     def send(self, request: bytes, receiver: Receiver) -> None:
         """Send one whole request; the receiver gets its answer."""
         if self._transport is None or self._transport.is_closing():
@@ -109,12 +95,10 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:
             return
         if self._transport is not None and not self._transport.is_closing():
-            self._is_paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on after `pause`."""
-        self._is_paused = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import aiofastnet
 import aiohappyeyeballs
 
 from gateway.core.upstream_errors import (
@@ -21,16 +20,12 @@ from gateway.core.upstream_errors import (
     UpstreamTlsError,
 )
 from gateway.upstream.resolver import AddressInfo, Resolver
+from gateway.upstream.tls_transport import start_tls
 
 # RFC 8305 section 5.
 HAPPY_EYEBALLS_DELAY_S = 0.25
 # Bounds what the kernel holds for a stream whose reader is slow (without it: some MiB).
 RECEIVE_BUFFER_BYTES = 256 * 1024
-# Enough for one TLS record (RFC 8446 section 5.2) and half of another; the library's 256 KiB each
-# way is for downloads. Not less: at the size of OpenSSL's own buffers (16.7 KB) the allocator gives
-# us those that a handshake has filled, and a stream takes 81 KiB of memory where it takes 74.
-TLS_BUFFER_BYTES = 24 * 1024
-
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
@@ -59,7 +54,7 @@ async def open_connection(
     if target.tls is None:
         _, protocol = await loop.create_connection(factory, sock=connected)
         return protocol
-    return await _start_tls(target, connected, factory)
+    return await _start_tls(target, target.tls, connected, factory())
 
 
 async def _resolve(target: Target, resolver: Resolver, give_up_at: float) -> list[AddressInfo]:
@@ -104,22 +99,13 @@ def _open_socket(info: AddressInfo) -> socket.socket:
 
 
 async def _start_tls(
-    target: Target, connected: socket.socket, factory: Callable[[], ProtocolT]
+    target: Target, context: ssl.SSLContext, connected: socket.socket, protocol: ProtocolT
 ) -> ProtocolT:
+    server_name = target.server_name or target.host
     try:
         async with asyncio.timeout(target.tls_s):
-            # 51-54 µs a chunk where uvloop's own TLS takes 64-75.
-            _, protocol = await aiofastnet.create_connection(
-                asyncio.get_running_loop(),
-                factory,
-                sock=connected,
-                ssl=target.tls,
-                server_hostname=target.server_name or target.host,
-                ssl_incoming_bio_size=TLS_BUFFER_BYTES,
-                ssl_outgoing_bio_size=TLS_BUFFER_BYTES,
-            )
-    except (TimeoutError, OSError, ssl.SSLError) as error:
-        connected.close()
+            return await start_tls(protocol, context, sock=connected, server_name=server_name)
+    except (TimeoutError, OSError) as error:
         failure = UpstreamTlsError(
             f"No TLS connection to {target.label}: {_tls_cause(error)}.",
             detail=f"{type(error).__name__}: {error}",
@@ -127,7 +113,6 @@ async def _start_tls(
         # A handshake that was cut or stalled is a connection failure like any other.
         failure.is_retryable = not isinstance(error, ssl.SSLCertVerificationError)
         raise failure from error
-    return protocol
 
 
 def _tls_cause(error: BaseException) -> str:

@@ -10,7 +10,6 @@ from gateway.core.clock import monotonic
 from gateway.core.errors import ProviderBusyError
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target, open_connection
-from gateway.upstream.reset_watch import ResetWatch
 from gateway.upstream.resolver import Resolver
 
 # A provider that names its idle limit is left this long before it.
@@ -32,7 +31,6 @@ class Pool:
         self._open: set[Connection] = set()
         self._dialing = 0
         self._sweeper: asyncio.TimerHandle | None = None
-        self._watch = ResetWatch(self._open)
 
     @property
     def open_connections(self) -> int:
@@ -70,7 +68,6 @@ class Pool:
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
-        self._watch.stop()
         for connection in list(self._open):
             connection.abort()
 
@@ -83,8 +80,6 @@ class Pool:
         # Not earlier: a connection whose handshake fails is never told that it is lost.
         if connection.is_open:
             self._open.add(connection)
-            if self._target.tls is not None:
-                self._watch.start()
         return connection
 
     def _make_connection(self) -> Connection:

@@ -19,7 +19,6 @@ DEPENDENCIES = [Requirement(line) for line in PROJECT["dependencies"]]
 
 FLOORS = {
     "aiohttp": "3.14.4",  # GHSA-2g87-pp6c-29x5 and five more of the same day
-    "aiofastnet": "1.2",  # TLS at two thirds of uvloop's cost
     "aiohappyeyeballs": "2.6",
     "httptools": "0.9",
     "pydantic": "2.12",

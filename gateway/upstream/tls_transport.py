@@ -1,0 +1,187 @@
+"""TLS between a connection and its socket.
+
+The rule here: the end of an encrypted connection is what its peer says it is. Without a
+`close_notify` it was cut, whatever TCP says (RFC 8446 section 6.1).
+"""
+
+import asyncio
+import socket
+import ssl
+from typing import Any, TypeVar, cast
+
+from typing_extensions import override
+
+# The plaintext of one record (RFC 8446 section 5.1); OpenSSL reads no more at a time.
+MAX_RECORD_BYTES = 16 * 1024
+
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
+
+
+async def start_tls(
+    protocol: ProtocolT, context: ssl.SSLContext, *, sock: socket.socket, server_name: str
+) -> ProtocolT:
+    """Shake hands over a connected socket, then let `protocol` talk through TLS.
+
+    Raises what the handshake fails with; the socket is closed then.
+    """
+    loop = asyncio.get_running_loop()
+    transport = TlsTransport(protocol, context, server_name)
+    try:
+        await loop.create_connection(lambda: transport, sock=sock)
+        await transport.ready
+    except BaseException:
+        transport.abort()
+        raise
+    return protocol
+
+
+class TlsTransport(asyncio.Transport, asyncio.Protocol):
+    """To the socket's transport a protocol, to the protocol above a transport.
+
+    The standard library does the TLS (`SSLObject`); this moves bytes in and out of it. What the
+    protocol above may call is what is written out below.
+    """
+
+    __slots__ = (
+        "_failure",
+        "_holds_spare",
+        "_incoming",
+        "_is_closed_by_peer",
+        "_is_up",
+        "_outgoing",
+        "_protocol",
+        "_socket",
+        "_tls",
+        "ready",
+    )
+
+    def __init__(
+        self, protocol: asyncio.Protocol, context: ssl.SSLContext, server_name: str
+    ) -> None:
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._protocol = protocol
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
+        self._socket: asyncio.Transport | None = None
+        self._is_up = False  # the handshake is done
+        # The tickets of TLS 1.3, which follow the handshake, make OpenSSL 3.0 take its buffer for
+        # writing again (17 KiB) and keep it until the next write: here a write of nothing.
+        self._holds_spare = True
+        self._is_closed_by_peer = False
+        self._failure: Exception | None = None  # why this end closed it
+
+    # what the protocol above calls
+
+    @override
+    def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
+        if self._socket is None:
+            return
+        rest = memoryview(data)
+        while rest:  # OpenSSL takes a record at a time
+            rest = rest[self._tls.write(rest) :]
+        self._flush(self._socket)
+
+    @override
+    def is_closing(self) -> bool:
+        return self._socket is None or self._socket.is_closing()
+
+    @override
+    def abort(self) -> None:
+        if self._socket is not None:
+            self._socket.abort()
+
+    @override
+    def pause_reading(self) -> None:
+        if self._socket is not None:
+            self._socket.pause_reading()
+
+    @override
+    def resume_reading(self) -> None:
+        if self._socket is not None:
+            self._socket.resume_reading()
+
+    @override
+    def get_write_buffer_size(self) -> int:
+        return 0 if self._socket is None else self._socket.get_write_buffer_size()
+
+    @override
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        return default if self._socket is None else self._socket.get_extra_info(name, default)
+
+    # what the socket's transport calls
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._socket = cast("asyncio.Transport", transport)
+        self._shake_hands(self._socket)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        if self._socket is None:
+            return
+        self._incoming.write(data)
+        if self._is_up:
+            self._hand_on(self._socket)
+        else:
+            self._shake_hands(self._socket)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._socket = None
+        cause = self._failure or exc
+        if cause is None and not self._is_closed_by_peer:
+            cause = ConnectionResetError("closed without a close_notify")
+        if self._is_up:
+            self._protocol.connection_lost(cause)
+        elif not self.ready.done():
+            self.ready.set_exception(cause or ConnectionResetError("closed in the handshake"))
+
+    # inside
+
+    def _shake_hands(self, transport: asyncio.Transport) -> None:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            self._flush(transport)
+            return
+        except ssl.SSLError as error:
+            self._failure = error
+            self._flush(transport)  # the alert that tells the peer why
+            transport.close()
+            return
+        self._flush(transport)
+        self._is_up = True
+        self._protocol.connection_made(self)
+        if not self.ready.done():  # cancelled, when the caller has left
+            self.ready.set_result(None)
+        if self._incoming.pending:
+            self._hand_on(transport)
+
+    def _hand_on(self, transport: asyncio.Transport) -> None:
+        """Decrypt what came and hand it on in one piece, as a socket would."""
+        pieces: list[bytes] = []
+        try:
+            while self._incoming.pending:
+                piece = self._tls.read(MAX_RECORD_BYTES)
+                if not piece:
+                    self._is_closed_by_peer = True
+                    break
+                pieces.append(piece)
+        except ssl.SSLWantReadError:  # the rest of a record is still on its way
+            pass
+        except ssl.SSLError as error:
+            self._failure = error
+        if pieces:
+            self._protocol.data_received(b"".join(pieces))
+            if self._holds_spare:
+                self._holds_spare = False
+                self._tls.write(b"")
+        if self._is_closed_by_peer or self._failure is not None:
+            transport.abort()
+        elif self._outgoing.pending:  # an answer of TLS itself, to a change of keys
+            self._flush(transport)
+
+    def _flush(self, transport: asyncio.Transport) -> None:
+        if self._outgoing.pending and not transport.is_closing():
+            transport.write(self._outgoing.read())
