@@ -13,6 +13,8 @@ from typing_extensions import override
 
 # The plaintext of one record (RFC 8446 section 5.1); OpenSSL reads no more at a time.
 MAX_RECORD_BYTES = 16 * 1024
+# What goes into a `MemoryBIO` at once: it grows as it must and never shrinks.
+MAX_BUFFERED_BYTES = 32 * 1024
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
@@ -77,10 +79,12 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
         if self._socket is None:
             return
-        rest = memoryview(data)
-        while rest:  # OpenSSL takes a record at a time
-            rest = rest[self._tls.write(rest) :]
-        self._flush(self._socket)
+        records: list[bytes] = []
+        for start in range(0, len(data), MAX_RECORD_BYTES):
+            self._tls.write(data[start : start + MAX_RECORD_BYTES])
+            records.append(self._outgoing.read())
+        if not self._socket.is_closing():
+            self._socket.write(b"".join(records))
 
     @override
     def is_closing(self) -> bool:
@@ -120,10 +124,10 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._socket is None:
             return
-        self._incoming.write(data)
         if self._is_up:
-            self._hand_on(self._socket)
+            self._hand_on(self._socket, data)
         else:
+            self._incoming.write(data)
             self._shake_hands(self._socket)
 
     @override
@@ -156,22 +160,25 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if not self.ready.done():  # cancelled, when the caller has left
             self.ready.set_result(None)
         if self._incoming.pending:
-            self._hand_on(transport)
+            self._hand_on(transport, self._incoming.read())
 
-    def _hand_on(self, transport: asyncio.Transport) -> None:
+    def _hand_on(self, transport: asyncio.Transport, data: bytes) -> None:
         """Decrypt what came and hand it on in one piece, as a socket would."""
         pieces: list[bytes] = []
-        try:
-            while self._incoming.pending:
-                piece = self._tls.read(MAX_RECORD_BYTES)
-                if not piece:
-                    self._is_closed_by_peer = True
-                    break
-                pieces.append(piece)
-        except ssl.SSLWantReadError:  # the rest of a record is still on its way
-            pass
-        except ssl.SSLError as error:
-            self._failure = error
+        for start in range(0, len(data), MAX_BUFFERED_BYTES):
+            self._incoming.write(data[start : start + MAX_BUFFERED_BYTES])
+            try:
+                while self._incoming.pending:
+                    piece = self._tls.read(MAX_RECORD_BYTES)
+                    if not piece:
+                        self._is_closed_by_peer = True
+                        break
+                    pieces.append(piece)
+            except ssl.SSLWantReadError:  # the rest of a record is still on its way
+                pass
+            except ssl.SSLError as error:
+                self._failure = error
+                break
         if pieces:
             self._protocol.data_received(b"".join(pieces))
             if self._holds_spare:
