@@ -20,13 +20,13 @@ from gateway.core.errors import (
     BodyTooLargeError,
     InvalidRequestError,
     MalformedRequestError,
-    OverloadedError,
     ProviderNotFoundError,
     RequestTimeoutError,
 )
 from gateway.core.exchange import Exchange
+from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, REGISTRY, SETTINGS, Call
+from gateway.plugins.keys import CALL, HELD_BODY, PROMPT, REGISTRY, SETTINGS, Call
 from gateway.wire.chat_request import read_chat
 from gateway.wire.completions_request import read_completions
 
@@ -38,25 +38,8 @@ MAX_INLINE_BYTES = 256 * 1024
 # Bodies of the largest size that may be held at a time; memory is a few times that.
 MAX_LARGEST_BODIES = 16
 EXPECTATION_FAILED = 417
-RETRY_AFTER_S = "1"
 
 ParsedT = TypeVar("ParsedT")
-
-
-class HeldBodies:
-    """How many bytes of request bodies all requests hold together, and how many they may."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.held_bytes = 0
-        self._max_bytes = max_bytes
-
-    def check_room(self, body_bytes: int) -> None:
-        """Raise when a body of this size would be too much on top of the others."""
-        if self.held_bytes + body_bytes > self._max_bytes:
-            raise OverloadedError(
-                "The gateway holds as many request bodies as it can; try again in a moment.",
-                headers={"Retry-After": RETRY_AFTER_S},
-            )
 
 
 HELD_BODIES: web.AppKey[HeldBodies] = web.AppKey("held_bodies", HeldBodies)
@@ -84,21 +67,19 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
     if route not in {CHAT, COMPLETIONS}:
         return await handler(request)
     app = request.app  # found anew each time it is asked for
-    held = app[HELD_BODIES]
+    held = request[HELD_BODY] = HeldBody(app[HELD_BODIES])
     body = _Body(request, app[SETTINGS].server, held)
     try:
-        # A body held by a stream that lasts an hour counts for that hour: it may be sent again.
         request[CALL] = await _make_call(request, app[REGISTRY], await body.read(), route)
         return await handler(request)
     finally:
-        held.held_bytes -= body.held_bytes
+        held.let_go()  # the relay has, once nothing is sent again
 
 
 class _Body:
     """One body on its way in."""
 
-    def __init__(self, request: web.Request, server: ServerSpec, held: HeldBodies) -> None:
-        self.held_bytes = 0
+    def __init__(self, request: web.Request, server: ServerSpec, held: HeldBody) -> None:
         self._request = request
         self._server = server
         self._held = held
@@ -139,10 +120,9 @@ class _Body:
             raise MalformedRequestError("The body is not framed as its head says.") from error
 
     def _keep(self, piece: bytes) -> bytes:
-        self._check_size(self.held_bytes + len(piece))
+        self._check_size(self._held.held_bytes + len(piece))
         self._held.check_room(len(piece))
-        self.held_bytes += len(piece)
-        self._held.held_bytes += len(piece)
+        self._held.add(len(piece))
         return piece
 
     def _check_size(self, body_bytes: int) -> None:
@@ -171,12 +151,14 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
         exchange.provider = provider.name
         chat = await _parse(read_chat, body)
         model = _find_model(provider, chat.model, "chatSettings.model")
-        call = Call(Dialect.TEXT, provider, model, chat, stream=True, wants_usage=False)
+        request[PROMPT] = chat
+        call = Call(Dialect.TEXT, provider, model, stream=True, wants_usage=False)
     else:
         asked = await _parse(read_completions, body)
         provider = _find_provider(registry, asked.provider, "model")
         model = _find_model(provider, asked.model, "model")
-        call = Call(Dialect.OPENAI, provider, model, asked, asked.stream, asked.wants_usage)
+        request[PROMPT] = asked
+        call = Call(Dialect.OPENAI, provider, model, asked.stream, asked.wants_usage)
     _note(exchange, call)
     return call
 

@@ -11,6 +11,7 @@ from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
 from gateway.core.dialect import Dialect
+from gateway.core.held_bodies import HeldBody
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.completions_request import CompletionsRequest
 
@@ -27,13 +28,21 @@ class Call(msgspec.Struct, frozen=True):
     dialect: Dialect
     provider: Provider
     model: str
-    request: CompletionsRequest | ChatRequest
     stream: bool
     wants_usage: bool
 
 
 CALL: web.RequestKey[Call] = web.RequestKey("call", Call)
 """Set by `read_request` for the routes that are relayed."""
+
+Prompt = CompletionsRequest | ChatRequest
+PROMPT: web.RequestKey[Prompt] = web.RequestKey("prompt", CompletionsRequest)
+"""The body as it was read; set by `read_request`, and taken out by the relay, which holds what
+goes to the provider."""
+
+HELD_BODY: web.RequestKey[HeldBody] = web.RequestKey("held_body", HeldBody)
+"""How much memory the body takes; set by `read_request`, let go of by the relay as soon as
+nothing is sent again."""
 
 CREDENTIAL: web.RequestKey[SecretStr | None] = web.RequestKey("credential", SecretStr)
 """Set by `check_key`: what we show the provider; None for one that needs nothing."""

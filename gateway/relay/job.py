@@ -11,8 +11,9 @@ from gateway.config.settings import Settings
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
+from gateway.core.held_bodies import HeldBody
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call, Prompt
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
@@ -47,6 +48,7 @@ class Job(msgspec.Struct):
     settings: Settings
     upstream: Upstream
     request: bytes  # the whole HTTP request for the provider
+    held: HeldBody
     secrets: tuple[str, ...]
 
     @property
@@ -57,6 +59,7 @@ class Job(msgspec.Struct):
     def forget_request(self) -> None:
         """Past the commit point nothing is sent again: an hour's stream need not hold a prompt."""
         self.request = b""
+        self.held.let_go()
 
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""
@@ -106,28 +109,29 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     call = request[CALL]
     credential = request[CREDENTIAL]
     message = upstream.render_request(
-        _render_body(call),
+        _render_body(call, request.pop(PROMPT)),
         credential,
         # Only a trace crosses, and most callers send none.
         select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),
         stream=call.stream,
     )
     secrets = () if credential is None else (credential.get_secret_value(),)
-    return Job(request, request[EXCHANGE], call, settings, upstream, message, secrets)
+    held = request[HELD_BODY]
+    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, secrets)
 
 
-def _render_body(call: Call) -> bytes:
+def _render_body(call: Call, prompt: Prompt) -> bytes:
     provider = call.provider
-    if isinstance(call.request, ChatRequest):
+    if isinstance(prompt, ChatRequest):
         known = provider.find_model(call.model)
         max_output = known.max_output if known is not None else provider.max_output
         return render_chat(
-            call.request,
+            prompt,
             model=call.model,
             rules=provider.params,
             max_output=max_output,
             ask_usage=provider.stream_usage,
         )
     return render_completions(
-        call.request, model=call.model, rules=provider.params, ask_usage=provider.stream_usage
+        prompt, model=call.model, rules=provider.params, ask_usage=provider.stream_usage
     )

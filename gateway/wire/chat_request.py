@@ -24,7 +24,6 @@ class ChatRequest(msgspec.Struct, frozen=True):
     messages: bytes  # a JSON list, as it came unless it was in Gemini's shape
     temperature: bytes | None  # the number's own text
     custom_model_id: str | None
-    body_bytes: int
 
 
 def read_chat(body: bytes) -> ChatRequest:
@@ -39,7 +38,6 @@ def read_chat(body: bytes) -> ChatRequest:
         messages=_read_messages(value.get("messages"), fields),
         temperature=_read_temperature(settings.get("temperature"), fields["chatSettings"]),
         custom_model_id=_read_custom_model_id(value.get("customModelId")),
-        body_bytes=len(body),
     )
 
 

@@ -25,8 +25,6 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
     model: str  # without the provider; empty: the provider's default
     stream: bool
     wants_usage: bool  # the caller asked for the usage chunk
-    n: int
-    body_bytes: int
     fields: Mapping[str, bytes]  # top-level fields as they came
 
 
@@ -35,13 +33,12 @@ def read_completions(body: bytes) -> CompletionsRequest:
     value = parse_object(body)
     provider, model = _read_model(value.get("model"))
     require_messages(value.get("messages"))
+    _check_choices(value.get("n"))
     return CompletionsRequest(
         provider=provider,
         model=model,
         stream=optional_bool(value.get("stream"), "stream"),
         wants_usage=_read_wants_usage(value.get("stream_options")),
-        n=_read_choices(value.get("n")),
-        body_bytes=len(body),
         fields=split_object(body),
     )
 
@@ -72,9 +69,8 @@ def _read_wants_usage(options: object) -> bool:
     return optional_bool(options.get("include_usage"), "stream_options.include_usage")
 
 
-def _read_choices(value: object) -> int:
+def _check_choices(value: object) -> None:
     if value is None:
-        return 1
+        return
     if type(value) is not int or not 1 <= value <= MAX_CHOICES:
         raise refuse("n", f"a whole number from 1 to {MAX_CHOICES}")
-    return value

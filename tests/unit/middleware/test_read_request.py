@@ -9,14 +9,15 @@ from aiohttp import web
 from gateway.config.provider_blocks import AuthSpec, Model
 from gateway.config.registry import Provider
 from gateway.config.settings import AnonymousAuth, ServerSpec, Settings
+from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Outcome
 from gateway.middleware.read_request import (
     MAX_INLINE_BYTES,
     MAX_LARGEST_BODIES,
-    HeldBodies,
     hold_bodies,
 )
-from gateway.plugins.keys import CALL
+from gateway.plugins.api import EXCHANGE
+from gateway.plugins.keys import CALL, HELD_BODY
 from tests.plugins.chain import Reply, StartChain, make_registry, parse_reply, render_request
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -44,7 +45,7 @@ async def show_call(request: web.Request) -> web.StreamResponse:
             "model": call.model,
             "stream": call.stream,
             "wants_usage": call.wants_usage,
-            "body_bytes": call.request.body_bytes,
+            "body_bytes": request[EXCHANGE].bytes_in,
         }
     )
 
@@ -292,6 +293,23 @@ async def test_a_body_is_held_until_its_answer_is_over(start_chain: StartChain) 
     assert (seen, chain.held.held_bytes) == ([len(CHAT)], 0)
 
 
+async def test_what_is_not_sent_again_is_not_counted(start_chain: StartChain) -> None:
+    """A stream may last an hour; its prompt is not held for that hour."""
+    seen = []
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        request[HELD_BODY].let_go()
+        seen.append(chain.held.held_bytes)
+        return await show_call(request)
+
+    chain = await start_chain(stream)
+
+    await chain.ask("POST", "/api/chat/groq", body=CHAT)
+    await chain.wait_settled()
+
+    assert (seen, chain.held.held_bytes) == ([0], 0)
+
+
 async def test_more_bodies_than_fit_are_told_to_come_back(start_chain: StartChain) -> None:
     """503 for one is better than no memory for all."""
     chain = await start_chain(show_call, server=SMALL)
@@ -309,7 +327,8 @@ def test_so_many_of_the_largest_bodies_fit() -> None:
 
     held.check_room(MAX_LARGEST_BODIES * 1_000)
 
-    assert isinstance(held, HeldBodies)
+    with pytest.raises(OverloadedError):
+        held.check_room(MAX_LARGEST_BODIES * 1_000 + 1)
 
 
 async def test_a_body_is_invited_once_the_caller_is_known(start_chain: StartChain) -> None:

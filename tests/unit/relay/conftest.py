@@ -5,12 +5,13 @@ The rule here: every test that awaits runs on both loops, because they differ wh
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import pytest
 import uvloop
 from aiohttp import web
+from typing_extensions import override
 
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
@@ -18,9 +19,10 @@ from gateway.core.clock import monotonic, system_clock
 from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.tasks import Tasks
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.upstream.upstreams import Upstreams
@@ -39,6 +41,19 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
+class WatchedTasks(Tasks):
+    """Background tasks whose start can be waited for."""
+
+    def __init__(self, report_crash: Callable[[str, BaseException], None]) -> None:
+        super().__init__(report_crash)
+        self.has_spawned = asyncio.Event()
+
+    @override
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        super().spawn(name, work)
+        self.has_spawned.set()
+
+
 class Gateway:
     """A listener with the relay behind it, and what became of each exchange."""
 
@@ -46,8 +61,9 @@ class Gateway:
         self.provider = provider
         self.upstreams = Upstreams({provider.name: provider}, simulator_url=None)
         self.crashes: list[BaseException] = []
-        self.tasks = Tasks(lambda _, error: self.crashes.append(error))
+        self.tasks = WatchedTasks(lambda _, error: self.crashes.append(error))
         self.relay = Relay(self.upstreams, settings, self.tasks, system_clock)
+        self.held_bodies = HeldBodies(2**30)
         self.settled: list[Exchange] = []
         self.raised: list[BaseException] = []
         self.port = 0
@@ -110,13 +126,18 @@ class Gateway:
         async with self._changed:
             self._changed.notify_all()
 
-    def _call_of(self, path: str, body: bytes) -> Call:
-        if dialect_of_path(path) is Dialect.OPENAI:
-            request = read_completions(body)
-            stream, usage = request.stream, request.wants_usage
-            return Call(Dialect.OPENAI, self.provider, request.model, request, stream, usage)
-        chat = read_chat(body)
-        return Call(Dialect.TEXT, self.provider, chat.model, chat, stream=True, wants_usage=False)
+    def _fill_in(self, request: web.Request, body: bytes) -> None:
+        dialect = dialect_of_path(request.path)
+        stream, usage = True, False
+        if dialect is Dialect.OPENAI:
+            asked = request[PROMPT] = read_completions(body)
+            stream, usage = asked.stream, asked.wants_usage
+        else:
+            request[PROMPT] = read_chat(body)
+        request[CALL] = Call(dialect, self.provider, request[PROMPT].model, stream, usage)
+        request[CREDENTIAL] = None
+        request[HELD_BODY] = HeldBody(self.held_bodies)
+        request[HELD_BODY].add(len(body))
 
     @web.middleware
     async def _chain(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -125,8 +146,7 @@ class Gateway:
             "req-1", monotonic(), request.method, request.path, address, (self._observe,)
         )
         request[EXCHANGE] = exchange
-        request[CALL] = self._call_of(request.path, await request.read())
-        request[CREDENTIAL] = None
+        self._fill_in(request, await request.read())
         try:
             response = await handler(request)
         except asyncio.CancelledError:

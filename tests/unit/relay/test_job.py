@@ -13,9 +13,10 @@ from gateway.config.registry import Provider
 from gateway.config.settings import Settings
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange
+from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call
 from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.pumps import OpenAIPump, TextPump
 from gateway.upstream.upstreams import Upstreams
@@ -30,6 +31,7 @@ class Desk:
     """Makes jobs for one provider."""
 
     def __init__(self) -> None:
+        self.held = HeldBodies(2**20)
         self._opened: list[Upstreams] = []
 
     def make(self, dialect: Dialect, body: dict[str, Any], **fields: object) -> Job:
@@ -50,14 +52,14 @@ class Desk:
     ) -> None:
         request[EXCHANGE] = Exchange("req-1", 100.0, "POST", "/", "127.0.0.1", ())
         request[CREDENTIAL] = SecretStr("gsk-1")
+        request[HELD_BODY] = HeldBody(self.held)
+        request[HELD_BODY].add(len(body))
         if dialect is Dialect.TEXT:
-            chat = read_chat(body)
-            request[CALL] = Call(
-                dialect, provider, chat.model, chat, stream=True, wants_usage=False
-            )
+            chat = request[PROMPT] = read_chat(body)
+            request[CALL] = Call(dialect, provider, chat.model, stream=True, wants_usage=False)
         else:
-            read = read_completions(body)
-            request[CALL] = Call(dialect, provider, read.model, read, read.stream, read.wants_usage)
+            read = request[PROMPT] = read_completions(body)
+            request[CALL] = Call(dialect, provider, read.model, read.stream, read.wants_usage)
 
     def close(self) -> None:
         """Close every upstream."""
@@ -191,3 +193,14 @@ async def test_the_last_words_of_a_broken_stream(
     assert b"[DONE]" not in words
     if dialect is Dialect.OPENAI and words:
         assert json.loads(words[6:])["request_id"] == "req-1"
+
+
+async def test_a_prompt_is_held_once_and_let_go_of(desk: Desk) -> None:
+    """Only what goes to the provider is held, and no longer than it may be sent again."""
+    job = desk.make(Dialect.OPENAI, {"model": "groq/m", "messages": MESSAGES})
+    assert PROMPT not in job.caller
+    assert desk.held.held_bytes > 0
+
+    job.forget_request()
+
+    assert (job.request, desk.held.held_bytes) == (b"", 0)
