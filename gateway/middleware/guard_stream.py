@@ -6,20 +6,16 @@ when anything but the begun response comes out of the chain, the connection is a
 """
 
 import asyncio
-import socket
-import struct
 
 import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
+from gateway.core.reset import reset_on_close
 from gateway.plugins.api import EXCHANGE
 
 PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
 """The response whose head is sent; set by `note_prepared`, whoever prepared it."""
-
-# On, zero seconds: close() sends a reset and drops what is unsent.
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 _log = structlog.get_logger()
 
@@ -55,7 +51,8 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
         if begun is None:
             raise
         return _refuse(request, begun, error)
-    begun = request.get(PREPARED)
+    finally:
+        begun = request.pop(PREPARED, None)  # or each would hold the other
     if begun is None or begun is response:
         return response
     return _refuse(request, begun, None)
@@ -87,5 +84,5 @@ def _cut_off(request: web.Request) -> None:
     peer = transport.get_extra_info("socket")
     if request.version < HttpVersion11 and peer is not None:
         # nginx takes a mere FIN for the clean end of an HTTP/1.0 answer (measured).
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        reset_on_close(peer)
     transport.abort()

@@ -61,6 +61,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         failure = _report_crash(request[EXCHANGE], error)
     else:
         return response
+    # Its traceback holds our frame, which holds it: a cycle around the whole request.
+    failure.__traceback__ = None
     is_begun = PREPARED in request
     _note(request[EXCHANGE], failure, is_begun=is_begun)
     if is_begun:

@@ -66,6 +66,10 @@ class AnswerParser:
         self.keeps_alive = False
         self.has_excess = False  # bytes after the end of the message
 
+    def close(self) -> None:
+        """Let go of the C parser: each holds the other."""
+        del self._parser, self.feed_data
+
     def feed(self, data: bytes) -> HeadError | None:
         """Parse one read that may hold the head; what we do not accept comes back."""
         if not self.is_headed:

@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         self._receiver = receiver
         self._answer.restart()
         self._head_handed_on = False
-        self._is_flowing = False  # the head is out and the body needs no decoding
+        self._is_flowing = False
         self._inflater = None
         self._transport.write(request)
 
@@ -147,6 +147,7 @@ class Connection(asyncio.Protocol):
                 self._end()
             else:
                 self._fail(self._cut_error(exc))
+        self._answer.close()
         self._on_gone(self)
 
     def _receive(self, answer: AnswerParser, data: bytes) -> None:

@@ -53,7 +53,7 @@ class Pool:
             connection.idle_until = 0.0
             if connection.is_open and is_fresh:
                 return connection
-            connection.abort()
+            self._close(connection)
         busy = len(self._open) - len(self._idle) + self._dialing
         if busy >= self._max_connections:
             raise ProviderBusyError(
@@ -102,13 +102,18 @@ class Pool:
         """Close what has been idle for too long; come back while anything is idle."""
         now = monotonic()
         for connection in [one for one in self._idle if one.idle_until <= now]:
-            connection.abort()
             self._drop_idle(connection)
+            self._close(connection)
         self._sweeper = None
         if self._idle:
             next_at = min(connection.idle_until for connection in self._idle)
             wait_s = max(next_at - now, MIN_SWEEP_S)
             self._sweeper = asyncio.get_running_loop().call_later(wait_s, self._sweep)
+
+    def _close(self, connection: Connection) -> None:
+        # Not a turn of the loop later, when it hears that it is lost: its place is free now.
+        self._open.discard(connection)
+        connection.abort()
 
     def _forget(self, connection: Connection) -> None:
         self._open.discard(connection)
