@@ -42,7 +42,8 @@ class ServerSpec(Spec):
         default=32 * MEBIBYTE, description="Largest answer that is not a stream; it is held whole."
     )
     max_stream_bytes: PositiveInt = Field(
-        default=1024 * MEBIBYTE, description="Largest streamed answer; a longer one is cut."
+        default=1024 * MEBIBYTE,
+        description="Largest streamed answer, its framing included; a longer one is cut.",
     )
     head_timeout_s: PositiveFloat = Field(
         default=10, description="How long a caller may take for the head of a request."

@@ -21,7 +21,7 @@ from gateway.core.upstream_errors import (
     UpstreamTruncatedError,
 )
 from gateway.relay.deadlines import Deadlines
-from gateway.relay.downstream import FIRST_WRITE_BYTES, Downstream
+from gateway.relay.downstream import MAX_JOINED_BYTES, Downstream
 from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
     Whole,
@@ -104,7 +104,7 @@ class Attempt:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.error: GatewayError | None = None
         self.times = AttemptTimes()
-        self.downstream = Downstream(joins_held=pump is not None and not pump.pieces_matter)
+        self.downstream = Downstream(joins_held=pump is not None and pump.may_join)
         self.whole: Whole | None = None  # a reply that was held whole
         self.headers: list[tuple[str, str]] = []  # those that may come back to the caller
         self.last = b""  # of a stream that is whole: what goes out with the end of its framing
@@ -284,13 +284,13 @@ class Attempt:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
         if pump.saw_end or self._left_bytes < 0:
-            self._note_end(pump, now)
+            self._note_terminator(pump, now)
         if not self._is_flowing:
             self._is_flowing = pump.has_content
             if self._is_flowing or self.downstream.held_bytes > MAX_HELD_BYTES:
                 self._commit()
 
-    def _note_end(self, pump: Pump, now: float) -> None:
+    def _note_terminator(self, pump: Pump, now: float) -> None:
         if pump.fault is not None or pump.is_unreadable:
             self.fail(self._stream_error(pump))
         elif self._left_bytes < 0:
@@ -308,7 +308,7 @@ class Attempt:
 
     def _finish_stream(self, pump: Pump) -> None:
         rest = pump.finish()
-        if pump.is_complete and len(rest) == 1 and len(rest[0]) <= FIRST_WRITE_BYTES:
+        if pump.is_complete and len(rest) == 1 and len(rest[0]) <= MAX_JOINED_BYTES:
             self.last = rest.pop()
         self._relay(pump, rest)
         if self._has_ended:
@@ -326,7 +326,7 @@ class Attempt:
             return UpstreamBadResponseError(f"{label} sent an event that cannot be read.")
         fault = fault_of({"error": pump.fault}, label=label, secrets=self._limits.secrets)
         fault = fault or ProviderFault(f"{label} ended its answer with an error.")
-        if self.ready.done():
+        if self.downstream.is_open:
             return UpstreamStreamError(label, fault.status or _BAD_GATEWAY, fault)
         # Nothing has been sent: to the caller it is an error like any other.
         return upstream_error_of(fault.status or _BAD_GATEWAY, fault, label=label)

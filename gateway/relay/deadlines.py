@@ -41,7 +41,9 @@ class Deadlines(msgspec.Struct):
 
     def next_at(self, now: float, *, is_sending: bool, is_committed: bool) -> float:
         """When to look again."""
-        at = min(self.total_at, self._content_due_at(), self.done_at + DONE_LINGER_S)
+        if self.done_at < NEVER:
+            return self.done_at + DONE_LINGER_S
+        at = min(self.total_at, self._content_due_at())
         if self.content_at is None:
             # Content that comes right now may be idle from then on: looking that early saves
             # moving the timer when it comes.
@@ -51,8 +53,10 @@ class Deadlines(msgspec.Struct):
         return min(at, self.comment_at if is_committed else self.commit_at)
 
     def find_overdue(self, now: float, *, is_sending: bool) -> UpstreamError | None:
-        """The deadline that has passed, if one has."""
+        """The deadline that has passed, if one has; none once the terminator has come."""
         spec = self.timeouts
+        if self.done_at < NEVER:
+            return None
         if now >= self.total_at:
             return UpstreamTotalTimeoutError(
                 f"{self.label} did not finish within {spec.total_s:g} s."
@@ -79,7 +83,7 @@ class Deadlines(msgspec.Struct):
         return now >= self.done_at + DONE_LINGER_S
 
     def _content_due_at(self) -> float:
-        if self.is_paused or self.done_at < NEVER:
+        if self.is_paused:
             return NEVER
         if self.content_at is None:
             return self.sent_at + self.first_content_s

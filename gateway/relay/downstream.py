@@ -7,7 +7,6 @@ other end closes the connection without the last chunk.
 import asyncio
 import fcntl
 import socket
-import struct
 import sys
 import termios
 from collections.abc import Callable, Mapping
@@ -15,17 +14,17 @@ from collections.abc import Callable, Mapping
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
+from gateway.core.reset import reset_on_close
+
 # Above this the provider is read no further until the caller has caught up.
 HIGH_WATER_BYTES = 64 * 1024
 
-# `StreamResponse.write` waits for a slow reader above 64 KiB, without a deadline.
-FIRST_WRITE_BYTES = 16 * 1024
+# What may leave together with the head, or with the end of the framing: aiohttp writes those, and
+# waits for a slow reader above 64 KiB, without a deadline.
+MAX_JOINED_BYTES = 16 * 1024
 
 MAX_RESET_WAIT_S = 1.0
 RESET_POLL_S = 0.005
-
-# On, zero seconds: close() sends a reset and drops what is unsent.
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def make_response(request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:
@@ -77,6 +76,11 @@ class Downstream:
     def is_open(self) -> bool:
         """True between `open` and `detach` or `break_off`."""
         return self._transport is not None
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the operating system has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def takes_chunks(self) -> bool:
@@ -189,12 +193,12 @@ class Downstream:
         while loop.time() < give_up_at and _unacknowledged_bytes(transport, peer):  # noqa: ASYNC110 - as above
             await asyncio.sleep(RESET_POLL_S)
         if peer is not None and not transport.is_closing():
-            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            reset_on_close(peer)
         transport.abort()
 
     def _take_first(self) -> bytes:
         """What leaves with the head."""
-        if not self._held or self.held_bytes > FIRST_WRITE_BYTES:
+        if not self._held or self.held_bytes > MAX_JOINED_BYTES:
             return b""
         if self._joins_held:
             first = b"".join(self._held)

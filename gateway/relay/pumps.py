@@ -32,7 +32,7 @@ class Pump(abc.ABC):
         "saw_end",
     )
 
-    pieces_matter = True  # where one piece ends and the next begins is seen by the caller
+    may_join = False  # the caller sees where one piece ends and the next begins
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
@@ -87,11 +87,6 @@ class Pump(abc.ABC):
         return self._reader.content_events
 
     @property
-    def is_done(self) -> bool:
-        """True once the provider's terminator has come."""
-        return self._reader.done
-
-    @property
     def is_complete(self) -> bool:
         """True when the answer is whole, if its framing ends here."""
         return self._reader.is_complete and not self.is_unreadable
@@ -117,7 +112,7 @@ class OpenAIPump(Pump):
     """
 
     __slots__ = ("_fault_was_relayed", "_tail", "_tail_bytes", "_wants_usage")
-    pieces_matter = False
+    may_join = True
 
     def __init__(self, *, wants_usage: bool) -> None:
         super().__init__()
@@ -152,14 +147,13 @@ class OpenAIPump(Pump):
 
     @override
     def finish(self) -> list[bytes]:
-        relayed: list[bytes] = []
         held = self._splitter.held
-        if held:  # a last event without its blank line
-            relayed = self._take_all([held])
-        if self.is_complete:
-            relayed += self._tail
-        elif self.fault is None:
-            return []  # half an event helps nobody
+        relayed = self._take_all([held]) if held else []  # a last event without its blank line
+        if not self.is_complete:
+            # To a reader an event that is not ended is none: not the provider's error either.
+            self._fault_was_relayed = False
+            return []
+        relayed += self._tail
         return [b"".join(relayed)] if relayed else []
 
     @override
@@ -261,7 +255,7 @@ class TextPump(Pump):
     @override
     def finish(self) -> list[bytes]:
         held = self._splitter.held
-        if not held:
+        if not held or self._reader.done:
             return []
         pieces = self._take_all([held])  # a last event without its blank line,
         self.is_unreadable = False  # or half of one: then the answer is not whole

@@ -69,6 +69,7 @@ class Relay:
                 wait_s = budget.spend(error)
                 if wait_s is None:
                     raise
+                error.__traceback__ = None  # it holds the attempt, which holds it
             await asyncio.sleep(wait_s)
 
     async def _try(self, job: Job) -> Attempt:
@@ -101,8 +102,8 @@ class Relay:
     async def _reply(
         self, request: web.Request, job: Job, attempt: Attempt, whole: Whole
     ) -> web.StreamResponse:
-        job.exchange.bytes_out = len(whole.body)
         if len(whole.body) <= PIECE_BYTES:
+            job.exchange.bytes_out = len(whole.body)
             # Head and body leave in one write, where StreamResponse takes two.
             return web.Response(
                 body=whole.body,
@@ -114,10 +115,10 @@ class Relay:
         response.content_type = "application/json"
         stall_s = job.call.provider.timeouts.write_stall_s
         job.exchange.ending = Outcome.CLIENT_GONE  # unless all of it is taken
-        if await send_whole(request, response, whole.body, stall_s=stall_s):
+        if await send_whole(request, response, whole.body, job.exchange, stall_s=stall_s):
             job.exchange.ending = None
         else:
-            job.exchange.error_code = CLIENT_STALLED
+            note_stalled(job.exchange)
         return response
 
     async def _stream(self, request: web.Request, job: Job, attempt: Attempt) -> web.StreamResponse:
@@ -133,10 +134,7 @@ class Relay:
             if attempt.error is not None:  # it failed while the head was being written
                 self._break_off(job, attempt, attempt.error)
             await attempt.ended
-            stall_s = job.call.provider.timeouts.write_stall_s
-            await attempt.downstream.drain(stall_s)
-            await attempt.downstream.reset(stall_s=stall_s)
-            attempt.downstream.close(response, attempt.last)
+            await self._finish(job, attempt, response)
         except (asyncio.CancelledError, ConnectionError):
             self._stop_relaying(job, attempt)
             raise
@@ -146,6 +144,18 @@ class Relay:
             if not job.exchange.detached:
                 attempt.abandon()  # nothing, unless the head could not be sent
         return response
+
+    async def _finish(self, job: Job, attempt: Attempt, response: web.StreamResponse) -> None:
+        downstream, last = attempt.downstream, attempt.last
+        stall_s = job.call.provider.timeouts.write_stall_s
+        if last and downstream.unsent_bytes:
+            # aiohttp, which is to write it, would wait for this caller without a deadline.
+            downstream.put([last])
+            last = b""
+        if not await downstream.drain(stall_s):
+            note_stalled(job.exchange)
+        await downstream.reset(stall_s=stall_s)
+        downstream.close(response, last)
 
     def _stop_relaying(self, job: Job, attempt: Attempt) -> None:
         """Cancelled: because the caller left, or by a middleware that has waited long enough."""
@@ -164,6 +174,7 @@ class Relay:
             return
         if job.call.provider.on_client_gone == "drain":
             job.exchange.detached = True
+            job.forget_request()
             attempt.resume()
         else:
             attempt.abandon()
@@ -180,9 +191,8 @@ class Relay:
     async def _catch_up(self, job: Job, attempt: Attempt) -> None:
         if await attempt.downstream.drain(job.call.provider.timeouts.write_stall_s):
             attempt.resume()
-            return
-        job.exchange.error_code = CLIENT_STALLED
-        self._leave(job, attempt)
+        else:  # the cut cancels the handler, which lets go of the provider
+            note_stalled(job.exchange)
 
     def _note_end(self, job: Job, attempt: Attempt) -> None:
         """Write down what happened; break the stream off if it had begun and failed."""
@@ -209,3 +219,9 @@ def note_failure(exchange: Exchange, error: GatewayError) -> None:
     exchange.ending = (
         Outcome.UPSTREAM_FAILED if isinstance(error, UpstreamError) else Outcome.POLICY_STOPPED
     )
+
+
+def note_stalled(exchange: Exchange) -> None:
+    """What the log line says of a caller who stopped reading."""
+    exchange.error_code = CLIENT_STALLED
+    exchange.ending = Outcome.CLIENT_GONE

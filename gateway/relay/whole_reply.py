@@ -7,20 +7,31 @@ import asyncio
 
 from aiohttp import web
 
+from gateway.core.exchange import Exchange
+
 # What fits into the transport's buffer at once needs no waiting for the caller.
 PIECE_BYTES = 64 * 1024
 
 
 async def send_whole(
-    request: web.BaseRequest, response: web.StreamResponse, body: bytes, *, stall_s: float
+    request: web.BaseRequest,
+    response: web.StreamResponse,
+    body: bytes,
+    exchange: Exchange,
+    *,
+    stall_s: float,
 ) -> bool:
-    """Send a large body with its `Content-Length`; False when the caller stopped reading."""
+    """Send a large body with its `Content-Length`; False when the caller stopped reading.
+
+    The exchange's `bytes_out` counts what has been sent, also when this is cancelled.
+    """
     response.content_length = len(body)
     await response.prepare(request)
     try:
         for start in range(0, len(body), PIECE_BYTES):
             async with asyncio.timeout(stall_s):
                 await response.write(body[start : start + PIECE_BYTES])
+            exchange.bytes_out = min(start + PIECE_BYTES, len(body))
     except TimeoutError:
         if request.transport is not None:
             request.transport.abort()

@@ -14,6 +14,8 @@ _EVENT_END = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\Z))|\n(?<!\r\n)(?>\r\n|\n|\r)|\r
 # An event larger than this is relayed in pieces and not read (images in base64, encrypted
 # reasoning): memory per stream stays bounded.
 MAX_HELD_BYTES = 256 * 1024
+# The longest that may turn out to be the end of an event, or a part of it: CR LF CR.
+UNFINISHED_END_BYTES = 3
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -64,13 +66,11 @@ class EventSplitter:
         del self._held[:start]
         if len(self._held) > self._max_held_bytes or (self._in_giant and self._held):
             events.extend(self._release_giant())
-        # The longest unfinished end is three bytes: CR LF CR.
-        self._scanned = max(0, len(self._held) - 3)
+        self._scanned = max(0, len(self._held) - UNFINISHED_END_BYTES)
         return events
 
     def _release_giant(self) -> list[bytes]:
-        # The last three bytes stay: they may be the beginning of the event's end.
-        keep = len(self._held) - 3
+        keep = len(self._held) - UNFINISHED_END_BYTES
         if keep <= 0:
             return []
         self._in_giant = True

@@ -14,6 +14,7 @@ from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, request_bytes
 
 EXCHANGES = 10
+FAILURES = 3  # some are tried again, after a wait
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
@@ -21,6 +22,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
     """One that anybody may call."""
     sim = {"base_url": simulator.base_url, "allow_private": True, "auth": {"required": False}}
+    sim |= {"retries": 1}
     return await start_gateway(providers={"sim": sim}, settings={"auth": [{"kind": "anonymous"}]})
 
 
@@ -28,10 +30,12 @@ async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
 def saved_garbage() -> Iterator[list[object]]:
     """What a collection finds is kept to be looked at."""
     gc.collect()
+    gc.freeze()  # what other tests left may become garbage while this one runs
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     yield gc.garbage
     gc.set_debug(0)
+    gc.unfreeze()
     gc.garbage.clear()
     gc.enable()
 
@@ -66,6 +70,50 @@ async def test_a_text_stream_makes_no_reference_cycle(
             await caller.read_until(LAST_CHUNK)
         await gateway.log.wait_for_settled(EXCHANGES)
         gc.collect()
+
+    assert [found for found in saved_garbage if _is_of_an_exchange(found)] == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"messages": []}, 400),
+        ({"model": "nobody/m"}, 404),
+        ({"simulate": {"error": {"status": 429}}}, 429),
+        ({"simulate": "cut-before-head"}, 502),
+        ({"simulate": "cut-in-event"}, 200),
+    ],
+)
+async def test_a_failure_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object], fields: dict[str, object], status: int
+) -> None:
+    """An error holds its traceback, a traceback its frames, and a frame whatever it dealt with."""
+    body = {"model": "sim/m", "stream": True, "messages": MESSAGES, **fields}
+
+    for _ in range(FAILURES):
+        async with Caller(gateway.port) as caller:
+            request = request_bytes("/v1/chat/completions", body, headers=("Connection: close",))
+            await caller.send(request)
+            assert (await caller.read_to_end()).status == status
+    await gateway.log.wait_for_settled(FAILURES)
+    gc.collect()
+
+    assert [found for found in saved_garbage if _is_of_an_exchange(found)] == []
+
+
+async def test_a_caller_who_leaves_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object]
+) -> None:
+    """The stop button is pressed often."""
+    stall = {"stall": {"after_tokens": 2}}
+    body = {"model": "sim/m", "stream": True, "messages": MESSAGES, "simulate": stall}
+
+    for _ in range(EXCHANGES):
+        async with Caller(gateway.port) as caller:
+            await caller.send(request_bytes("/v1/chat/completions", body))
+            await caller.read_until(b"\r\n\r\n")
+    await gateway.log.wait_for_settled(EXCHANGES)
+    gc.collect()
 
     assert [found for found in saved_garbage if _is_of_an_exchange(found)] == []
 

@@ -18,7 +18,6 @@ from gateway.core.upstream_errors import (
     UpstreamRateLimitError,
     UpstreamReplyTooLargeError,
     UpstreamRequestTimeoutError,
-    UpstreamStreamError,
     UpstreamTotalTimeoutError,
     UpstreamTruncatedError,
 )
@@ -183,7 +182,7 @@ async def test_a_caller_who_left_has_cancelled_what_they_slept_on(cancelled: str
         ([text("a"), STOP], None),
         ([text("a"), DONE], None),
         ([text("a"), STOP[:-2]], None),
-        ([text("a"), FAULT, DONE], UpstreamStreamError),
+        ([text("a"), FAULT, DONE], UpstreamRateLimitError),
         ([FAULT], UpstreamRateLimitError),
         ([COMMENT, text("a") + FAULT], UpstreamRateLimitError),
     ],

@@ -94,6 +94,14 @@ def test_after_the_terminator_the_end_is_not_waited_for_long() -> None:
     assert deadlines.is_done_overdue(1100.0 + DONE_LINGER_S)
 
 
+def test_after_the_terminator_no_other_deadline_counts() -> None:
+    """The answer is there; it would be a pity to call it late."""
+    deadlines = make_deadlines(content_at=4599.0, done_at=4599.0)
+
+    assert deadlines.find_overdue(4603.0, is_sending=False) is None
+    assert deadlines.next_at(4603.0, is_sending=False, is_committed=True) == 4599.0 + DONE_LINGER_S
+
+
 def test_a_comment_is_due_after_silence_alone() -> None:
     """Content that flows is not interrupted by a comment of ours."""
     quiet = make_deadlines(content_at=1100.0, relayed_at=1100.0)

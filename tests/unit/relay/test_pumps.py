@@ -118,7 +118,6 @@ class TestOpenAI:
         pump = OpenAIPump(wants_usage=False)
 
         assert pump.feed(text("a") + DONE) == [text("a")]
-        assert pump.is_done
         assert pump.feed(COMMENT) == []
         assert pump.finish() == [DONE + COMMENT]
         assert pump.is_complete
@@ -183,6 +182,16 @@ class TestOpenAI:
         pump = OpenAIPump(wants_usage=False)
         pump.feed(text("a") + delta(finish="error"))
 
+        assert pump.fault is not None
+        assert not pump.fault_was_relayed
+
+    def test_an_error_event_that_is_not_ended_is_left_to_us(self) -> None:
+        """A reader drops it for want of its blank line, so our own event has to say it."""
+        pump = OpenAIPump(wants_usage=True)
+        fault = b'data: {"error":{"message":"The model fell over","code":"boom"}}'
+
+        assert pump.feed(text("a") + fault) == [text("a")]
+        assert pump.finish() == []
         assert pump.fault is not None
         assert not pump.fault_was_relayed
 
@@ -311,6 +320,13 @@ class TestText:
     def test_no_comment_of_ours_goes_into_text(self) -> None:
         """The front end would show it."""
         assert TextPump().keep_alive() == b""
+
+    def test_text_in_the_read_of_the_terminator_is_not_shown(self) -> None:
+        """Not even when its blank line is missing, so that it is read at the very end."""
+        pump = TextPump()
+
+        assert pump_through(pump, [text("a"), DONE + text("b").rstrip()]) == b"a"
+        assert pump.is_complete
 
     def test_text_after_the_terminator_is_not_shown(self) -> None:
         """Every reader of such streams stops at `[DONE]`."""

@@ -166,8 +166,7 @@ async def test_a_caller_who_stopped_reading_before_they_left_is_drained_as_well(
 async def wait_until_held_back(gateway: Any) -> None:
     """Wait until the provider of some exchange is held back."""
     async with asyncio.timeout(5):
-        while not any(attempt.is_paused for attempt in gateway.relay._attempts):  # noqa: ASYNC110, SLF001 - the relay tells nobody
-            await asyncio.sleep(0.001)
+        await gateway.tasks.has_spawned.wait()  # the task that waits for the caller
 
 
 async def test_a_drained_answer_that_fails_is_settled_as_well(
@@ -220,6 +219,25 @@ async def test_a_caller_who_stops_reading_for_good_is_cut_off(
     assert (exchange.outcome, exchange.error_code) == (Outcome.CLIENT_GONE, "client_stalled")
     assert not heard.is_whole
     assert gateway.relay.attempts_in_flight == 0
+
+
+@pytest.mark.parametrize("on_client_gone", ["cancel", "drain"])
+@pytest.mark.parametrize("count", [500, 1_000])
+async def test_a_caller_who_reads_nothing_of_an_answer_that_is_there_is_no_success(
+    open_gateway: OpenGateway, count: int, on_client_gone: str
+) -> None:
+    """The provider has said all; whether the caller heard it is another question."""
+    timeouts = {"write_stall_s": 0.1}
+    gateway = await open_gateway(timeouts=timeouts, on_client_gone=on_client_gone)
+    at_once = {"count": count, "template": "x" * 500, "writes": {"events_per_write": 9999}}
+    async with Caller(gateway.port, small_buffer=True) as caller:
+        await caller.send(v1_request(at_once))
+        exchange = await gateway.wait_settled()
+        heard = await caller.read_to_end()
+
+    assert (exchange.outcome, exchange.error_code) == (Outcome.CLIENT_GONE, "client_stalled")
+    assert exchange.bytes_out > 0
+    assert not heard.is_whole
 
 
 async def test_a_slow_caller_gets_everything_in_the_end(gateway: Any, simulator: Simulator) -> None:
@@ -307,6 +325,6 @@ async def test_callers_who_leave_leave_nothing_behind(gateway: Any, simulator: S
     assert gateway.relay.attempts_in_flight == 0
     assert len(gateway.tasks) == 0
     async with asyncio.timeout(5):
-        while simulator.open_connections > 1:  # noqa: ASYNC110 - closed ones go as the loop turns
-            await asyncio.sleep(0.001)
+        await asyncio.gather(*(served.done.wait() for served in simulator.journal))
+    assert simulator.open_connections == 1
     assert gateway.pool.open_connections == 1
