@@ -5,12 +5,13 @@ other end closes the connection without the last chunk.
 """
 
 import asyncio
+import contextlib
 import fcntl
 import socket
 import struct
 import sys
 import termios
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
@@ -20,6 +21,9 @@ HIGH_WATER_BYTES = 64 * 1024
 
 # `StreamResponse.write` waits for a slow reader above 64 KiB, without a deadline.
 FIRST_WRITE_BYTES = 16 * 1024
+
+# How exactly the end of a stall is known; there is no event for "the caller took something".
+LOOKS_PER_STALL = 4
 
 MAX_RESET_WAIT_S = 1.0
 RESET_POLL_S = 0.005
@@ -140,13 +144,14 @@ class Downstream:
         self.detach()
 
     async def drain(self, stall_s: float) -> bool:
-        """Wait until the caller has read; False (and a cut) when it takes longer than `stall_s`."""
+        """Wait until the caller has read; False (and a cut) if they take nothing for `stall_s`."""
         writer, transport = self._writer, self._transport
         if writer is None or transport is None or not transport.get_write_buffer_size():
             return True
         try:
-            async with asyncio.timeout(stall_s):
-                await writer.drain()
+            async with asyncio.timeout(stall_s) as deadline:
+                with _put_off_by_reading(deadline, transport, stall_s):
+                    await writer.drain()
         except TimeoutError:
             # close() would wait for the very reader that does not read.
             transport.abort()
@@ -217,6 +222,34 @@ class Downstream:
         if self._is_chunked:
             pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
         transport.write(b"".join(pieces))
+
+
+@contextlib.contextmanager
+def _put_off_by_reading(
+    deadline: asyncio.Timeout, transport: asyncio.Transport, stall_s: float
+) -> Iterator[None]:
+    """Begin `stall_s` anew whenever the caller has taken something.
+
+    One read from a fast provider is up to 256 KiB: on a line of 64 kbit/s that takes longer than
+    anybody may stall, and who reads all the while has not stalled.
+    """
+    loop = asyncio.get_running_loop()
+    peer = transport.get_extra_info("socket")
+    left_bytes = _unacknowledged_bytes(transport, peer)
+    timer: asyncio.TimerHandle
+
+    def look() -> None:
+        nonlocal left_bytes, timer
+        before_bytes, left_bytes = left_bytes, _unacknowledged_bytes(transport, peer)
+        if left_bytes < before_bytes and not deadline.expired():
+            deadline.reschedule(loop.time() + stall_s)
+        timer = loop.call_later(stall_s / LOOKS_PER_STALL, look)
+
+    timer = loop.call_later(stall_s / LOOKS_PER_STALL, look)
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _unacknowledged_bytes(transport: asyncio.Transport, peer: socket.socket | None) -> int:
