@@ -150,7 +150,7 @@ class Downstream:
             return True
         try:
             async with asyncio.timeout(stall_s) as deadline:
-                with _put_off_by_reading(deadline, transport, stall_s):
+                with put_off_by_reading(deadline, transport, stall_s):
                     await writer.drain()
         except TimeoutError:
             # close() would wait for the very reader that does not read.
@@ -225,7 +225,7 @@ class Downstream:
 
 
 @contextlib.contextmanager
-def _put_off_by_reading(
+def put_off_by_reading(
     deadline: asyncio.Timeout, transport: asyncio.Transport, stall_s: float
 ) -> Iterator[None]:
     """Begin `stall_s` anew whenever the caller has taken something.
