@@ -11,5 +11,6 @@ pytest_plugins = [
     "tests.plugins.gateway",
     "tests.plugins.nginx",
     "tests.plugins.llamacpp",
+    "tests.plugins.namespaces",
     "tests.plugins.recordings",
 ]

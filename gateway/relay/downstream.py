@@ -5,16 +5,13 @@ other end closes the connection without the last chunk.
 """
 
 import asyncio
-import fcntl
-import socket
-import sys
-import termios
 from collections.abc import Callable, Mapping
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from gateway.core.reset import reset_on_close
+from gateway.relay.stalls import put_off_by_reading, unacknowledged_bytes
 
 # Above this the provider is read no further until the caller has caught up.
 HIGH_WATER_BYTES = 64 * 1024
@@ -144,13 +141,14 @@ class Downstream:
         self.detach()
 
     async def drain(self, stall_s: float) -> bool:
-        """Wait until the caller has read; False (and a cut) when it takes longer than `stall_s`."""
+        """Wait until the caller has read; False (and a cut) if they take nothing for `stall_s`."""
         writer, transport = self._writer, self._transport
         if writer is None or transport is None or not transport.get_write_buffer_size():
             return True
         try:
-            async with asyncio.timeout(stall_s):
-                await writer.drain()
+            async with asyncio.timeout(stall_s) as deadline:
+                with put_off_by_reading(deadline, transport, stall_s):
+                    await writer.drain()
         except TimeoutError:
             # close() would wait for the very reader that does not read.
             transport.abort()
@@ -190,7 +188,7 @@ class Downstream:
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + min(stall_s, MAX_RESET_WAIT_S)
         # A reset drops what the other side has not acknowledged; the kernel tells no event of that.
-        while loop.time() < give_up_at and _unacknowledged_bytes(transport, peer):  # noqa: ASYNC110 - as above
+        while loop.time() < give_up_at and unacknowledged_bytes(transport, peer):  # noqa: ASYNC110 - as above
             await asyncio.sleep(RESET_POLL_S)
         if peer is not None and not transport.is_closing():
             reset_on_close(peer)
@@ -221,13 +219,3 @@ class Downstream:
         if self._is_chunked:
             pieces = [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces]
         transport.write(b"".join(pieces))
-
-
-def _unacknowledged_bytes(transport: asyncio.Transport, peer: socket.socket | None) -> int:
-    if transport.is_closing():
-        return 0
-    waiting = transport.get_write_buffer_size()
-    if peer is None:
-        return waiting
-    in_kernel = fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, b"\0" * 4)
-    return waiting + int.from_bytes(in_kernel, sys.byteorder)

@@ -8,6 +8,7 @@ import asyncio
 from aiohttp import web
 
 from gateway.core.exchange import Exchange
+from gateway.relay.stalls import put_off_by_reading
 
 # What fits into the transport's buffer at once needs no waiting for the caller.
 PIECE_BYTES = 64 * 1024
@@ -27,13 +28,16 @@ async def send_whole(
     """
     response.content_length = len(body)
     await response.prepare(request)
+    transport = request.transport
+    if transport is None:
+        raise ConnectionResetError("The caller left while the head was written.")
     try:
         for start in range(0, len(body), PIECE_BYTES):
-            async with asyncio.timeout(stall_s):
-                await response.write(body[start : start + PIECE_BYTES])
+            async with asyncio.timeout(stall_s) as deadline:
+                with put_off_by_reading(deadline, transport, stall_s):
+                    await response.write(body[start : start + PIECE_BYTES])
             exchange.bytes_out = min(start + PIECE_BYTES, len(body))
     except TimeoutError:
-        if request.transport is not None:
-            request.transport.abort()
+        transport.abort()
         return False
     return True

@@ -1,7 +1,8 @@
 """Faults of the caller's transport: silence, slowness, and leaving at every moment.
 
 The rule here: deadlines are injected and answers are waited for; what a row asks of the network
-itself (loss, a dead link) is provoked at the socket, where the gateway meets it.
+itself (loss, a dead link) is provoked at the socket, where the gateway meets it. The kernel does it
+in test_namespaces.py, where it may.
 """
 
 import json

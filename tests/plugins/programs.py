@@ -30,11 +30,11 @@ def refuse(program: str, reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def find_program(program: str, *, install: str) -> Path:
-    """Give the path of a program; `install` is the line that would bring it."""
+def find_program(program: str, *, install: str, part: str = "") -> Path:
+    """Give the path of a program; `install` brings it, `part` names what it is required for."""
     found = shutil.which(program, path=os.pathsep.join([os.environ["PATH"], *MORE_PATH]))
     if found is None:
-        refuse(program, f"{program} is not installed: {install}")
+        refuse(part or program, f"{program} is not installed: {install}")
     return Path(found)
 
 

@@ -77,10 +77,10 @@ def dechunk(framed: bytes) -> list[bytes]:
 
 
 class Caller:
-    """One connection to a listener on loopback."""
+    """One connection to a listener, on loopback unless it is said."""
 
-    def __init__(self, port: int, *, small_buffer: bool = False) -> None:
-        self._port = port
+    def __init__(self, port: int, *, host: str = "127.0.0.1", small_buffer: bool = False) -> None:
+        self._address = (host, port)
         self._socket = socket.socket()
         if small_buffer:  # what the kernel holds for a caller that does not read
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
@@ -88,11 +88,17 @@ class Caller:
         self.raw = bytearray()
 
     async def __aenter__(self) -> Self:
-        await asyncio.get_running_loop().sock_connect(self._socket, ("127.0.0.1", self._port))
+        await asyncio.get_running_loop().sock_connect(self._socket, self._address)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._socket.close()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the listener sees it."""
+        host, port = self._socket.getsockname()
+        return host, port
 
     async def send(self, message: bytes) -> None:
         """Send raw bytes."""

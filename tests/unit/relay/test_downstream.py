@@ -316,6 +316,30 @@ async def test_a_slow_caller_is_noticed_and_waited_for(listener: Listener) -> No
     assert len(heard.body) == full[0] > HIGH_WATER_BYTES
 
 
+async def test_a_caller_that_reads_slowly_has_not_stopped(listener: Listener) -> None:
+    """What is buffered may take longer to leave than anybody may stall; measured on a real line."""
+    stall_s = 0.2
+    drained: list[bool] = []
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put([bytes(4_000_000)])
+        drained.append(await downstream.drain(stall_s))
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}, headers=("Connection: close",)))
+        await caller.read_until(b"\r\n\r\n")
+        slow_until = asyncio.get_running_loop().time() + 3 * stall_s
+        while asyncio.get_running_loop().time() < slow_until:
+            await caller.read_some(20)
+        assert drained == []
+        await caller.read_to_end()
+
+    assert drained == [True]
+    assert caller.raw.endswith(LAST_CHUNK)
+
+
 async def test_a_caller_that_stops_reading_is_cut_off(listener: Listener) -> None:
     """`close()` would wait for the very reader that does not read."""
     drained: list[bool] = []

@@ -57,6 +57,25 @@ async def test_a_large_reply_has_its_length_and_all_its_bytes(port: int, sent: S
     assert f"content-length: {len(LARGE)}" in heard.head
 
 
+async def test_a_caller_that_reads_a_large_reply_slowly_gets_all_of_it(
+    port: int, sent: Sent
+) -> None:
+    """On a line of 16 kbit/s a piece takes longer than anybody may stall."""
+    stall_s = 0.5
+    async with Caller(port, small_buffer=True) as caller:
+        await caller.send(
+            request_bytes("/", {}, headers=("Connection: close", f"X-Stall: {stall_s}"))
+        )
+        slow_until = asyncio.get_running_loop().time() + 2 * stall_s
+        while asyncio.get_running_loop().time() < slow_until:
+            await caller.read_some(3)
+        assert sent.empty()
+        heard = await caller.read_to_end()
+
+    assert heard.body == LARGE
+    assert await sent.get() == (True, len(LARGE))
+
+
 async def test_a_caller_that_does_not_read_a_large_reply_is_cut_off(port: int, sent: Sent) -> None:
     """aiohttp by itself would wait for ever."""  # noqa: D403 - a name
     async with Caller(port, small_buffer=True) as caller:
