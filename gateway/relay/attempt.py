@@ -79,7 +79,7 @@ class Attempt:
         "_pump",
         "_raw_headers",
         "_status",
-        "_takes_chunks",
+        "_take_chunk",
         "_timer",
         "downstream",
         "ended",
@@ -116,7 +116,8 @@ class Attempt:
         self._deadlines = deadlines
         self._limits = limits
         self._is_stream = False
-        self._takes_chunks = False  # reads that are one whole chunk need no parsing
+        # Of the pump, while reads that are one whole chunk need no parsing.
+        self._take_chunk: Callable[[bytes], bytes | None] | None = None
         self._is_flowing = False  # past the first content: plain content needs no look
         self._pieces: list[bytes] = []  # of a whole reply
         self._left_bytes = 0  # of the largest answer that is allowed
@@ -127,6 +128,11 @@ class Attempt:
     def has_ended(self) -> bool:
         """True once the answer is over, for better or worse."""
         return self._has_ended
+
+    @property
+    def bytes_out(self) -> int:
+        """What the caller has been sent of the body."""
+        return self.downstream.bytes_out + (0 if self._pump is None else self._pump.chunk_bytes)
 
     @property
     def is_paused(self) -> bool:
@@ -175,7 +181,7 @@ class Attempt:
     def note_opened(self) -> None:
         """What comes from now on goes through to the caller."""
         if self._pump is not None and self._is_flowing:
-            self._takes_chunks = self.downstream.takes_chunks and self._pump.is_between_events
+            self._choose_taker(self._pump)
 
     def pause(self) -> None:
         """Hold the provider back: the caller does not keep up."""
@@ -222,7 +228,7 @@ class Attempt:
         else:
             self._relay(self._pump, pieces)
         if self._is_flowing:
-            self._takes_chunks = self.downstream.takes_chunks and self._pump.is_between_events
+            self._choose_taker(self._pump)
 
     def on_chunk(self, read: bytes) -> bool:
         """Relay a read that is one whole chunk with one plain event, as nearly all are.
@@ -230,12 +236,14 @@ class Attempt:
         What is spared is parsing the framing, unpacking, splitting and framing again: 1.1 µs a
         chunk where those take 1.5.
         """
-        pump = self._pump
-        if not self._takes_chunks or pump is None or not pump.feed_chunk(read):
+        take = self._take_chunk
+        framed = None if take is None else take(read)
+        if framed is None:
             return False
         self._left_bytes -= len(read)
         self._deadlines.content_at = monotonic()
-        self.downstream.put_framed(pump.framed, pump.framed_bytes)
+        if framed:
+            self.downstream.put_framed(framed)
         return self._left_bytes >= 0 or self._refuse_length()
 
     def _refuse_length(self) -> bool:
@@ -265,6 +273,10 @@ class Attempt:
         self.fail(error)
 
     # inside
+
+    def _choose_taker(self, pump: Pump) -> None:
+        fits = self.downstream.takes_chunks and pump.is_between_events
+        self._take_chunk = pump.feed_chunk if fits else None
 
     def _hold(self, body: bytes) -> None:
         if body.strip():  # blank lines are a provider's keep-alive before a JSON body

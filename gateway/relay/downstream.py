@@ -102,16 +102,16 @@ class Downstream:
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
             self.on_full()
 
-    def put_framed(self, chunk: bytes, body_bytes: int) -> None:
-        """Send one chunk that is framed already."""
+    def put_framed(self, chunk: bytes) -> None:
+        """Send one chunk that is framed already; it does not count in `bytes_out`."""
         transport = self._transport
-        if transport is None or not chunk:
+        if transport is None:
             return
-        if transport.is_closing():
+        try:
+            transport.write(chunk)
+        except RuntimeError:  # uvloop's, where the caller has left; asyncio drops the bytes
             self.detach()
             return
-        self.bytes_out += body_bytes
-        transport.write(chunk)
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
             self.on_full()
 

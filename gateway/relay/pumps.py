@@ -5,6 +5,7 @@ be sent before the answer is known to be whole stays inside.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 from typing_extensions import override
@@ -24,8 +25,6 @@ class Pump(abc.ABC):
     __slots__ = (
         "_reader",
         "_splitter",
-        "framed",
-        "framed_bytes",
         "is_plain",
         "is_unreadable",
         "saw_content",
@@ -37,8 +36,6 @@ class Pump(abc.ABC):
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._reader = StreamReader()
-        self.framed = b""  # what the last `feed_chunk` that took its read has to send
-        self.framed_bytes = 0  # of it, without the framing
         # Of the last `feed`: content and nothing else, so nothing that needs a look.
         self.is_plain = False
         # Of the last `feed` that was not plain: content came; the terminator, an error or something
@@ -51,12 +48,19 @@ class Pump(abc.ABC):
     def feed(self, body: bytes) -> list[bytes]:
         """What may go downstream now, in the pieces that the caller gets one by one."""
 
+    @property
     @abc.abstractmethod
-    def feed_chunk(self, read: bytes) -> bool:
-        """Take a read that is one whole HTTP chunk with plain content: `framed` may go downstream.
+    def feed_chunk(self) -> Callable[[bytes], bytes | None]:
+        """Takes a read that is one whole HTTP chunk with plain content.
 
-        False when it is anything else; then nothing has been taken.
+        It gives what may go downstream, framed; b"" for nothing; None when the read is anything
+        else, and then nothing has been taken. It may be kept: asking for it takes a frame.
         """
+
+    @property
+    @abc.abstractmethod
+    def chunk_bytes(self) -> int:
+        """All that `feed_chunk` has given, without its framing."""
 
     @property
     def is_between_events(self) -> bool:
@@ -134,11 +138,15 @@ class OpenAIPump(Pump):
             return [body]
         return self._take_all(splitter.feed(body))
 
+    @property
     @override
-    def feed_chunk(self, read: bytes) -> bool:
-        self.framed_bytes = self._reader.read_framed(read)
-        self.framed = read  # the provider's own framing is as good as ours
-        return self.framed_bytes > 0
+    def feed_chunk(self) -> Callable[[bytes], bytes | None]:
+        return self._reader.read_framed  # the provider's own framing is as good as ours
+
+    @property
+    @override
+    def chunk_bytes(self) -> int:
+        return self._reader.framed_bytes
 
     @property
     @override
@@ -195,11 +203,12 @@ class OpenAIPump(Pump):
 class TextPump(Pump):
     """Raw text: one piece for each non-empty delta, leading blanks left out."""
 
-    __slots__ = ("_encoder", "has_text")
+    __slots__ = ("_chunk_bytes", "_encoder", "has_text")
 
     def __init__(self) -> None:
         super().__init__()
         self.has_text = False
+        self._chunk_bytes = 0
         self._encoder = TextEncoder()
 
     @override
@@ -214,14 +223,24 @@ class TextPump(Pump):
             return [piece] if piece else []
         return self._take_all(splitter.feed(body))
 
+    @property
     @override
-    def feed_chunk(self, read: bytes) -> bool:
-        if not self._reader.read_framed(read):
-            return False
+    def feed_chunk(self) -> Callable[[bytes], bytes | None]:
+        return self._feed_chunk
+
+    @property
+    @override
+    def chunk_bytes(self) -> int:
+        return self._chunk_bytes
+
+    def _feed_chunk(self, read: bytes) -> bytes | None:
+        if self._reader.read_framed(read) is None:
+            return None
         piece = self._encoder.encode(self._reader.text)
-        self.framed = b"%x\r\n%b\r\n" % (len(piece), piece) if piece else b""
-        self.framed_bytes = len(piece)
-        return True
+        if not piece:
+            return b""
+        self._chunk_bytes += len(piece)
+        return b"%x\r\n%b\r\n" % (len(piece), piece)
 
     @property
     @override

@@ -139,7 +139,7 @@ class Relay:
             self._stop_relaying(job, attempt)
             raise
         finally:
-            job.exchange.bytes_out = attempt.downstream.bytes_out
+            job.exchange.bytes_out = attempt.bytes_out
             attempt.downstream.detach()
             if not job.exchange.detached:
                 attempt.abandon()  # nothing, unless the head could not be sent

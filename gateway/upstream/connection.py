@@ -37,8 +37,8 @@ class Connection(asyncio.Protocol):
         "_answer",
         "_head_handed_on",
         "_inflater",
-        "_is_at_chunk",
         "_is_flowing",
+        "_offer_chunk",
         "_on_gone",
         "_on_idle",
         "_receiver",
@@ -61,7 +61,8 @@ class Connection(asyncio.Protocol):
         self._answer = AnswerParser()
         self._head_handed_on = False
         self._is_flowing = False  # the head is out and the body needs no decoding
-        self._is_at_chunk = False  # the next byte begins a chunk
+        # The receiver's `on_chunk`, while the next byte begins a chunk.
+        self._offer_chunk: Callable[[bytes], bool] | None = None
         self._inflater: Inflater | None = None
 
     @property
@@ -109,7 +110,7 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once; the receiver hears nothing any more."""
-        self._receiver = None
+        self._take_receiver()
         if self._transport is not None:
             self._transport.abort()
 
@@ -119,19 +120,20 @@ class Connection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
+        offer = self._offer_chunk
+        if offer is not None and offer(data):
+            return
         answer = self._answer
         receiver = self._receiver
         if not self._is_flowing or receiver is None:
             self._receive(answer, data)
-            return
-        if self._is_at_chunk and receiver.on_chunk(data):
             return
         refusal = None
         try:
             answer.feed_data(data)
         except PARSER_ERRORS as error:
             refusal = answer.find_refusal(error)
-        self._is_at_chunk = answer.is_at_chunk(data)
+        self._offer_chunk = receiver.on_chunk if answer.is_at_chunk(data) else None
         if answer.body:
             receiver.on_body(answer.take_body())
         if refusal is not None:
@@ -201,7 +203,6 @@ class Connection(asyncio.Protocol):
         if self._receiver is not None:
             self._receiver.on_head(self._answer.status, headers)
             self._is_flowing = self._inflater is None
-            self._is_at_chunk = False  # until a read has ended at one
 
     def _finish(self) -> None:
         """The message is complete: answer, then go idle or close."""
@@ -221,8 +222,13 @@ class Connection(asyncio.Protocol):
         else:
             self.abort()
 
+    def _take_receiver(self) -> Receiver | None:
+        """Who is to hear of the end; nobody hears anything after that."""
+        receiver, self._receiver, self._offer_chunk = self._receiver, None, None
+        return receiver
+
     def _end(self) -> None:
-        receiver, self._receiver = self._receiver, None
+        receiver = self._take_receiver()
         if receiver is None:
             return
         if self._inflater is not None and not self._inflater.is_finished:
@@ -243,7 +249,7 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def _fail(self, error: UpstreamError) -> None:
-        receiver, self._receiver = self._receiver, None
+        receiver = self._take_receiver()
         if receiver is not None:
             receiver.on_failed(error)
 

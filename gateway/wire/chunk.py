@@ -139,6 +139,7 @@ class StreamReader:
         "done",
         "fault",
         "fault_is_plain",
+        "framed_bytes",
         "text",
         "text_chars",
         "usage",
@@ -148,6 +149,7 @@ class StreamReader:
         self.text = ""
         self.content_events = 0
         self.text_chars = 0
+        self.framed_bytes = 0  # of the events that `read_framed` has read
         self.usage: Usage | None = None
         self.done = False
         self.fault: Any = None  # the provider's error, in its own shape
@@ -172,25 +174,8 @@ class StreamReader:
         """
         if not (read.startswith(b"data: {") and read.endswith(b"}\n\n")):
             return False
-        return self._count_plain(read[6:])
-
-    def read_framed(self, read: bytes) -> int:
-        """The same for a read that is exactly one HTTP chunk around such an event.
-
-        Returns the event's bytes, 0 for any other read.
-        """
-        if not read.endswith(b"}\n\n\r\n"):
-            return 0
-        size_end = read.find(b"\r\ndata: {", 1, 12)
-        # Only a size as everybody writes it: no extension, no sign, no leading zero.
-        size = _SIZES.get(read[:size_end], 0)
-        if len(read) != size_end + 4 + size or not self._count_plain(read[size_end + 8 : -4]):
-            return 0
-        return size
-
-    def _count_plain(self, payload: bytes) -> bool:
         try:
-            choice = _decode_plain(payload).choices[0]
+            choice = _decode_plain(read[6:]).choices[0]
         except UNDECODABLE:
             return False
         text = choice.delta.content
@@ -200,9 +185,38 @@ class StreamReader:
         self.text_chars += len(text)
         self.content_events += 1
         if choice.index != self._last_index:
-            self._last_index = choice.index
-            self._seen.add(choice.index)
+            self._note_index(choice.index)
         return True
+
+    def read_framed(self, read: bytes) -> bytes | None:
+        """The same for a read that is exactly one HTTP chunk around such an event.
+
+        The read itself, which is framed as it may go on; None for any other read. All in one
+        frame: this runs for nearly every chunk.
+        """
+        size_end = read.find(b"\r\ndata: {", 1, 12)
+        # Only a size as everybody writes it: no extension, no sign, no leading zero.
+        size = _SIZES.get(read[:size_end], 0)
+        if len(read) != size_end + 4 + size or not read.endswith(b"\n\n\r\n"):
+            return None
+        try:
+            choice = _decode_plain(read[size_end + 8 : -4]).choices[0]
+        except UNDECODABLE:
+            return None
+        text = choice.delta.content
+        if not text or choice.finish_reason is not None:
+            return None
+        self.text = text
+        self.text_chars += len(text)
+        self.content_events += 1
+        self.framed_bytes += size
+        if choice.index != self._last_index:
+            self._note_index(choice.index)
+        return read
+
+    def _note_index(self, index: int) -> None:
+        self._last_index = index
+        self._seen.add(index)
 
     def read(self, event: bytes) -> EventKind:
         """What this whole event is; usage, finish reasons and errors are remembered."""
