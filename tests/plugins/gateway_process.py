@@ -35,8 +35,12 @@ class GatewayProcess:
     @property
     def settled(self) -> list[dict[str, Any]]:
         """The terminal line of each exchange so far."""
+        return self.lines("exchange.settled")
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one event so far."""
         lines = [json.loads(line) for line in self.output if line.startswith("{")]
-        return [line for line in lines if line["event"] == "exchange.settled"]
+        return [line for line in lines if line["event"] == event]
 
     @property
     def open_files(self) -> int:
@@ -52,6 +56,15 @@ class GatewayProcess:
         """The terminal lines, once there are that many."""
         await self._wait(lambda: len(self.settled) >= count)
         return self.settled
+
+    async def wait_for_turned_away(self, count: int) -> list[dict[str, Any]]:
+        """The lines about callers without a place, once they speak of that many."""
+
+        def lines() -> list[dict[str, Any]]:
+            return self.lines("connections.turned_away")
+
+        await self._wait(lambda: sum(line["count"] for line in lines()) >= count)
+        return lines()
 
     def limit_files(self, count: int) -> None:
         """Let it have no more descriptors than so many."""
