@@ -55,10 +55,14 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
         if begun is None:
             raise
         return _refuse(request, begun, error)
-    begun = request.get(PREPARED)
-    if begun is None or begun is response:
-        return response
-    return _refuse(request, begun, None)
+    else:
+        begun = request.get(PREPARED)
+        if begun is None or begun is response:
+            return response
+        return _refuse(request, begun, None)
+    finally:
+        # A response that is cut keeps its request: a cycle, which would keep the body as well.
+        request.pop(PREPARED, None)
 
 
 def _refuse(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.simulator import Simulator
+from gateway.upstream.answer_parser import AnswerParser
 from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, request_bytes
 
@@ -70,6 +71,43 @@ async def test_a_text_stream_makes_no_reference_cycle(
     assert [found for found in saved_garbage if _is_of_an_exchange(found)] == []
 
 
+async def test_a_caller_who_leaves_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object]
+) -> None:
+    """When a network fails, what thousands of callers sent would be kept."""
+    body = {"model": "sim/m", "messages": MESSAGES, "stream": True, "simulate": "stall"}
+
+    for _ in range(EXCHANGES):
+        async with Caller(gateway.port) as caller:
+            await caller.send(request_bytes("/v1/chat/completions", body))
+            await caller.read_until(b"data:")
+    await gateway.log.wait_for_settled(EXCHANGES)
+    gc.collect()
+
+    ours = [type(found).__qualname__ for found in saved_garbage if _is_of_an_exchange(found)]
+    assert ours == []
+
+
+@pytest.mark.parametrize("directive", ["plain", "unavailable", {"cut": {"after_tokens": 2}}])
+@pytest.mark.parametrize("messages", [MESSAGES, "none", [{"role": "user", "content": "x" * 10**6}]])
+async def test_an_exchange_that_failed_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object], directive: object, messages: object
+) -> None:
+    """An error holds the frames it went through, and with them a body of thirty megabytes."""
+    body = {"model": "sim/m", "messages": messages, "stream": True, "simulate": directive}
+
+    for path in ("/v1/chat/completions", "/api/chat/sim", "/api/chat/unknown"):
+        async with Caller(gateway.port) as caller:
+            await caller.send(request_bytes(path, body, headers=("Connection: close",)))
+            await caller.read_to_end()
+    await gateway.log.wait_for_settled(3)
+    gc.collect()
+
+    ours = [type(found).__qualname__ for found in saved_garbage if _is_of_an_exchange(found)]
+    assert ours == []
+
+
 def _is_of_an_exchange(found: object) -> bool:
     module = type(found).__module__
-    return module.startswith(("gateway.", "aiohttp.")) and "simulator" not in module
+    is_ours = module.startswith(("gateway.", "aiohttp.")) and "simulator" not in module
+    return is_ours and not isinstance(found, AnswerParser)  # of a connection; holds no request
