@@ -20,13 +20,13 @@ from gateway.core.errors import (
     BodyTooLargeError,
     InvalidRequestError,
     MalformedRequestError,
-    OverloadedError,
     ProviderNotFoundError,
     RequestTimeoutError,
 )
 from gateway.core.exchange import Exchange
+from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, REGISTRY, SETTINGS, Call
+from gateway.plugins.keys import CALL, HELD_BODY, REGISTRY, SETTINGS, Call
 from gateway.wire.chat_request import read_chat
 from gateway.wire.completions_request import read_completions
 
@@ -35,28 +35,12 @@ COMPLETIONS = "completions"
 
 # A larger body is parsed in a thread: 1 MiB takes 3 ms, in which nobody else is served.
 MAX_INLINE_BYTES = 256 * 1024
-# Bodies of the largest size that may be held at a time; memory is a few times that.
-MAX_LARGEST_BODIES = 16
+# Bodies of the largest size that may be held at a time. Each is there twice, as it came and as it
+# is sent; with one in parsing and what the allocator keeps, the process takes 380 MiB (measured).
+MAX_LARGEST_BODIES = 3
 EXPECTATION_FAILED = 417
-RETRY_AFTER_S = "1"
 
 ParsedT = TypeVar("ParsedT")
-
-
-class HeldBodies:
-    """How many bytes of request bodies all requests hold together, and how many they may."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self.held_bytes = 0
-        self._max_bytes = max_bytes
-
-    def check_room(self, body_bytes: int) -> None:
-        """Raise when a body of this size would be too much on top of the others."""
-        if self.held_bytes + body_bytes > self._max_bytes:
-            raise OverloadedError(
-                "The gateway holds as many request bodies as it can; try again in a moment.",
-                headers={"Retry-After": RETRY_AFTER_S},
-            )
 
 
 HELD_BODIES: web.AppKey[HeldBodies] = web.AppKey("held_bodies", HeldBodies)
@@ -84,21 +68,20 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
     if route not in {CHAT, COMPLETIONS}:
         return await handler(request)
     app = request.app  # found anew each time it is asked for
-    held = app[HELD_BODIES]
-    body = _Body(request, app[SETTINGS].server, held)
+    held = request[HELD_BODY] = HeldBody(app[HELD_BODIES])
     try:
-        # A body held by a stream that lasts an hour counts for that hour: it may be sent again.
-        request[CALL] = await _make_call(request, app[REGISTRY], await body.read(), route)
+        body = await _Body(request, app[SETTINGS].server, held).read()
+        request[CALL] = await _make_call(request, app[REGISTRY], body, route)
+        del body  # its fields are what is sent
         return await handler(request)
     finally:
-        held.held_bytes -= body.held_bytes
+        held.let_go()  # a stream has done so when it began: nothing is sent again after that
 
 
 class _Body:
     """One body on its way in."""
 
-    def __init__(self, request: web.Request, server: ServerSpec, held: HeldBodies) -> None:
-        self.held_bytes = 0
+    def __init__(self, request: web.Request, server: ServerSpec, held: HeldBody) -> None:
         self._request = request
         self._server = server
         self._held = held
@@ -107,7 +90,7 @@ class _Body:
         """All of it, or the error that says why not."""
         announced_bytes = self._request.content_length or 0
         self._check_size(announced_bytes)
-        self._held.check_room(announced_bytes)
+        self._held.bodies.check_room(announced_bytes)
         content = self._request.content
         if content.is_eof():  # came with the head, as small ones do: no timer, no task switch
             return self._keep(self._read_piece())
@@ -139,10 +122,8 @@ class _Body:
             raise MalformedRequestError("The body is not framed as its head says.") from error
 
     def _keep(self, piece: bytes) -> bytes:
-        self._check_size(self.held_bytes + len(piece))
-        self._held.check_room(len(piece))
-        self.held_bytes += len(piece)
-        self._held.held_bytes += len(piece)
+        self._check_size(self._held.held_bytes + len(piece))
+        self._held.keep(len(piece))
         return piece
 
     def _check_size(self, body_bytes: int) -> None:
@@ -164,16 +145,17 @@ async def _invite_body(request: web.Request) -> None:
 
 
 async def _make_call(request: web.Request, registry: Registry, body: bytes, route: str) -> Call:
+    one_at_a_time = request.app[HELD_BODIES].parsing
     exchange = request[EXCHANGE]
     exchange.bytes_in = len(body)
     if route == CHAT:
         provider = _find_provider(registry, request.match_info["provider"])
         exchange.provider = provider.name
-        chat = await _parse(read_chat, body)
+        chat = await _parse(read_chat, body, one_at_a_time)
         model = _find_model(provider, chat.model, "chatSettings.model")
         call = Call(Dialect.TEXT, provider, model, chat, stream=True, wants_usage=False)
     else:
-        asked = await _parse(read_completions, body)
+        asked = await _parse(read_completions, body, one_at_a_time)
         provider = _find_provider(registry, asked.provider, "model")
         model = _find_model(provider, asked.model, "model")
         call = Call(Dialect.OPENAI, provider, model, asked, asked.stream, asked.wants_usage)
@@ -188,10 +170,13 @@ def _note(exchange: Exchange, call: Call) -> None:
     exchange.stream = call.stream
 
 
-async def _parse(read: Callable[[bytes], ParsedT], body: bytes) -> ParsedT:
+async def _parse(
+    read: Callable[[bytes], ParsedT], body: bytes, one_at_a_time: asyncio.Lock
+) -> ParsedT:
     if len(body) <= MAX_INLINE_BYTES:
         return read(body)
-    return await asyncio.to_thread(read, body)
+    async with one_at_a_time:
+        return await asyncio.to_thread(read, body)
 
 
 def _find_provider(registry: Registry, name: str, param: str | None = None) -> Provider:

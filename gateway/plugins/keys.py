@@ -11,6 +11,7 @@ from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
 from gateway.core.dialect import Dialect
+from gateway.core.held_bodies import HeldBody
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.completions_request import CompletionsRequest
 
@@ -34,6 +35,9 @@ class Call(msgspec.Struct, frozen=True):
 
 CALL: web.RequestKey[Call] = web.RequestKey("call", Call)
 """Set by `read_request` for the routes that are relayed."""
+
+HELD_BODY: web.RequestKey[HeldBody] = web.RequestKey("held_body", HeldBody)
+"""Set by `read_request`: what the body counts for, until the relay sends nothing again."""
 
 CREDENTIAL: web.RequestKey[SecretStr | None] = web.RequestKey("credential", SecretStr)
 """Set by `check_key`: what we show the provider; None for one that needs nothing."""

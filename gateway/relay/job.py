@@ -12,7 +12,7 @@ from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, Call
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
@@ -57,6 +57,8 @@ class Job(msgspec.Struct):
     def forget_request(self) -> None:
         """Past the commit point nothing is sent again: an hour's stream need not hold a prompt."""
         self.request = b""
+        self.call.request.forget()
+        self.caller[HELD_BODY].let_go()
 
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""

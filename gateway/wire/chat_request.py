@@ -17,7 +17,7 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class ChatRequest(msgspec.Struct, frozen=True):
+class ChatRequest(msgspec.Struct):
     """One request of the chat front end, checked as far as the gateway acts on it."""
 
     model: str  # empty: the provider's default
@@ -25,6 +25,10 @@ class ChatRequest(msgspec.Struct, frozen=True):
     temperature: bytes | None  # the number's own text
     custom_model_id: str | None
     body_bytes: int
+
+    def forget(self) -> None:
+        """Let go of what was to be sent."""
+        self.messages = b""
 
 
 def read_chat(body: bytes) -> ChatRequest:

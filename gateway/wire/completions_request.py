@@ -4,7 +4,6 @@ The rule here: everything but the model and what the registry's rules name goes 
 its own bytes, in its own order.
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -27,14 +26,18 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
     wants_usage: bool  # the caller asked for the usage chunk
     n: int
     body_bytes: int
-    fields: Mapping[str, bytes]  # top-level fields as they came
+    fields: dict[str, bytes]  # top-level fields as they came
+
+    def forget(self) -> None:
+        """Let go of what was to be sent."""
+        self.fields.clear()
 
 
 def read_completions(body: bytes) -> CompletionsRequest:
     """The request in `body`, or a `DownstreamError` that names the field to mend."""
     value = parse_object(body)
     provider, model = _read_model(value.get("model"))
-    require_messages(value.get("messages"))
+    require_messages(value.pop("messages", None))  # let go before the fields are copied
     return CompletionsRequest(
         provider=provider,
         model=model,

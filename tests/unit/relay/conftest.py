@@ -18,9 +18,10 @@ from gateway.core.clock import monotonic, system_clock
 from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.tasks import Tasks
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, Call
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.upstream.upstreams import Upstreams
@@ -127,6 +128,7 @@ class Gateway:
         request[EXCHANGE] = exchange
         request[CALL] = self._call_of(request.path, await request.read())
         request[CREDENTIAL] = None
+        request[HELD_BODY] = HeldBody(HeldBodies(0))
         try:
             response = await handler(request)
         except asyncio.CancelledError:

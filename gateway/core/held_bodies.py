@@ -1,0 +1,48 @@
+"""How many bytes of request bodies are held, and how many may be.
+
+The rule here: a body counts from its first byte until nothing of it is needed any more.
+"""
+
+import asyncio
+
+from gateway.core.errors import OverloadedError
+
+RETRY_AFTER_S = "1"
+
+
+class HeldBodies:
+    """How many bytes of request bodies all requests hold together, and how many they may."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.held_bytes = 0
+        self.parsing = asyncio.Lock()  # parsing a large one takes three times its size
+        self._max_bytes = max_bytes
+
+    def check_room(self, body_bytes: int) -> None:
+        """Raise when a body of this size would be too much on top of the others."""
+        if self.held_bytes + body_bytes > self._max_bytes:
+            raise OverloadedError(
+                "The gateway holds as many request bodies as it can; try again in a moment.",
+                headers={"Retry-After": RETRY_AFTER_S},
+            )
+
+
+class HeldBody:
+    """What one request has of that."""
+
+    __slots__ = ("bodies", "held_bytes")
+
+    def __init__(self, held: HeldBodies) -> None:
+        self.held_bytes = 0
+        self.bodies = held
+
+    def keep(self, piece_bytes: int) -> None:
+        """Count a piece, or raise when it is too much."""
+        self.bodies.check_room(piece_bytes)
+        self.held_bytes += piece_bytes
+        self.bodies.held_bytes += piece_bytes
+
+    def let_go(self) -> None:
+        """Count it no more; said again it does nothing."""
+        self.bodies.held_bytes -= self.held_bytes
+        self.held_bytes = 0
