@@ -330,16 +330,6 @@ async def test_what_is_no_http_is_answered_once_and_closed(
     assert scene.gateway.log.settled == []
 
 
-async def test_a_connection_that_is_used_without_end_does_not_grow(scene: Scene) -> None:
-    """A12: sockets and tasks are those of one connection, after a thousand requests."""
-    async with Caller(scene.gateway.port) as caller:
-        for _ in range(1000):
-            await caller.send(raw_request("GET /api/keys HTTP/1.1"))
-            assert (await caller.read_answer()).status == 200
-
-    assert len(await scene.gateway.log.wait_for_settled(1000)) == 1000
-
-
 async def test_a_caller_on_a_bad_line_gets_every_byte(scene: Scene) -> None:
     """A13: losses reach the gateway as acknowledgements that come late and in odd sizes."""
     draw = random.Random(13)  # noqa: S311 - the same line every time

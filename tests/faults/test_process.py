@@ -18,7 +18,7 @@ from gateway.server.places import count_places
 from tests.plugins.gateway_process import GatewayProcess, gateway_process
 from tests.plugins.open_files import need_files
 from tests.plugins.raw_caller import Caller
-from tests.plugins.raw_provider import RawProvider, read_request
+from tests.plugins.raw_provider import RawProvider, read_request, stream_around
 from tests.plugins.scene import AUTH, DONE, V1, body_of, raw_request
 
 pytestmark = pytest.mark.skipif(
@@ -199,17 +199,10 @@ async def test_when_files_run_out_what_has_begun_goes_on(tmp_path: Path) -> None
     """
     need_files(1000)
     go_on = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await read_request(reader)
-        writer.write(HEAD + event_of("one"))
-        await go_on.wait()
-        writer.write(event_of("two") + FINISH + DONE + b"\n\n")
-        await writer.drain()
-
+    two = event_of("two") + FINISH + DONE + b"\n\n"
     patient = {"server": {"head_timeout_s": 60}}
     async with (
-        RawProvider(serve) as provider,
+        RawProvider(stream_around(go_on, event_of("one"), two)) as provider,
         gateway_process(tmp_path, {"sim": entry(provider)}, {"auth": AUTH, **patient}) as gateway,
         AsyncExitStack() as callers,
     ):

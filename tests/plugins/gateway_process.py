@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tests.plugins.gateway import CREDENTIAL
+from tests.plugins.raw_caller import Caller, Heard
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 30
@@ -30,6 +31,7 @@ class GatewayProcess:
         self._reader: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
         self.port = 0
+        self.admin_port = 0
         self.output: list[str] = []
 
     @property
@@ -50,12 +52,18 @@ class GatewayProcess:
     async def wait_until_listening(self) -> None:
         """Read its output from here on; wait for the line that says where it listens."""
         self._reader = asyncio.ensure_future(self._read())
-        await self._wait(lambda: self.port > 0)
+        await self._wait(lambda: self.admin_port > 0)  # the second of the two
 
     async def wait_for_settled(self, count: int) -> list[dict[str, Any]]:
         """The terminal lines, once there are that many."""
         await self._wait(lambda: len(self.settled) >= count)
         return self.settled
+
+    async def fetch(self, path: str) -> Heard:
+        """A page of the admin listener."""
+        async with Caller(self.admin_port) as caller:
+            await caller.send(f"GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n".encode())
+            return await caller.read_answer()
 
     async def wait_for_turned_away(self, count: int) -> list[dict[str, Any]]:
         """The lines about callers without a place, once they speak of that many."""
@@ -101,6 +109,8 @@ class GatewayProcess:
             self.output.append(text)
             if text.startswith("listening"):
                 self.port = int(text.rpartition(":")[2])
+            elif text.startswith("admin"):
+                self.admin_port = int(text.rpartition(":")[2])
             self._arrived.set()
 
     def _memory(self, name: str) -> int:
