@@ -5,6 +5,7 @@ request ends the connection.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -18,6 +19,7 @@ from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError, InternalError, MalformedRequestError
 from gateway.core.request_id import new_request_id
 from gateway.plugins.api import EXCHANGE
+from gateway.server.departures import Departures
 from gateway.server.places import Places
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_openai, render_text
@@ -38,7 +40,15 @@ _log = structlog.get_logger()
 class GatewayConnection(web.RequestHandler):
     """Speaks HTTP/1.1 with one caller."""
 
-    __slots__ = ("_has_place", "_head_timer", "_is_busy", "_is_retiring", "_places", "_when_unused")
+    __slots__ = (
+        "_departures",
+        "_has_place",
+        "_head_timer",
+        "_is_busy",
+        "_is_retiring",
+        "_places",
+        "_when_unused",
+    )
 
     def __init__(
         self,
@@ -47,6 +57,7 @@ class GatewayConnection(web.RequestHandler):
         *,
         loop: asyncio.AbstractEventLoop,
         places: Places,
+        departures: Departures,
         when_unused: Callable[[], None],
     ) -> None:
         super().__init__(
@@ -58,6 +69,7 @@ class GatewayConnection(web.RequestHandler):
             auto_decompress=False,  # the chain refuses encoded bodies; none is inflated before
         )
         self._places = places
+        self._departures = departures
         self._has_place = False
         self._is_busy = False
         self._is_retiring = False
@@ -94,7 +106,7 @@ class GatewayConnection(web.RequestHandler):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        super().connection_lost(exc)
+        self._departures.add(functools.partial(super().connection_lost, exc))
 
     @override
     async def finish_response(

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from gateway.config.settings import ServerSpec
 from gateway.server.connection import GatewayConnection
+from gateway.server.departures import Departures
 from gateway.server.places import Places
 from gateway.server.sockets import BACKLOG, open_sockets, url_of
 
@@ -33,12 +34,14 @@ class GatewaySite(web.BaseSite):
         settings: ServerSpec,
         *,
         places: Places,
+        departures: Departures,
         when_unused: Callable[[], None],
     ) -> None:
         super().__init__(runner, backlog=BACKLOG)
         self._listening = listening
         self._settings = settings
         self._places = places
+        self._departures = departures
         self._when_unused = when_unused
         self.url = url_of(listening)
 
@@ -67,6 +70,7 @@ class GatewaySite(web.BaseSite):
             self._settings,
             loop=loop,
             places=self._places,
+            departures=self._departures,
             when_unused=self._when_unused,
         )
 
@@ -87,9 +91,16 @@ async def listen(
 ) -> list[GatewaySite]:
     """Start to accept on every address of a host; ListenError when that cannot be."""
     require_c_parser()
-    places = Places()
+    places, departures = Places(), Departures()
     sites = [
-        GatewaySite(runner, listening, settings, places=places, when_unused=when_unused)
+        GatewaySite(
+            runner,
+            listening,
+            settings,
+            places=places,
+            departures=departures,
+            when_unused=when_unused,
+        )
         for listening in await open_sockets(host, port)
     ]
     for site in sites:
