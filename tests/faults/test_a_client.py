@@ -20,7 +20,6 @@ from tests.plugins.scene import (
     Scene,
     body_of,
     error_of,
-    eventually,
     raw_request,
 )
 
@@ -350,23 +349,6 @@ def usage_event(scene: Scene) -> tuple[bytes, bytes]:
     events = scene.simulator.journal.last.body_sent.split(b"\n\n")
     (event,) = [event for event in events if b'"prompt_tokens"' in event]
     return event + b"\n\n", b""
-
-
-async def test_a_crowd_that_leaves_at_once_is_settled_at_once(scene: Scene) -> None:
-    """A16: when a network fails, all its callers leave in the same moment."""
-    callers = [Caller(scene.gateway.port) for _ in range(200)]
-    for caller in callers:
-        await caller.__aenter__()
-        await caller.send(streamed(FOREVER))
-    for caller in callers:
-        await caller.read_until(b"word1")
-
-    for caller in callers:
-        caller.hang_up()
-    lines = await scene.gateway.log.wait_for_settled(200)
-    await eventually(lambda: scene.simulator.journal.open == 0, "the provider was left 200 times")
-
-    assert {line["outcome"] for line in lines} == {"client_gone"}
 
 
 def streamed(directive: object) -> bytes:

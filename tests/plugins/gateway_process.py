@@ -30,6 +30,7 @@ class GatewayProcess:
         self._running = running
         self._reader: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
+        self._settled_count = 0
         self.port = 0
         self.admin_port = 0
         self.output: list[str] = []
@@ -56,7 +57,7 @@ class GatewayProcess:
 
     async def wait_for_settled(self, count: int) -> list[dict[str, Any]]:
         """The terminal lines, once there are that many."""
-        await self._wait(lambda: len(self.settled) >= count)
+        await self._wait(lambda: self._settled_count >= count)
         return self.settled
 
     async def fetch(self, path: str) -> Heard:
@@ -107,6 +108,7 @@ class GatewayProcess:
         async for line in self._running.stdout:
             text = line.decode().rstrip()
             self.output.append(text)
+            self._settled_count += '"event":"exchange.settled"' in text
             if text.startswith("listening"):
                 self.port = int(text.rpartition(":")[2])
             elif text.startswith("admin"):
