@@ -13,6 +13,7 @@ import pytest
 from gateway.server.sockets import UNACKNOWLEDGED_MS
 from tests.faults.conftest import OpenScene
 from tests.plugins.nginx import StartNginx
+from tests.plugins.open_files import need_files
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.scene import (
     PATHS,
@@ -286,6 +287,7 @@ async def test_a_link_that_goes_down_is_noticed_by_the_kernel(scene: Scene) -> N
 
 async def test_a_burst_of_connections_is_not_dropped(scene: Scene) -> None:
     """A10: when a front end restarts, all its callers come back before one of them is accepted."""
+    need_files(2_000)
     address = ("127.0.0.1", scene.gateway.port)
     # Without a turn of the loop: nobody accepts.
     callers = [socket.create_connection(address, timeout=2) for _ in range(600)]
