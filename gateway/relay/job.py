@@ -106,6 +106,8 @@ class Job(msgspec.Struct):
 def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Job:
     """Gather what the chain has found out about a request."""
     call = request[CALL]
+    if call.request.is_forgotten:
+        raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
     message = upstream.render_request(
         _render_body(call),

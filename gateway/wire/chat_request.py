@@ -30,6 +30,11 @@ class ChatRequest(msgspec.Struct):
         """Let go of what was to be sent."""
         self.messages = b""
 
+    @property
+    def is_forgotten(self) -> bool:
+        """True when there is nothing left to send."""
+        return not self.messages
+
 
 def read_chat(body: bytes) -> ChatRequest:
     """The request in `body`, or a `DownstreamError` that names the field to mend."""

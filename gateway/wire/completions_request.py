@@ -32,6 +32,11 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
         """Let go of what was to be sent."""
         self.fields.clear()
 
+    @property
+    def is_forgotten(self) -> bool:
+        """True when there is nothing left to send."""
+        return not self.fields
+
 
 def read_completions(body: bytes) -> CompletionsRequest:
     """The request in `body`, or a `DownstreamError` that names the field to mend."""
