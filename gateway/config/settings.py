@@ -38,6 +38,11 @@ class ServerSpec(Spec):
     max_body_bytes: PositiveInt = Field(
         default=32 * MEBIBYTE, description="Largest request body; more is answered 413."
     )
+    max_bodies_bytes: PositiveInt | None = Field(
+        default=None,
+        description="All request bodies together, each until its answer flows; more is answered "
+        "503. Unset: three of the largest.",
+    )
     max_reply_bytes: PositiveInt = Field(
         default=32 * MEBIBYTE, description="Largest answer that is not a stream; it is held whole."
     )
@@ -60,6 +65,12 @@ class ServerSpec(Spec):
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Web origins that may call from a browser. Default: none."
     )
+
+    @model_validator(mode="after")
+    def _holds_the_largest_body(self) -> Self:
+        if self.max_bodies_bytes is not None and self.max_bodies_bytes < self.max_body_bytes:
+            raise ValueError("`max_bodies_bytes` has to be `max_body_bytes` at least")
+        return self
 
 
 class AdminSpec(Spec):

@@ -1,7 +1,9 @@
 """The request bodies that all requests hold in memory together, and how much they may.
 
-The rule here: a body counts from its first byte until nobody may need it again.
+The rule here: a body counts from its first byte until nothing of it is needed any more.
 """
+
+import asyncio
 
 from gateway.core.errors import OverloadedError
 
@@ -13,6 +15,7 @@ class HeldBodies:
 
     def __init__(self, max_bytes: int) -> None:
         self.held_bytes = 0
+        self.parsing = asyncio.Lock()  # parsing a large one takes three times its size
         self._max_bytes = max_bytes
 
     def check_room(self, body_bytes: int) -> None:
@@ -27,22 +30,19 @@ class HeldBodies:
 class HeldBody:
     """What one request has of it."""
 
-    __slots__ = ("_all", "held_bytes")
+    __slots__ = ("bodies", "held_bytes")
 
-    def __init__(self, held_bodies: HeldBodies) -> None:
+    def __init__(self, bodies: HeldBodies) -> None:
         self.held_bytes = 0
-        self._all = held_bodies
+        self.bodies = bodies
 
-    def check_room(self, body_bytes: int) -> None:
-        """Raise when so much more is too much."""
-        self._all.check_room(body_bytes)
-
-    def add(self, body_bytes: int) -> None:
-        """So much more is held."""
-        self.held_bytes += body_bytes
-        self._all.held_bytes += body_bytes
+    def keep(self, piece_bytes: int) -> None:
+        """Count a piece, or raise when it is too much."""
+        self.bodies.check_room(piece_bytes)
+        self.held_bytes += piece_bytes
+        self.bodies.held_bytes += piece_bytes
 
     def let_go(self) -> None:
-        """None of it is needed any more; may be called again."""
-        self._all.held_bytes -= self.held_bytes
+        """None of it is needed any more; said again it does nothing."""
+        self.bodies.held_bytes -= self.held_bytes
         self.held_bytes = 0

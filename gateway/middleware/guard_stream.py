@@ -51,11 +51,14 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
         if begun is None:
             raise
         return _refuse(request, begun, error)
+    else:
+        begun = request.get(PREPARED)
+        if begun is None or begun is response:
+            return response
+        return _refuse(request, begun, None)
     finally:
-        begun = request.pop(PREPARED, None)  # or each would hold the other
-    if begun is None or begun is response:
-        return response
-    return _refuse(request, begun, None)
+        # A response that is cut keeps its request: a cycle, which would keep the body as well.
+        request.pop(PREPARED, None)
 
 
 def _refuse(

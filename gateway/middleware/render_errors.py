@@ -61,13 +61,17 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         failure = _report_crash(request[EXCHANGE], error)
     else:
         return response
-    # Its traceback holds our frame, which holds it: a cycle around the whole request.
+    # Its traceback holds this frame and those that hold the body: a cycle, which would keep all of
+    # it until the next collection.
     failure.__traceback__ = None
-    is_begun = PREPARED in request
-    _note(request[EXCHANGE], failure, is_begun=is_begun)
-    if is_begun:
-        raise failure  # too late for a response: `guard_stream` cuts the connection
-    return _render(request, failure)
+    try:
+        is_begun = PREPARED in request
+        _note(request[EXCHANGE], failure, is_begun=is_begun)
+        if is_begun:
+            raise failure  # too late for a response: `guard_stream` cuts the connection
+        return _render(request, failure)
+    finally:
+        del failure
 
 
 def translate(error: web.HTTPException) -> GatewayError:

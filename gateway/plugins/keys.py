@@ -37,12 +37,11 @@ CALL: web.RequestKey[Call] = web.RequestKey("call", Call)
 
 Prompt = CompletionsRequest | ChatRequest
 PROMPT: web.RequestKey[Prompt] = web.RequestKey("prompt", CompletionsRequest)
-"""The body as it was read; set by `read_request`, and taken out by the relay, which holds what
-goes to the provider."""
+"""The body as it was read; set by `read_request`, and taken away by the relay as soon as nothing
+is sent again."""
 
 HELD_BODY: web.RequestKey[HeldBody] = web.RequestKey("held_body", HeldBody)
-"""How much memory the body takes; set by `read_request`, let go of by the relay as soon as
-nothing is sent again."""
+"""What the body counts for; set by `read_request`, let go of by the relay at that moment."""
 
 CREDENTIAL: web.RequestKey[SecretStr | None] = web.RequestKey("credential", SecretStr)
 """Set by `check_key`: what we show the provider; None for one that needs nothing."""

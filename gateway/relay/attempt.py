@@ -168,6 +168,17 @@ class Attempt:
             return
         self._arm()
 
+    def take_error(self) -> GatewayError:
+        """Why it failed, to be raised; it is let go here.
+
+        The traceback will hold the frame that holds this attempt: a cycle, with the whole request
+        in it.
+        """
+        error, self.error = self.error, None
+        if error is None:
+            raise RuntimeError("The attempt has not failed.")
+        return error
+
     def abandon(self) -> None:
         """Close the upstream connection; the attempt ends without an error of its own."""
         if not self._has_ended:

@@ -59,6 +59,7 @@ class Job(msgspec.Struct):
     def forget_request(self) -> None:
         """Past the commit point nothing is sent again: an hour's stream need not hold a prompt."""
         self.request = b""
+        self.caller.pop(PROMPT, None)
         self.held.let_go()
 
     def make_attempt(self, connection: Connection) -> Attempt:
@@ -107,9 +108,12 @@ class Job(msgspec.Struct):
 def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Job:
     """Gather what the chain has found out about a request."""
     call = request[CALL]
+    prompt = request.get(PROMPT)
+    if prompt is None:
+        raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
     message = upstream.render_request(
-        _render_body(call, request.pop(PROMPT)),
+        _render_body(call, prompt),
         credential,
         # Only a trace crosses, and most callers send none.
         select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),

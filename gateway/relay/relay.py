@@ -82,7 +82,7 @@ class Relay:
         if is_reused and isinstance(attempt.error, UpstreamConnectError):
             attempt = await self._start(job, await job.upstream.take_connection(fresh=True))
         if attempt.error is not None:
-            raise attempt.error
+            raise attempt.take_error()
         return attempt
 
     async def _start(self, job: Job, connection: Connection) -> Attempt:

@@ -5,6 +5,7 @@ request ends the connection.
 """
 
 import asyncio
+import functools
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -18,6 +19,8 @@ from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError, InternalError, MalformedRequestError
 from gateway.core.request_id import new_request_id
 from gateway.plugins.api import EXCHANGE
+from gateway.server.departures import Departures
+from gateway.server.places import Places
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_openai, render_text
 
@@ -37,7 +40,15 @@ _log = structlog.get_logger()
 class GatewayConnection(web.RequestHandler):
     """Speaks HTTP/1.1 with one caller."""
 
-    __slots__ = ("_head_timer", "_is_busy", "_is_retiring", "_when_unused")
+    __slots__ = (
+        "_departures",
+        "_has_place",
+        "_head_timer",
+        "_is_busy",
+        "_is_retiring",
+        "_places",
+        "_when_unused",
+    )
 
     def __init__(
         self,
@@ -45,6 +56,8 @@ class GatewayConnection(web.RequestHandler):
         settings: ServerSpec,
         *,
         loop: asyncio.AbstractEventLoop,
+        places: Places,
+        departures: Departures,
         when_unused: Callable[[], None],
     ) -> None:
         super().__init__(
@@ -55,6 +68,9 @@ class GatewayConnection(web.RequestHandler):
             lingering_time=LINGER_S,
             auto_decompress=False,  # the chain refuses encoded bodies; none is inflated before
         )
+        self._places = places
+        self._departures = departures
+        self._has_place = False
         self._is_busy = False
         self._is_retiring = False
         self._when_unused = when_unused
@@ -76,11 +92,21 @@ class GatewayConnection(web.RequestHandler):
             self.force_close()
 
     @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._has_place = self._places.take()
+        if not self._has_place:
+            self.force_close()
+
+    @override
     def connection_lost(self, exc: BaseException | None) -> None:
+        if self._has_place:
+            self._places.give_back()
+            self._has_place = False
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
-        super().connection_lost(exc)
+        self._departures.add(functools.partial(super().connection_lost, exc))
 
     @override
     async def finish_response(

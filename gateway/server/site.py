@@ -13,6 +13,8 @@ from typing_extensions import override
 
 from gateway.config.settings import ServerSpec
 from gateway.server.connection import GatewayConnection
+from gateway.server.departures import Departures
+from gateway.server.places import Places
 from gateway.server.sockets import BACKLOG, open_sockets, url_of
 
 C_PARSER = "aiohttp._http_parser"
@@ -31,11 +33,15 @@ class GatewaySite(web.BaseSite):
         listening: socket.socket,
         settings: ServerSpec,
         *,
+        places: Places,
+        departures: Departures,
         when_unused: Callable[[], None],
     ) -> None:
         super().__init__(runner, backlog=BACKLOG)
         self._listening = listening
         self._settings = settings
+        self._places = places
+        self._departures = departures
         self._when_unused = when_unused
         self.url = url_of(listening)
 
@@ -59,7 +65,14 @@ class GatewaySite(web.BaseSite):
         if server is None:
             raise RuntimeError("The runner is not set up.")
         loop = asyncio.get_running_loop()
-        return GatewayConnection(server, self._settings, loop=loop, when_unused=self._when_unused)
+        return GatewayConnection(
+            server,
+            self._settings,
+            loop=loop,
+            places=self._places,
+            departures=self._departures,
+            when_unused=self._when_unused,
+        )
 
 
 def make_runner(app: web.Application, *, shutdown_s: float) -> web.AppRunner:
@@ -78,8 +91,16 @@ async def listen(
 ) -> list[GatewaySite]:
     """Start to accept on every address of a host; ListenError when that cannot be."""
     require_c_parser()
+    places, departures = Places(), Departures()
     sites = [
-        GatewaySite(runner, listening, settings, when_unused=when_unused)
+        GatewaySite(
+            runner,
+            listening,
+            settings,
+            places=places,
+            departures=departures,
+            when_unused=when_unused,
+        )
         for listening in await open_sockets(host, port)
     ]
     for site in sites:

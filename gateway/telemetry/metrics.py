@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from gateway import __version__
+from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
 from gateway.telemetry.exchange_fields import added_s
 from gateway.telemetry.series import Counts, Distributions
@@ -59,7 +60,7 @@ class Metrics(Collector):
 
     def observe(self, exchange: Exchange) -> None:
         """Count one settled exchange; an observer."""
-        provider = self._label(exchange.provider)
+        provider = self._label(exchange)
         outcome = exchange.outcome or ""
         self._exchanges.add((provider, exchange.dialect, outcome, exchange.status))
         started_at = exchange.started_at
@@ -96,7 +97,8 @@ class Metrics(Collector):
         version.add_metric([__version__], 1)
         yield version
 
-    def _label(self, provider: str) -> str:
-        if not provider:
-            return NONE
-        return provider if provider in self._providers else OTHER
+    def _label(self, exchange: Exchange) -> str:
+        if exchange.provider:
+            return exchange.provider if exchange.provider in self._providers else OTHER
+        # A name that is in no registry stands in no exchange either: it is anybody's text.
+        return OTHER if exchange.error_code == ProviderNotFoundError.code else NONE

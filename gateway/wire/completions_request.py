@@ -32,7 +32,7 @@ def read_completions(body: bytes) -> CompletionsRequest:
     """The request in `body`, or a `DownstreamError` that names the field to mend."""
     value = parse_object(body)
     provider, model = _read_model(value.get("model"))
-    require_messages(value.get("messages"))
+    require_messages(value.pop("messages", None))  # let go before the fields are copied
     _check_choices(value.get("n"))
     return CompletionsRequest(
         provider=provider,

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.middleware.read_request import HELD_BODIES
 from tests.faults.conftest import OpenScene
 from tests.plugins.nginx import StartNginx
 from tests.plugins.raw_caller import Caller
@@ -99,7 +100,7 @@ async def test_bodies_that_are_too_much_together_are_put_off(open_scene: OpenSce
     scene = await open_scene(settings={"server": {"max_body_bytes": 8 * KIBIBYTE}})
     half = padded(V1, 8 * KIBIBYTE)[:-1]
     head = raw_request(f"POST {V1} HTTP/1.1", f"Content-Length: {len(half) + 1}")
-    callers = [Caller(scene.gateway.port) for _ in range(17)]
+    callers = [Caller(scene.gateway.port) for _ in range(4)]
     for caller in callers:
         await caller.__aenter__()
         await caller.send(head + half)
@@ -112,6 +113,16 @@ async def test_bodies_that_are_too_much_together_are_put_off(open_scene: OpenSce
     assert error_of(heard) == (503, "overloaded")
     assert header_of(heard, "retry-after") == "1"
     assert scene.upstream_requests == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_stream_that_has_begun_holds_no_body(scene: Scene, path: str) -> None:
+    """C02: it is not sent again; an hour of an answer is not an hour of a prompt."""
+    async with scene.call({"count": 3, "stall": {"after_tokens": 2}}, path) as caller:
+        await caller.read_until(b"\r\n\r\n")
+        held_bytes = scene.gateway.service.app[HELD_BODIES].held_bytes
+
+    assert held_bytes == 0
 
 
 async def first_answer(callers: list[Caller]) -> Caller:

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from tests.plugins.gateway import CREDENTIAL
+from tests.plugins.raw_caller import Caller, Heard
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 30
@@ -34,14 +35,20 @@ class GatewayProcess:
         self._running = running
         self._reader: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
+        self._settled_count = 0
         self.port = 0
+        self.admin_port = 0
         self.output: list[str] = []
 
     @property
     def settled(self) -> list[dict[str, Any]]:
         """The terminal line of each exchange so far."""
+        return self.lines("exchange.settled")
+
+    def lines(self, event: str) -> list[dict[str, Any]]:
+        """The lines of one event so far."""
         lines = [json.loads(line) for line in self.output if line.startswith("{")]
-        return [line for line in lines if line["event"] == "exchange.settled"]
+        return [line for line in lines if line["event"] == event]
 
     @property
     def open_files(self) -> int:
@@ -51,12 +58,27 @@ class GatewayProcess:
     async def wait_until_listening(self) -> None:
         """Read its output from here on; wait for the line that says where it listens."""
         self._reader = asyncio.ensure_future(self._read())
-        await self._wait(lambda: self.port > 0)
+        await self._wait(lambda: self.admin_port > 0)  # the second of the two
 
     async def wait_for_settled(self, count: int) -> list[dict[str, Any]]:
         """The terminal lines, once there are that many."""
-        await self._wait(lambda: len(self.settled) >= count)
+        await self._wait(lambda: self._settled_count >= count)
         return self.settled
+
+    async def fetch(self, path: str) -> Heard:
+        """A page of the admin listener."""
+        async with Caller(self.admin_port) as caller:
+            await caller.send(f"GET {path} HTTP/1.1\r\nHost: admin\r\n\r\n".encode())
+            return await caller.read_answer()
+
+    async def wait_for_turned_away(self, count: int) -> list[dict[str, Any]]:
+        """The lines about callers without a place, once they speak of that many."""
+
+        def lines() -> list[dict[str, Any]]:
+            return self.lines("connections.turned_away")
+
+        await self._wait(lambda: sum(line["count"] for line in lines()) >= count)
+        return lines()
 
     def limit_files(self, count: int) -> None:
         """Let it have no more descriptors than so many."""
@@ -108,8 +130,11 @@ class GatewayProcess:
         async for line in self._running.stdout:
             text = line.decode().rstrip()
             self.output.append(text)
+            self._settled_count += '"event":"exchange.settled"' in text
             if text.startswith("listening"):
                 self.port = int(text.rpartition(":")[2])
+            elif text.startswith("admin"):
+                self.admin_port = int(text.rpartition(":")[2])
             self._arrived.set()
 
     def _memory(self, name: str) -> int:

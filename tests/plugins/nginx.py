@@ -36,7 +36,8 @@ pid nginx.pid;
 events {{ worker_connections 1024; }}
 http {{
     {temp_paths}
-    access_log access.log;
+    log_format forwarded '$gateway_request_id $upstream_addr';
+    access_log access.log forwarded;
     gzip on;
     gzip_types *;
     gzip_min_length 1;
@@ -56,6 +57,12 @@ class Nginx:
     def url(self) -> str:
         """The address of the site, without a slash at the end."""
         return f"http://{HOST}:{self.port}"
+
+    @property
+    def forwarded(self) -> list[str]:
+        """The ids of the requests that it has sent to the gateway."""
+        lines = (self.prefix / "access.log").read_text(encoding="utf-8").splitlines()
+        return [line.split()[0] for line in lines if not line.endswith(" -")]
 
     @property
     def error_log(self) -> str:

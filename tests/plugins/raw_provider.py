@@ -104,6 +104,20 @@ def answer_with(*pieces: bytes, then: str = "wait") -> Serve:
     return serve
 
 
+def stream_around(gate: asyncio.Event, first: bytes, rest: bytes) -> Serve:
+    """Answer with a head and the first part of a stream; the rest follows when the gate opens."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(head + first)
+        await gate.wait()
+        writer.write(rest)
+        await writer.drain()
+
+    return serve
+
+
 async def hang_up(writer: asyncio.StreamWriter) -> None:
     """Close, whatever the peer has done."""
     writer.close()

@@ -56,6 +56,12 @@ def test_two_names_cannot_share_a_key() -> None:
         GatewayKeyAuth(kind="gateway_key", keys={"alice": DIGEST, "bob": DIGEST})
 
 
+def test_the_largest_body_fits_into_the_sum() -> None:
+    """Otherwise it would be told to come back for ever."""
+    with pytest.raises(ValidationError, match="has to be `max_body_bytes` at least"):
+        Settings.model_validate({"server": {"max_bodies_bytes": 1_000}})
+
+
 @pytest.mark.parametrize(
     "origin",
     ["*", "null", "https://*.example.org", "https://a.example.org/", "a.example.org", "file://a"],

@@ -1,4 +1,4 @@
-"""The bodies that are held: counted while they are, and not a moment longer."""
+"""What bodies count for, and how long."""
 
 import pytest
 
@@ -6,28 +6,27 @@ from gateway.core.errors import OverloadedError
 from gateway.core.held_bodies import HeldBodies, HeldBody
 
 
-def test_the_sum_of_all_is_bounded() -> None:
-    """One too many is told to come back; it changes nothing for the others."""
+def test_what_does_not_fit_is_refused_and_not_counted() -> None:
+    """The others go on."""
     bodies = HeldBodies(100)
-    first, second = HeldBody(bodies), HeldBody(bodies)
-    first.add(60)
+    HeldBody(bodies).keep(60)
 
-    second.check_room(40)
-    with pytest.raises(OverloadedError) as caught:
-        second.check_room(41)
+    with pytest.raises(OverloadedError) as refusal:
+        HeldBody(bodies).keep(41)
 
-    assert caught.value.headers["Retry-After"] == "1"
+    assert refusal.value.headers == {"Retry-After": "1"}
     assert bodies.held_bytes == 60
 
 
-def test_a_body_is_let_go_of_once() -> None:
-    """Both the relay and the chain do it, each not knowing whether the other has."""
+def test_a_body_is_let_go_once() -> None:
+    """A stream does so when it begins, and whoever has read the body does so in the end."""
     bodies = HeldBodies(100)
     first, second = HeldBody(bodies), HeldBody(bodies)
-    first.add(30)
-    second.add(20)
+    first.keep(30)
+    first.keep(10)
+    second.keep(20)
 
     first.let_go()
     first.let_go()
 
-    assert (first.held_bytes, bodies.held_bytes) == (0, 20)
+    assert (bodies.held_bytes, first.held_bytes, second.held_bytes) == (20, 0, 20)

@@ -12,8 +12,8 @@ from gateway.config.settings import AnonymousAuth, ServerSpec, Settings
 from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Outcome
 from gateway.middleware.read_request import (
+    LARGEST_BODIES,
     MAX_INLINE_BYTES,
-    MAX_LARGEST_BODIES,
     hold_bodies,
 )
 from gateway.plugins.api import EXCHANGE
@@ -313,7 +313,7 @@ async def test_what_is_not_sent_again_is_not_counted(start_chain: StartChain) ->
 async def test_more_bodies_than_fit_are_told_to_come_back(start_chain: StartChain) -> None:
     """503 for one is better than no memory for all."""
     chain = await start_chain(show_call, server=SMALL)
-    chain.held.held_bytes = MAX_LARGEST_BODIES * SMALL.max_body_bytes
+    chain.held.held_bytes = LARGEST_BODIES * SMALL.max_body_bytes
 
     reply = await chain.ask("POST", "/api/chat/groq", body=CHAT)
 
@@ -325,10 +325,20 @@ def test_so_many_of_the_largest_bodies_fit() -> None:
     """The sum follows the limit for one."""
     held = hold_bodies(SMALL)
 
-    held.check_room(MAX_LARGEST_BODIES * 1_000)
+    held.check_room(LARGEST_BODIES * 1_000)
 
     with pytest.raises(OverloadedError):
-        held.check_room(MAX_LARGEST_BODIES * 1_000 + 1)
+        held.check_room(LARGEST_BODIES * 1_000 + 1)
+
+
+def test_the_sum_may_be_set() -> None:
+    """Who has the memory lets more callers wait at a time."""
+    held = hold_bodies(ServerSpec(max_body_bytes=1_000, max_bodies_bytes=50_000))
+
+    held.check_room(50_000)
+
+    with pytest.raises(OverloadedError):
+        held.check_room(50_001)
 
 
 async def test_a_body_is_invited_once_the_caller_is_known(start_chain: StartChain) -> None:

@@ -137,7 +137,7 @@ class Gateway:
         request[CALL] = Call(dialect, self.provider, request[PROMPT].model, stream, usage)
         request[CREDENTIAL] = None
         request[HELD_BODY] = HeldBody(self.held_bodies)
-        request[HELD_BODY].add(len(body))
+        request[HELD_BODY].keep(len(body))
 
     @web.middleware
     async def _chain(self, request: web.Request, handler: Any) -> web.StreamResponse:

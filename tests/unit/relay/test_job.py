@@ -53,7 +53,7 @@ class Desk:
         request[EXCHANGE] = Exchange("req-1", 100.0, "POST", "/", "127.0.0.1", ())
         request[CREDENTIAL] = SecretStr("gsk-1")
         request[HELD_BODY] = HeldBody(self.held)
-        request[HELD_BODY].add(len(body))
+        request[HELD_BODY].keep(len(body))
         if dialect is Dialect.TEXT:
             chat = request[PROMPT] = read_chat(body)
             request[CALL] = Call(dialect, provider, chat.model, stream=True, wants_usage=False)
@@ -195,12 +195,13 @@ async def test_the_last_words_of_a_broken_stream(
         assert json.loads(words[6:])["request_id"] == "req-1"
 
 
-async def test_a_prompt_is_held_once_and_let_go_of(desk: Desk) -> None:
-    """Only what goes to the provider is held, and no longer than it may be sent again."""
+async def test_a_prompt_is_let_go_of(desk: Desk) -> None:
+    """An hour's stream holds nothing of it."""
     job = desk.make(Dialect.OPENAI, {"model": "groq/m", "messages": MESSAGES})
-    assert PROMPT not in job.caller
+    assert PROMPT in job.caller
     assert desk.held.held_bytes > 0
 
     job.forget_request()
 
+    assert PROMPT not in job.caller
     assert (job.request, desk.held.held_bytes) == (b"", 0)

@@ -82,6 +82,15 @@ def test_callers_cannot_make_series(metrics: Metrics) -> None:
     assert len(text.splitlines()) < 400
 
 
+def test_a_name_that_was_not_found_is_another_than_none(metrics: Metrics) -> None:
+    """Somebody asks for a provider that was taken out of the registry: that is worth a look."""
+    settle(metrics, "", error_code="provider_not_found")
+    settle(metrics, "", error_code="unauthenticated")
+
+    assert value(metrics, "gateway_duration_seconds_count", provider="other") == 1
+    assert value(metrics, "gateway_duration_seconds_count", provider="none") == 1
+
+
 def test_what_is_in_flight_is_asked_when_somebody_looks(metrics: Metrics) -> None:
     """One counter for the gauge and for going down."""
     assert value(metrics, "gateway_exchanges_in_flight") == 7

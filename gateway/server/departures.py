@@ -1,0 +1,38 @@
+"""Callers who left, some at a time.
+
+The rule here: when a network fails, thousands leave in the same moment. Each costs 50 µs; nobody
+who is still there shall wait for all of them.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+AT_ONCE = 100  # 5 ms; then the loop looks who else wants something
+
+
+class Departures:
+    """What remains to be done for those who left one listener; in their order."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_scheduled = False
+
+    def add(self, end: Callable[[], None]) -> None:
+        """Call `end` in the next turn of the loop, or a few later."""
+        self._waiting.append(end)
+        if not self._is_scheduled:
+            self._schedule()
+
+    def _work(self) -> None:
+        self._is_scheduled = False
+        try:
+            for _ in range(min(AT_ONCE, len(self._waiting))):
+                self._waiting.popleft()()
+        finally:
+            if self._waiting and not self._is_scheduled:
+                self._schedule()
+
+    def _schedule(self) -> None:
+        self._is_scheduled = True
+        asyncio.get_running_loop().call_soon(self._work)

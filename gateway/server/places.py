@@ -1,0 +1,55 @@
+"""Places for callers' connections: half of the files that the process may have open.
+
+The rule here: a caller who cannot be served is turned away at once. With as many callers as files
+there would be none left to ask a provider with, and nobody would be served at all.
+"""
+
+import asyncio
+import resource
+import sys
+
+import structlog
+
+# What the process has open besides: listeners, its log, the event loop, a look-up of a name.
+OWN_FILES = 32
+REPORT_S = 1.0  # a line for each caller turned away would be what a flood is after
+
+_log = structlog.get_logger()
+
+
+class Places:
+    """The places of one listener; each connection that took one gives it back."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+        self._turned_away = 0
+
+    def take(self) -> bool:
+        """Take a place; False when none is left."""
+        if self._taken < count_places(_file_limit()):
+            self._taken += 1
+            return True
+        if not self._turned_away:
+            asyncio.get_running_loop().call_later(REPORT_S, self._report)
+        self._turned_away += 1
+        return False
+
+    def give_back(self) -> None:
+        """Let somebody else have it."""
+        self._taken -= 1
+
+    def _report(self) -> None:
+        count, self._turned_away = self._turned_away, 0
+        _log.warning("connections.turned_away", count=count, places=count_places(_file_limit()))
+
+
+def count_places(file_limit: int) -> int:
+    """How many places there are where the process may open so many files."""
+    if file_limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    return max(file_limit - OWN_FILES, 2) // 2
+
+
+def _file_limit() -> int:
+    # Each time anew (0.3 µs): it can be changed from outside (prlimit).
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
