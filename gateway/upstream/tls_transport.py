@@ -46,9 +46,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     __slots__ = (
         "_failure",
-        "_holds_spare",
         "_incoming",
         "_is_closed_by_peer",
+        "_is_settled",
         "_is_up",
         "_outgoing",
         "_protocol",
@@ -68,8 +68,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._socket: asyncio.Transport | None = None
         self._is_up = False  # the handshake is done
         # The tickets of TLS 1.3, which follow the handshake, make OpenSSL 3.0 take its buffer for
-        # writing again (17 KiB) and keep it until the next write: here a write of nothing.
-        self._holds_spare = True
+        # writing again (17 KiB) and keep it until the next write: here a write of nothing, once
+        # they have come.
+        self._is_settled = False
         self._is_closed_by_peer = False
         self._failure: Exception | None = None  # why this end closed it
 
@@ -122,13 +123,28 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        if self._socket is None:
+        transport = self._socket
+        if transport is None:
             return
-        if self._is_up:
-            self._hand_on(self._socket, data)
+        if not self._is_settled or len(data) > MAX_BUFFERED_BYTES:
+            self._receive(transport, data)
+            return
+        # One record, as a chunk of a stream is: half of the steps of the long way.
+        self._incoming.write(data)
+        try:
+            piece = self._tls.read(MAX_RECORD_BYTES)
+        except ssl.SSLWantReadError:  # the rest of the record is still on its way
+            self._flush(transport)
+            return
+        except ssl.SSLError as error:
+            self._failure = error
+            transport.abort()
+            return
+        if piece and not self._incoming.pending and not self._outgoing.pending:
+            self._protocol.data_received(piece)
         else:
-            self._incoming.write(data)
-            self._shake_hands(self._socket)
+            self._is_closed_by_peer = not piece
+            self._hand_on(transport, self._incoming.read(), [piece])
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -160,11 +176,21 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if not self.ready.done():  # cancelled, when the caller has left
             self.ready.set_result(None)
         if self._incoming.pending:
-            self._hand_on(transport, self._incoming.read())
+            self._receive(transport, self._incoming.read())
 
-    def _hand_on(self, transport: asyncio.Transport, data: bytes) -> None:
-        """Decrypt what came and hand it on in one piece, as a socket would."""
+    def _receive(self, transport: asyncio.Transport, data: bytes) -> None:
+        if not self._is_up:
+            self._incoming.write(data)
+            self._shake_hands(transport)
+            return
         pieces: list[bytes] = []
+        self._hand_on(transport, data, pieces)
+        if pieces and not self._is_settled and not transport.is_closing():
+            self._is_settled = True
+            self._tls.write(b"")
+
+    def _hand_on(self, transport: asyncio.Transport, data: bytes, pieces: list[bytes]) -> None:
+        """Decrypt what came and hand it on in one piece, as a socket would."""
         for start in range(0, len(data), MAX_BUFFERED_BYTES):
             self._incoming.write(data[start : start + MAX_BUFFERED_BYTES])
             try:
@@ -179,11 +205,9 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             except ssl.SSLError as error:
                 self._failure = error
                 break
-        if pieces:
-            self._protocol.data_received(b"".join(pieces))
-            if self._holds_spare:
-                self._holds_spare = False
-                self._tls.write(b"")
+        together = b"".join(pieces)
+        if together:
+            self._protocol.data_received(together)
         if self._is_closed_by_peer or self._failure is not None:
             transport.abort()
         elif self._outgoing.pending:  # an answer of TLS itself, to a change of keys
