@@ -5,6 +5,7 @@ import json
 import math
 
 import pytest
+from typing_extensions import override
 
 from gateway.config.provider_blocks import TimeoutsSpec
 from gateway.core.errors import ShuttingDownError, UpstreamError
@@ -92,6 +93,22 @@ def make_attempt(
     deadlines = Deadlines("Groq", spec, first_content_s, total_at, commit_at, **clock)
     limits = AttemptLimits("Groq", bytes_max, bytes_max, ["gsk-secret"])
     return Attempt(line, pump, deadlines, limits), line
+
+
+class CommentingPump(OpenAIPump):
+    """One that says when it was asked for its third comment."""
+
+    def __init__(self) -> None:
+        super().__init__(wants_usage=True)
+        self.third_comment = asyncio.Event()
+        self._asked = 0
+
+    @override
+    def keep_alive(self) -> bytes:
+        self._asked += 1
+        if self._asked == 3:
+            self.third_comment.set()
+        return super().keep_alive()
 
 
 def start_stream(pump: Pump | None = None, **fields: float) -> tuple[Attempt, Line]:
@@ -328,13 +345,10 @@ async def test_only_content_keeps_it_alive(filler: bytes) -> None:
     attempt, _ = start_stream(idle_s=SHORT_S)
     attempt.on_body(text("a"))
 
-    async def keep_alive() -> None:
+    async with asyncio.timeout(TIMEOUT_S):
         while not attempt.has_ended:
             attempt.on_body(filler)
-            await asyncio.sleep(SHORT_S / 10)
-
-    async with asyncio.timeout(TIMEOUT_S):
-        await keep_alive()
+            await asyncio.wait([attempt.ended], timeout=SHORT_S / 10)
 
     assert type(attempt.error) is UpstreamIdleTimeoutError
 
@@ -353,14 +367,15 @@ async def test_the_head_leaves_in_time_without_content() -> None:
 
 async def test_silence_is_filled_with_comments_once_the_head_is_out() -> None:
     """So that no proxy between us and the caller takes it for death."""
-    attempt, _ = start_stream(commit_s=SHORT_S, comment_every_s=SHORT_S)
+    pump = CommentingPump()
+    attempt, _ = start_stream(pump, commit_s=SHORT_S, comment_every_s=SHORT_S)
 
     async with asyncio.timeout(TIMEOUT_S):
-        while held(attempt).count(b": keep-alive\n\n") < 3:  # noqa: ASYNC110 - its timer is its own
-            await asyncio.sleep(SHORT_S / 4)
+        await pump.third_comment.wait()
     attempt.abandon()
 
     assert attempt.error is None
+    assert held(attempt).count(b": keep-alive\n\n") >= 2  # the third is about to be written
 
 
 async def test_blanks_before_a_text_are_not_its_first_content() -> None:
