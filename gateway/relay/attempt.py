@@ -14,10 +14,8 @@ from gateway.core.clock import monotonic
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import (
-    ProviderFault,
     UpstreamBadResponseError,
     UpstreamReplyTooLargeError,
-    UpstreamStreamError,
     UpstreamTruncatedError,
 )
 from gateway.relay.deadlines import Deadlines
@@ -26,6 +24,7 @@ from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
     Whole,
     is_event_stream,
+    judge_fault,
     judge_reply,
     read_usage,
     select_headers,
@@ -33,12 +32,9 @@ from gateway.relay.verdict import (
 from gateway.upstream.connection import Connection
 from gateway.upstream.receiver import Headers
 from gateway.wire.headers import UPSTREAM_REQUEST_ID
-from gateway.wire.provider_errors import fault_of, upstream_error_of
 
 # Of what waits for the commit point (comments, role chunks); above it the head leaves.
 MAX_HELD_BYTES = 256 * 1024
-
-_BAD_GATEWAY = HTTPStatus.BAD_GATEWAY.value
 
 
 class AttemptLimits(msgspec.Struct, frozen=True):
@@ -315,7 +311,8 @@ class Attempt:
 
     def _note_terminator(self, pump: Pump, now: float) -> None:
         if pump.fault is not None or pump.is_unreadable:
-            self.fail(self._stream_error(pump))
+            limits, is_begun = self._limits, self.downstream.is_open
+            self.fail(judge_fault(pump.fault, limits.label, limits.secrets, is_begun=is_begun))
         elif self._left_bytes < 0:
             self.fail(self._too_large(self._limits.max_stream_bytes))
         elif self._deadlines.done_at > now:
@@ -342,17 +339,6 @@ class Attempt:
         self._end(
             UpstreamTruncatedError(f"{self._limits.label} ended its answer before it was whole.")
         )
-
-    def _stream_error(self, pump: Pump) -> UpstreamError:
-        label = self._limits.label
-        if pump.fault is None:
-            return UpstreamBadResponseError(f"{label} sent an event that cannot be read.")
-        fault = fault_of({"error": pump.fault}, label=label, secrets=self._limits.secrets)
-        fault = fault or ProviderFault(f"{label} ended its answer with an error.")
-        if self.downstream.is_open:
-            return UpstreamStreamError(label, fault.status or _BAD_GATEWAY, fault)
-        # Nothing has been sent: to the caller it is an error like any other.
-        return upstream_error_of(fault.status or _BAD_GATEWAY, fault, label=label)
 
     def _too_large(self, limit_bytes: int) -> UpstreamReplyTooLargeError:
         return UpstreamReplyTooLargeError(

@@ -12,7 +12,12 @@ from typing import Any
 import msgspec
 
 from gateway.core.errors import UpstreamError
-from gateway.core.upstream_errors import UpstreamBadResponseError, UpstreamRedirectError
+from gateway.core.upstream_errors import (
+    ProviderFault,
+    UpstreamBadResponseError,
+    UpstreamRedirectError,
+    UpstreamStreamError,
+)
 from gateway.core.usage import Usage, parse_usage
 from gateway.upstream.receiver import Headers
 from gateway.upstream.response_head import find_header
@@ -40,9 +45,29 @@ class _Reply(msgspec.Struct):
     object: Any = None
 
 
+_BAD_GATEWAY = HTTPStatus.BAD_GATEWAY.value
 _INITIALS = frozenset((b"r", b"x", b"o", b"a", b"m", b"i"))
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
+
+
+def judge_fault(
+    fault: Any,  # noqa: ANN401 - the provider's own shape
+    label: str,
+    secrets: Sequence[str],
+    *,
+    is_begun: bool,
+) -> UpstreamError:
+    """Which error ends a stream; `fault` is None where an event could not be read."""
+    if fault is None:
+        return UpstreamBadResponseError(f"{label} sent an event that cannot be read.")
+    said = fault_of({"error": fault}, label=label, secrets=secrets)
+    said = said or ProviderFault(f"{label} ended its answer with an error.")
+    status = said.status or _BAD_GATEWAY
+    if is_begun:
+        return UpstreamStreamError(label, status, said)
+    # Nothing has been sent: to the caller it is an error like any other.
+    return upstream_error_of(status, said, label=label)
 
 
 def select_headers(headers: Headers) -> list[tuple[str, str]]:
