@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -69,7 +70,7 @@ class Database:
 def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
     """The database at an address; nothing is asked of it yet."""
     if address.file is not None:
-        return Database(address, _open_sqlite(address, timeout_s))
+        return Database(address, _open_sqlite(address.file, timeout_s))
     if address.url is None:
         raise StoreError(f"{address.shown}: no database")
     return Database(address, _open_postgresql(address.url, timeout_s))
@@ -85,12 +86,13 @@ def make_sqlite_file(address: DatabaseAddress) -> None:
         raise StoreError(f"{address.file}: cannot be made: {error.strerror}") from None
 
 
-def _open_sqlite(address: DatabaseAddress, timeout_s: float) -> AsyncEngine:
-    # `rw`: a file that is not there is a mistake, not an empty database.
+def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
+    # Asked here, because the driver leaves a thread behind when it cannot open a file.
+    if not os.access(file, os.R_OK | os.W_OK):
+        raise StoreError(f"{file}: is not there, or may not be read and written by this user.")
+    # `rw`: a file that went away is a mistake, not an empty database.
     url = URL.create(
-        "sqlite+aiosqlite",
-        database=f"file:{quote(str(address.file))}",
-        query={"mode": "rw", "uri": "true"},
+        "sqlite+aiosqlite", database=f"file:{quote(str(file))}", query={"mode": "rw", "uri": "true"}
     )
     engine = create_async_engine(
         url,
@@ -107,12 +109,16 @@ def _open_sqlite(address: DatabaseAddress, timeout_s: float) -> AsyncEngine:
 
 def _set_up_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - a driver's, without a type
     connection.isolation_level = None  # transactions are begun below, not by the driver
-    cursor = connection.cursor()
-    # Readers and the writer do not wait for each other; NORMAL loses nothing to a killed process.
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        # Readers and the writer do not wait for each other; NORMAL loses nothing to a killed
+        # process.
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()  # SQLAlchemy does not, and its thread would stay
+        raise
 
 
 def _begin(connection: Connection) -> None:

@@ -83,9 +83,7 @@ class KeyStoreMachine(RuleBasedStateMachine):
         """Of each secret ever made: whose it is, and whether it works now."""
         for name, secrets in getattr(self, "secrets", {}).items():
             for key, end in secrets.items():
-                found = self.loop.run_until_complete(
-                    self.store.find_key(self.peppers.digests(key))
-                )
+                found = self.loop.run_until_complete(self.store.find_key(self.peppers.digests(key)))
                 assert found is not None
                 assert found.name == name
                 ends = [at for at in (end, self.ends[name]) if at is not None]

@@ -66,7 +66,6 @@ def postgresql() -> Iterator[PostgresqlServer]:
     server.cleanup()
 
 
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a store of each sort would be, as gateway.yaml says it; empty."""

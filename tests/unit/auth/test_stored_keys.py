@@ -201,7 +201,7 @@ async def test_two_keys_that_begin_alike_are_two(scene: Scene) -> None:
 async def test_a_store_that_does_not_answer_makes_nobody_a_stranger(
     scene: Scene, log_lines: LogLines
 ) -> None:
-    """Known keys go on for five minutes; of others it is said that nothing can be said (E13, J07)."""
+    """Known keys go on for five minutes, and of others nothing is said (E13, J07)."""
     key = await scene.create()
     await scene.keys.recognise(key, HERE)
     scene.store.is_down = True
@@ -217,9 +217,7 @@ async def test_a_store_that_does_not_answer_makes_nobody_a_stranger(
     assert len(log_lines.find("key_store.failed")) == 1  # of each change, not of each request
 
 
-async def test_a_store_that_answers_again_is_believed(
-    scene: Scene, log_lines: LogLines
-) -> None:
+async def test_a_store_that_answers_again_is_believed(scene: Scene, log_lines: LogLines) -> None:
     """Above all about keys that were ended meanwhile."""
     key = await scene.create()
     await scene.keys.recognise(key, HERE)
@@ -318,9 +316,7 @@ async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
     assert scene.store.questions == 4
 
 
-async def test_no_key_and_no_pepper_is_kept_or_logged(
-    scene: Scene, log_lines: LogLines
-) -> None:
+async def test_no_key_and_no_pepper_is_kept_or_logged(scene: Scene, log_lines: LogLines) -> None:
     """Not in the lines, not in the texts of what is raised."""
     key, unknown = await scene.create(networks=("10.0.0.0/8",)), make_key()
     with pytest.raises(AddressNotAllowedError) as refused:
