@@ -141,6 +141,8 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
             pool_size=POOL_SIZE,
             max_overflow=0,
             pool_timeout=POOL_WAIT_S,
+            # Firewalls and restarts end idle connections; no caller should be who finds out.
+            pool_pre_ping=True,
             connect_args={"timeout": timeout_s, "command_timeout": timeout_s},
         )
     except ModuleNotFoundError:
