@@ -19,7 +19,7 @@ from gateway.core.errors import (
     AuthUnavailableError,
     TooManyWrongKeysError,
 )
-from gateway.core.gateway_key import is_key
+from gateway.core.gateway_key import KEY_CHARS, is_key
 from gateway.core.identity import Principal
 from gateway.core.key_holder import KeyHolder
 from gateway.core.tasks import Tasks
@@ -72,13 +72,14 @@ class StoredKeys:
 
     async def recognise(self, key: str, client_address: str) -> Principal | None:
         """Who holds this key; None when nobody does, or does no longer."""
+        if len(key) != KEY_CHARS:
+            return None  # a key written in gateway.yaml, or a token: not a mistake yet
         digest = self._peppers.digest(key)
         answer = self._known.get(digest)
         if answer is None or self._clock() - answer.at >= RENEW_S:
             answer = await self._renew(key, digest, client_address)
         holder = answer.holder
         if holder is None or is_over(answer.expires_at, self._time_of_day()):
-            self._wrong_keys.count(client_address)
             return None
         if holder.networks and not holder.may_call_from(client_address):
             raise AddressNotAllowedError(
@@ -87,14 +88,19 @@ class StoredKeys:
             )
         return holder
 
+    def count_wrong_key(self, client_address: str) -> None:
+        """Note that no method knew a key from there; raises when there were too many."""
+        self._refuse_flood(client_address)
+        self._wrong_keys.count(client_address)
+
     async def _renew(self, key: str, digest: bytes, client_address: str) -> _Answer:
         """An answer that may be believed: one that is remembered, or the store's."""
         now = self._clock()
         remembered = self._known.get(digest)
         if remembered is None:
-            self._refuse_flood(client_address)
             if not is_key(key):
-                return _Answer(now)  # a typo, or somebody else's key: the store need not be asked
+                return _Answer(now)  # a typo: the store need not be asked
+            self._refuse_flood(client_address)
             remembered = self._unknown.get(digest)
         if remembered is not None and now - remembered.at < RENEW_S:
             return remembered

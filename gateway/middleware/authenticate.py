@@ -98,6 +98,8 @@ async def _recognise(
             if principal is not None:
                 return principal
             is_unknown = True  # a wrong key is a mistake to be told of, not a wish to be nobody
+    if is_unknown and STORED_KEYS in request.app:
+        request.app[STORED_KEYS].count_wrong_key(request[EXCHANGE].client_address)
     raise UnauthenticatedError(_UNKNOWN_KEY, headers=_CHALLENGE)
 
 

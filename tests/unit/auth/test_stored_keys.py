@@ -281,18 +281,22 @@ async def test_no_more_questions_are_asked_at_a_time_than_are_good(
 
 
 async def test_wrong_keys_from_one_address_end_before_the_store(scene: Scene) -> None:
-    """Known keys from there go on, and other addresses do (E11)."""
+    """Known keys from there go on, what is no stored key does, and other addresses do (E11)."""
     key, other = await scene.create(), await scene.create("bob")
     await scene.keys.recognise(key, HERE)
     for _ in range(WRONG_KEYS_PER_MINUTE):
         assert await scene.keys.recognise(make_key(), HERE) is None
+        scene.keys.count_wrong_key(HERE)
     asked = scene.store.questions
+    with pytest.raises(TooManyWrongKeysError):
+        scene.keys.count_wrong_key(HERE)
 
     with pytest.raises(TooManyWrongKeysError) as refused:
         await scene.keys.recognise(make_key(), HERE)
 
     assert (refused.value.headers, scene.store.questions) == ({"Retry-After": "1"}, asked)
     assert await scene.keys.recognise(key, HERE) is not None
+    assert await scene.keys.recognise("a key of another method", HERE) is None
     assert await scene.keys.recognise(other, "10.0.0.1") is not None
 
 

@@ -1,7 +1,7 @@
 """Stored keys in the chain: beside written ones and beside everybody."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -101,21 +101,40 @@ async def test_a_store_that_is_down_is_503_and_never_401(
     assert reply.headers["retry-after"] == "1"
 
 
+@pytest.mark.parametrize("wrong", [make_key, lambda: "a typo"], ids=["a key", "no key"])
 async def test_a_flood_of_wrong_keys_is_429(
-    start_chain: StartChain, store: FickleStore, stored_keys: StoredKeys
+    start_chain: StartChain,
+    store: FickleStore,
+    stored_keys: StoredKeys,
+    wrong: Callable[[], str],
 ) -> None:
-    """And reaches the store no more (E11)."""
-    chain = await start_chain(settings=Settings(auth=(STORED,)), stored_keys=stored_keys)
+    """It reaches the store no more, and a key of another method is none of it (E11)."""
+    chain = await start_chain(settings=Settings(auth=(STORED, WRITTEN)), stored_keys=stored_keys)
     for _ in range(WRONG_KEYS_PER_MINUTE):
-        await chain.ask(headers=[("x-api-key", make_key())])
+        await chain.ask(headers=[("x-api-key", wrong())])
     asked = store.questions
 
-    replies = [await chain.ask(headers=[("x-api-key", make_key())]) for _ in range(2)]
+    replies = [await chain.ask(headers=[("x-api-key", wrong())]) for _ in range(2)]
 
     last = replies[-1]
     assert (last.status, last.json()["error"]["code"]) == (429, "too_many_wrong_keys")
     assert int(last.headers["retry-after"]) >= 1
     assert store.questions <= asked + 1
+    assert (await chain.ask(headers=[("x-api-key", WRITTEN_KEY)])).status == 200
+
+
+async def test_a_key_of_another_method_is_never_a_wrong_one(
+    start_chain: StartChain, stored_keys: StoredKeys
+) -> None:
+    """However often it comes, and wherever its method stands in the list."""
+    chain = await start_chain(settings=Settings(auth=(STORED, WRITTEN)), stored_keys=stored_keys)
+
+    statuses = {
+        (await chain.ask(headers=[("x-api-key", WRITTEN_KEY)])).status
+        for _ in range(WRONG_KEYS_PER_MINUTE + 2)
+    }
+
+    assert statuses == {200}
 
 
 @pytest.mark.parametrize(
