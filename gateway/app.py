@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from gateway.auth.stored_keys import ANSWER_S, STORED_KEYS, StoredKeys
 from gateway.catalog.handlers import (
     show_keys,
     show_model,
@@ -32,6 +33,7 @@ from gateway.middleware.assign_request_id import (
 from gateway.middleware.authenticate import authenticate, is_loopback
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
+from gateway.middleware.check_rights import check_rights
 from gateway.middleware.enforce_limits import enforce_limits
 from gateway.middleware.guard_stream import guard_stream, note_prepared
 from gateway.middleware.read_request import (
@@ -46,6 +48,7 @@ from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
+from gateway.stores.opening import open_keys
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics
@@ -60,6 +63,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     allow_origins,  # which web pages may call
     authenticate,  # who is calling: sets the principal
     read_request,  # what is asked of which provider: sets the call
+    check_rights,  # may this key use that
     check_key,  # what we show the provider: sets the credential
     enforce_limits,  # may they call now
 )
@@ -86,7 +90,7 @@ def build_app(
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
-    app.cleanup_ctx.extend([open_simulator, open_relay])
+    app.cleanup_ctx.extend([open_stored_keys, open_simulator, open_relay])
     app.on_shutdown.append(stop_relay)
     add_routes(app)
     return app
@@ -109,6 +113,20 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
+    """Open the database when callers are recognised by the keys in it."""
+    settings = app[SETTINGS]
+    if not settings.wants_stored_keys:
+        yield
+        return
+    opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
+    tasks = Tasks(report_crash)
+    app[STORED_KEYS] = StoredKeys(opened.store, opened.peppers, tasks)
+    yield
+    await tasks.cancel()
+    await opened.store.close()
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:

@@ -12,5 +12,7 @@ pytest_plugins = [
     "tests.plugins.nginx",
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
+    "tests.plugins.postgresql",
+    "tests.plugins.stored_keys",
     "tests.plugins.recordings",
 ]

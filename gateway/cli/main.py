@@ -1,27 +1,18 @@
 """The `gateway` command: its subcommands and their options.
 
 The rule here: this file imports typer alone. What a command needs is imported when that command
-runs, through the one table below, so that `gateway --version` does not wait for a server.
+runs, through the one table in `running`, so that `gateway --version` does not wait for a server.
 """
 
-import importlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gateway import __version__
-
-COMMANDS = {  # where each command is
-    "chat": "gateway.cli.chat:chat",
-    "check": "gateway.cli.check:check",
-    "init": "gateway.cli.init:init",
-    "providers": "gateway.cli.list_providers:list_providers",
-    "schema": "gateway.cli.check:print_schema",
-    "serve": "gateway.cli.serve:serve",
-    "simulate": "gateway.cli.simulate:simulate",
-}
+from gateway.cli.db_command import app as db_app
+from gateway.cli.keys_command import app as keys_app
+from gateway.cli.running import ConfigOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PORT_MAX = 65_535
@@ -32,10 +23,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it prints the values of variables: credentials among them
 )
+app.add_typer(keys_app, name="keys")
+app.add_typer(db_app, name="db")
 
-ConfigOption = Annotated[
-    Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
-]
 ProvidersOption = Annotated[
     Path | None,
     typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
@@ -83,7 +73,7 @@ def serve(
     admin_port: PortOption = None,
 ) -> None:
     """Start the gateway in the foreground."""
-    _run(
+    run(
         "serve",
         config=config,
         providers=providers,
@@ -106,16 +96,16 @@ def check(
 ) -> None:
     """Find every mistake in configuration files; exit 1 when there is one."""
     if schema is None:
-        _run("check", files=files or [])
+        run("check", files=files or [])
     if schema not in {"providers", "gateway"}:
         raise typer.BadParameter("needs to be `providers` or `gateway`", param_hint="--schema")
-    _run("schema", which=schema)
+    run("schema", which=schema)
 
 
 @app.command()
 def providers(providers: ProvidersOption = None) -> None:
     """Show the registry as a table, and which providers have a credential."""
-    _run("providers", path=providers)
+    run("providers", path=providers)
 
 
 @app.command()
@@ -128,7 +118,7 @@ def chat(
     ] = None,
 ) -> None:
     """Stream an answer to the terminal through a running gateway."""
-    _run("chat", target=target, text=text, url=url, key=key)
+    run("chat", target=target, text=text, url=url, key=key)
 
 
 @app.command()
@@ -137,7 +127,7 @@ def simulate(
     port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="0 takes a free one.")] = 8089,
 ) -> None:
     """Run the simulator: a scriptable provider for your own tests."""
-    _run("simulate", host=host, port=port)
+    run("simulate", host=host, port=port)
 
 
 @app.command()
@@ -145,11 +135,4 @@ def init(
     directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
 ) -> None:
     """Write a commented providers.yaml and gateway.yaml."""
-    _run("init", directory=directory)
-
-
-def _run(command: str, **arguments: Any) -> None:  # noqa: ANN401 - whatever that command takes
-    """Run a command of the table and exit with its code."""
-    module, _, name = COMMANDS[command].partition(":")
-    function: Callable[..., int] = getattr(importlib.import_module(module), name)
-    raise typer.Exit(function(**arguments))
+    run("init", directory=directory)

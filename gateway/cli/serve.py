@@ -25,6 +25,7 @@ from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
 from gateway.plugins.loading import PluginError, look_in
 from gateway.server.site import ParserError
 from gateway.server.sockets import ListenError
+from gateway.stores.errors import StoreError
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
 
@@ -32,7 +33,7 @@ GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 
 # What is said in one sentence and ends in exit code 1.
-_REFUSALS = (ListenError, ParserError, PluginError, UnsafeBindError)
+_REFUSALS = (ListenError, ParserError, PluginError, StoreError, UnsafeBindError)
 
 Overrides = Mapping[str, Mapping[str, object]]
 SpecT = TypeVar("SpecT", bound=Spec)

@@ -39,7 +39,11 @@ def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> S
     """Return the provider's credential, or None when none is set; blank is not set."""
     if provider.credential is None:
         return _usable(environ.get(provider.env, ""), f"the environment variable {provider.env}")
-    reference = provider.credential.get_secret_value()
+    return find_reference(provider.credential.get_secret_value(), environ)
+
+
+def find_reference(reference: str, environ: Mapping[str, str]) -> SecretStr | None:
+    """Return what `${VARIABLE}` or `file:/path` stands for, or the text itself; None when blank."""
     variable = REFERENCE.fullmatch(reference)
     if variable is not None:
         name = variable[1]

@@ -16,6 +16,8 @@ HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
 BIND_HOST = r"^[A-Za-z0-9.:_-]{1,253}$"
 PRINCIPAL = r"^[A-Za-z0-9._-]{1,128}$"
 KEY_HASH = r"^sha256:[0-9a-f]{64}$"
+PEPPER_VERSION = r"^[1-9][0-9]{0,3}$"
+REFERENCE = r"^(\$\{[A-Za-z_][A-Za-z0-9_]{0,127}\}|file:/[^\x00-\x1f\x7f]+)$"
 PLUGIN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 MIDDLEWARE = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 ORIGIN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$"
@@ -34,6 +36,8 @@ MEANINGS = {
     BIND_HOST: "a host name or address, such as 127.0.0.1",
     PRINCIPAL: "letters, digits, dots, - and _",
     KEY_HASH: "sha256: and the 64 lower-case hexadecimal digits of the key's hash",
+    PEPPER_VERSION: "a whole number from 1 to 9999",
+    REFERENCE: "${VARIABLE} or file:/absolute/path; the secret itself does not belong here",
     PLUGIN: "module:name, such as plugins.hello:stamp",
     MIDDLEWARE: "the name of a middleware, such as authenticate",
     ORIGIN: "one origin, such as https://chat.example.org (no path, no *, no null)",

@@ -86,7 +86,10 @@ def load_settings(path: Path | None = None) -> Settings:
     """Return the settings of a file, of ./gateway.yaml, or the defaults where there is none."""
     if path is None and not SETTINGS_FILE.exists():
         return Settings()
-    return _validate(Settings, load_document(path or SETTINGS_FILE))
+    source = path or SETTINGS_FILE
+    settings = _validate(Settings, load_document(source))
+    # What the file says of other files it says from where it is.
+    return settings.model_copy(update={"stores": settings.stores.placed_in(source.parent)})
 
 
 def check_file(path: Path) -> None:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from gateway.config import forms
 from gateway.config.spec import Spec
+from gateway.config.stores import StoresSpec
 
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
@@ -82,25 +83,27 @@ class AdminSpec(Spec):
 
 
 class GatewayKeyAuth(Spec):
-    """Callers that show a key of the gateway's own."""
+    """Callers that show a key of the gateway's own: one written here, or one that is stored."""
 
     kind: Literal["gateway_key"] = Field(description="A key in `Authorization: Bearer`.")
-    keys: dict[PrincipalName, KeyHash] = Field(
+    keys: dict[PrincipalName, KeyHash] | None = Field(
+        default=None,
         min_length=1,
         repr=False,
-        description="The SHA-256 of each key, as `sha256:<64 hex>`, by the name of who holds it.",
+        description="The SHA-256 of each key, as `sha256:<64 hex>`, by the name of who holds it. "
+        "Unset: the keys that `gateway keys` made.",
     )
 
     @cached_property
     def names_by_digest(self) -> dict[str, str]:
         """Who holds the key with this hash; made once, asked for every request."""
-        return {digest: name for name, digest in self.keys.items()}
+        return {digest: name for name, digest in (self.keys or {}).items()}
 
     @field_validator("keys")
     @classmethod
-    def _are_told_apart(cls, keys: dict[str, str]) -> dict[str, str]:
+    def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
         first: dict[str, str] = {}
-        for name, digest in keys.items():
+        for name, digest in (keys or {}).items():
             other = first.setdefault(digest, name)
             if other != name:
                 raise ValueError(f"gives {other} and {name} the same key; make one for each")
@@ -175,6 +178,7 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
+    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys are kept.")
     middleware: tuple[MiddlewareSpec, ...] = Field(
         default=(), description="Middlewares of your own, each with its place in the chain."
     )
@@ -184,3 +188,10 @@ class Settings(Spec):
     logging: LoggingSpec = Field(
         default=LoggingSpec(), description="What is logged, and how it looks."
     )
+
+    @property
+    def wants_stored_keys(self) -> bool:
+        """Whether a method recognises callers by keys of the database."""
+        return any(
+            method.kind == "gateway_key" and method.keys is None for method in self.auth or ()
+        )

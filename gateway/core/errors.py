@@ -90,6 +90,38 @@ class OriginRefusedError(DownstreamError):
     type = "permission_error"
 
 
+class ProviderNotAllowedError(DownstreamError):
+    """The caller's key is not for this provider."""
+
+    status = 403
+    code = "provider_not_allowed"
+    type = "permission_error"
+
+
+class ModelNotAllowedError(DownstreamError):
+    """The caller's key is not for this model."""
+
+    status = 403
+    code = "model_not_allowed"
+    type = "permission_error"
+
+
+class AddressNotAllowedError(DownstreamError):
+    """The caller's key is not for the network that the call comes from."""
+
+    status = 403
+    code = "address_not_allowed"
+    type = "permission_error"
+
+
+class TooManyWrongKeysError(DownstreamError):
+    """So many wrong keys came from one address; `Retry-After` says when to come back."""
+
+    status = 429
+    code = "too_many_wrong_keys"
+    type = "rate_limit_error"
+
+
 class NotFoundError(DownstreamError):
     """No such path."""
 
@@ -161,6 +193,14 @@ class ProviderBusyError(InternalError):
 
     status = 503
     code = "provider_busy"
+    type = "overloaded_error"
+
+
+class AuthUnavailableError(InternalError):
+    """Whether the caller is known cannot be found out at the moment."""
+
+    status = 503
+    code = "auth_unavailable"
     type = "overloaded_error"
 
 

@@ -1,6 +1,6 @@
 """Who is calling: sets the principal.
 
-The rule here: whoever is not recognised is refused, and a key is compared by its SHA-256 only.
+The rule here: whoever is not recognised is refused, and a key is compared by its digest only.
 Nothing that was presented is logged or sent back.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.auth.stored_keys import STORED_KEYS
 from gateway.config.load import Registry
-from gateway.config.settings import AuthMethod, Settings
+from gateway.config.settings import AuthMethod, GatewayKeyAuth, Settings
 from gateway.core.errors import AmbiguousAuthError, UnauthenticatedError
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.plugins.api import EXCHANGE
@@ -53,7 +54,7 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
             raise UnauthenticatedError(_NO_AUTH, headers=_CHALLENGE)
         principal = LOCAL
     else:
-        principal = _recognise(presented, settings.auth)
+        principal = await _recognise(request, presented, settings.auth)
     request[EXCHANGE].principal = principal
     return await handler(request)
 
@@ -84,20 +85,33 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _recognise(presented: str | None, methods: Iterable[AuthMethod]) -> Principal:
-    digest = None if presented is None else _digest_of(presented)
+async def _recognise(
+    request: web.Request, presented: str | None, methods: Iterable[AuthMethod]
+) -> Principal:
     is_unknown = False
     for method in methods:
         if method.kind != "gateway_key":  # an isinstance of pydantic models takes 1 µs
             if not is_unknown:
                 return ANONYMOUS
-        elif digest is not None:
-            # Found by digest: how long that takes says nothing about the key.
-            name = method.names_by_digest.get(digest)
-            if name is not None:
-                return Principal(name, "gateway_key")
+        elif presented is not None:
+            principal = await _find_holder(request, presented, method)
+            if principal is not None:
+                return principal
             is_unknown = True  # a wrong key is a mistake to be told of, not a wish to be nobody
+    if is_unknown and STORED_KEYS in request.app:
+        request.app[STORED_KEYS].count_wrong_key(request[EXCHANGE].client_address)
     raise UnauthenticatedError(_UNKNOWN_KEY, headers=_CHALLENGE)
+
+
+async def _find_holder(
+    request: web.Request, presented: str, method: GatewayKeyAuth
+) -> Principal | None:
+    if method.keys is None:
+        address = request[EXCHANGE].client_address
+        return await request.app[STORED_KEYS].recognise(presented, address)
+    # Found by digest: how long that takes says nothing about the key.
+    name = method.names_by_digest.get(_digest_of(presented))
+    return None if name is None else Principal(name, "gateway_key")
 
 
 def _read_key(request: web.Request) -> str | None:

@@ -19,6 +19,7 @@ from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
 
 from gateway.app import CHAIN
+from gateway.auth.stored_keys import STORED_KEYS, StoredKeys
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
@@ -188,6 +189,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
         registry: Registry | None = None,
         chain: Sequence[Middleware] = CHAIN,
         server: ServerSpec | None = None,
+        stored_keys: StoredKeys | None = None,
     ) -> Running:
         settings = settings or Settings(server=server or ServerSpec())
         app = web.Application(middlewares=chain)
@@ -195,6 +197,8 @@ async def start_chain() -> AsyncIterator[StartChain]:
         app[REGISTRY] = registry or make_registry()
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
+        if stored_keys is not None:
+            app[STORED_KEYS] = stored_keys
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
         app[OBSERVERS] = (running.note_settled, app[IN_FLIGHT].count_out)

@@ -125,6 +125,16 @@ def test_what_init_writes_is_accepted_by_check(installed: Installed) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_migrations_are_inside(installed: Installed) -> None:
+    """A key can be made with nothing but the wheel, and tables come with it."""
+    made = installed.run("keys", "create", "alice")
+    checked = installed.run("db", "check")
+
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith("gw_")
+    assert checked.returncode == 0, checked.stderr
+
+
 def test_check_names_the_place_of_a_mistake(installed: Installed) -> None:
     """A mistake in a file of the user's is found in that file, also from the installed command."""
     text = "providers:\n  mine:\n    base_ulr: https://llm.example.org/v1\n"

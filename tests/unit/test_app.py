@@ -21,6 +21,7 @@ def test_the_chain_is_in_its_order() -> None:
         "allow_origins",
         "authenticate",
         "read_request",
+        "check_rights",
         "check_key",
         "enforce_limits",
     ]

@@ -60,7 +60,7 @@ def test_every_setting_stands_in_the_template_with_its_default(tmp_path: Path) -
     init(tmp_path)
     text = (tmp_path / "gateway.yaml").read_text()
 
-    for block in ("server", "admin", "commit", "logging"):
+    for block in ("server", "admin", "stores", "commit", "logging"):
         for name, field in Settings.model_fields[block].get_default().model_dump().items():
             value = {(): "[]", True: "true", None: "null"}.get(field, field)
             assert f"#   {name}: {value}" in text, name

@@ -7,6 +7,7 @@ import resource
 import shlex
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ providers:
   groq: {base_url: "https://api.groq.com/openai/v1"}
 """
 CREDENTIAL = "gsk_CanaryCanaryCanary0001"
+PASSWORD = "canary-password"
 START_S = 20
 
 
@@ -40,7 +42,7 @@ def started(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         [*command, *options],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "GROQ_API_KEY": CREDENTIAL},
+        env={"PYTHONPATH": str(ROOT), "GROQ_API_KEY": CREDENTIAL, "DB_PASSWORD": PASSWORD},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -131,6 +133,32 @@ def test_strangers_are_not_given_the_credentials(directory: Path) -> None:
     assert "groq" in err
     assert "auth: [{kind: anonymous}]" in err
     assert CREDENTIAL not in err
+
+
+def test_a_database_of_another_version_stops_the_start(directory: Path) -> None:
+    """Keys would fail one by one, in whichever way the tables differ (J15)."""
+    (directory / "gateway.yaml").write_text("auth: [{kind: gateway_key}]\n")
+    connection = sqlite3.connect(directory / "gateway.db", isolation_level=None)
+    connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+    connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+    connection.close()
+
+    err = refuse(directory)
+
+    assert "has schema 9999, newer than the 0001 of this gateway" in err
+    assert "gateway db upgrade" in err
+
+
+def test_a_server_that_is_not_there_stops_the_start(directory: Path) -> None:
+    """Its password is in no message (J07)."""
+    (directory / "gateway.yaml").write_text(
+        'auth: [{kind: gateway_key}]\nstores: {database: "postgresql://gw:${DB_PASSWORD}@127.0.0.1:1/x"}\n'
+    )
+
+    err = refuse(directory)
+
+    assert "postgresql://127.0.0.1/x: " in err
+    assert PASSWORD not in err
 
 
 @pytest.mark.parametrize("option", ["--port", "--admin-port"])

@@ -1,0 +1,210 @@
+"""Recognising callers by keys of the database.
+
+The rule here: what the store said is believed for five seconds, so a revoked key ends everywhere
+within ten. While the store does not answer, keys it knew are believed for five minutes; whether
+another one is known cannot be told, and is 503, never 401.
+"""
+
+import asyncio
+import ipaddress
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from gateway.auth.wrong_keys import WrongKeys
+from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.errors import (
+    AddressNotAllowedError,
+    AuthUnavailableError,
+    TooManyWrongKeysError,
+)
+from gateway.core.gateway_key import KEY_CHARS, is_key
+from gateway.core.identity import Principal
+from gateway.core.key_holder import KeyHolder
+from gateway.core.tasks import Tasks
+from gateway.stores.errors import StoreError
+from gateway.stores.keys import KeyStore, StoredKey, is_over
+from gateway.stores.peppers import Peppers
+
+FRESH_S = 5.0  # how long an answer of the store is believed
+RENEW_S = 3.0  # from here on it is asked again beside a request, so that none waits
+STALE_S = 300.0  # how long a known key is believed while the store does not answer
+ANSWER_S = 1.0  # how long a caller waits for the store
+REST_S = 1.0  # how long a store that failed is left alone
+ANSWERS_MAX = 10_000  # remembered of each sort: keys that are known, and keys that are not
+QUESTIONS_MAX = 64  # to the store at a time; more than it has connections, and still few
+
+_log = structlog.get_logger()
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What the store said of a key, and when it was asked."""
+
+    at: float
+    holder: KeyHolder | None = None  # None: nobody to let in
+    expires_at: int | None = None
+
+
+class StoredKeys:
+    """Knows callers by their keys, and asks the store as seldom as can be."""
+
+    def __init__(
+        self,
+        store: KeyStore,
+        peppers: Peppers,
+        tasks: Tasks,
+        *,
+        clock: Clock = monotonic,
+        time_of_day: Clock = system_clock,
+    ) -> None:
+        self._store = store
+        self._peppers = peppers
+        self._tasks = tasks
+        self._clock = clock
+        self._time_of_day = time_of_day
+        self._wrong_keys = WrongKeys(clock)
+        # By the digest under the newest pepper, so that no key stays in memory; oldest first.
+        self._known: dict[bytes, _Answer] = {}
+        self._unknown: dict[bytes, _Answer] = {}
+        self._questions: dict[bytes, asyncio.Future[_Answer | None]] = {}
+        self._failed_at: float | None = None  # None: the store answered when it was last asked
+
+    async def recognise(self, key: str, client_address: str) -> Principal | None:
+        """Who holds this key; None when nobody does, or does no longer."""
+        if len(key) != KEY_CHARS:
+            return None  # a key written in gateway.yaml, or a token: not a mistake yet
+        digest = self._peppers.digest(key)
+        answer = self._known.get(digest)
+        if answer is None or self._clock() - answer.at >= RENEW_S:
+            answer = await self._renew(key, digest, client_address)
+        holder = answer.holder
+        if holder is None or is_over(answer.expires_at, self._time_of_day()):
+            return None
+        if holder.networks and not holder.may_call_from(client_address):
+            raise AddressNotAllowedError(
+                "This key is for other networks than the one this call comes from.",
+                detail=f"the key {holder.name} from {client_address}",
+            )
+        return holder
+
+    def count_wrong_key(self, client_address: str) -> None:
+        """Note that no method knew a key from there; raises when there were too many."""
+        self._refuse_flood(client_address)
+        self._wrong_keys.count(client_address)
+
+    async def _renew(self, key: str, digest: bytes, client_address: str) -> _Answer:
+        """An answer that may be believed: one that is remembered, or the store's."""
+        now = self._clock()
+        remembered = self._known.get(digest)
+        if remembered is None:
+            if not is_key(key):
+                return _Answer(now)  # a typo: the store need not be asked
+            self._refuse_flood(client_address)
+            remembered = self._unknown.get(digest)
+        if remembered is not None and now - remembered.at < RENEW_S:
+            return remembered
+        question = self._ask(key, digest)
+        if remembered is not None and self._may_be_believed(remembered):
+            return remembered
+        answer = await self._wait(question)
+        if answer is not None:
+            return answer
+        if remembered is not None and self._may_be_believed(remembered):
+            return remembered
+        raise AuthUnavailableError(
+            "Keys cannot be looked up at the moment, so whether this one is known is open. "
+            "Try again in a moment.",
+            detail="the store of keys does not answer",
+            headers={"Retry-After": "1"},
+        )
+
+    def _may_be_believed(self, answer: _Answer) -> bool:
+        age_s = self._clock() - answer.at
+        is_failing = self._failed_at is not None
+        return age_s < FRESH_S or (is_failing and answer.holder is not None and age_s < STALE_S)
+
+    def _refuse_flood(self, client_address: str) -> None:
+        wait_s = self._wrong_keys.wait_s(client_address)
+        if wait_s:
+            raise TooManyWrongKeysError(
+                f"Too many wrong keys came from this address; try again in {wait_s} s.",
+                headers={"Retry-After": str(wait_s)},
+            )
+
+    def _ask(self, key: str, digest: bytes) -> asyncio.Future[_Answer | None] | None:
+        """The question about this key that is under way, or a new one; None when none may be."""
+        if self._failed_at is not None and self._clock() - self._failed_at < REST_S:
+            return None
+        question = self._questions.get(digest)
+        if question is None and len(self._questions) < QUESTIONS_MAX:
+            question = asyncio.get_running_loop().create_future()
+            self._questions[digest] = question
+            self._tasks.spawn("look up a key", self._look_up(key, digest))
+        return question
+
+    async def _wait(self, question: asyncio.Future[_Answer | None] | None) -> _Answer | None:
+        if question is None:
+            return None
+        # A caller who leaves does not take the question with them: others wait for it too.
+        await asyncio.wait([question], timeout=ANSWER_S)
+        if not question.done():
+            self._note_failure("no answer in time")
+            return None
+        return question.result()
+
+    async def _look_up(self, key: str, digest: bytes) -> None:
+        answer = None
+        asked_at = self._clock()
+        try:
+            found = await self._store.find_key(self._peppers.digests(key))
+            self._note_success()
+            answer = self._remember(digest, found, asked_at)
+        except StoreError as error:
+            self._note_failure(str(error))
+        finally:
+            self._questions.pop(digest).set_result(answer)
+
+    def _remember(self, digest: bytes, found: StoredKey | None, asked_at: float) -> _Answer:
+        self._known.pop(digest, None)
+        self._unknown.pop(digest, None)
+        state = "unknown" if found is None else found.state_at(self._time_of_day())
+        if found is None or state != "active":
+            if found is not None:
+                _log.info("key.refused", key=found.name, reason=state)
+            answer, answers = _Answer(asked_at), self._unknown
+        else:
+            answer, answers = _admit(found, asked_at), self._known
+        if len(answers) >= ANSWERS_MAX:
+            del answers[next(iter(answers))]
+        answers[digest] = answer
+        return answer
+
+    def _note_failure(self, reason: str) -> None:
+        if self._failed_at is None:  # one line for each change, not one for each request
+            _log.error("key_store.failed", reason=reason)
+        self._failed_at = self._clock()
+
+    def _note_success(self) -> None:
+        if self._failed_at is not None:
+            _log.info("key_store.recovered")
+        self._failed_at = None
+
+
+STORED_KEYS: web.AppKey[StoredKeys] = web.AppKey("stored_keys", StoredKeys)
+"""Set by `app` where a method of `auth` asks for stored keys."""
+
+
+def _admit(found: StoredKey, asked_at: float) -> _Answer:
+    """What is remembered of a key that is good: its holder, and until when."""
+    ends = [found.expires_at, *(secret.expires_at for secret in found.secrets)]
+    holder = KeyHolder(
+        found.name,
+        "gateway_key",
+        found.tenant,
+        found.groups,
+        frozenset(found.providers),
+        frozenset(found.models),
+        tuple(map(ipaddress.ip_network, found.networks)),
+    )
+    return _Answer(asked_at, holder, min((end for end in ends if end is not None), default=None))

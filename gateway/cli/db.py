@@ -1,0 +1,84 @@
+"""`gateway db`: the version, the health and a copy of the database.
+
+Rule: nothing is changed by looking.
+"""
+
+from pathlib import Path
+
+import typer
+
+from gateway.cli.stores import TIMEOUT_S, run_with_settings
+from gateway.config.settings import Settings
+from gateway.stores.backup import back_up_sqlite
+from gateway.stores.database import make_sqlite_file, open_database
+from gateway.stores.errors import StoreError
+from gateway.stores.opening import find_address
+from gateway.stores.schema import check_schema, find_damage, upgrade_schema
+from gateway.stores.tables import SCHEMA
+
+UPGRADE_TIMEOUT_S = 600.0  # a migration may rewrite a table
+
+
+def upgrade(config: Path | None) -> int:
+    """Bring the tables to the version of this gateway."""
+
+    async def work(settings: Settings) -> int:
+        address = find_address(settings.stores)
+        make_sqlite_file(address)
+        database = open_database(address, timeout_s=UPGRADE_TIMEOUT_S)
+        try:
+            before, after = await upgrade_schema(database)
+        finally:
+            await database.close()
+        if before == after:
+            typer.echo(f"{address.shown}: schema {after}, nothing to do")
+        else:
+            typer.echo(f"{address.shown}: schema {after}, was {before or 'empty'}")
+        return 0
+
+    return run_with_settings(config, work)
+
+
+def check(config: Path | None) -> int:
+    """Say whether the database can be used."""
+
+    async def work(settings: Settings) -> int:
+        address = find_address(settings.stores)
+        if address.file is not None and not address.file.exists():
+            raise StoreError(
+                f"{address.file} is not there yet; the first `gateway keys create` makes it."
+            )
+        database = open_database(address, timeout_s=TIMEOUT_S)
+        try:
+            await check_schema(database)
+            damage = await find_damage(database)
+        finally:
+            await database.close()
+        if damage is not None:
+            raise StoreError(f"{address.shown} is damaged: {damage}; go back to a backup.")
+        typer.echo(f"{address.shown}: schema {SCHEMA}, no damage found")
+        return 0
+
+    return run_with_settings(config, work)
+
+
+def back_up(file: Path, config: Path | None) -> int:
+    """Copy an SQLite database while it is in use."""
+
+    async def work(settings: Settings) -> int:
+        address = find_address(settings.stores)
+        if address.file is None:
+            raise StoreError(
+                "PostgreSQL makes its own backups: "
+                f"`pg_dump --format=custom --file={file} {address.shown}`. Nothing was written."
+            )
+        back_up_sqlite(address.file, file)
+        typer.echo(f"{file}: written")
+        if settings.stores.peppers is None:
+            typer.echo(
+                "Keep gateway.pepper too, in another place: a copy is of no use without it.",
+                err=True,
+            )
+        return 0
+
+    return run_with_settings(config, work)

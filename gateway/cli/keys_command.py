@@ -1,0 +1,88 @@
+"""`gateway keys …`: the names and options of its commands.
+
+The rule here: this file imports typer alone, as `main` does. A key goes to standard output, alone
+on its line; whatever else there is to say goes to standard error.
+"""
+
+from typing import Annotated
+
+import typer
+
+from gateway.cli.running import ConfigOption, run
+
+app = typer.Typer(help="Make, show and end the gateway's own keys.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="Who holds the key; the name in the log.")]
+
+
+@app.command()
+def create(  # noqa: PLR0913 - each is an option of the command
+    name: Name,
+    *,
+    tenant: Annotated[str, typer.Option(help="Tenant of the holder.")] = "",
+    group: Annotated[list[str] | None, typer.Option(help="Group of the holder.")] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(help="The key is for this provider. Default: for all.")
+    ] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="The key is for this PROVIDER/MODEL. Default: all.")
+    ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Usable from here only, as 10.1.0.0/16.")
+    ] = None,
+    expires: Annotated[
+        str | None, typer.Option(help="Ends after this time, as 30d or 12h. Default: never.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Make a key and print it; it cannot be printed again."""
+    lists = {"groups": group, "providers": provider, "models": model, "networks": network}
+    run("keys create", name=name, tenant=tenant, lists=lists, expires=expires, config=config)
+
+
+@app.command("list")
+def list_keys(
+    output: Annotated[
+        str, typer.Option("--format", help="`table`, or `json` for programs.")
+    ] = "table",
+    config: ConfigOption = None,
+) -> None:
+    """Show every key but the keys themselves."""
+    if output not in {"table", "json"}:
+        raise typer.BadParameter("needs to be `table` or `json`", param_hint="--format")
+    run("keys list", output=output, config=config)
+
+
+@app.command()
+def show(name: Name, config: ConfigOption = None) -> None:
+    """Show one key, but not the key itself."""
+    run("keys show", name=name, config=config)
+
+
+@app.command()
+def rotate(
+    name: Name,
+    overlap: Annotated[
+        str, typer.Option(help="How long the old key still works, as 24h; 0s: not at all.")
+    ] = "24h",
+    config: ConfigOption = None,
+) -> None:
+    """Print a new key for the same holder; the old one ends after the overlap."""
+    run("keys rotate", name=name, overlap=overlap, config=config)
+
+
+@app.command()
+def disable(name: Name, config: ConfigOption = None) -> None:
+    """Refuse a key from now on; running gateways do so within ten seconds."""
+    run("keys disable", name=name, config=config)
+
+
+@app.command("test")
+def try_key(
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="`-` reads it, so that no process list shows it.")
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """Say whose key this is and whether it works; exit 1 when it does not."""
+    run("keys test", key=key, config=config)

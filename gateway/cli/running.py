@@ -1,0 +1,42 @@
+"""Running a command by its name.
+
+The rule here: this file imports typer alone. What a command needs is imported when that command
+runs, through the one table below.
+"""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+COMMANDS = {  # where each command is
+    "chat": "gateway.cli.chat:chat",
+    "check": "gateway.cli.check:check",
+    "db backup": "gateway.cli.db:back_up",
+    "db check": "gateway.cli.db:check",
+    "db upgrade": "gateway.cli.db:upgrade",
+    "init": "gateway.cli.init:init",
+    "keys create": "gateway.cli.keys:create",
+    "keys disable": "gateway.cli.keys:disable",
+    "keys list": "gateway.cli.keys:list_keys",
+    "keys rotate": "gateway.cli.keys:rotate",
+    "keys show": "gateway.cli.keys:show",
+    "keys test": "gateway.cli.keys:try_key",
+    "providers": "gateway.cli.list_providers:list_providers",
+    "schema": "gateway.cli.check:print_schema",
+    "serve": "gateway.cli.serve:serve",
+    "simulate": "gateway.cli.simulate:simulate",
+}
+
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
+]
+
+
+def run(command: str, **arguments: Any) -> None:  # noqa: ANN401 - whatever that command takes
+    """Run a command of the table and exit with its code."""
+    module, _, name = COMMANDS[command].partition(":")
+    function: Callable[..., int] = getattr(importlib.import_module(module), name)
+    raise typer.Exit(function(**arguments))

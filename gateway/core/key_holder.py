@@ -1,0 +1,35 @@
+"""Who holds a stored key, and what that key may be used for.
+
+The rule here: an empty list of rights is no limit; a list with something in it is a closed one.
+"""
+
+import ipaddress
+
+from gateway.core.identity import Principal
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class KeyHolder(Principal, frozen=True):
+    """A principal whose key is limited to providers, models and networks."""
+
+    providers: frozenset[str] = frozenset()
+    models: frozenset[str] = frozenset()  # each as `provider/model`
+    networks: tuple[Network, ...] = ()
+
+    def may_call_from(self, client_address: str) -> bool:
+        """Whether the key may be used from this address; one that is none is in no network."""
+        if not self.networks:
+            return True
+        address = parse_address(client_address)
+        return address is not None and any(address in network for network in self.networks)
+
+
+def parse_address(text: str) -> Address | None:
+    """The address; of an IPv4 caller on an IPv6 socket the IPv4 one; None when it is none."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

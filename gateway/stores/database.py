@@ -1,0 +1,159 @@
+"""A database: its engine, its transactions, its errors as ours.
+
+The rule here: whatever a driver raises leaves here as a StoreError; reading waits for nobody, and
+one task of a process writes at a time.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import SecretStr
+from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gateway.config.stores import DatabaseAddress
+from gateway.stores.errors import StoreDownError, StoreError
+
+OWNER_ONLY = 0o600
+POOL_SIZE = 4
+POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
+MS_PER_S = 1000
+
+_WRITES = "gateway_writes"
+
+
+class Database:
+    """An open database; connections are made when they are needed."""
+
+    def __init__(self, address: DatabaseAddress, engine: AsyncEngine) -> None:
+        self.shown = address.shown
+        self.is_sqlite = address.file is not None
+        self._engine = engine
+        self._writer = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to read with."""
+        with self._translated():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that is committed at the end, or not at all."""
+        with self._translated():
+            async with self._writer, self._engine.connect() as connection:
+                writing = await connection.execution_options(**{_WRITES: True})
+                async with writing.begin():
+                    yield writing
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        with self._translated():
+            await self._engine.dispose()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            # `from None`: a driver's traceback may hold the address, and the password with it.
+            raise StoreDownError(f"{self.shown}: {_reason(error)}") from None
+
+
+def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
+    """The database at an address; nothing is asked of it yet."""
+    if address.file is not None:
+        return Database(address, _open_sqlite(address.file, timeout_s))
+    if address.url is None:
+        raise StoreError(f"{address.shown}: no database")
+    return Database(address, _open_postgresql(address.url, timeout_s))
+
+
+def make_sqlite_file(address: DatabaseAddress) -> None:
+    """Make an empty file for the owner alone; SQLite gives its other files the same mode."""
+    if address.file is None:
+        return
+    try:
+        os.close(os.open(address.file, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
+    except OSError as error:
+        raise StoreError(f"{address.file}: cannot be made: {error.strerror}") from None
+
+
+def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
+    # Asked here, because the driver leaves a thread behind when it cannot open a file.
+    if not os.access(file, os.R_OK | os.W_OK):
+        raise StoreError(f"{file}: is not there, or may not be read and written by this user.")
+    # `rw`: a file that went away is a mistake, not an empty database.
+    url = URL.create(
+        "sqlite+aiosqlite", database=f"file:{quote(str(file))}", query={"mode": "rw", "uri": "true"}
+    )
+    engine = create_async_engine(
+        url,
+        hide_parameters=True,
+        pool_size=POOL_SIZE,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
+        connect_args={"timeout": timeout_s},
+    )
+    event.listen(engine.sync_engine, "connect", _set_up_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - a driver's, without a type
+    connection.isolation_level = None  # transactions are begun below, not by the driver
+    try:
+        cursor = connection.cursor()
+        # Readers and the writer do not wait for each other; NORMAL loses nothing to a killed
+        # process.
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()  # SQLAlchemy does not, and its thread would stay
+        raise
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that begins by reading and then writes fails at once when another process has
+    # written in between, whatever the busy timeout; one that says it will write waits its turn.
+    is_writing = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
+
+
+def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
+    parts = make_url(url.get_secret_value()).set(drivername="postgresql+asyncpg")
+    if "sslmode" in parts.query:  # as libpq calls it, and every tutorial
+        parts = parts.difference_update_query(["sslmode"]).update_query_dict(
+            {"ssl": parts.query["sslmode"]}
+        )
+    try:
+        return create_async_engine(
+            parts,
+            hide_parameters=True,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_S,
+            # Firewalls and restarts end idle connections; no caller should be who finds out.
+            pool_pre_ping=True,
+            connect_args={"timeout": timeout_s, "command_timeout": timeout_s},
+        )
+    except ModuleNotFoundError:
+        raise StoreError("PostgreSQL needs a driver: install `chat-gateway[postgres]`.") from None
+
+
+def _reason(error: Exception) -> str:
+    """What the driver says, without statement and parameters."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        driver = error.orig.__cause__ or error.orig
+        return (str(driver).splitlines() or [type(driver).__name__])[0]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"no answer ({type(error).__name__})"

@@ -1,0 +1,24 @@
+"""What can be wrong with a store.
+
+The rule here: a message names the database without user and password, and says what to do next.
+"""
+
+
+class StoreError(Exception):
+    """A store cannot be used as it is; the gateway does not start, a command ends in 1."""
+
+
+class StoreDownError(StoreError):
+    """The store does not answer at the moment; trying again may help."""
+
+
+class SchemaError(StoreError):
+    """The tables are not those that this gateway knows."""
+
+
+class KeyExistsError(StoreError):
+    """A key of this name is there already."""
+
+
+class KeyNotFoundError(StoreError):
+    """There is no key of this name."""

@@ -1,0 +1,1 @@
+"""Alembic's directory: how tables came to be as they are."""

@@ -1,0 +1,120 @@
+"""From the settings to an open key store with its peppers.
+
+The rule here: whatever would make keys fail one by one later (other tables, a lost pepper) is
+found here, once, and said with what mends it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.config.stores import PEPPER_FILE, DatabaseAddress, StoresError, StoresSpec
+from gateway.stores.errors import StoreError
+from gateway.stores.keys import KeyStore
+from gateway.stores.peppers import Peppers, make_pepper_file, read_pepper_file
+
+if TYPE_CHECKING:
+    from gateway.stores.database import Database
+
+
+class OpenKeys(msgspec.Struct, frozen=True):
+    """A key store and what its digests are made with."""
+
+    store: KeyStore
+    peppers: Peppers
+
+
+async def open_keys(
+    spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
+) -> OpenKeys:
+    """Open the store of keys; an SQLite file and its pepper are made where there are none."""
+    # SQLAlchemy takes 0.2 s to import: only a gateway with stored keys pays that.
+    from gateway.stores.sql_keys import SqlKeyStore  # noqa: PLC0415 - see above
+
+    database = await open_checked(spec, environ, timeout_s=timeout_s)
+    store = SqlKeyStore(database)
+    try:
+        return OpenKeys(store, await _find_peppers(spec, environ, store))
+    except BaseException:
+        await store.close()
+        raise
+
+
+async def open_checked(
+    spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
+) -> "Database":
+    """The database with the tables of this gateway; SchemaError when it has others."""
+    from gateway.stores.database import make_sqlite_file, open_database  # noqa: PLC0415 - heavy
+    from gateway.stores.schema import (  # noqa: PLC0415 - heavy
+        check_schema,
+        is_empty,
+        upgrade_schema,
+    )
+
+    address = find_address(spec, environ)
+    make_sqlite_file(address)
+    database = open_database(address, timeout_s=timeout_s)
+    try:
+        if address.file is not None and await is_empty(database):
+            await upgrade_schema(database)
+        await check_schema(database)
+    except BaseException:
+        await database.close()
+        raise
+    return database
+
+
+def find_address(spec: StoresSpec, environ: Mapping[str, str] | None = None) -> DatabaseAddress:
+    """Where the database is; StoreError when that cannot be told."""
+    try:
+        return spec.find_database(environ)
+    except StoresError as error:
+        raise StoreError(str(error)) from None
+
+
+async def _find_peppers(
+    spec: StoresSpec, environ: Mapping[str, str] | None, store: KeyStore
+) -> Peppers:
+    needed = await store.fetch_peppers()
+    try:
+        configured = spec.find_peppers(environ)
+        if configured is not None:
+            source = "stores.peppers"
+            peppers = Peppers({at: pepper.get_secret_value() for at, pepper in configured.items()})
+        else:
+            path = _pepper_path(find_address(spec, environ))
+            source = str(path)
+            peppers = await asyncio.to_thread(_read_or_make, path, is_needed=bool(needed))
+    except StoresError as error:
+        raise StoreError(str(error)) from None
+    missing = sorted(needed - peppers.versions)
+    if missing:
+        raise StoreError(
+            f"{source} lacks the versions {', '.join(map(str, missing))}, which stored keys were "
+            "hashed with; put them back, or those keys are lost."
+        )
+    return peppers
+
+
+def _pepper_path(address: DatabaseAddress) -> Path:
+    if address.file is None:
+        raise StoreError(
+            "Keys in PostgreSQL need a pepper of their own: write "
+            'stores: {peppers: {"1": ${GATEWAY_PEPPER}}} in gateway.yaml '
+            "(`openssl rand -hex 32` makes one)."
+        )
+    return address.file.with_name(PEPPER_FILE)
+
+
+def _read_or_make(path: Path, *, is_needed: bool) -> Peppers:
+    if not path.exists():
+        if is_needed:
+            raise StoreError(
+                f"{path} is not there, and stored keys were hashed with what it held; "
+                "put it back from a backup, or those keys are lost."
+            )
+        make_pepper_file(path)
+    return read_pepper_file(path)

@@ -1,0 +1,86 @@
+"""Which version the tables have, and bringing them to this gateway's.
+
+The rule here: tables of another version are not touched but by `gateway db upgrade`.
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, column, inspect, select, table, text
+
+from gateway.stores.database import Database
+from gateway.stores.errors import SchemaError
+from gateway.stores.tables import SCHEMA
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+UPGRADE_LOCK = 7_202_611  # any number that nobody else of this database takes
+
+_VERSION = table("alembic_version", column("version_num"))
+
+
+async def fetch_version(database: Database) -> str | None:
+    """The version of the tables; None where there are none."""
+    async with database.read() as connection:
+        if not await connection.run_sync(lambda sync: inspect(sync).has_table(_VERSION.name)):
+            return None
+        found: str | None = await connection.scalar(select(_VERSION.c.version_num))
+        return found
+
+
+async def is_empty(database: Database) -> bool:
+    """Whether there is no table at all, as in a file that was made a moment ago."""
+    async with database.read() as connection:
+        return not await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+
+
+async def check_schema(database: Database) -> None:
+    """Raise SchemaError unless the tables are those of this gateway."""
+    found = await fetch_version(database)
+    if found == SCHEMA:
+        return
+    if found is None:
+        raise SchemaError(
+            f"{database.shown} has no tables of the gateway, which needs schema {SCHEMA}; "
+            "`gateway db upgrade` makes them."
+        )
+    if found < SCHEMA:
+        raise SchemaError(
+            f"{database.shown} has schema {found}, this gateway needs {SCHEMA}; "
+            "`gateway db upgrade` brings it there (`gateway db backup` first)."
+        )
+    raise SchemaError(
+        f"{database.shown} has schema {found}, newer than the {SCHEMA} of this gateway; "
+        "install the gateway that made it and run its `gateway db upgrade`, or go back to a backup."
+    )
+
+
+async def upgrade_schema(database: Database) -> tuple[str | None, str]:
+    """Bring the tables to this gateway's version; the versions before and after."""
+    before = await fetch_version(database)
+    if before is not None and before > SCHEMA:
+        await check_schema(database)
+    async with database.write() as connection:
+        if not database.is_sqlite:  # two at a time would both make the first table
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})"))
+        await connection.run_sync(_run_migrations)
+    return before, SCHEMA
+
+
+async def find_damage(database: Database) -> str | None:
+    """What SQLite finds wrong with its file; None when that is nothing, or not its business."""
+    if not database.is_sqlite:
+        return None
+    async with database.read() as connection:
+        found = await connection.scalar(text("PRAGMA quick_check(1)"))
+        return None if found == "ok" else str(found)
+
+
+def _run_migrations(connection: Connection) -> None:
+    # Alembic takes as long to import as the rest of the gateway, and is needed here alone.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    command.upgrade(config, SCHEMA)

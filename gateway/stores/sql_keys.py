@@ -1,0 +1,174 @@
+"""Stored keys in tables.
+
+The rule here: one statement a look-up, by primary key; so a million keys cost what ten do.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gateway.stores.database import Database
+from gateway.stores.errors import KeyExistsError, KeyNotFoundError
+from gateway.stores.keys import StoredKey, StoredSecret
+from gateway.stores.tables import gateway_key_secrets as secrets
+from gateway.stores.tables import gateway_keys as keys
+
+LISTS = ("groups", "providers", "models", "networks")
+
+
+class SqlKeyStore:
+    """A `KeyStore` in a database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
+        """The key that has a secret with one of these digests, with that secret alone."""
+        async with self._database.read() as connection:
+            found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
+            return next(iter(_keys_of(found)), None)
+
+    async def fetch_key(self, name: str) -> StoredKey:
+        """A key with all of its secrets; KeyNotFoundError."""
+        async with self._database.read() as connection:
+            found = _keys_of(await connection.execute(_joined().where(keys.c.name == name)))
+        if not found:
+            raise _not_found(name)
+        return found[0]
+
+    async def fetch_keys(self) -> list[StoredKey]:
+        """Every key with all of its secrets, by name."""
+        async with self._database.read() as connection:
+            return _keys_of(await connection.execute(_joined()))
+
+    async def fetch_peppers(self) -> frozenset[int]:
+        """The versions of pepper that stored secrets need."""
+        async with self._database.read() as connection:
+            found = await connection.scalars(select(secrets.c.pepper).distinct())
+            return frozenset(found)
+
+    async def save_key(self, key: StoredKey) -> None:
+        """Keep a new key with its secrets; KeyExistsError when the name is taken."""
+        row = {column.name: getattr(key, column.name) for column in keys.columns}
+        try:
+            async with self._database.write() as connection:
+                await _insert(connection, key, row)
+        except _NameTakenError:
+            raise KeyExistsError(
+                f"There is a key named {key.name} already; `gateway keys rotate {key.name}` gives "
+                "it another secret."
+            ) from None
+
+    async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
+        """Give a key another secret; the ones it has end then, or when they would have before."""
+        async with self._database.write() as connection:
+            await _check_name(connection, name)
+            ends_later = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > others_end_at)
+            await connection.execute(
+                update(secrets)
+                .where(secrets.c.name == name, ends_later)
+                .values(expires_at=others_end_at)
+            )
+            await connection.execute(secrets.insert().values(_row_of(name, secret)))
+
+    async def disable_key(self, name: str, at: int) -> bool:
+        """Refuse a key from now on; False when it was disabled before."""
+        async with self._database.write() as connection:
+            await _check_name(connection, name)
+            done = await connection.execute(
+                update(keys)
+                .where(keys.c.name == name, keys.c.disabled_at.is_(None))
+                .values(disabled_at=at)
+            )
+            return done.rowcount == 1
+
+    async def close(self) -> None:
+        """Let go of every connection; called once, last."""
+        await self._database.close()
+
+
+class _NameTakenError(Exception):
+    """The insert met a row that was there."""
+
+
+async def _insert(connection: AsyncConnection, key: StoredKey, row: dict[str, object]) -> None:
+    row |= {column: list(getattr(key, column)) for column in LISTS}
+    try:
+        await connection.execute(keys.insert().values(row))
+    except IntegrityError:
+        raise _NameTakenError from None
+    for secret in key.secrets:
+        await connection.execute(secrets.insert().values(_row_of(key.name, secret)))
+
+
+async def _check_name(connection: AsyncConnection, name: str) -> None:
+    if not await connection.scalar(
+        select(func.count()).select_from(keys).where(keys.c.name == name)
+    ):
+        raise _not_found(name)
+
+
+def _not_found(name: str) -> KeyNotFoundError:
+    return KeyNotFoundError(f"There is no key named {name}; `gateway keys list` shows them.")
+
+
+def _row_of(name: str, secret: StoredSecret) -> dict[str, object]:
+    return {
+        "name": name,
+        "digest": secret.digest,
+        "pepper": secret.pepper,
+        "prefix": secret.prefix,
+        "created_at": secret.created_at,
+        "expires_at": secret.expires_at,
+    }
+
+
+def _joined() -> Select[Any]:
+    """Every key once for each of its secrets."""
+    return (
+        select(
+            *keys.columns,
+            secrets.c.digest,
+            secrets.c.pepper,
+            secrets.c.prefix,
+            secrets.c.created_at.label("secret_created_at"),
+            secrets.c.expires_at.label("secret_expires_at"),
+        )
+        .join(secrets, secrets.c.name == keys.c.name)
+        .order_by(keys.c.name, secrets.c.created_at, secrets.c.digest)
+    )
+
+
+def _keys_of(rows: Iterable[Row[Any]]) -> list[StoredKey]:
+    by_name: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        by_name.setdefault(row.name, []).append(row)
+    return [_key_of(of_one) for of_one in by_name.values()]
+
+
+def _key_of(rows: Sequence[Row[Any]]) -> StoredKey:
+    first = rows[0]
+    return StoredKey(
+        name=first.name,
+        created_at=first.created_at,
+        tenant=first.tenant,
+        groups=tuple(first.groups),
+        providers=tuple(first.providers),
+        models=tuple(first.models),
+        networks=tuple(first.networks),
+        expires_at=first.expires_at,
+        disabled_at=first.disabled_at,
+        secrets=tuple(
+            StoredSecret(
+                digest=bytes(row.digest),
+                pepper=row.pepper,
+                prefix=row.prefix,
+                created_at=row.secret_created_at,
+                expires_at=row.secret_expires_at,
+            )
+            for row in rows
+        ),
+    )

@@ -1,0 +1,52 @@
+"""The tables, as SQLAlchemy knows them.
+
+The rule here: a change of these is a migration in `migrations/versions` and a new `SCHEMA`; a test
+holds the three together.
+"""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+)
+
+SCHEMA = "0001"
+
+metadata = MetaData()
+
+gateway_keys = Table(
+    "gateway_keys",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("tenant", String(128), nullable=False),
+    Column("groups", JSON, nullable=False),
+    Column("providers", JSON, nullable=False),
+    Column("models", JSON, nullable=False),
+    Column("networks", JSON, nullable=False),
+    Column("created_at", BigInteger, nullable=False),  # Unix seconds, as all times here
+    Column("expires_at", BigInteger),
+    Column("disabled_at", BigInteger),
+)
+
+gateway_key_secrets = Table(
+    "gateway_key_secrets",
+    metadata,
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column(
+        "name",
+        String(128),
+        ForeignKey("gateway_keys.name", name="gateway_key_secrets_name"),
+        nullable=False,
+        index=True,
+    ),
+    Column("pepper", Integer, nullable=False),
+    Column("prefix", String(8), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+)

@@ -1,0 +1,147 @@
+"""Every store of keys does the same: SQLite and PostgreSQL, each the real one.
+
+The rule here: a test knows the protocol alone.
+"""
+
+import asyncio
+
+import pytest
+
+from gateway.core.gateway_key import make_key
+from gateway.stores.errors import KeyExistsError, KeyNotFoundError
+from gateway.stores.keys import StoredSecret
+from gateway.stores.opening import OpenKeys
+from tests.plugins.stored_keys import NOW, new_key, new_secret
+
+MANY = 20
+
+
+async def test_a_key_is_found_by_its_digest(opened: OpenKeys) -> None:
+    """With all that was written of it."""
+    key, stored = new_key(
+        opened.peppers,
+        tenant="acme",
+        groups=("a", "b"),
+        providers=("groq",),
+        models=("groq/x", "groq/ü"),
+        networks=("10.0.0.0/8", "2001:db8::/32"),
+        expires_at=NOW + 5,
+    )
+    await opened.store.save_key(stored)
+
+    assert await opened.store.find_key(opened.peppers.digests(key)) == stored
+    assert await opened.store.fetch_key("alice") == stored
+    assert await opened.store.fetch_keys() == [stored]
+    assert await opened.store.fetch_peppers() == {1}
+
+
+@pytest.mark.parametrize("digest", [b"", b"x" * 32, b"'; --", b"\0" * 32, b"%", b"\xff" * 32])
+async def test_what_is_not_there_is_not_found(opened: OpenKeys, digest: bytes) -> None:
+    """Whatever it holds (E02)."""
+    _, stored = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+
+    assert await opened.store.find_key([digest]) is None
+    assert await opened.store.find_key([]) is None
+
+
+@pytest.mark.parametrize("name", ["' OR 1=1 --", "%", "nobody", ""])
+async def test_a_name_that_is_not_there_is_said(opened: OpenKeys, name: str) -> None:
+    """By each method that takes one."""
+    secret = new_secret(opened.peppers, make_key())
+
+    with pytest.raises(KeyNotFoundError):
+        await opened.store.fetch_key(name)
+    with pytest.raises(KeyNotFoundError):
+        await opened.store.disable_key(name, NOW)
+    with pytest.raises(KeyNotFoundError):
+        await opened.store.save_secret(name, secret, others_end_at=NOW)
+    assert await opened.store.fetch_peppers() == frozenset()
+
+
+async def test_a_name_is_given_once(opened: OpenKeys) -> None:
+    """And the second attempt leaves nothing behind."""
+    key, stored = new_key(opened.peppers)
+    other, again = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+
+    with pytest.raises(KeyExistsError, match="alice"):
+        await opened.store.save_key(again)
+
+    assert await opened.store.find_key(opened.peppers.digests(other)) is None
+    assert await opened.store.find_key(opened.peppers.digests(key)) == stored
+
+
+async def test_of_many_who_take_a_name_at_once_one_has_it(opened: OpenKeys) -> None:
+    """Two operators, two terminals."""
+    made = [new_key(opened.peppers) for _ in range(MANY)]
+
+    done = await asyncio.gather(
+        *(opened.store.save_key(stored) for _, stored in made), return_exceptions=True
+    )
+
+    assert [type(result) for result in done].count(KeyExistsError) == MANY - 1
+    assert len(await opened.store.fetch_keys()) == 1
+
+
+async def test_a_rotated_key_has_two_secrets_until_the_overlap_ends(opened: OpenKeys) -> None:
+    """An end that was nearer stays where it was."""
+    old, stored = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+    second, third = make_key(), make_key()
+
+    await opened.store.save_secret(
+        "alice", new_secret(opened.peppers, second, NOW + 1), others_end_at=NOW + 10
+    )
+    await opened.store.save_secret(
+        "alice", new_secret(opened.peppers, third, NOW + 2), others_end_at=NOW + 100
+    )
+
+    ends = [secret.expires_at for secret in (await opened.store.fetch_key("alice")).secrets]
+    assert ends == [NOW + 10, NOW + 100, None]
+    found = await opened.store.find_key(opened.peppers.digests(old))
+    assert found is not None
+    assert [secret.expires_at for secret in found.secrets] == [NOW + 10]
+
+
+async def test_a_disabled_key_stays_found(opened: OpenKeys) -> None:
+    """So that the log can say why it is refused; and the first time counts."""
+    key, stored = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+
+    assert await opened.store.disable_key("alice", NOW + 1)
+    assert not await opened.store.disable_key("alice", NOW + 2)
+
+    found = await opened.store.find_key(opened.peppers.digests(key))
+    assert found is not None
+    assert (found.disabled_at, found.state_at(NOW + 1)) == (NOW + 1, "disabled")
+
+
+async def test_keys_are_listed_by_name(opened: OpenKeys) -> None:
+    """Each once, however many secrets it has."""
+    for name in ("carol", "alice", "bob"):
+        _, stored = new_key(opened.peppers, name)
+        await opened.store.save_key(stored)
+    await opened.store.save_secret(
+        "bob", StoredSecret(b"d" * 32, 7, "gw_xxxxx", NOW), others_end_at=NOW
+    )
+
+    assert [key.name for key in await opened.store.fetch_keys()] == ["alice", "bob", "carol"]
+    assert await opened.store.fetch_peppers() == {1, 7}
+
+
+async def test_look_ups_and_writes_go_on_beside_each_other(opened: OpenKeys) -> None:
+    """Nobody is told that the database is locked (J10)."""
+    key, stored = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+
+    async def write(number: int) -> None:
+        _, more = new_key(opened.peppers, f"key{number}")
+        await opened.store.save_key(more)
+
+    async def read() -> None:
+        assert await opened.store.find_key(opened.peppers.digests(key)) == stored
+
+    await asyncio.gather(*(write(number) for number in range(MANY)), *(read() for _ in range(MANY)))
+
+    assert len(await opened.store.fetch_keys()) == MANY + 1

@@ -1,0 +1,108 @@
+"""`gateway db`: the version, the health and a copy of the database."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+from tests.plugins.postgresql import PostgresqlServer
+
+
+def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """What a command gives."""
+    done = CliRunner().invoke(app, [*arguments], env=environ)
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go where nothing is yet."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_upgrade_says_what_it_did() -> None:
+    """And the second one that there was nothing to do."""
+    assert run("db", "upgrade") == (0, "gateway.db: schema 0001, was empty\n", "")
+    assert run("db", "upgrade") == (0, "gateway.db: schema 0001, nothing to do\n", "")
+    assert run("db", "check") == (0, "gateway.db: schema 0001, no damage found\n", "")
+
+
+def test_a_check_makes_nothing(directory: Path) -> None:
+    """It may be asked where no gateway ever ran."""
+    code, out, err = run("db", "check")
+
+    assert (code, out) == (1, "")
+    assert "gateway keys create" in err
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("version", ["0000", "9999"])
+def test_tables_of_another_version_stop_every_command(directory: Path, version: str) -> None:
+    """Both versions are named (J15)."""
+    run("db", "upgrade")
+    connection = sqlite3.connect(directory / "gateway.db", isolation_level=None)
+    connection.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    connection.close()
+
+    for command in (["db", "check"], ["keys", "list"], ["keys", "create", "alice"]):
+        code, out, err = run(*command)
+        assert (code, out) == (1, "")
+        assert version in err
+        assert "0001" in err
+        assert "gateway db upgrade" in err
+
+
+def test_a_damaged_database_is_found(directory: Path) -> None:
+    """Exit code 1, for a machine that looks every night."""
+    run("db", "upgrade")
+    connection = sqlite3.connect(directory / "gateway.db", isolation_level=None)
+    connection.execute("PRAGMA writable_schema=ON")
+    connection.execute("UPDATE sqlite_master SET rootpage = 3 WHERE name = 'gateway_keys'")
+    connection.close()
+
+    code, _, err = run("db", "check")
+
+    assert code == 1
+    assert "damaged" in err
+
+
+def test_a_backup_can_be_used(directory: Path) -> None:
+    """Put back, with its pepper, it knows every key."""
+    key = run("keys", "create", "alice")[1].strip()
+
+    code, out, err = run("db", "backup", "copy.db")
+    (directory / "gateway.db").unlink()
+    (directory / "copy.db").rename("gateway.db")
+
+    assert (code, out) == (0, "copy.db: written\n")
+    assert "gateway.pepper" in err
+    assert run("keys", "test", key)[0] == 0
+
+
+def test_a_backup_that_is_there_is_left_alone(directory: Path) -> None:
+    """And exit code 1 says that none was made."""
+    run("db", "upgrade")
+    (directory / "copy.db").write_text("mine")
+
+    code, _, err = run("db", "backup", "copy.db")
+
+    assert (code, err) == (1, "copy.db: cannot be made: File exists\n")
+
+
+def test_postgresql_is_backed_up_by_its_own_program(
+    directory: Path, postgresql: PostgresqlServer
+) -> None:
+    """The line is given, without the password, and nothing is pretended."""
+    (directory / "gateway.yaml").write_text('stores: {database: "${DB}"}\n')
+    address = postgresql.make_database().replace("postgres:@", "postgres:canary@")
+
+    code, out, err = run("db", "backup", "copy.dump", DB=address)
+
+    assert (code, out) == (1, "")
+    assert "`pg_dump --format=custom --file=copy.dump postgresql:///gateway" in err
+    assert "canary" not in err
+    assert run("db", "upgrade", DB=address)[0] == 0
+    assert run("db", "check", DB=address)[0] == 0

@@ -1,0 +1,29 @@
+"""Durations and times on a command line."""
+
+import pytest
+
+from gateway.cli.durations import parse_duration, render_time
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0s", 0), ("90s", 90), ("15m", 900), ("24h", 86_400), ("30d", 2_592_000)]
+)
+def test_a_duration_is_a_number_and_a_unit(text: str, seconds: int) -> None:
+    """As people say it."""
+    assert parse_duration(text) == seconds
+    assert parse_duration("1w") == 7 * parse_duration("1d")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "d", "-1d", "1.5h", "1d12h", "1 d", "9999999s", "\u0661d"]
+)
+def test_anything_else_is_refused(text: str) -> None:
+    """A bare number is seconds to one and days to another."""
+    with pytest.raises(ValueError, match="a number and a unit"):
+        parse_duration(text)
+
+
+def test_a_time_is_written_in_utc() -> None:
+    """The same on every machine."""
+    assert render_time(1_800_000_000) == "2027-01-15T08:00:00Z"
+    assert render_time(None) is None

@@ -1,0 +1,135 @@
+"""Where the database is, and what is never said of it."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from gateway.config.load import load_settings
+from gateway.config.stores import StoresError, StoresSpec, check_pepper
+
+PASSWORD = "canary/password@1"
+PEPPER = "canary-pepper-canary-pepper-canary-1"
+
+
+def test_by_default_it_is_a_file_beside_the_settings(tmp_path: Path) -> None:
+    """Wherever the command is run from."""
+    settings = tmp_path / "gateway.yaml"
+    settings.write_text("server: {port: 1}\n")
+
+    address = load_settings(settings).stores.find_database({})
+
+    assert (address.file, address.url) == (tmp_path / "gateway.db", None)
+
+
+@pytest.mark.parametrize(
+    ("written", "file"),
+    [
+        ("sqlite:///keys/a b.db", "/etc/gateway/keys/a b.db"),
+        ("sqlite:////var/lib/gateway.db", "/var/lib/gateway.db"),
+        ("${DB}", "/srv/x.db"),
+    ],
+)
+def test_a_path_is_seen_from_the_directory_of_the_settings(written: str, file: str) -> None:
+    """Unless it says where it begins."""
+    spec = StoresSpec(database=written).placed_in(Path("/etc/gateway"))
+
+    assert spec.find_database({"DB": "sqlite:////srv/x.db"}).file == Path(file)
+
+
+def test_a_variable_in_an_address_is_one_part_of_it() -> None:
+    """A password may hold what has a meaning in an address, and is not shown."""
+    spec = StoresSpec(database="postgresql://gw:${PW}@db.example.org:5432/gateway?sslmode=require")
+
+    address = spec.find_database({"PW": PASSWORD})
+
+    assert address.url == SecretStr(
+        "postgresql://gw:canary%2Fpassword%401@db.example.org:5432/gateway?sslmode=require"
+    )
+    assert address.shown == "postgresql://db.example.org/gateway"
+    assert "canary" not in repr(address) + str(spec)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "gateway.db",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///x?mode=memory",
+        "mysql://x/y",
+        "postgresql://host",
+        "postgresql+psycopg://host/name",
+    ],
+)
+def test_what_is_no_address_is_refused(written: str) -> None:
+    """When the file is checked."""
+    with pytest.raises(ValidationError, match="needs to be sqlite:///"):
+        StoresSpec(database=written)
+
+
+def test_a_password_does_not_stand_in_the_file() -> None:
+    """Files are copied, committed and mailed."""
+    with pytest.raises(ValidationError, match=r"write \$\{VARIABLE\}") as refused:
+        StoresSpec(database=f"postgresql://gw:{PASSWORD.replace('/', '')}@db/gateway")
+
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "environ", "message"),
+    [
+        ("${DB}", {}, r"the variable \$\{DB\}"),
+        ("${DB}", {"DB": f"mysql://gw:{PASSWORD}@db/x"}, "needs to be sqlite:///"),
+        ("postgresql://gw:${PW}@db/x", {"PW": " "}, r"the variable \$\{PW\}"),
+        ("postgresql://gw:${PW}@db/x", {"PW": "canary \x00"}, "control character"),
+    ],
+)
+def test_a_variable_that_does_not_do_is_named(
+    written: str, environ: dict[str, str], message: str
+) -> None:
+    """And not quoted (K07)."""
+    with pytest.raises(StoresError, match=message) as refused:
+        StoresSpec(database=written).find_database(environ)
+
+    assert "canary" not in str(refused.value)
+
+
+def test_peppers_come_from_variables_and_files(tmp_path: Path) -> None:
+    """By version."""
+    file = tmp_path / "pepper"
+    file.write_text(f"{PEPPER}\n")
+    spec = StoresSpec(peppers={"10": "${P}", "9": f"file:{file}"})
+
+    found = spec.find_peppers({"P": PEPPER[::-1]})
+
+    assert found == {9: SecretStr(PEPPER), 10: SecretStr(PEPPER[::-1])}
+    assert StoresSpec().find_peppers({}) is None
+
+
+@pytest.mark.parametrize("environ", [{}, {"P": ""}, {"P": "canary"}, {"P": "canary ü" * 10}])
+def test_a_pepper_that_is_none_is_refused(environ: dict[str, str]) -> None:
+    """An HMAC with an empty key verifies too (E15)."""
+    with pytest.raises(StoresError, match="P") as refused:
+        StoresSpec(peppers={"1": "${P}"}).find_peppers(environ)
+
+    assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "peppers", [{"1": PEPPER}, {"0": "${P}"}, {"x": "${P}"}, {"1": "file:relative"}, {}]
+)
+def test_a_pepper_does_not_stand_in_the_file(peppers: dict[str, str]) -> None:
+    """Only where it is."""
+    with pytest.raises(ValidationError) as refused:
+        StoresSpec(peppers=peppers)
+
+    assert "canary" not in str(refused.value)
+
+
+def test_a_short_pepper_says_how_to_make_one() -> None:
+    """Whoever reads it pastes the line."""
+    with pytest.raises(StoresError, match="openssl rand -hex 32"):
+        check_pepper("x" * 31, "the file")
+    check_pepper("x" * 32, "the file")

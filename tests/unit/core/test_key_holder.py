@@ -1,0 +1,40 @@
+"""What a key may be used for."""
+
+import ipaddress
+
+import pytest
+
+from gateway.core.key_holder import KeyHolder, parse_address
+
+NETWORKS = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "2001:db8::/32")))
+HOLDER = KeyHolder("alice", "gateway_key", networks=NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [
+        ("10.1.2.3", True),
+        ("::ffff:10.1.2.3", True),
+        ("2001:db8::1", True),
+        ("2001:db8::1%eth0", True),
+        ("11.0.0.1", False),
+        ("::ffff:11.0.0.1", False),
+        ("2001:db9::1", False),
+        ("unix", False),
+        ("", False),
+    ],
+)
+def test_a_key_for_networks_is_for_those_alone(address: str, *, may: bool) -> None:
+    """An address that cannot be read is in none of them."""
+    assert HOLDER.may_call_from(address) == may
+
+
+def test_a_key_without_networks_is_for_all() -> None:
+    """Also for a socket that has no address."""
+    assert KeyHolder("alice", "gateway_key").may_call_from("unix")
+
+
+def test_no_address_is_told_from_an_address() -> None:
+    """A name is none."""
+    assert parse_address("localhost") is None
+    assert str(parse_address("::ffff:1.2.3.4")) == "1.2.3.4"
