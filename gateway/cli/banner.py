@@ -6,11 +6,11 @@ Rule: names only. A credential is said to be there, and nothing else of it.
 import json
 from collections.abc import Iterable
 
+from gateway.auth.local import is_loopback
 from gateway.catalog.listing import is_callable
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import GatewayKeyAuth, Settings
-from gateway.middleware.authenticate import is_loopback
 
 
 def describe_start(

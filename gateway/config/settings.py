@@ -18,6 +18,7 @@ from pydantic import (
 
 from gateway.config import forms
 from gateway.config.spec import Spec
+from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
 
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
@@ -113,7 +114,9 @@ class AnonymousAuth(Spec):
     kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
 
 
-AuthMethod = Annotated[GatewayKeyAuth | AnonymousAuth, Field(discriminator="kind")]
+AuthMethod = Annotated[
+    GatewayKeyAuth | JwtAuth | SupabaseCookieAuth | AnonymousAuth, Field(discriminator="kind")
+]
 
 
 class MiddlewareSpec(Spec):
@@ -184,3 +187,25 @@ class Settings(Spec):
     logging: LoggingSpec = Field(
         default=LoggingSpec(), description="What is logged, and how it looks."
     )
+
+    @property
+    def token_auth(self) -> tuple[TokenAuth, ...]:
+        """The entries of `auth` for tokens that others issue."""
+        return tuple(m for m in self.auth or () if isinstance(m, JwtAuth | SupabaseCookieAuth))
+
+    @field_validator("auth")
+    @classmethod
+    def _name_different_people(
+        cls, methods: tuple[AuthMethod, ...] | None
+    ) -> tuple[AuthMethod, ...] | None:
+        # `sub` is unique at one issuer and nowhere else (OpenID Connect Core, section 2).
+        issuers: dict[str, str] = {}
+        for method in methods or ():
+            if isinstance(method, JwtAuth | SupabaseCookieAuth):
+                other = issuers.setdefault(method.prefix, method.issuer)
+                if other != method.issuer:
+                    raise ValueError(
+                        "holds two issuers that may give the same name to two people; "
+                        "write `prefix` in one of them"
+                    )
+        return methods

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-PrincipalKind = Literal["anonymous", "gateway_key"]
+PrincipalKind = Literal["anonymous", "gateway_key", "jwt", "supabase_cookie"]
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -15,6 +15,8 @@ class Principal(msgspec.Struct, frozen=True):
 
     name: str
     kind: PrincipalKind
+    tenant: str = ""
+    groups: tuple[str, ...] = ()
 
 
 ANONYMOUS = Principal("anonymous", "anonymous")

@@ -22,6 +22,7 @@ FLOORS = {
     "aiohappyeyeballs": "2.6",
     "httptools": "0.9",
     "pydantic": "2.12",
+    "pyjwt": "2.13",  # a public key as an HMAC secret, algorithms slipping by; 2.12: `crit`
     "uvloop": "0.22",
 }
 

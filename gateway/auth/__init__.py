@@ -1,0 +1,1 @@
+"""How callers are recognised: one file for each method of `auth` in gateway.yaml."""
