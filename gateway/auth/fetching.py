@@ -37,10 +37,18 @@ class FetchError(Exception):
 class Fetcher:
     """Asks issuers, each time on a connection of its own."""
 
-    def __init__(self, resolver: Resolver, *, allow_private: bool, ca_file: Path | None) -> None:
+    def __init__(
+        self,
+        resolver: Resolver,
+        *,
+        allow_private: bool,
+        ca_file: Path | None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._resolver = resolver
         self._allow_private = allow_private
         self._ca_file = ca_file
+        self._timeout_s = timeout_s
 
     async def fetch(self, url: str) -> bytes:
         """The body of a 200, or FetchError."""
@@ -49,10 +57,10 @@ class Fetcher:
         except ValueError as error:
             raise FetchError(f"its address {error}") from None
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 return await self._ask(url)
         except TimeoutError:
-            raise FetchError(f"no answer within {TIMEOUT_S:g} s") from None
+            raise FetchError(f"no answer within {self._timeout_s:g} s") from None
         except UpstreamError as error:
             raise FetchError(f"{error.public} {error.detail or ''}".rstrip()) from None
         except OSError as error:  # `ca_file` is no longer there, or holds no certificate
@@ -66,8 +74,8 @@ class Fetcher:
             host=parts.hostname or "",
             port=parts.port or (HTTPS_PORT if is_secure else HTTP_PORT),
             allow_private=self._allow_private,
-            connect_s=TIMEOUT_S,
-            tls_s=TIMEOUT_S,
+            connect_s=self._timeout_s,
+            tls_s=self._timeout_s,
             tls=open_tls_context(self._ca_file) if is_secure else None,
         )
         answer = _Answer()

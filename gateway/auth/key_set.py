@@ -17,7 +17,7 @@ from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import AuthUnavailableError
 from gateway.core.tasks import Tasks
 
-FRESH_S = 600.0  # then they are fetched again, beside the request that noticed
+FRESH_S = 600.0  # then they are fetched again
 STALE_S = 3600.0  # and this long they count while that fails
 REFETCH_S = 60.0  # at most this often for a key that is not there
 RETRY_S = 5.0  # after a failure
@@ -65,22 +65,24 @@ class KeySet:
         """
         key = self._look_up(kid, algorithm)
         age_s = self._clock() - self._fetched_at
-        if key is not None and age_s < FRESH_S + STALE_S:
-            if age_s >= FRESH_S:
-                self._start_fetch()
+        if key is not None and age_s < FRESH_S:
             return key
         self._start_fetch()
-        if self._running is not None:
+        is_known = key is not None and age_s < FRESH_S + STALE_S
+        # While the issuer is away nobody waits again for a key that is known.
+        if self._running is not None and not (is_known and self._failure is not None):
             # Shielded: a caller who leaves must not take it from the others.
             await asyncio.shield(self._running)
-        if self._failure is not None:
-            raise AuthUnavailableError(
-                "The gateway cannot check this token just now, because the keys of its issuer "
-                "cannot be fetched; try again shortly.",
-                detail=f"keys of {self._issuer}: {self._failure}",
-                headers={"Retry-After": f"{RETRY_S:.0f}"},
-            )
-        return self._look_up(kid, algorithm)
+        if self._failure is None:
+            return self._look_up(kid, algorithm)
+        if is_known:
+            return key
+        raise AuthUnavailableError(
+            "The gateway cannot check this token just now, because the keys of its issuer "
+            "cannot be fetched; try again shortly.",
+            detail=f"keys of {self._issuer}: {self._failure}",
+            headers={"Retry-After": f"{RETRY_S:.0f}"},
+        )
 
     def _start_fetch(self) -> None:
         """Fetch, unless that is going on or was done a moment ago."""

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
-from gateway.auth import fetching
 from gateway.auth.fetching import MAX_BYTES, Fetcher, FetchError, Publication
 from gateway.upstream.resolver import Resolver
 from tests.plugins.issuer import Answer, Issuer, never, saying
@@ -20,8 +20,8 @@ async def make_fetcher() -> AsyncIterator[MakeFetcher]:
     """Makes what fetches; their names are looked up by one resolver."""
     resolver = Resolver()
 
-    def make(*, allow_private: bool = True, ca_file: Path | None = None) -> Fetcher:
-        return Fetcher(resolver, allow_private=allow_private, ca_file=ca_file)
+    def make(**fields: Any) -> Fetcher:
+        return Fetcher(resolver, **{"allow_private": True, "ca_file": None, **fields})
 
     yield make
     resolver.close()
@@ -128,15 +128,12 @@ async def test_a_stream_without_an_end_is_cut(issuer: Issuer, make_fetcher: Make
         await make_fetcher().fetch(issuer.keys_url)
 
 
-async def test_a_silent_issuer_is_given_up(
-    issuer: Issuer, make_fetcher: MakeFetcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_silent_issuer_is_given_up(issuer: Issuer, make_fetcher: MakeFetcher) -> None:
     """Callers wait for it, the first time."""
-    monkeypatch.setattr(fetching, "TIMEOUT_S", 0.05)
     issuer.answer = never
 
     with pytest.raises(FetchError, match="no answer within"):
-        await make_fetcher().fetch(issuer.keys_url)
+        await make_fetcher(timeout_s=0.05).fetch(issuer.keys_url)
 
 
 async def test_an_issuer_that_is_down_is_a_failure(

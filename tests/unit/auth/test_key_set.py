@@ -7,11 +7,17 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gateway.auth.fetching import FetchError
+from gateway.auth.fetching import Fetcher, FetchError, Publication
 from gateway.auth.key_set import FRESH_S, REFETCH_S, RETRY_S, STALE_S, KeySet, SharedSecret
+from gateway.auth.method import Refusal
+from gateway.auth.verifier import Verifier
+from gateway.config.token_auth import JwtAuth
+from gateway.core.clock import system_clock
 from gateway.core.errors import AuthUnavailableError
+from gateway.core.identity import Principal
 from gateway.core.tasks import Tasks
-from tests.plugins.issuer import jwk_of
+from gateway.upstream.resolver import Resolver
+from tests.plugins.issuer import Issuer, jwk_of
 
 OLD, NEW = jwk_of("RS256", "old"), jwk_of("RS256", "new", 1)
 
@@ -132,7 +138,7 @@ async def test_known_keys_count_while_the_issuer_is_away(published: Published) -
     published.failure = "no answer"
     published.now += FRESH_S
     assert await published.has("old")
-    assert published.fetches == 2  # beside the request
+    assert published.fetches == 2
     with pytest.raises(AuthUnavailableError):
         await published.has("new")
 
@@ -143,14 +149,28 @@ async def test_known_keys_count_while_the_issuer_is_away(published: Published) -
         await published.has("old")
 
 
-async def test_no_request_waits_for_a_key_that_is_known(published: Published) -> None:
-    """A slow issuer slows nobody who was here before."""
+async def test_a_key_that_was_withdrawn_stops_counting(published: Published) -> None:
+    """Also where nobody has come since: it may have been withdrawn because it was stolen."""
     assert await published.has("old")
+    published.keys = [NEW]
     published.now += FRESH_S
+
+    assert not await published.has("old")
+
+
+async def test_an_issuer_that_is_away_is_waited_for_once(published: Published) -> None:
+    """Then a known key is taken at once, and the issuer is asked beside that."""
+    assert await published.has("old")
+    published.failure = "no answer"
+    published.now += FRESH_S
+    assert await published.has("old")
+    published.now += RETRY_S
     published.answers.clear()
 
     assert await published.key_set.find("old", "RS256") is not None
     published.answers.set()
+    await published.tasks.wait(5)
+    assert published.fetches == 3
 
 
 @pytest.mark.parametrize(
@@ -191,6 +211,31 @@ async def test_two_keys_with_one_id_are_told_apart_by_their_sort(published: Publ
     published.keys = [OLD, jwk_of("RS256", "old", 1)]
     assert not await published.has("new")
     assert not await published.has("old")  # which of them, nobody can say
+
+
+async def test_a_real_issuer_changes_its_keys(issuer: Issuer) -> None:
+    """A token of the new key and one of the old key, before, during and after."""
+    now = 0.0
+    tasks, resolver = Tasks(print), Resolver()
+    fetcher = Fetcher(resolver, allow_private=True, ca_file=None)
+    publication = Publication(fetcher, issuer.url, issuer.keys_url)
+    spec = JwtAuth.model_validate(issuer.spec(algorithms=("RS256",)))
+    key_set = KeySet(issuer.url, publication.fetch_keys, tasks, lambda: now)
+    verifier = Verifier(spec, key_set, system_clock)
+    old, new = issuer.token(kid="old"), issuer.token(kid="new", number=1)
+    issuer.keys = [OLD]
+    assert isinstance(await verifier.verify(old), Principal)
+    assert isinstance(await verifier.verify(new), Refusal)
+
+    now, issuer.keys = REFETCH_S, [OLD, NEW]
+    assert isinstance(await verifier.verify(new), Principal)
+    assert isinstance(await verifier.verify(old), Principal)
+
+    now, issuer.keys = REFETCH_S + FRESH_S, [NEW]
+    assert isinstance(await verifier.verify(new), Principal)
+    assert isinstance(await verifier.verify(old), Refusal)
+    assert issuer.key_requests == 3
+    resolver.close()
 
 
 async def test_a_shared_secret_is_the_key_whatever_a_token_says() -> None:
