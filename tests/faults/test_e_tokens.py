@@ -398,3 +398,32 @@ async def test_a_key_counts_beside_a_session_that_does_not(
 
     assert heard.status == 200
     assert (await scene.settled())["principal"] == "alice"
+
+
+async def test_a_key_counts_while_an_issuer_cannot_be_asked(
+    issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E13: a front end's cookie comes along with every request, whatever else it shows."""
+    entry = project(issuer, "", jwks_url=issuer.keys_url, allow_private=True)
+    entry.pop("secret")
+    scene = await open_scene(settings={"auth": [entry, *AUTH, ANYBODY]})
+    token = issuer.token("ES256", aud="authenticated")
+    cookie = f"Cookie: {session_of(token)}"
+    await issuer.stop()
+
+    assert (await show(scene, None, cookie, ORIGIN, AUTHORIZATION)).status == 200
+    heard = await show(scene, None, cookie, ORIGIN)
+    assert error_of(heard) == (503, "auth_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("first", "says"), [("cookie", "Please sign in"), ("token", "A token is needed")]
+)
+async def test_who_shows_nothing_hears_what_is_wanted(
+    issuer: Issuer, open_scene: OpenScene, secret: str, first: str, says: str
+) -> None:
+    """By the first method of the list, which is what the operator has in mind."""
+    entries = {"cookie": project(issuer, secret), "token": issuer.spec()}
+    scene = await open_scene(settings={"auth": [entries[first], *AUTH]})
+
+    assert says in await refusal(scene, None)

@@ -1,11 +1,13 @@
 """Keys are fetched from a real issuer, and from nowhere that was not meant."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from aiohttp import web
 
 from gateway.auth.fetching import MAX_BYTES, Fetcher, FetchError, Publication
@@ -154,6 +156,23 @@ async def test_an_authority_that_is_gone_is_a_failure(
 
     with pytest.raises(FetchError, match="FileNotFoundError"):
         await fetcher.fetch(issuer.keys_url.replace("http:", "https:"))
+
+
+async def test_an_issuer_with_tls_is_verified(make_fetcher: MakeFetcher, tmp_path: Path) -> None:
+    """By the authority that is named, and by the system's where none is."""
+    authority = trustme.CA()
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    issuer = Issuer()
+    await issuer.start(context)
+
+    publication = Publication(make_fetcher(ca_file=ca_file), issuer.url, None)
+    assert await publication.fetch_keys() == issuer.keys
+    with pytest.raises(FetchError, match="certificate is not accepted"):
+        await make_fetcher().fetch(issuer.keys_url)
+    await issuer.stop()
 
 
 async def test_an_answer_in_pieces_is_one(issuer: Issuer, make_fetcher: MakeFetcher) -> None:
