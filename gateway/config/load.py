@@ -202,7 +202,8 @@ def _with_secret(method: AuthMethod, environ: Mapping[str, str]) -> AuthMethod:
         return method
     found = find_secret(method.secret, environ)
     if found is None:
-        raise ValueError("leads to nothing: the environment variable or the file is empty")
+        # A secret that is written out is never empty: this is a reference, and may be shown.
+        raise ValueError(f"needs {method.secret.get_secret_value()}, which is not set or empty")
     check_strength(found, method.algorithms)
     return method.model_copy(update={"secret": found})
 

@@ -102,7 +102,28 @@ class ClaimsSpec(Spec):
 Claims = Annotated[ClaimsSpec, Field(description="Which claims say who is calling.")]
 
 
-class JwtAuth(Spec):
+class SignedAuth(Spec):
+    """What holds for every sort of token; the fields are those of the two blocks below."""
+
+    @field_validator("algorithms", check_fields=False)
+    @classmethod
+    def _are_of_one_sort(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+        if len({_is_hmac(name) for name in algorithms}) > 1:
+            raise ValueError(
+                "mixes HMAC (HS…) with signatures: whoever knows the public key could then sign; "
+                "write two entries"
+            )
+        return algorithms
+
+    @field_validator("secret", check_fields=False)
+    @classmethod
+    def _is_a_reference(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            check_reference(secret.get_secret_value())
+        return secret
+
+
+class JwtAuth(SignedAuth):
     """Callers with a token of one issuer, such as an OpenID Connect provider."""
 
     kind: Literal["jwt"] = Field(description="A signed token in `Authorization: Bearer`.")
@@ -123,26 +144,17 @@ class JwtAuth(Spec):
     allow_private: AllowPrivate = False
     ca_file: CaFile = None
 
-    @field_validator("algorithms")
-    @classmethod
-    def _are_of_one_sort(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
-        return check_algorithms(algorithms)
-
-    @field_validator("secret")
-    @classmethod
-    def _is_a_reference(cls, secret: SecretStr | None) -> SecretStr | None:
-        return check_secret(secret)
-
     @model_validator(mode="after")
     def _has_keys(self) -> Self:
-        check_key_source(self.algorithms, self.secret, self.jwks_url)
+        _check_key_source(self.algorithms, self.secret, self.jwks_url)
         if self.secret is None:
             url = self.jwks_url or self.issuer
-            _check_named("jwks_url" if self.jwks_url else "issuer", url, self.allow_private)
+            name = "jwks_url" if self.jwks_url else "issuer"
+            _check_named(name, url, allow_private=self.allow_private)
         return self
 
 
-class SupabaseCookieAuth(Spec):
+class SupabaseCookieAuth(SignedAuth):
     """Callers with the session cookie of a front end on Supabase, such as chatbot-ui."""
 
     kind: Literal["supabase_cookie"] = Field(
@@ -196,16 +208,6 @@ class SupabaseCookieAuth(Spec):
         check_base_url(url, allow_private=True)  # it is only fetched from where there is no secret
         return url
 
-    @field_validator("secret")
-    @classmethod
-    def _is_a_reference(cls, secret: SecretStr | None) -> SecretStr | None:
-        return check_secret(secret)
-
-    @field_validator("algorithms")
-    @classmethod
-    def _are_of_one_sort(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
-        return check_algorithms(algorithms)
-
     @field_validator("claims")
     @classmethod
     def _are_not_the_users_own(cls, claims: ClaimsSpec) -> ClaimsSpec:
@@ -218,9 +220,9 @@ class SupabaseCookieAuth(Spec):
 
     @model_validator(mode="after")
     def _has_keys(self) -> Self:
-        check_key_source(self.algorithms, self.secret, self.jwks_url)
+        _check_key_source(self.algorithms, self.secret, self.jwks_url)
         if self.jwks_url is not None:
-            _check_named("jwks_url", self.jwks_url, self.allow_private)
+            _check_named("jwks_url", self.jwks_url, allow_private=self.allow_private)
         return self
 
 
@@ -238,24 +240,7 @@ def check_key_url(url: str, *, allow_private: bool) -> None:
         )
 
 
-def check_algorithms(algorithms: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the algorithms; ValueError when both sorts are among them."""
-    if len({_is_hmac(name) for name in algorithms}) > 1:
-        raise ValueError(
-            "mixes HMAC (HS…) with signatures: whoever knows the public key could then sign; "
-            "write two entries"
-        )
-    return algorithms
-
-
-def check_secret(secret: SecretStr | None) -> SecretStr | None:
-    """Return the reference to a secret; ValueError when it can be none."""
-    if secret is not None:
-        check_reference(secret.get_secret_value())
-    return secret
-
-
-def check_key_source(
+def _check_key_source(
     algorithms: tuple[str, ...], secret: SecretStr | None, jwks_url: str | None
 ) -> None:
     """Raise ValueError when the keys are not those that the algorithms need."""
@@ -275,7 +260,7 @@ def check_strength(secret: SecretStr, algorithms: Iterable[str]) -> None:
         raise ValueError(f"is too short: {needed} bytes are needed")
 
 
-def _check_named(name: str, url: str, allow_private: bool) -> None:  # noqa: FBT001 - private
+def _check_named(name: str, url: str, *, allow_private: bool) -> None:
     """Raise ValueError that names the field when keys must not be fetched from its URL."""
     try:
         check_key_url(url, allow_private=allow_private)

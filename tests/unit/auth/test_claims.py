@@ -1,8 +1,11 @@
 """A signature says who wrote the claims, not that they are of use."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.auth.claims import MAX_GROUPS, ClaimError, check_times, find_claim, principal_of
 from gateway.config.token_auth import ClaimsSpec
@@ -102,6 +105,23 @@ def test_groups_may_be_few_or_one_text(found: object, groups: tuple[str, ...]) -
     spec = ClaimsSpec(groups="scope")
 
     assert principal_of({"sub": "a", "scope": found}, spec, kind="jwt", prefix="").groups == groups
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("exp", "nbf", "sub", "org"), JSON)))
+def test_no_claims_are_a_crash(claims: dict[str, Any]) -> None:
+    """An issuer's mistake is a 401 with the name of the claim, never a 500."""
+    with suppress(ClaimError):
+        assert check_times(claims, NOW, 30) > NOW
+    with suppress(ClaimError):
+        found = principal_of(claims, ClaimsSpec(tenant="org"), kind="jwt", prefix="")
+        assert found.name.isprintable()
 
 
 def test_a_claim_with_dots_in_its_name_is_found() -> None:

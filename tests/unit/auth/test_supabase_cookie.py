@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
 from multidict import CIMultiDict
 from pydantic import SecretStr
 
@@ -206,6 +208,15 @@ async def test_a_session_is_verified_once() -> None:
     first = await show(f"{NAME}={WHOLE}", OWN, to=to)
 
     assert await show(f"{NAME}={WHOLE}", OWN, to=to) is first
+
+
+@given(st.text(max_size=80), st.binary(max_size=80))
+def test_no_cookie_is_a_crash(text: str, content: bytes) -> None:
+    """Whatever a browser, a proxy or a stranger makes of it."""
+    for value in (text, quote(text, errors="replace"), f"base64-{text}", quote(content)):
+        joined = join_cookie([f"{NAME}={value}", f"{NAME}.{value}"], NAME)
+        assert isinstance(joined, str | Refusal)
+        assert read_access_token(value) is None or "access_token" in value
 
 
 def test_parts_are_counted() -> None:
