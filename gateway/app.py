@@ -10,6 +10,8 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from gateway.auth.local import is_loopback
+from gateway.auth.opening import open_methods
 from gateway.auth.stored_keys import ANSWER_S, STORED_KEYS, StoredKeys
 from gateway.catalog.handlers import (
     show_keys,
@@ -30,7 +32,7 @@ from gateway.middleware.assign_request_id import (
     add_response_headers,
     assign_request_id,
 )
-from gateway.middleware.authenticate import authenticate, is_loopback
+from gateway.middleware.authenticate import authenticate
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
 from gateway.middleware.check_rights import check_rights
@@ -90,7 +92,7 @@ def build_app(
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
-    app.cleanup_ctx.extend([open_stored_keys, open_simulator, open_relay])
+    app.cleanup_ctx.extend([open_stored_keys, open_methods, open_simulator, open_relay])
     app.on_shutdown.append(stop_relay)
     add_routes(app)
     return app

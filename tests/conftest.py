@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.plugins.chain",
     "tests.plugins.count",
     "tests.plugins.gateway",
+    "tests.plugins.issuer",
     "tests.plugins.nginx",
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",

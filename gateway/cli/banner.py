@@ -6,11 +6,11 @@ Rule: names only. A credential is said to be there, and nothing else of it.
 import json
 from collections.abc import Iterable
 
+from gateway.auth.local import is_loopback
 from gateway.catalog.listing import is_callable
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
-from gateway.config.settings import GatewayKeyAuth, Settings
-from gateway.middleware.authenticate import is_loopback
+from gateway.config.settings import Settings
 
 
 def describe_start(
@@ -50,11 +50,11 @@ def _curl(settings: Settings, registry: Registry, url: str) -> str | None:
         "messages": [{"role": "user", "content": "Hello"}],
     }
     text = json.dumps(body, separators=(",", ":")).replace("'", "'\\''")
-    auth = settings.auth or ()
-    # The first method decides about a caller who shows nothing.
-    wants_key = any(isinstance(method, GatewayKeyAuth) for method in auth) and not any(
-        method.kind == "anonymous" for method in auth
-    )
+    kinds = {method.kind for method in settings.auth or ()}
+    if kinds == {"supabase_cookie"}:
+        return None  # a session is made by signing in, not in a shell
+    # Who shows nothing is somebody only where everybody may call.
+    wants_key = bool(kinds) and "anonymous" not in kinds
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if wants_key else ""
     return f"curl -N{key} {url}/api/chat/{provider.name} -d '{text}'"
 

@@ -16,7 +16,13 @@ import uvloop
 
 from gateway.cli.banner import describe_start
 from gateway.cli.service import Service
-from gateway.config.load import SETTINGS_FILE, Registry, load_registry, load_settings
+from gateway.config.load import (
+    SETTINGS_FILE,
+    Registry,
+    known_secrets,
+    load_registry,
+    load_settings,
+)
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.spec import Spec
@@ -46,7 +52,7 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         settings = _override(settings, overrides)
         refuse_unsafe_bind(settings, registry)
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
-        secrets = [found.get_secret_value() for found in registry.credentials.values()]
+        secrets = known_secrets(settings, registry)
         configure_logging(settings.logging, stream=sys.stdout, secrets=secrets)
         log = make_exchange_log(settings.logging, stream=sys.stdout, secrets=secrets)
         raise_file_limit()

@@ -39,7 +39,12 @@ def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> S
     """Return the provider's credential, or None when none is set; blank is not set."""
     if provider.credential is None:
         return _usable(environ.get(provider.env, ""), f"the environment variable {provider.env}")
-    return find_reference(provider.credential.get_secret_value(), environ)
+    return find_secret(provider.credential, environ)
+
+
+def find_secret(written: SecretStr, environ: Mapping[str, str]) -> SecretStr | None:
+    """Return what a reference stands for, or None when that is not set; blank is not set."""
+    return find_reference(written.get_secret_value(), environ)
 
 
 def find_reference(reference: str, environ: Mapping[str, str]) -> SecretStr | None:
@@ -51,7 +56,7 @@ def find_reference(reference: str, environ: Mapping[str, str]) -> SecretStr | No
     if reference.startswith(FILE_PREFIX):
         path = Path(reference.removeprefix(FILE_PREFIX))
         return _usable(_read(path), f"the file {path}")
-    return _usable(reference, "the value in the registry")
+    return _usable(reference, "the value in the file")
 
 
 def is_written_out(credential: SecretStr | None) -> bool:

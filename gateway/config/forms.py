@@ -15,6 +15,9 @@ ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
 BIND_HOST = r"^[A-Za-z0-9.:_-]{1,253}$"
 PRINCIPAL = r"^[A-Za-z0-9._-]{1,128}$"
+PRINCIPAL_PREFIX = r"^[A-Za-z0-9._:/|-]{0,64}$"
+CLAIM_PATH = r"^[\x21-\x7e]{1,200}$"
+COOKIE_NAME = r"^[A-Za-z0-9_.-]{1,128}$"
 KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 PEPPER_VERSION = r"^[1-9][0-9]{0,3}$"
 REFERENCE = r"^(\$\{[A-Za-z_][A-Za-z0-9_]{0,127}\}|file:/[^\x00-\x1f\x7f]+)$"
@@ -35,6 +38,9 @@ MEANINGS = {
     HOST_NAME: "a host name, such as api.example.org",
     BIND_HOST: "a host name or address, such as 127.0.0.1",
     PRINCIPAL: "letters, digits, dots, - and _",
+    PRINCIPAL_PREFIX: "letters, digits and ._:/|-, at most 64",
+    CLAIM_PATH: "a claim, or the way to it with dots, such as sub or realm_access.roles",
+    COOKIE_NAME: "the name of a cookie, such as sb-abcdefgh-auth-token",
     KEY_HASH: "sha256: and the 64 lower-case hexadecimal digits of the key's hash",
     PEPPER_VERSION: "a whole number from 1 to 9999",
     REFERENCE: "${VARIABLE} or file:/absolute/path; the secret itself does not belong here",

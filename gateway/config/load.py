@@ -18,14 +18,16 @@ from gateway.config.credentials import (
     CredentialError,
     fill_headers,
     find_credential,
+    find_secret,
     is_written_out,
 )
 from gateway.config.document import Document, load_document
 from gateway.config.explain import INJECTED, explain_errors
-from gateway.config.problems import ConfigError, Problem
+from gateway.config.problems import ConfigError, KeyPath, Problem
 from gateway.config.registry import Provider, RegistryFile
-from gateway.config.settings import Settings
+from gateway.config.settings import AuthMethod, Settings
 from gateway.config.spec import Spec
+from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, check_strength
 
 REGISTRY_FILE = Path("providers.yaml")
 SETTINGS_FILE = Path("gateway.yaml")
@@ -39,6 +41,8 @@ LEGACY_VARIABLES = {
     "azure_gpt_45_turbo_name": "AZURE_GPT_45_TURBO_NAME",
     "azure_embeddings_name": "AZURE_EMBEDDINGS_NAME",
 }
+
+NO_CA_FILE = "there is no such file; name a PEM file with the authorities to trust"
 
 SpecT = TypeVar("SpecT", bound=Spec)
 
@@ -71,8 +75,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
             continue
         ca_file = provider.tls.ca_file
         if ca_file is not None and not ca_file.is_file():
-            message = "there is no such file; name a PEM file with the authorities to trust"
-            problems.append(document.problem(("providers", name, "tls", "ca_file"), message))
+            problems.append(document.problem(("providers", name, "tls", "ca_file"), NO_CA_FILE))
         providers[name] = provider.model_copy(update={"headers": headers})
         if found is not None:
             credentials[name] = found
@@ -82,14 +85,37 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     return Registry(providers, credentials, source, flags)
 
 
-def load_settings(path: Path | None = None) -> Settings:
-    """Return the settings of a file, of ./gateway.yaml, or the defaults where there is none."""
+def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of a file, of ./gateway.yaml, or the defaults where there is none.
+
+    Secrets of issuers are found; the settings hold them in place of the references.
+    """
     if path is None and not SETTINGS_FILE.exists():
         return Settings()
     source = path or SETTINGS_FILE
-    settings = _validate(Settings, load_document(source))
+    document = load_document(source)
+    written = _parse_settings(document, source)
+    methods: list[AuthMethod] = []
+    problems: list[Problem] = []
+    for index, method in enumerate(written.auth or ()):
+        ca_file = getattr(method, "ca_file", None)
+        if ca_file is not None and not ca_file.is_file():
+            problems.append(document.problem(("auth", index, "ca_file"), NO_CA_FILE))
+        try:
+            methods.append(_with_secret(method, environ))
+        except ValueError as error:
+            problems.append(document.problem(("auth", index, "secret"), str(error)))
+    if problems:
+        raise ConfigError(problems)
     # What the file says of other files it says from where it is.
-    return settings.model_copy(update={"stores": settings.stores.placed_in(source.parent)})
+    stores = written.stores.placed_in(source.parent)
+    return written.model_copy(update={"auth": tuple(methods) or None, "stores": stores})
+
+
+def known_secrets(settings: Settings, registry: Registry) -> list[str]:
+    """Return every secret in use, for the log to take out wherever one stands."""
+    found = [*registry.credentials.values(), *(m.secret for m in settings.token_auth if m.secret)]
+    return [secret.get_secret_value() for secret in found]
 
 
 def check_file(path: Path) -> None:
@@ -102,7 +128,7 @@ def check_file(path: Path) -> None:
     if is_registry:
         _parse_registry(document, path)
     else:
-        _validate(Settings, document)
+        _parse_settings(document, path)
 
 
 def shipped_file(name: str) -> Path:
@@ -119,7 +145,11 @@ def _default_registry() -> Path:
 
 def _parse_registry(document: Document, path: Path) -> RegistryFile:
     """Return the providers of a document, each with its key as its name."""
-    problems = _credential_problems(document, path)
+    written_out: dict[KeyPath, object] = {
+        ("providers", name, "credential"): entry.get("credential")
+        for name, entry in _entries(document).items()
+    }
+    problems = _open_secret_problems(document, path, written_out, "credential")
     problems += _name_problems(document)
     try:
         written = _validate(RegistryFile, document)
@@ -150,18 +180,50 @@ def _name_problems(document: Document) -> list[Problem]:
     return problems
 
 
-def _credential_problems(document: Document, path: Path) -> list[Problem]:
-    """Return a problem for each credential written into a file that others can read."""
+def _parse_settings(document: Document, path: Path) -> Settings:
+    """Return the settings of a document, with references where secrets will be."""
+    methods = document.value.get("auth") if isinstance(document.value, dict) else None
+    written_out: dict[KeyPath, object] = {
+        ("auth", index, "secret"): method.get("secret")
+        for index, method in enumerate(methods if isinstance(methods, list) else ())
+        if isinstance(method, dict)
+    }
+    problems = _open_secret_problems(document, path, written_out, "secret")
+    try:
+        written = _validate(Settings, document)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
+    return written
+
+
+def _with_secret(method: AuthMethod, environ: Mapping[str, str]) -> AuthMethod:
+    """Return the method with its secret in place of the reference; ValueError without it."""
+    if not isinstance(method, JwtAuth | SupabaseCookieAuth) or method.secret is None:
+        return method
+    found = find_secret(method.secret, environ)
+    if found is None:
+        # A secret that is written out is never empty: this is a reference, and may be shown.
+        raise ValueError(f"needs {method.secret.get_secret_value()}, which is not set or empty")
+    check_strength(found, method.algorithms)
+    return method.model_copy(update={"secret": found})
+
+
+def _open_secret_problems(
+    document: Document, path: Path, written: Mapping[KeyPath, object], what: str
+) -> list[Problem]:
+    """Return a problem for each secret that stands itself in a file that others can read."""
     if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO) == 0:
         return []
     return [
         document.problem(
-            ("providers", name, "credential"),
-            "holds the credential itself in a file that others may read; "
+            place,
+            f"holds the {what} itself in a file that others may read; "
             "write ${VARIABLE} or file:/absolute/path, or make the file's mode 0600",
         )
-        for name, entry in _entries(document).items()
-        if isinstance(text := entry.get("credential"), str) and is_written_out(SecretStr(text))
+        for place, text in written.items()
+        if isinstance(text, str) and is_written_out(SecretStr(text))
     ]
 
 

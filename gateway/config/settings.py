@@ -19,6 +19,7 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
+from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
 
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
@@ -116,7 +117,9 @@ class AnonymousAuth(Spec):
     kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
 
 
-AuthMethod = Annotated[GatewayKeyAuth | AnonymousAuth, Field(discriminator="kind")]
+AuthMethod = Annotated[
+    GatewayKeyAuth | JwtAuth | SupabaseCookieAuth | AnonymousAuth, Field(discriminator="kind")
+]
 
 
 class MiddlewareSpec(Spec):
@@ -195,3 +198,25 @@ class Settings(Spec):
         return any(
             method.kind == "gateway_key" and method.keys is None for method in self.auth or ()
         )
+
+    @property
+    def token_auth(self) -> tuple[TokenAuth, ...]:
+        """The entries of `auth` for tokens that others issue."""
+        return tuple(m for m in self.auth or () if isinstance(m, JwtAuth | SupabaseCookieAuth))
+
+    @field_validator("auth")
+    @classmethod
+    def _name_different_people(
+        cls, methods: tuple[AuthMethod, ...] | None
+    ) -> tuple[AuthMethod, ...] | None:
+        # `sub` is unique at one issuer and nowhere else (OpenID Connect Core, section 2).
+        issuers: dict[str, str] = {}
+        for method in methods or ():
+            if isinstance(method, JwtAuth | SupabaseCookieAuth):
+                other = issuers.setdefault(method.prefix, method.issuer)
+                if other != method.issuer:
+                    raise ValueError(
+                        "holds two issuers that may give the same name to two people; "
+                        "write `prefix` in one of them"
+                    )
+        return methods

@@ -188,19 +188,19 @@ class CredentialNotFoundError(InternalError):
     code = "credential_not_found"
 
 
+class AuthUnavailableError(InternalError):
+    """What says who is calling cannot be asked just now; whether they may is not known."""
+
+    status = 503
+    code = "auth_unavailable"
+    type = "overloaded_error"
+
+
 class ProviderBusyError(InternalError):
     """All connections the registry allows to this provider are in use."""
 
     status = 503
     code = "provider_busy"
-    type = "overloaded_error"
-
-
-class AuthUnavailableError(InternalError):
-    """Whether the caller is known cannot be found out at the moment."""
-
-    status = 503
-    code = "auth_unavailable"
     type = "overloaded_error"
 
 

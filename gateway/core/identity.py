@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-PrincipalKind = Literal["anonymous", "gateway_key"]
+PrincipalKind = Literal["anonymous", "gateway_key", "jwt", "supabase_cookie"]
 
 
 class Principal(msgspec.Struct, frozen=True):

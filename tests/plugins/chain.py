@@ -19,6 +19,7 @@ from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
 
 from gateway.app import CHAIN
+from gateway.auth.opening import open_methods
 from gateway.auth.stored_keys import STORED_KEYS, StoredKeys
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
@@ -203,6 +204,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
         running = Running(0, runner)
         app[OBSERVERS] = (running.note_settled, app[IN_FLIGHT].count_out)
         app.on_response_prepare.extend([note_prepared, add_response_headers])
+        app.cleanup_ctx.append(open_methods)
         _add_routes(app, handler)
         await runner.setup()
         started.append(runner)

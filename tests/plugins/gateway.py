@@ -18,7 +18,7 @@ import yaml
 
 from gateway.app import METRICS, RELAY
 from gateway.cli.service import Service
-from gateway.config.load import load_registry, load_settings
+from gateway.config.load import known_secrets, load_registry, load_settings
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Outcome
 from gateway.middleware.assign_request_id import IN_FLIGHT
@@ -171,10 +171,10 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         (directory / "providers.yaml").write_text(yaml.safe_dump({"providers": dict(providers)}))
         (directory / "gateway.yaml").write_text(yaml.safe_dump(written))
         registry = load_registry(directory / "providers.yaml", environ or {})
-        loaded = load_settings(directory / "gateway.yaml")
+        loaded = load_settings(directory / "gateway.yaml", environ or {})
         look_in([directory, Path.cwd()])
         log = LogLines()
-        secrets = [value.get_secret_value() for value in registry.credentials.values()]
+        secrets = known_secrets(loaded, registry)
         configure_logging(loaded.logging, stream=log, secrets=secrets)
         service = Service(
             loaded, registry, make_exchange_log(loaded.logging, stream=log, secrets=secrets)

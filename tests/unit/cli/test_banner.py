@@ -65,6 +65,15 @@ def test_the_line_shows_a_key_where_one_is_needed(
     assert ("$GATEWAY_KEY" in line) == wants_key
 
 
+def test_a_session_cannot_be_shown_in_a_shell(registry: Registry) -> None:
+    """A line that fails is worse than none."""
+    cookie = {"kind": "supabase_cookie", "url": "https://abc.supabase.co"}
+
+    lines = describe(registry, Settings.model_validate({"auth": (cookie,)}))
+
+    assert not any(line.startswith("curl") for line in lines)
+
+
 def test_without_anything_to_call_there_is_nothing_to_try() -> None:
     """A line that fails is worse than none."""
     assert not any(line.startswith("curl") for line in describe(Registry({"groq": GROQ}, {})))

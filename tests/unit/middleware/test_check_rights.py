@@ -49,7 +49,7 @@ def holder(**rights: frozenset[str]) -> KeyHolder:
         holder(models=frozenset({"groq/llama-3.3-70b"})),
         holder(models=frozenset({"groq/llama"})),
     ],
-    ids=str,
+    ids=["anonymous", "any", "providers", "model", "alias"],
 )
 async def test_what_a_key_is_for_passes(principal: Principal) -> None:
     """By the model's name or its alias; no rights are all rights."""

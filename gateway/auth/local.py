@@ -1,0 +1,78 @@
+"""Callers on this machine, where gateway.yaml does not say who may call.
+
+The rule here: what could speak for somebody on another machine, or for a page of another site, is
+not a local call.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from gateway.auth.method import Refusal
+from gateway.core.identity import Principal
+
+LOCAL = Principal("local", "anonymous")
+
+_HOST = re.compile(r"(?P<host>localhost|\[::1\]|127(?:\.\d{1,3}){3})(?::\d{1,5})?", re.IGNORECASE)
+# What a proxy adds: behind one, a loopback peer is anybody.
+_PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip"})
+_PROXY_PREFIX = "x-forwarded-"
+
+_NO_AUTH = (
+    "Only direct calls from the gateway's own machine are answered until gateway.yaml says who "
+    "may call. For callers with keys write `auth: [{kind: gateway_key, keys: {alice: "
+    '"sha256:<SHA-256 of the key>"}}]`, for everybody write `auth: [{kind: anonymous}]`.'
+)
+
+
+class LocalCalls:
+    """Direct calls to a listener that only this machine reaches."""
+
+    wanted = _NO_AUTH
+
+    def __init__(self, host: str) -> None:
+        self._is_open = is_loopback(host)
+
+    async def recognise(self, request: web.Request, key: str | None) -> Principal | Refusal:  # noqa: ARG002 - where a call comes from is all it wants
+        """The one caller there is."""
+        if self._is_open and _is_direct_local_call(request):
+            return LOCAL
+        return Refusal(_NO_AUTH)
+
+
+def is_loopback(host: str) -> bool:
+    """True for a name or address that never leaves this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
+
+
+def _is_direct_local_call(request: web.Request) -> bool:
+    """True when nothing speaks for a caller on another machine, or for a page of another site."""
+    headers = request.headers
+    if request.remote is None or not is_loopback(request.remote):
+        return False
+    if not _is_loopback_host(headers.getall("Host", ())):
+        return False  # a name of an attacker's that resolves to 127.0.0.1 (DNS rebinding)
+    if headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":
+        return False
+    for name in headers:
+        lower = name.lower()
+        if lower in _PROXY_HEADERS or lower.startswith(_PROXY_PREFIX):
+            return False
+    return True
+
+
+def _is_loopback_host(given: Iterable[str]) -> bool:
+    hosts = tuple(given)
+    if len(hosts) != 1:
+        return False
+    match = _HOST.fullmatch(hosts[0])
+    return match is not None and is_loopback(match["host"])

@@ -1,0 +1,429 @@
+"""Tokens and sessions that others issue, on a real gateway with a real issuer.
+
+The rule here: whatever was shown is in no answer, no log line and no metric, and nobody who was not
+recognised has reached a provider.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.faults.conftest import OpenScene
+from tests.plugins.issuer import (
+    SECRET,
+    Answer,
+    Issuer,
+    forge,
+    jwk_of,
+    public_pem,
+    saying,
+)
+from tests.plugins.raw_caller import Heard
+from tests.plugins.scene import (
+    AUTH,
+    AUTHORIZATION,
+    CHAT,
+    PATHS,
+    V1,
+    Scene,
+    body_of,
+    error_of,
+    header_of,
+    raw_request,
+)
+
+ANYBODY = {"kind": "anonymous"}
+COOKIE = "sb-127-auth-token"
+ORIGIN = "Origin: http://127.0.0.1"
+
+
+async def show(
+    scene: Scene, token: str | None, *headers: str, path: str = V1, verb: str = "POST"
+) -> Heard:
+    """What the gateway answers to a request with this token."""
+    shown = [] if token is None else [f"Authorization: Bearer {token}"]
+    body = json.dumps(body_of(path)).encode() if verb == "POST" else b""
+    heard = await scene.send(
+        raw_request(
+            f"{verb} {path} HTTP/1.1",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *shown,
+            *headers,
+            body=body,
+            authorized=False,
+        )
+    )
+    # The last parts of it; a header is the same for everybody.
+    for secret in [*(token or "").split(".")[1:], SECRET]:
+        if len(secret) > 16:
+            assert secret.encode() not in heard.raw
+            scene.gateway.secrets.append(secret)
+    return heard
+
+
+async def refusal(scene: Scene, token: str | None, *headers: str) -> str:
+    """The sentence of a 401, on both paths; no provider has heard of it."""
+    asked = scene.upstream_requests
+    for path in PATHS:
+        heard = await show(scene, token, *headers, path=path)
+        assert error_of(heard) == (401, "unauthenticated"), heard.raw
+        assert header_of(heard, "www-authenticate") == "Bearer"
+    assert scene.upstream_requests == asked
+    # `/api/chat` is asked by the front end, which shows `message`.
+    return str(heard.json["message"])
+
+
+async def open_with(
+    open_scene: OpenScene, *auth: dict[str, Any], settings: dict[str, Any] | None = None
+) -> Scene:
+    """A scene whose callers have a key, or what these entries say."""
+    return await open_scene(settings={"auth": [*AUTH, *auth], **(settings or {})})
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+async def test_a_token_is_served(issuer: Issuer, open_scene: OpenScene, algorithm: str) -> None:
+    """Its keys are fetched once, and the log says who it was."""
+    scene = await open_with(open_scene, issuer.spec(jwks_url=None))
+
+    for _ in range(3):
+        assert (await show(scene, issuer.token(algorithm))).status == 200
+
+    assert (await scene.settled(3))["principal"] == "ann"
+    assert issuer.key_requests == 1
+
+
+@pytest.mark.parametrize("alg", ["none", "None", "HS256", "HS512"])
+async def test_a_token_does_not_choose_its_algorithm(
+    issuer: Issuer, open_scene: OpenScene, alg: str
+) -> None:
+    """E08: unsigned, or signed with what everybody can fetch."""
+    scene = await open_with(open_scene, issuer.spec())
+
+    for secret in (None, public_pem("RS256"), json.dumps(jwk_of("RS256", "RS256")).encode()):
+        made = forge({"alg": alg, "kid": "RS256"}, issuer.claims(), secret)
+        assert "algorithm" in await refusal(scene, made)
+    assert issuer.requests == []
+
+
+@pytest.mark.parametrize("kid", ["../../dev/null", "' OR 1=1 --", "k" * 3000, "http://127.0.0.1/k"])
+async def test_an_id_is_only_compared(issuer: Issuer, open_scene: OpenScene, kid: str) -> None:
+    """E09: no file, no address, no query."""
+    scene = await open_with(open_scene, issuer.spec())
+    made = forge({"alg": "RS256", "kid": kid}, issuer.claims(), b"x")
+
+    assert "does not publish" in await refusal(scene, made)
+
+
+async def test_no_address_in_a_token_is_asked(
+    issuer: Issuer, other_issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E09: `jku`, `x5u` and `jwk` would let everybody bring their own keys."""
+    scene = await open_with(open_scene, issuer.spec())
+    own = {
+        "jku": other_issuer.keys_url,
+        "x5u": other_issuer.keys_url,
+        "jwk": other_issuer.keys[0],
+    }
+    made = issuer.token("RS256", number=9, headers=own)
+
+    assert "signature" in await refusal(scene, made)
+    assert other_issuer.requests == []
+
+
+async def test_a_flood_of_strange_tokens_does_not_reach_the_issuer(
+    issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E09: at most one fetch in a minute, and others are served meanwhile."""
+    scene = await open_with(open_scene, issuer.spec())
+    strange = [issuer.token("RS256", kid=f"strange-{number}") for number in range(100)]
+
+    heard = await asyncio.gather(*(show(scene, token) for token in strange))
+
+    assert {error_of(one) for one in heard} == {(401, "unauthenticated")}
+    assert (await show(scene, issuer.token())).status == 200
+    assert issuer.key_requests == 1
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> str:
+    """Where the secret of an issuer is, as it is written in an entry."""
+    file = tmp_path / "issuer-secret"
+    file.write_text(SECRET)
+    return f"file:{file}"
+
+
+def with_secret(issuer: Issuer, secret: str, **fields: Any) -> dict[str, Any]:
+    """The entry of an issuer that signs with a secret."""
+    return issuer.spec(algorithms=["HS256"], jwks_url=None, secret=secret, **fields)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"exp": None}, "lacks"),
+        ({"aud": None}, "lacks"),
+        ({"aud": "another"}, "audience"),
+        ({"iss": None}, "issuer"),
+        ({"iss": "https://evil.example"}, "issuer"),
+        ({"exp": 1}, "expired"),
+        ({"exp": 1e308}, "`exp`"),
+        ({"exp": "9999999999"}, "`exp`"),
+        ({"nbf": 9_999_999_999}, "`nbf`"),
+        ({"iat": 9_999_999_999}, "`iat`"),
+        ({"sub": None}, "`sub`"),
+        ({"sub": "a\nb"}, "`sub`"),
+    ],
+    ids=str,
+)
+async def test_claims_are_held_against_the_entry(
+    issuer: Issuer, open_scene: OpenScene, secret: str, changed: dict[str, Any], says: str
+) -> None:
+    """E10: the sentence says what was wrong, and repeats nothing."""
+    scene = await open_with(open_scene, with_secret(issuer, secret))
+    made = forge({"alg": "HS256"}, issuer.claims(**changed), SECRET.encode())
+
+    assert says in await refusal(scene, made)
+
+
+async def test_a_payload_without_an_end_is_a_401(
+    issuer: Issuer, open_scene: OpenScene, secret: str
+) -> None:
+    """E10: deep JSON is a RecursionError, which is no ValueError and would be a 500."""
+    scene = await open_with(open_scene, with_secret(issuer, secret))
+    opening = json.dumps(issuer.claims())[:-1].encode()
+    deep = opening + b', "x": ' + b"[" * 2500 + b"]" * 2500 + b"}"
+
+    assert await refusal(scene, forge({"alg": "HS256"}, deep, SECRET.encode()))
+    assert await refusal(scene, forge({"alg": "HS256"}, b"[" * 4000, SECRET.encode()))
+
+
+async def test_two_issuers_with_the_same_ids_are_told_apart(
+    issuer: Issuer, other_issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E08: a token of the one is never held against the keys of the other."""
+    other = other_issuer.spec(prefix="partner:", claims={"tenant": "org"})
+    scene = await open_with(open_scene, issuer.spec(), other)
+
+    assert (await show(scene, issuer.token())).status == 200
+    assert (await show(scene, other_issuer.token(number=9, org="acme"))).status == 200
+    assert "signature" in await refusal(scene, issuer.token(number=9))
+    assert "signature" in await refusal(scene, other_issuer.token(org="acme"))
+    assert "`org`" in await refusal(scene, other_issuer.token(number=9))
+    lines = await scene.gateway.log.wait_for_settled(2)
+    assert [line["principal"] for line in lines[:2]] == ["ann", "partner:ann"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        saying("<html>down for maintenance</html>"),
+        saying("", 503),
+        saying("", 302, Location="http://127.0.0.1:1/keys"),
+        saying('{"keys": []}'),
+        saying(" " * 300_000),
+    ],
+    ids=["garbage", "503", "redirect", "empty", "huge"],
+)
+async def test_an_issuer_that_cannot_be_asked_is_a_503(
+    issuer: Issuer, open_scene: OpenScene, answer: Answer
+) -> None:
+    """E13: a 401 would send its caller to look for a mistake of their own."""
+    scene = await open_with(open_scene, issuer.spec(), ANYBODY)
+    issuer.answer = answer
+    token = issuer.token()
+
+    for path in PATHS:
+        heard = await show(scene, token, path=path)
+        assert error_of(heard) == (503, "auth_unavailable")
+        assert header_of(heard, "retry-after") == "5"
+        assert header_of(heard, "x-should-retry") == "false"
+    assert issuer.key_requests == 1
+    assert scene.upstream_requests == 0
+    assert "auth.keys_unavailable" in scene.gateway.log.getvalue()
+
+
+async def test_who_was_known_stays_known_while_the_issuer_is_down(
+    issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E13: by keys that were fetched; and those with a key of the gateway's never notice."""
+    scene = await open_with(open_scene, issuer.spec())
+    assert (await show(scene, issuer.token())).status == 200
+    await issuer.stop()
+
+    assert (await show(scene, issuer.token())).status == 200
+    assert (await show(scene, issuer.token(sub="bob"))).status == 200
+    assert (await scene.ask()).status == 200
+    assert await refusal(scene, issuer.token(exp=1))
+
+
+async def test_a_wrong_token_does_not_become_nobody(issuer: Issuer, open_scene: OpenScene) -> None:
+    """E01: its owner has to hear of it; who shows nothing is let in as the list says."""
+    scene = await open_with(open_scene, issuer.spec(), ANYBODY)
+
+    assert "expired" in await refusal(scene, issuer.token(exp=1))
+    assert "not a JSON web token" in await refusal(scene, "eyJhbGciOi")
+    assert (await show(scene, None)).status == 200
+    assert (await scene.settled(5))["principal"] == "anonymous"
+
+
+async def test_tokens_with_the_same_beginning_are_different_people(
+    issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E05: a cache by the first 20 characters let everybody in as the first (CVE-2026-35030)."""
+    scene = await open_with(open_scene, issuer.spec())
+    names = ("ann", "bob", "ann")
+
+    for name in names:
+        assert (await show(scene, issuer.token("EdDSA", sub=name))).status == 200
+
+    lines = await scene.gateway.log.wait_for_settled(3)
+    assert [line["principal"] for line in lines[:3]] == list(names)
+
+
+def session_of(token: str, padding: int = 3000) -> str:
+    """The headers' value of a session: URL-encoded JSON, in parts."""
+    user = {"id": "u", "email": "ann@example.org", "about": "x" * padding}
+    value = quote(json.dumps({"access_token": token, "refresh_token": "r", "user": user}))
+    parts = [value[at : at + 3180] for at in range(0, len(value), 3180)]
+    return "; ".join(f"{COOKIE}.{number}={piece}" for number, piece in enumerate(parts))
+
+
+def project(issuer: Issuer, secret: str, **fields: Any) -> dict[str, Any]:
+    """The entry of a Supabase project; its issuer is the test's."""
+    return {
+        "kind": "supabase_cookie",
+        "url": "http://127.0.0.1:54321",
+        "issuer": issuer.url,
+        "secret": secret,
+        **fields,
+    }
+
+
+def access_token(issuer: Issuer, **changed: Any) -> str:
+    """A session's token."""
+    return issuer.token("HS256", **{"aud": "authenticated", **changed})
+
+
+async def test_a_front_end_keeps_its_login(
+    issuer: Issuer, open_scene: OpenScene, secret: str
+) -> None:
+    """chat-contract 2: the cookie in parts, and what a browser adds by itself."""
+    scene = await open_with(open_scene, project(issuer, secret))
+    cookie = f"Cookie: theme=dark; {session_of(access_token(issuer))}"
+
+    heard = await show(scene, None, cookie, ORIGIN, path=CHAT)
+    assert heard.status == 200
+    heard = await show(scene, None, cookie, path="/api/keys", verb="GET")
+    assert heard.status == 200
+    lines = await scene.gateway.log.wait_for_settled(2)
+    assert {line["principal"] for line in lines} == {"ann"}
+    assert access_token(issuer).split(".")[1] not in scene.gateway.log.getvalue()
+
+
+async def test_a_project_that_publishes_its_keys_needs_no_secret(
+    issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """Newer ones do, and during a change both sorts of token are about."""
+    entry = project(issuer, "", jwks_url=issuer.keys_url, allow_private=True)
+    entry.pop("secret")
+    scene = await open_with(open_scene, entry)
+    token = issuer.token("ES256", aud="authenticated")
+
+    heard = await show(scene, None, f"Cookie: {session_of(token)}", ORIGIN, path=CHAT)
+
+    assert heard.status == 200
+    assert issuer.key_requests == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        ("Origin: https://evil.example",),
+        ("Origin: https://evil.example", "Sec-Fetch-Site: cross-site"),
+        ("Origin: http://127.0.0.1", "Sec-Fetch-Site: cross-site"),
+        ("Origin: null",),
+        ("Sec-Fetch-Site: same-site",),
+    ],
+    ids=str,
+)
+async def test_a_foreign_page_does_not_spend_somebody_s_money(
+    issuer: Issuer, open_scene: OpenScene, secret: str, headers: tuple[str, ...]
+) -> None:
+    """A browser sends the cookie whichever page asks, and text/plain needs no preflight."""
+    listed = {"server": {"cors_origins": ["https://chat.example.org"]}}
+    scene = await open_with(open_scene, project(issuer, secret), ANYBODY, settings=listed)
+    cookie = f"Cookie: {session_of(access_token(issuer))}"
+
+    assert "server.cors_origins" in await refusal(scene, None, cookie, *headers)
+    heard = await show(scene, None, cookie, "Origin: https://chat.example.org", path=CHAT)
+    assert heard.status == 200
+
+
+async def test_a_session_that_is_wrong_says_to_sign_in(
+    issuer: Issuer, open_scene: OpenScene, secret: str
+) -> None:
+    """What the front end shows is `message`."""
+    scene = await open_with(open_scene, project(issuer, secret))
+    whole = session_of(access_token(issuer), 9000)
+    first, _, rest = whole.partition("; ")
+    sentences = [
+        await refusal(scene, None, f"Cookie: {cookie}", ORIGIN)
+        for cookie in (
+            session_of(access_token(issuer, exp=1)),
+            rest,
+            first,
+            f"{COOKIE}=%ff",
+            f"{COOKIE}=\udcff",
+            f"{COOKIE}=base64-%%%",
+        )
+    ]
+
+    assert all(sentence.endswith("Please sign in again.") for sentence in sentences)
+
+
+async def test_a_key_counts_beside_a_session_that_does_not(
+    issuer: Issuer, open_scene: OpenScene, secret: str
+) -> None:
+    """The first method that recognises the caller wins, whatever the others found."""
+    scene = await open_scene(settings={"auth": [project(issuer, secret), *AUTH]})
+    cookie = f"Cookie: {session_of(access_token(issuer, exp=1))}"
+
+    heard = await show(scene, None, cookie, AUTHORIZATION)
+
+    assert heard.status == 200
+    assert (await scene.settled())["principal"] == "alice"
+
+
+async def test_a_key_counts_while_an_issuer_cannot_be_asked(
+    issuer: Issuer, open_scene: OpenScene
+) -> None:
+    """E13: a front end's cookie comes along with every request, whatever else it shows."""
+    entry = project(issuer, "", jwks_url=issuer.keys_url, allow_private=True)
+    entry.pop("secret")
+    scene = await open_scene(settings={"auth": [entry, *AUTH, ANYBODY]})
+    token = issuer.token("ES256", aud="authenticated")
+    cookie = f"Cookie: {session_of(token)}"
+    await issuer.stop()
+
+    assert (await show(scene, None, cookie, ORIGIN, AUTHORIZATION)).status == 200
+    heard = await show(scene, None, cookie, ORIGIN)
+    assert error_of(heard) == (503, "auth_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("first", "says"), [("cookie", "Please sign in"), ("token", "A token is needed")]
+)
+async def test_who_shows_nothing_hears_what_is_wanted(
+    issuer: Issuer, open_scene: OpenScene, secret: str, first: str, says: str
+) -> None:
+    """By the first method of the list, which is what the operator has in mind."""
+    entries = {"cookie": project(issuer, secret), "token": issuer.spec()}
+    scene = await open_scene(settings={"auth": [entries[first], *AUTH]})
+
+    assert says in await refusal(scene, None)
