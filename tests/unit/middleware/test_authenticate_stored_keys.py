@@ -35,7 +35,7 @@ def store(sqlite_keys: OpenKeys) -> FickleStore:
 async def stored_keys(sqlite_keys: OpenKeys, store: FickleStore) -> AsyncIterator[StoredKeys]:
     """What the app would open."""
     tasks = Tasks(lambda _, error: pytest.fail(str(error)))
-    yield StoredKeys(store, sqlite_keys.peppers, tasks)
+    yield StoredKeys(OpenKeys(store, sqlite_keys.peppers, sqlite_keys.revision), tasks)
     await tasks.cancel()
 
 
