@@ -118,6 +118,6 @@ async def opened(database_address: str) -> AsyncIterator[OpenKeys]:
 async def sqlite_keys(tmp_path: Path) -> AsyncIterator[OpenKeys]:
     """An empty store in a file."""
     spec = spec_of(f"sqlite:///{tmp_path / 'gateway.db'}")
-    opened = await open_keys(spec, ENVIRON, timeout_s=1)
+    opened = await open_keys(spec, ENVIRON, timeout_s=10)
     yield opened
     await opened.store.close()

@@ -59,8 +59,9 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(sqlite_keys: OpenKeys) -> AsyncIterator[Scene]:
-    """A worker with an empty store."""
+async def scene(sqlite_keys: OpenKeys, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A worker with an empty store; on a busy machine an answer may take a while."""
+    monkeypatch.setattr(stored_keys, "ANSWER_S", LONG_S)
     made = Scene(sqlite_keys)
     yield made
     await made.tasks.cancel()
