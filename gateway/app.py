@@ -125,7 +125,7 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
         return
     opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
     tasks = Tasks(report_crash)
-    app[STORED_KEYS] = StoredKeys(opened.store, opened.peppers, tasks)
+    app[STORED_KEYS] = StoredKeys(opened, tasks)
     yield
     await tasks.cancel()
     await opened.store.close()

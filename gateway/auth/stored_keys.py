@@ -7,6 +7,7 @@ another one is known cannot be told, and is 503, never 401.
 
 import asyncio
 import ipaddress
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import structlog
@@ -24,8 +25,8 @@ from gateway.core.identity import Principal
 from gateway.core.key_holder import KeyHolder
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import StoreError
-from gateway.stores.keys import KeyStore, StoredKey, is_over
-from gateway.stores.peppers import Peppers
+from gateway.stores.keys import StoredKey, is_over
+from gateway.stores.opening import OpenKeys
 
 FRESH_S = 5.0  # how long an answer of the store is believed
 RENEW_S = 3.0  # from here on it is asked again beside a request, so that none waits
@@ -39,27 +40,36 @@ _log = structlog.get_logger()
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What the store said of a key, and when it was asked."""
+    """What the store said of a key."""
 
-    at: float
     holder: KeyHolder | None = None  # None: nobody to let in
     expires_at: int | None = None
 
 
+_NOBODY = _Answer()
+_CHANGES = b""  # what a question is about that is not about one key
+
+Question = asyncio.Future[_Answer | None]
+Look = Callable[[], Awaitable[_Answer | None]]
+
+
 class StoredKeys:
-    """Knows callers by their keys, and asks the store as seldom as can be."""
+    """Knows callers by their keys, and asks the store as seldom as can be.
+
+    What is remembered is true as of `_seen_at`: the store is asked which keys have changed, not for
+    each key again, so a thousand keys in use cost what one does.
+    """
 
     def __init__(
         self,
-        store: KeyStore,
-        peppers: Peppers,
+        opened: OpenKeys,
         tasks: Tasks,
         *,
         clock: Clock = monotonic,
         time_of_day: Clock = system_clock,
     ) -> None:
-        self._store = store
-        self._peppers = peppers
+        self._store = opened.store
+        self._peppers = opened.peppers
         self._tasks = tasks
         self._clock = clock
         self._time_of_day = time_of_day
@@ -67,7 +77,9 @@ class StoredKeys:
         # By the digest under the newest pepper, so that no key stays in memory; oldest first.
         self._known: dict[bytes, _Answer] = {}
         self._unknown: dict[bytes, _Answer] = {}
-        self._questions: dict[bytes, asyncio.Future[_Answer | None]] = {}
+        self._revision = opened.revision
+        self._seen_at = clock()
+        self._questions: dict[bytes, Question] = {}
         self._failed_at: float | None = None  # None: the store answered when it was last asked
 
     async def recognise(self, key: str, client_address: str) -> Principal | None:
@@ -76,8 +88,8 @@ class StoredKeys:
             return None  # a key written in gateway.yaml, or a token: not a mistake yet
         digest = self._peppers.digest(key)
         answer = self._known.get(digest)
-        if answer is None or self._clock() - answer.at >= RENEW_S:
-            answer = await self._renew(key, digest, client_address)
+        if answer is None or self._clock() - self._seen_at >= RENEW_S:
+            answer = await self._find(key, digest, client_address)
         holder = answer.holder
         if holder is None or is_over(answer.expires_at, self._time_of_day()):
             return None
@@ -93,34 +105,32 @@ class StoredKeys:
         self._refuse_flood(client_address)
         self._wrong_keys.count(client_address)
 
-    async def _renew(self, key: str, digest: bytes, client_address: str) -> _Answer:
+    async def _find(self, key: str, digest: bytes, client_address: str) -> _Answer:
         """An answer that may be believed: one that is remembered, or the store's."""
-        now = self._clock()
-        remembered = self._known.get(digest)
-        if remembered is None:
+        if digest not in self._known:
             if not is_key(key):
-                return _Answer(now)  # a typo: the store need not be asked
+                return _NOBODY  # a typo: the store need not be asked
             self._refuse_flood(client_address)
-            remembered = self._unknown.get(digest)
-        if remembered is not None and now - remembered.at < RENEW_S:
-            return remembered
-        question = self._ask(key, digest)
-        if remembered is not None and self._may_be_believed(remembered):
-            return remembered
-        answer = await self._wait(question)
-        if answer is not None:
-            return answer
-        if remembered is not None and self._may_be_believed(remembered):
-            return remembered
-        raise AuthUnavailableError(
-            "Keys cannot be looked up at the moment, so whether this one is known is open. "
-            "Try again in a moment.",
-            detail="the store of keys does not answer",
-            headers={"Retry-After": "1"},
-        )
+        remembered = self._recall(digest)
+        if remembered is not None and self._clock() - self._seen_at >= RENEW_S:
+            question = self._ask(_CHANGES, self._look_for_changes)
+            if not self._may_believe(remembered):
+                await self._wait(question)
+                remembered = self._recall(digest)
+        if remembered is not None:
+            if self._may_believe(remembered):
+                return remembered
+            raise _unavailable()
+        answer = await self._wait(self._ask(digest, lambda: self._look_up(key, digest)))
+        if answer is None:
+            raise _unavailable()
+        return answer
 
-    def _may_be_believed(self, answer: _Answer) -> bool:
-        age_s = self._clock() - answer.at
+    def _recall(self, digest: bytes) -> _Answer | None:
+        return self._known.get(digest) or self._unknown.get(digest)
+
+    def _may_believe(self, answer: _Answer) -> bool:
+        age_s = self._clock() - self._seen_at
         is_failing = self._failed_at is not None
         return age_s < FRESH_S or (is_failing and answer.holder is not None and age_s < STALE_S)
 
@@ -132,18 +142,19 @@ class StoredKeys:
                 headers={"Retry-After": str(wait_s)},
             )
 
-    def _ask(self, key: str, digest: bytes) -> asyncio.Future[_Answer | None] | None:
-        """The question about this key that is under way, or a new one; None when none may be."""
+    def _ask(self, about: bytes, look: Look) -> Question | None:
+        """The question about this that is under way, or a new one; None when none may be."""
         if self._failed_at is not None and self._clock() - self._failed_at < REST_S:
             return None
-        question = self._questions.get(digest)
-        if question is None and len(self._questions) < QUESTIONS_MAX:
+        question = self._questions.get(about)
+        # Callers who are known depend on the question about changes: it is never one too many.
+        if question is None and (about == _CHANGES or len(self._questions) < QUESTIONS_MAX):
             question = asyncio.get_running_loop().create_future()
-            self._questions[digest] = question
-            self._tasks.spawn("look up a key", self._look_up(key, digest))
+            self._questions[about] = question
+            self._tasks.spawn("ask the store of keys", self._answer(about, look))
         return question
 
-    async def _wait(self, question: asyncio.Future[_Answer | None] | None) -> _Answer | None:
+    async def _wait(self, question: Question | None) -> _Answer | None:
         if question is None:
             return None
         # A caller who leaves does not take the question with them: others wait for it too.
@@ -153,31 +164,46 @@ class StoredKeys:
             return None
         return question.result()
 
-    async def _look_up(self, key: str, digest: bytes) -> None:
+    async def _answer(self, about: bytes, look: Look) -> None:
         answer = None
-        asked_at = self._clock()
         try:
-            found = await self._store.find_key(self._peppers.digests(key))
+            answer = await look()
             self._note_success()
-            answer = self._remember(digest, found, asked_at)
         except StoreError as error:
             self._note_failure(str(error))
         finally:
-            self._questions.pop(digest).set_result(answer)
+            self._questions.pop(about).set_result(answer)
 
-    def _remember(self, digest: bytes, found: StoredKey | None, asked_at: float) -> _Answer:
-        self._known.pop(digest, None)
-        self._unknown.pop(digest, None)
+    async def _look_for_changes(self) -> None:
+        asked_at = self._clock()
+        changes = await self._store.fetch_changes(self._revision)
+        if changes.revision != self._revision:
+            names = changes.names
+            self._known = {
+                digest: answer
+                for digest, answer in self._known.items()
+                if names is not None and answer.holder is not None
+                if answer.holder.name not in names
+            }
+            self._unknown.clear()  # one of them may have been made
+            self._revision = changes.revision
+        self._seen_at = asked_at
+
+    async def _look_up(self, key: str, digest: bytes) -> _Answer:
+        revision = self._revision
+        found = await self._store.find_key(self._peppers.digests(key))
         state = "unknown" if found is None else found.state_at(self._time_of_day())
-        if found is None or state != "active":
+        if found is not None and state == "active":
+            answer, answers = _admit(found), self._known
+        else:
+            answer, answers = _NOBODY, self._unknown
             if found is not None:
                 _log.info("key.refused", key=found.name, reason=state)
-            answer, answers = _Answer(asked_at), self._unknown
-        else:
-            answer, answers = _admit(found, asked_at), self._known
-        if len(answers) >= ANSWERS_MAX:
-            del answers[next(iter(answers))]
-        answers[digest] = answer
+        # A change that was seen meanwhile may be one of this key, after it was read.
+        if revision == self._revision:
+            if len(answers) >= ANSWERS_MAX:
+                del answers[next(iter(answers))]
+            answers[digest] = answer
         return answer
 
     def _note_failure(self, reason: str) -> None:
@@ -195,7 +221,16 @@ STORED_KEYS: web.AppKey[StoredKeys] = web.AppKey("stored_keys", StoredKeys)
 """Set by `app` where a method of `auth` asks for stored keys."""
 
 
-def _admit(found: StoredKey, asked_at: float) -> _Answer:
+def _unavailable() -> AuthUnavailableError:
+    return AuthUnavailableError(
+        "Keys cannot be looked up at the moment, so whether this one is known is open. "
+        "Try again in a moment.",
+        detail="the store of keys does not answer",
+        headers={"Retry-After": "1"},
+    )
+
+
+def _admit(found: StoredKey) -> _Answer:
     """What is remembered of a key that is good: its holder, and until when."""
     ends = [found.expires_at, *(secret.expires_at for secret in found.secrets)]
     holder = KeyHolder(
@@ -207,4 +242,4 @@ def _admit(found: StoredKey, asked_at: float) -> _Answer:
         frozenset(found.models),
         tuple(map(ipaddress.ip_network, found.networks)),
     )
-    return _Answer(asked_at, holder, min((end for end in ends if end is not None), default=None))
+    return _Answer(holder, min((end for end in ends if end is not None), default=None))

@@ -45,6 +45,13 @@ class StoredKey(msgspec.Struct, frozen=True):
         return "active"
 
 
+class Changes(msgspec.Struct, frozen=True):
+    """Which keys were made or changed since a revision."""
+
+    revision: int  # of the last change; to ask with the next time
+    names: frozenset[str] | None  # None: too many to name
+
+
 def is_over(expires_at: int | None, now: float) -> bool:
     """Whether a time has come; None never does."""
     return expires_at is not None and expires_at <= now
@@ -75,6 +82,15 @@ class KeyStore(Protocol):
 
     async def fetch_keys(self) -> list[StoredKey]:
         """Every key with all of its secrets, by name."""
+
+    async def fetch_changes(self, since: int) -> Changes:
+        """The keys that were made or changed after a revision; cheap when there are none.
+
+        Asked by each gateway every few seconds, however many keys it remembers.
+        """
+
+    async def fetch_revision(self) -> int:
+        """The revision of the last change."""
 
     async def fetch_peppers(self) -> frozenset[int]:
         """The versions of pepper that stored secrets need."""

@@ -25,6 +25,7 @@ class OpenKeys(msgspec.Struct, frozen=True):
 
     store: KeyStore
     peppers: Peppers
+    revision: int  # of the store, before anything was asked of it
 
 
 async def open_keys(
@@ -37,7 +38,8 @@ async def open_keys(
     database = await open_checked(spec, environ, timeout_s=timeout_s)
     store = SqlKeyStore(database)
     try:
-        return OpenKeys(store, await _find_peppers(spec, environ, store))
+        peppers = await _find_peppers(spec, environ, store)
+        return OpenKeys(store, peppers, await store.fetch_revision())
     except BaseException:
         await store.close()
         raise

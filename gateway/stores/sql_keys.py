@@ -3,20 +3,22 @@
 The rule here: one statement a look-up, by primary key; so a million keys cost what ten do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.stores.database import Database
 from gateway.stores.errors import KeyExistsError, KeyNotFoundError
-from gateway.stores.keys import StoredKey, StoredSecret
+from gateway.stores.keys import Changes, StoredKey, StoredSecret
 from gateway.stores.tables import gateway_key_secrets as secrets
 from gateway.stores.tables import gateway_keys as keys
 
-LISTS = ("groups", "providers", "models", "networks")
+CHANGES_MAX = 1_000  # of which a gateway is told the names
+WRITE_LOCK = 7_202_612  # any number that nobody else of this database takes
 
 
 class SqlKeyStore:
@@ -44,6 +46,23 @@ class SqlKeyStore:
         async with self._database.read() as connection:
             return _keys_of(await connection.execute(_joined()))
 
+    async def fetch_changes(self, since: int) -> Changes:
+        """The keys that were made or changed after a revision; cheap when there are none."""
+        async with self._database.read() as connection:
+            last = await _last_revision(connection)
+            if last == since:
+                return Changes(last, frozenset())
+            changed = select(keys.c.name).where(keys.c.revision > since).limit(CHANGES_MAX + 1)
+            names = frozenset(await connection.scalars(changed))
+            # A revision that went back is another database: a backup was restored.
+            is_too_much = last < since or len(names) > CHANGES_MAX
+            return Changes(last, None if is_too_much else names)
+
+    async def fetch_revision(self) -> int:
+        """The revision of the last change."""
+        async with self._database.read() as connection:
+            return await _last_revision(connection)
+
     async def fetch_peppers(self) -> frozenset[int]:
         """The versions of pepper that stored secrets need."""
         async with self._database.read() as connection:
@@ -52,10 +71,9 @@ class SqlKeyStore:
 
     async def save_key(self, key: StoredKey) -> None:
         """Keep a new key with its secrets; KeyExistsError when the name is taken."""
-        row = {column.name: getattr(key, column.name) for column in keys.columns}
         try:
-            async with self._database.write() as connection:
-                await _insert(connection, key, row)
+            async with self._write() as (connection, revision):
+                await _insert(connection, key, revision)
         except _NameTakenError:
             raise KeyExistsError(
                 f"There is a key named {key.name} already; `gateway keys rotate {key.name}` gives "
@@ -64,7 +82,7 @@ class SqlKeyStore:
 
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
         """Give a key another secret; the ones it has end then, or when they would have before."""
-        async with self._database.write() as connection:
+        async with self._write() as (connection, revision):
             await _check_name(connection, name)
             ends_later = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > others_end_at)
             await connection.execute(
@@ -73,15 +91,18 @@ class SqlKeyStore:
                 .values(expires_at=others_end_at)
             )
             await connection.execute(secrets.insert().values(_row_of(name, secret)))
+            await connection.execute(
+                update(keys).where(keys.c.name == name).values(revision=revision)
+            )
 
     async def disable_key(self, name: str, at: int) -> bool:
         """Refuse a key from now on; False when it was disabled before."""
-        async with self._database.write() as connection:
+        async with self._write() as (connection, revision):
             await _check_name(connection, name)
             done = await connection.execute(
                 update(keys)
                 .where(keys.c.name == name, keys.c.disabled_at.is_(None))
-                .values(disabled_at=at)
+                .values(disabled_at=at, revision=revision)
             )
             return done.rowcount == 1
 
@@ -89,19 +110,38 @@ class SqlKeyStore:
         """Let go of every connection; called once, last."""
         await self._database.close()
 
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[tuple[AsyncConnection, int]]:
+        """A transaction and the revision that it makes."""
+        async with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                # Revisions have to be committed in their order, or a gateway that saw the later
+                # one would never ask for the earlier.
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"))
+            yield connection, await _last_revision(connection) + 1
+
 
 class _NameTakenError(Exception):
     """The insert met a row that was there."""
 
 
-async def _insert(connection: AsyncConnection, key: StoredKey, row: dict[str, object]) -> None:
-    row |= {column: list(getattr(key, column)) for column in LISTS}
+async def _insert(connection: AsyncConnection, key: StoredKey, revision: int) -> None:
+    row = {
+        column.name: list(value) if isinstance(value, tuple) else value
+        for column in keys.columns
+        if column is not keys.c.revision
+        for value in [getattr(key, column.name)]
+    } | {"revision": revision}
     try:
         await connection.execute(keys.insert().values(row))
     except IntegrityError:
         raise _NameTakenError from None
     for secret in key.secrets:
         await connection.execute(secrets.insert().values(_row_of(key.name, secret)))
+
+
+async def _last_revision(connection: AsyncConnection) -> int:
+    return await connection.scalar(select(func.max(keys.c.revision))) or 0
 
 
 async def _check_name(connection: AsyncConnection, name: str) -> None:

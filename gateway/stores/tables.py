@@ -32,6 +32,8 @@ gateway_keys = Table(
     Column("created_at", BigInteger, nullable=False),  # Unix seconds, as all times here
     Column("expires_at", BigInteger),
     Column("disabled_at", BigInteger),
+    # Counts changes of any key, so that a gateway asks for those since its last look.
+    Column("revision", BigInteger, nullable=False, index=True),
 )
 
 gateway_key_secrets = Table(

@@ -8,8 +8,9 @@ import asyncio
 import pytest
 
 from gateway.core.gateway_key import make_key
+from gateway.stores import sql_keys
 from gateway.stores.errors import KeyExistsError, KeyNotFoundError
-from gateway.stores.keys import StoredSecret
+from gateway.stores.keys import Changes, StoredSecret
 from gateway.stores.opening import OpenKeys
 from tests.plugins.stored_keys import NOW, new_key, new_secret
 
@@ -145,3 +146,64 @@ async def test_look_ups_and_writes_go_on_beside_each_other(opened: OpenKeys) -> 
     await asyncio.gather(*(write(number) for number in range(MANY)), *(read() for _ in range(MANY)))
 
     assert len(await opened.store.fetch_keys()) == MANY + 1
+
+
+async def test_what_changed_is_told_by_name(opened: OpenKeys) -> None:
+    """Made, rotated, disabled; and nothing where nothing did (E06)."""
+    for name in ("alice", "bob"):
+        _, stored = new_key(opened.peppers, name)
+        await opened.store.save_key(stored)
+    made = await opened.store.fetch_changes(opened.revision)
+    await opened.store.save_secret("bob", new_secret(opened.peppers, make_key()), others_end_at=NOW)
+    rotated = await opened.store.fetch_changes(made.revision)
+    await opened.store.disable_key("alice", NOW)
+    await opened.store.disable_key("alice", NOW)
+    disabled = await opened.store.fetch_changes(rotated.revision)
+
+    assert [change.names for change in (made, rotated, disabled)] == [
+        {"alice", "bob"},
+        {"bob"},
+        {"alice"},
+    ]
+    assert opened.revision < made.revision < rotated.revision < disabled.revision
+    assert await opened.store.fetch_changes(disabled.revision) == Changes(
+        disabled.revision, frozenset()
+    )
+    assert await opened.store.fetch_revision() == disabled.revision
+
+
+async def test_no_change_is_missed_of_many_at_once(opened: OpenKeys) -> None:
+    """Whoever looks all the time has seen every name in the end."""
+    seen: set[str] = set()
+    revision = opened.revision
+
+    async def write(number: int) -> None:
+        _, more = new_key(opened.peppers, f"key{number}")
+        await opened.store.save_key(more)
+
+    writing = asyncio.gather(*(write(number) for number in range(MANY)))
+    while len(seen) < MANY:
+        changes = await opened.store.fetch_changes(revision)
+        assert changes.names is not None
+        seen |= changes.names
+        revision = changes.revision
+        if writing.done():
+            await writing
+    assert seen == {f"key{number}" for number in range(MANY)}
+
+
+async def test_a_database_that_was_put_back_is_another_one(opened: OpenKeys) -> None:
+    """Nothing that is remembered of a later one may be believed."""
+    assert await opened.store.fetch_changes(opened.revision + 5) == Changes(opened.revision, None)
+
+
+async def test_too_many_changes_are_not_named(
+    opened: OpenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An import of keys is one look as well."""
+    monkeypatch.setattr(sql_keys, "CHANGES_MAX", 1)
+    for name in ("alice", "bob"):
+        _, stored = new_key(opened.peppers, name)
+        await opened.store.save_key(stored)
+
+    assert (await opened.store.fetch_changes(opened.revision)).names is None

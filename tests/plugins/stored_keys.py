@@ -12,7 +12,7 @@ import pytest
 from gateway.config.stores import StoresSpec
 from gateway.core.gateway_key import make_key
 from gateway.stores.errors import StoreDownError
-from gateway.stores.keys import KeyStore, StoredKey, StoredSecret, shown_part
+from gateway.stores.keys import Changes, KeyStore, StoredKey, StoredSecret, shown_part
 from gateway.stores.opening import OpenKeys, find_address, open_keys
 from gateway.stores.peppers import Peppers
 
@@ -38,10 +38,14 @@ class FickleStore:
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
-        self.questions = 0
+        self.questions = 0  # about keys
+        self.looks = 0  # for changes
         self.is_down = False
         self.gate = asyncio.Event()
         self.gate.set()
+        self.gate_after = asyncio.Event()  # after the store behind has answered
+        self.gate_after.set()
+        self.has_read = asyncio.Event()
 
     async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
         """Ask the store behind, unless told otherwise."""
@@ -49,7 +53,18 @@ class FickleStore:
         await self.gate.wait()
         if self.is_down:
             raise StoreDownError("gateway.db: out of order")
-        return await self._store.find_key(digests)
+        found = await self._store.find_key(digests)
+        self.has_read.set()
+        await self.gate_after.wait()
+        return found
+
+    async def fetch_changes(self, since: int) -> Changes:
+        """The same."""
+        self.looks += 1
+        await self.gate.wait()
+        if self.is_down:
+            raise StoreDownError("gateway.db: out of order")
+        return await self._store.fetch_changes(since)
 
 
 def new_key(
@@ -103,6 +118,6 @@ async def opened(database_address: str) -> AsyncIterator[OpenKeys]:
 async def sqlite_keys(tmp_path: Path) -> AsyncIterator[OpenKeys]:
     """An empty store in a file."""
     spec = spec_of(f"sqlite:///{tmp_path / 'gateway.db'}")
-    opened = await open_keys(spec, ENVIRON, timeout_s=1)
+    opened = await open_keys(spec, ENVIRON, timeout_s=10)
     yield opened
     await opened.store.close()

@@ -38,13 +38,8 @@ class Scene:
 
     def worker(self, peppers: Peppers | None = None) -> StoredKeys:
         """Another gateway on the same store."""
-        return StoredKeys(
-            self.store,
-            peppers or self.opened.peppers,
-            self.tasks,
-            clock=self.clock,
-            time_of_day=self.clock,
-        )
+        opened = OpenKeys(self.store, peppers or self.opened.peppers, self.opened.revision)
+        return StoredKeys(opened, self.tasks, clock=self.clock, time_of_day=self.clock)
 
     async def create(self, name: str = "alice", **fields: object) -> str:
         """Store a key."""
@@ -52,14 +47,21 @@ class Scene:
         await self.opened.store.save_key(stored)
         return key
 
+    async def learn(self, key: str) -> None:
+        """Let the worker know a key, and all that has changed so far."""
+        await self.keys.recognise(key, HERE)
+        self.clock.now += FRESH_S
+        assert await self.keys.recognise(key, HERE) is not None
+
     async def settle(self) -> None:
         """Wait until no question is under way."""
         assert await self.tasks.wait(LONG_S)
 
 
 @pytest.fixture
-async def scene(sqlite_keys: OpenKeys) -> AsyncIterator[Scene]:
-    """A worker with an empty store."""
+async def scene(sqlite_keys: OpenKeys, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
+    """A worker with an empty store; on a busy machine an answer may take a while."""
+    monkeypatch.setattr(stored_keys, "ANSWER_S", LONG_S)
     made = Scene(sqlite_keys)
     yield made
     await made.tasks.cancel()
@@ -116,7 +118,7 @@ async def test_what_is_remembered_is_not_asked_again(scene: Scene) -> None:
     assert scene.store.questions == 2
 
 
-async def test_a_key_in_use_is_renewed_beside_its_requests(scene: Scene) -> None:
+async def test_changes_are_looked_for_beside_requests(scene: Scene) -> None:
     """Nobody waits for the store while what it said is fresh."""
     key = await scene.create()
     await scene.keys.recognise(key, HERE)
@@ -127,7 +129,41 @@ async def test_a_key_in_use_is_renewed_beside_its_requests(scene: Scene) -> None
 
     scene.store.gate.set()
     await scene.settle()
-    assert scene.store.questions == 2
+    assert (scene.store.questions, scene.store.looks) == (1, 1)
+
+
+async def test_a_thousand_keys_in_use_cost_one_look(scene: Scene) -> None:
+    """Not one for each: what did not change is not asked for again."""
+    keys = [await scene.create(f"key{number}") for number in range(20)]
+    await scene.learn(keys[0])
+    for key in keys:
+        await scene.keys.recognise(key, HERE)
+    asked, looked = scene.store.questions, scene.store.looks
+    await scene.opened.store.disable_key("key7", int(scene.clock.now))
+    scene.clock.now += FRESH_S
+
+    known = [await scene.keys.recognise(key, HERE) is not None for key in keys]
+
+    assert known == [number != 7 for number in range(20)]
+    assert (scene.store.questions - asked, scene.store.looks - looked) == (1, 1)
+
+
+async def test_a_change_beside_a_look_up_is_not_missed(scene: Scene) -> None:
+    """A key that was read before it was disabled is not remembered after that was seen."""
+    key, other = await scene.create(), await scene.create("bob")
+    await scene.learn(other)
+    scene.store.has_read.clear()
+    scene.store.gate_after.clear()
+    asked = asyncio.ensure_future(scene.keys.recognise(key, HERE))
+    await scene.store.has_read.wait()  # the answer is on its way
+
+    await scene.opened.store.disable_key("alice", int(scene.clock.now))
+    scene.clock.now += FRESH_S
+    assert await scene.keys.recognise(other, HERE) is not None
+    scene.store.gate_after.set()
+    await asked
+
+    assert await scene.keys.recognise(key, HERE) is None
 
 
 @pytest.mark.parametrize("how", ["disabled", "rotated"])
@@ -262,6 +298,26 @@ async def test_a_frozen_store_is_waited_for_once(
     scene.clock.now += REST_S
     async with asyncio.timeout(LONG_S / 2):
         assert await scene.keys.recognise(key, HERE) is not None
+
+
+async def test_known_callers_do_not_wait_behind_unknown_ones(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of those there are."""
+    monkeypatch.setattr(stored_keys, "QUESTIONS_MAX", 1)
+    key = await scene.create()
+    await scene.learn(key)
+    scene.store.gate.clear()
+    stranger = asyncio.ensure_future(scene.keys.recognise(make_key(), HERE))
+    await asyncio.sleep(0)
+    scene.clock.now += FRESH_S
+
+    known = asyncio.ensure_future(scene.keys.recognise(key, HERE))
+    await asyncio.sleep(0)
+    scene.store.gate.set()
+
+    assert await known is not None
+    assert await stranger is None
 
 
 async def test_no_more_questions_are_asked_at_a_time_than_are_good(

@@ -32,10 +32,13 @@ def store(sqlite_keys: OpenKeys) -> FickleStore:
 
 
 @pytest.fixture
-async def stored_keys(sqlite_keys: OpenKeys, store: FickleStore) -> AsyncIterator[StoredKeys]:
-    """What the app would open."""
+async def stored_keys(
+    sqlite_keys: OpenKeys, store: FickleStore, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[StoredKeys]:
+    """What the app would open; on a busy machine an answer may take a while."""
+    monkeypatch.setattr("gateway.auth.stored_keys.ANSWER_S", 10.0)
     tasks = Tasks(lambda _, error: pytest.fail(str(error)))
-    yield StoredKeys(store, sqlite_keys.peppers, tasks)
+    yield StoredKeys(OpenKeys(store, sqlite_keys.peppers, sqlite_keys.revision), tasks)
     await tasks.cancel()
 
 

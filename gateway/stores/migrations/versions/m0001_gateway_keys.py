@@ -20,7 +20,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger),
         sa.Column("disabled_at", sa.BigInteger),
+        sa.Column("revision", sa.BigInteger, nullable=False),
     )
+    op.create_index("ix_gateway_keys_revision", "gateway_keys", ["revision"])
     op.create_table(
         "gateway_key_secrets",
         sa.Column("digest", sa.LargeBinary(32), primary_key=True),
