@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.limit_rules import LimitSpec
 from gateway.config.spec import Spec
 
 Port = Annotated[NonNegativeInt, Field(le=65535)]
@@ -175,6 +176,9 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
+    limits: tuple[LimitSpec, ...] = Field(
+        default=(), description="How much may be asked for; every rule that fits has to agree."
+    )
     middleware: tuple[MiddlewareSpec, ...] = Field(
         default=(), description="Middlewares of your own, each with its place in the chain."
     )
@@ -184,3 +188,13 @@ class Settings(Spec):
     logging: LoggingSpec = Field(
         default=LoggingSpec(), description="What is logged, and how it looks."
     )
+
+    @field_validator("limits")
+    @classmethod
+    def _are_told_apart(cls, limits: tuple[LimitSpec, ...]) -> tuple[LimitSpec, ...]:
+        seen: set[str] = set()
+        for limit in limits:
+            if limit.name in seen:
+                raise ValueError(f"has two rules of the name {limit.name}")
+            seen.add(limit.name)
+        return limits

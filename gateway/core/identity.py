@@ -15,6 +15,8 @@ class Principal(msgspec.Struct, frozen=True):
 
     name: str
     kind: PrincipalKind
+    tenant: str = ""
+    groups: tuple[str, ...] = ()
 
 
 ANONYMOUS = Principal("anonymous", "anonymous")

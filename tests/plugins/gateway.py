@@ -26,6 +26,7 @@ from gateway.middleware.read_request import HELD_BODIES
 from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
+from gateway.stores.counters import CounterStore
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
 
@@ -160,6 +161,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         providers: Mapping[str, Any],
         settings: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
+        counters: CounterStore | None = None,
     ) -> Gateway:
         directory = tmp_path / f"gateway{len(started)}"
         directory.mkdir()
@@ -176,9 +178,8 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         log = LogLines()
         secrets = [value.get_secret_value() for value in registry.credentials.values()]
         configure_logging(loaded.logging, stream=log, secrets=secrets)
-        service = Service(
-            loaded, registry, make_exchange_log(loaded.logging, stream=log, secrets=secrets)
-        )
+        exchange_log = make_exchange_log(loaded.logging, stream=log, secrets=secrets)
+        service = Service(loaded, registry, exchange_log, counters)
         await service.start()
         gateway = Gateway(service, log, secrets=[CREDENTIAL, *secrets])
         started.append(gateway)

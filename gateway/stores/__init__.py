@@ -1,0 +1,1 @@
+"""What outlives a request: protocols, and what keeps their promises."""
