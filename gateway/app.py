@@ -93,7 +93,7 @@ def build_app(
     app[METRICS] = metrics
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
     if settings.limits:
-        add_limits(app, counters or MemoryCounters())
+        add_limits(app, MemoryCounters() if counters is None else counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend([open_simulator, open_relay])
@@ -156,10 +156,10 @@ async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     await app[COUNTERS].close()
 
 
-async def renew_holds(limiter: Limiter) -> None:
-    """Renew every third of a lease's time, until cancelled."""
+async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
+    """Renew until cancelled: twice before a lease runs out."""
     while True:
-        await asyncio.sleep(LEASE_S / 3)
+        await asyncio.sleep(every_s)
         await limiter.renew()
 
 

@@ -20,6 +20,8 @@ from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import SOON_S, CounterKind, Standing
 
+# What a sum of floats is off by is not rounded up; stores let in who is early by as much.
+DUST_S = 1e-6
 MINUTE = 60
 HOUR = 3600
 # SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
@@ -59,7 +61,7 @@ def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
 
 def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
     """For a request that fits later; `now` is POSIX time."""
-    cap, wait_s = use.cap, math.ceil(standing.wait_s)
+    cap, wait_s = use.cap, max(math.ceil(standing.wait_s - DUST_S), 1)
     headers = {"Retry-After": str(wait_s)}
     again = f"try again in {_say_wait(wait_s)}"
     if cap.kind is CounterKind.PLACES:
@@ -110,7 +112,7 @@ def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[s
     headers = {
         "RateLimit-Policy": ", ".join([cap.policy for cap, _ in told]),
         "RateLimit": ", ".join(
-            [f'"{cap.label}";r={s.remaining};t={math.ceil(s.reset_s)}' for cap, s in told]
+            [f'"{cap.label}";r={s.remaining};t={math.ceil(s.reset_s - DUST_S)}' for cap, s in told]
         ),
     }
     for unit in ("requests", "tokens"):
@@ -128,8 +130,8 @@ def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[s
 def say_duration(seconds: float) -> str:
     """A time as OpenAI writes it: 20ms, 1s, 6m0s."""
     if seconds < 1:
-        return f"{math.ceil(seconds * 1000)}ms"
-    whole = math.ceil(seconds)
+        return f"{math.ceil((seconds - DUST_S) * 1000)}ms"
+    whole = math.ceil(seconds - DUST_S)
     minutes, seconds_left = divmod(whole, MINUTE)
     hours, minutes_left = divmod(minutes, MINUTE)
     if hours:

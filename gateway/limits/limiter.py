@@ -56,6 +56,11 @@ class Limiter:
         self._process = secrets.token_hex(8)
         self._numbers = itertools.count()
 
+    @property
+    def held(self) -> int:
+        """Requests that were let in and are not settled."""
+        return len(self._holds)
+
     async def admit(self, exchange: Exchange, asked: Asked) -> Grant:
         """Let a request in, or say why not; an exchange is let in once, however often it asks."""
         if exchange in self._holds:

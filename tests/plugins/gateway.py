@@ -22,6 +22,7 @@ from gateway.config.load import load_registry, load_settings
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Outcome
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
 from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
@@ -103,10 +104,13 @@ class Gateway:
 
     @property
     def is_quiet(self) -> bool:
-        """True while nothing is in flight: no exchange, no attempt, no body held."""
+        """True while nothing is in flight: no exchange, no attempt, no body, no limit's hold."""
         app = self.service.app
         return not (
-            app[IN_FLIGHT].count or app[RELAY].attempts_in_flight or app[HELD_BODIES].held_bytes
+            app[IN_FLIGHT].count
+            or app[RELAY].attempts_in_flight
+            or app[HELD_BODIES].held_bytes
+            or (LIMITER in app and app[LIMITER].held)
         )
 
     @property

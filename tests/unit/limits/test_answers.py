@@ -117,7 +117,8 @@ def test_the_headers_say_how_every_number_stands() -> None:
         "x-ratelimit-remaining-tokens": "5850",
         "x-ratelimit-reset-tokens": "6m2s",
         "RateLimit-Policy": '"few-requests";q=10;w=10;qu="requests", '
-        '"few-tokens";q=6000;w=60;qu="tokens", "few-concurrent";q=5;qu="concurrent-requests", "few-day";q=9000;w=86400;qu="tokens"',
+        '"few-tokens";q=6000;w=60;qu="tokens", "few-concurrent";q=5;qu="concurrent-requests", '
+        '"few-day";q=9000;w=86400;qu="tokens"',
         "RateLimit": '"few-requests";r=9;t=1, "few-tokens";r=5850;t=362, '
         '"few-concurrent";r=4;t=1, "few-day";r=8850;t=82800',
     }
