@@ -66,14 +66,14 @@ class Limiter:
         if exchange in self._holds:
             return Grant({})
         rules = [rule for rule in self._rules if rule.fits(asked)]
-        cap = min((rule.output_cap for rule in rules), default=NO_CAP)
+        cap = min([rule.output_cap for rule in rules], default=NO_CAP)
         grant = Grant({}, None if cap == NO_CAP else cap)
         output_tokens = _shorter(asked.output_tokens, grant.output_cap)
         now = self._wall()
         uses: list[Use] = []
         for rule in rules:
             taken = rule.uses(asked, output_tokens, now)
-            refusal = _refuse_size(rule, taken, asked)
+            refusal = _refuse_size(rule, taken, asked) if rule.looks_at_size else None
             if refusal is None:
                 uses += taken
             elif rule.is_tried_out:

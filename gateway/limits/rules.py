@@ -68,6 +68,12 @@ class Rule:
         # What the gateway asks for in the caller's place; a rule that is tried out changes nothing.
         self.output_cap = NO_CAP if spec.dry_run else spec.max_output_tokens or NO_CAP
         self.caps = make_caps(spec)
+        # Whether a request can be too large for it, whatever others have used.
+        self.looks_at_size = bool(
+            spec.max_body_bytes
+            or spec.max_output_tokens
+            or any(cap.counts_tokens for cap in self.caps)
+        )
         self._index = index
         self._dimensions = spec.dimensions
         # One value is itself, several are a tuple.
@@ -131,7 +137,9 @@ class Rule:
         if not self._counts_groups:
             values = self._values_of(asked)
             return (SEPARATOR + (values if isinstance(values, str) else SEPARATOR.join(values)),)
-        groups = [g for g in asked.groups if self._groups is None or g in self._groups] or [""]
+        # Once each: a counter that is charged twice by one request was checked for one.
+        asked_groups = dict.fromkeys(asked.groups)
+        groups = [g for g in asked_groups if self._groups is None or g in self._groups] or [""]
         parts = [groups if d == "group" else [getattr(asked, d)] for d in self._dimensions]
         return [SEPARATOR + SEPARATOR.join(part) for part in itertools.product(*parts)]
 

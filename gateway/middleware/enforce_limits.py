@@ -5,9 +5,14 @@ whatever is raised further in. A middleware set `after: enforce_limits` can rely
 principal, the call and the credential are known, and whatever is raised there is the answer.
 """
 
+from difflib import get_close_matches
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.limit_rules import words_of
+from gateway.config.load import Registry
+from gateway.config.settings import Settings
 from gateway.limits.asked import read_asked
 from gateway.limits.limiter import Limiter
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
@@ -15,6 +20,10 @@ from gateway.plugins.keys import CALL, OUTPUT_CAP
 
 LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
 """Set by `app` when there are rules; one of the observers, so that it hears of every end."""
+
+
+class IdleRuleError(ValueError):
+    """A rule that is for no provider there is: whoever wrote it relies on a limit that is none."""
 
 
 @web.middleware
@@ -30,3 +39,15 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
     if grant.output_cap is not None:
         request[OUTPUT_CAP] = grant.output_cap
     return await handler(request)
+
+
+def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
+    """Raise when a rule is for a provider that is not in the registry; asked before listening."""
+    for limit in settings.limits:
+        for name in sorted(words_of(limit.match.provider) or ()):
+            if name not in registry.providers:
+                near = get_close_matches(name, registry.providers, 1)
+                raise IdleRuleError(
+                    f"The rule {limit.name} of `limits` is for a provider {name}, and the registry "
+                    f"has none of that name{f'; did you mean {near[0]}?' if near else '.'}"
+                )

@@ -73,6 +73,13 @@ def test_only_groups_that_the_rule_is_for_count() -> None:
     assert keys_of(rule) == ["r-concurrent/sales"]
 
 
+def test_a_group_that_is_named_twice_counts_once() -> None:
+    """I01: a counter is checked for each charge alone."""
+    twice = msgspec.structs.replace(ASKED, groups=("staff", "staff"))
+
+    assert keys_of(make_rule(on="group", concurrent=1), twice) == ["r-concurrent/staff"]
+
+
 def test_who_has_no_group_and_no_tenant_is_counted_all_the_same() -> None:
     """I12: otherwise the rule is passed by having none."""
     stranger = msgspec.structs.replace(ASKED, tenant="", groups=())
