@@ -4,6 +4,7 @@ The rule here: this file knows every part and nothing knows this file. Nothing i
 startup; what is opened is closed in the reverse order.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import structlog
@@ -25,6 +26,7 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.limits.limiter import Limiter
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -36,7 +38,7 @@ from gateway.middleware.authenticate import authenticate
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
 from gateway.middleware.check_rights import check_rights
-from gateway.middleware.enforce_limits import enforce_limits
+from gateway.middleware.enforce_limits import LIMITER, enforce_limits
 from gateway.middleware.guard_stream import guard_stream, note_prepared
 from gateway.middleware.read_request import (
     HELD_BODIES,
@@ -50,6 +52,8 @@ from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
+from gateway.stores.counters import LEASE_S, CounterStore
+from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import open_keys
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
@@ -73,13 +77,17 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
+COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
 
 
 def build_app(
-    settings: Settings, registry: Registry, log: Observer = log_exchange
+    settings: Settings,
+    registry: Registry,
+    log: Observer = log_exchange,
+    counters: CounterStore | None = None,
 ) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
     app = web.Application(middlewares=place(CHAIN, settings.middleware))
@@ -90,12 +98,23 @@ def build_app(
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
+    if settings.limits:
+        add_limits(app, MemoryCounters() if counters is None else counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend([open_stored_keys, open_methods, open_simulator, open_relay])
     app.on_shutdown.append(stop_relay)
     add_routes(app)
     return app
+
+
+def add_limits(app: web.Application, counters: CounterStore) -> None:
+    """Have the rules of `limits` asked, and told how every exchange ends."""
+    app[COUNTERS] = counters
+    app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters)
+    app[METRICS].count_places = limiter.count_places
+    app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
+    app.cleanup_ctx.append(keep_holds)
 
 
 def add_routes(app: web.Application) -> None:
@@ -146,6 +165,22 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     await app[SIMULATOR].start()
     yield
     await app[SIMULATOR].stop()
+
+
+async def keep_holds(app: web.Application) -> AsyncIterator[None]:
+    """Renew what the requests in flight hold, for as long as the gateway runs."""
+    tasks = Tasks(report_crash)
+    tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
+    yield
+    await tasks.cancel()
+    await app[COUNTERS].close()
+
+
+async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
+    """Renew until cancelled: twice before a lease runs out."""
+    while True:
+        await asyncio.sleep(every_s)
+        await limiter.renew()
 
 
 async def open_relay(app: web.Application) -> AsyncIterator[None]:

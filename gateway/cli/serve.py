@@ -28,6 +28,7 @@ from gateway.config.settings import Settings
 from gateway.config.spec import Spec
 from gateway.core.exchange import Observer
 from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
+from gateway.middleware.enforce_limits import IdleRuleError, refuse_idle_rules
 from gateway.plugins.loading import PluginError, look_in
 from gateway.server.site import ParserError
 from gateway.server.sockets import ListenError
@@ -39,7 +40,14 @@ GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 
 # What is said in one sentence and ends in exit code 1.
-_REFUSALS = (ListenError, ParserError, PluginError, StoreError, UnsafeBindError)
+_REFUSALS = (
+    IdleRuleError,
+    ListenError,
+    ParserError,
+    PluginError,
+    StoreError,
+    UnsafeBindError,
+)
 
 Overrides = Mapping[str, Mapping[str, object]]
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -51,6 +59,7 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         settings, registry = _load(config, providers)
         settings = _override(settings, overrides)
         refuse_unsafe_bind(settings, registry)
+        refuse_idle_rules(settings, registry)
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         secrets = known_secrets(settings, registry)
         configure_logging(settings.logging, stream=sys.stdout, secrets=secrets)

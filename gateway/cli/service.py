@@ -17,6 +17,7 @@ from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.site import GatewaySite, listen, make_runner, retire_connections
+from gateway.stores.counters import CounterStore
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
@@ -27,9 +28,15 @@ _log = structlog.get_logger()
 class Service:
     """One gateway in this process."""
 
-    def __init__(self, settings: Settings, registry: Registry, log: Observer) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        log: Observer,
+        counters: CounterStore | None = None,
+    ) -> None:
         self.readiness = Readiness()
-        self.app = build_app(settings, registry, log)
+        self.app = build_app(settings, registry, log, counters)
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
         admin = build_admin_app(self.readiness, render_metrics=self.app[METRICS].render)

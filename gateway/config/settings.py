@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.limit_rules import LimitSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
@@ -182,6 +183,9 @@ class Settings(Spec):
         ),
     )
     stores: StoresSpec = Field(default=StoresSpec(), description="Where keys are kept.")
+    limits: tuple[LimitSpec, ...] = Field(
+        default=(), description="How much may be asked for; every rule that fits has to agree."
+    )
     middleware: tuple[MiddlewareSpec, ...] = Field(
         default=(), description="Middlewares of your own, each with its place in the chain."
     )
@@ -220,3 +224,13 @@ class Settings(Spec):
                         "write `prefix` in one of them"
                     )
         return methods
+
+    @field_validator("limits")
+    @classmethod
+    def _are_told_apart(cls, limits: tuple[LimitSpec, ...]) -> tuple[LimitSpec, ...]:
+        seen: set[str] = set()
+        for limit in limits:
+            if limit.name in seen:
+                raise ValueError(f"has two rules of the name {limit.name}")
+            seen.add(limit.name)
+        return limits

@@ -169,6 +169,57 @@ class UnsupportedEncodingError(DownstreamError):
     code = "unsupported_encoding"
 
 
+class BodyLimitExceededError(DownstreamError):
+    """The body is larger than a rule of `limits` allows this caller."""
+
+    status = 413
+    code = "body_limit_exceeded"
+
+
+class OutputLimitExceededError(DownstreamError):
+    """A longer answer is asked for than a rule of `limits` allows."""
+
+    code = "output_limit_exceeded"
+
+
+class RequestNeverFitsError(DownstreamError):
+    """The request needs more tokens than a rule of `limits` ever lets through at once."""
+
+    code = "request_never_fits"
+
+
+class RequestRateExceededError(DownstreamError):
+    """More requests a minute than a rule of `limits` lets in."""
+
+    status = 429
+    code = "request_rate_exceeded"
+    type = "rate_limit_error"
+
+
+class TokenRateExceededError(DownstreamError):
+    """More tokens a minute than a rule of `limits` lets through."""
+
+    status = 429
+    code = "token_rate_exceeded"
+    type = "rate_limit_error"
+
+
+class ConcurrencyExceededError(DownstreamError):
+    """More requests at a time than a rule of `limits` has places for."""
+
+    status = 429
+    code = "concurrency_exceeded"
+    type = "rate_limit_error"
+
+
+class TokenQuotaExceededError(DownstreamError):
+    """The tokens that a rule of `limits` gives for a day or a month are used up."""
+
+    status = 429
+    code = "token_quota_exceeded"
+    type = "rate_limit_error"
+
+
 class UpstreamError(GatewayError):
     """The provider failed us; `is_retryable` says whether another attempt may help."""
 

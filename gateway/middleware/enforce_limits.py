@@ -1,16 +1,53 @@
-"""May they call now: the place where limits, quotas and budgets are asked.
+"""May they call now: asks the rules of `limits`, before anything is sent upstream.
 
-The rule here: what is admitted is settled. Nothing is limited yet; what the place promises is
-kept already, so that a middleware set `after: enforce_limits` can rely on it: the principal,
-the call and the credential are known, nothing has been sent upstream, and whatever is raised
-here is the answer.
+The rule here: what is admitted is settled by the exchange, so there is nothing to undo here,
+whatever is raised further in. A middleware set `after: enforce_limits` can rely on it: the
+principal, the call and the credential are known, and whatever is raised there is the answer.
 """
+
+from difflib import get_close_matches
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.limit_rules import words_of
+from gateway.config.load import Registry
+from gateway.config.settings import Settings
+from gateway.limits.asked import read_asked
+from gateway.limits.limiter import Limiter
+from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
+from gateway.plugins.keys import CALL, OUTPUT_CAP
+
+LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
+"""Set by `app` when there are rules; one of the observers, so that it hears of every end."""
+
+
+class IdleRuleError(ValueError):
+    """A rule that is for no provider there is: whoever wrote it relies on a limit that is none."""
+
 
 @web.middleware
 async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let everything through: no limits can be configured yet."""
+    """Let a request for an answer through when every rule that is for it agrees."""
+    limiter = request.app.get(LIMITER)
+    if limiter is None or CALL not in request:
+        return await handler(request)
+    grant = await limiter.admit(request[EXCHANGE], read_asked(request))
+    request[RESPONSE_HEADERS].update(grant.headers)
+    if grant.refusal is not None:
+        raise grant.refusal
+    if grant.output_cap is not None:
+        request[OUTPUT_CAP] = grant.output_cap
     return await handler(request)
+
+
+def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
+    """Raise when a rule is for a provider that is not in the registry; asked before listening."""
+    for limit in settings.limits:
+        for name in sorted(words_of(limit.match.provider) or ()):
+            if name not in registry.providers:
+                near = get_close_matches(name, registry.providers, 1)
+                raise IdleRuleError(
+                    f"The rule {limit.name} of `limits` is for a provider {name}, and the registry "
+                    f"has none of that name{f'; did you mean {near[0]}?' if near else '.'}"
+                )

@@ -13,7 +13,15 @@ from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call, Prompt
+from gateway.plugins.keys import (
+    CALL,
+    CREDENTIAL,
+    HELD_BODY,
+    OUTPUT_CAP,
+    PROMPT,
+    Call,
+    Prompt,
+)
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
@@ -113,7 +121,7 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
         raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
     message = upstream.render_request(
-        _render_body(call, prompt),
+        _render_body(call, prompt, request.get(OUTPUT_CAP)),
         credential,
         # Only a trace crosses, and most callers send none.
         select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),
@@ -124,11 +132,13 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     return Job(request, request[EXCHANGE], call, settings, upstream, message, held, secrets)
 
 
-def _render_body(call: Call, prompt: Prompt) -> bytes:
+def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:
     provider = call.provider
     if isinstance(prompt, ChatRequest):
         known = provider.find_model(call.model)
         max_output = known.max_output if known is not None else provider.max_output
+        if output_cap is not None:
+            max_output = output_cap if max_output is None else min(max_output, output_cap)
         return render_chat(
             prompt,
             model=call.model,
@@ -137,5 +147,9 @@ def _render_body(call: Call, prompt: Prompt) -> bytes:
             ask_usage=provider.stream_usage,
         )
     return render_completions(
-        prompt, model=call.model, rules=provider.params, ask_usage=provider.stream_usage
+        prompt,
+        model=call.model,
+        rules=provider.params,
+        ask_usage=provider.stream_usage,
+        output_cap=output_cap,
     )

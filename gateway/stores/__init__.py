@@ -1,5 +1,5 @@
-"""What outlives the process: stored keys, in SQLite or PostgreSQL.
+"""What outlives a request, and the process: protocols, and what keeps their promises.
 
-The rule here: importing `keys`, `errors`, `peppers` or `opening` brings no database library;
-those come with `sql`, which `opening` imports when a store is used.
+The rule here: importing `counters`, `memory_counters`, `keys`, `errors`, `peppers` or `opening`
+brings no database library; those come with `sql_keys`, which `opening` imports for a store.
 """

@@ -27,6 +27,8 @@ def describe_exchange(exchange: Exchange) -> dict[str, Any]:
         "outcome": exchange.outcome,
         "error_code": exchange.error_code or None,
         "error_detail": exchange.error_detail or None,
+        "refused_by": exchange.refused_by or None,
+        "would_refuse": exchange.would_refuse or None,
         "bytes_in": exchange.bytes_in,
         "bytes_out": exchange.bytes_out,
         "chunks": exchange.chunks,

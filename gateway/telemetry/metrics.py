@@ -4,7 +4,7 @@ The rule here: the number of series is bounded. A label is a word of ours or a n
 registry; what a caller writes is never a label.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -40,6 +40,11 @@ class Metrics(Collector):
             ["provider", "dialect", "outcome", "status"],
         )
         self._tokens = Counts("gateway_tokens", "Tokens.", ["provider", "direction"])
+        self._refusals = Counts(
+            "gateway_limit_refusals", "Requests that a rule refused.", ["rule", "dry_run"]
+        )
+        # For rules with places: how many are taken. Set where there are rules.
+        self.count_places: Callable[[], Mapping[str, int]] = dict
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -74,6 +79,10 @@ class Metrics(Collector):
         if exchange.usage is not None:
             self._tokens.add((provider, "in"), exchange.usage.tokens_in or 0)
             self._tokens.add((provider, "out"), exchange.usage.tokens_out or 0)
+        if exchange.refused_by:
+            self._refusals.add((exchange.refused_by, "false"))
+        for rule in exchange.would_refuse:
+            self._refusals.add((rule, "true"))
 
     def count_unused_connection(self) -> None:
         """A connection was closed because no request came."""
@@ -86,13 +95,19 @@ class Metrics(Collector):
     @override
     def collect(self) -> Iterator[Metric]:
         """The present numbers, for prometheus-client."""
-        for series in (self._exchanges, self._tokens, self._unused):
+        for series in (self._exchanges, self._tokens, self._refusals, self._unused):
             yield series.collect()
         for histogram in (self._first_content, self._duration, self._added, self._bytes_out):
             yield histogram.collect()
         yield GaugeMetricFamily(
             "gateway_exchanges_in_flight", "Not settled yet.", value=self._in_flight()
         )
+        places = GaugeMetricFamily(
+            "gateway_limit_places_taken", "Of rules with `concurrent`.", labels=["rule"]
+        )
+        for rule, taken in self.count_places().items():
+            places.add_metric([rule], taken)
+        yield places
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version

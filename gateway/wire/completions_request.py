@@ -10,10 +10,11 @@ from typing import Final
 import msgspec
 
 from gateway.wire.checks import optional_bool, refuse, require_messages, require_model_text
-from gateway.wire.params import ParamRules, apply_rules, ask_for_usage
+from gateway.wire.params import NULL, ParamRules, apply_rules, ask_for_usage
 from gateway.wire.strict_json import join_object, parse_object, split_object
 
 MAX_CHOICES: Final = 128
+OUTPUT_FIELDS: Final = ("max_tokens", "max_completion_tokens")  # that cap the answer
 
 _encode = msgspec.json.Encoder().encode
 
@@ -44,11 +45,22 @@ def read_completions(body: bytes) -> CompletionsRequest:
 
 
 def render_completions(
-    request: CompletionsRequest, *, model: str, rules: ParamRules, ask_usage: bool
+    request: CompletionsRequest,
+    *,
+    model: str,
+    rules: ParamRules,
+    ask_usage: bool,
+    output_cap: int | None = None,
 ) -> bytes:
-    """The body for a provider: `model` replaced in its place, then the registry's rules."""
+    """The body for a provider: `model` replaced in its place, then the registry's rules.
+
+    `output_cap` is asked for where the caller asks for no length.
+    """
     fields = dict(request.fields)
     fields["model"] = _encode(model)
+    if output_cap is not None and not any(fields.get(n, NULL) != NULL for n in OUTPUT_FIELDS):
+        fields.pop("max_completion_tokens", None)
+        fields["max_tokens"] = _encode(output_cap)
     if request.stream and ask_usage:
         ask_for_usage(fields)  # before the rules: a provider that refuses it has a drop rule
     return join_object(apply_rules(fields, rules))

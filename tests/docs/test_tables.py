@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import Metric
 
 from gateway.app import CHAIN, METRICS, build_app
 from gateway.cli.main import app as command_line
+from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
 from gateway.config.settings import Settings
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
@@ -106,10 +107,13 @@ def test_every_outcome_is_explained() -> None:
 
 def test_every_metric_is_explained_with_its_labels() -> None:
     """An alert is written from this table."""
-    metrics = build_app(Settings(), load_registry(ROOT / "providers.yaml", {}))[METRICS]
+    limit = LimitSpec(name="few", on="everything", concurrent=1)
+    settings = Settings(limits=(limit,))
+    metrics = build_app(settings, load_registry(ROOT / "providers.yaml", {}))[METRICS]
     usage = Usage(1, 2, "provider")
     times = {"first_content_at": 2.0, "first_relayed_at": 3.0, "upstream_started_at": 1.5}
     exchange = Exchange("id", 1.0, "GET", "/", "127.0.0.1", (), usage=usage, attempts=1, **times)
+    exchange.refused_by = "few"
 
     exchange.settle(Outcome.FINISHED, at=4.0)
     metrics.observe(exchange)  # a series is there once it has counted something

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from gateway.simulator import Simulator
+from gateway.stores.counters import CounterStore
 from tests.plugins.gateway import CREDENTIAL, StartGateway
 from tests.plugins.scene import AUTH, GATEWAY_KEY, PROMPT, Scene, eventually, open_sockets
 
@@ -54,7 +55,11 @@ async def open_scene(
     opened: list[Scene] = []
 
     async def make(
-        *, settings: dict[str, Any] | None = None, recovers: bool = True, **fields: Any
+        *,
+        settings: dict[str, Any] | None = None,
+        counters: CounterStore | None = None,
+        recovers: bool = True,
+        **fields: Any,
     ) -> Scene:
         usual = {"base_url": simulator.base_url, "allow_private": True, "retries": 0}
         other = {"base_url": bystander.base_url, "allow_private": True}
@@ -62,6 +67,7 @@ async def open_scene(
             providers={"sim": {**usual, **fields}, "other": other},
             settings={"auth": AUTH, **(settings or {})},
             environ={"SIM_API_KEY": CREDENTIAL, "OTHER_API_KEY": CREDENTIAL},
+            counters=counters,
         )
         gateway.secrets += [GATEWAY_KEY, PROMPT]
         scene = Scene(

@@ -25,7 +25,9 @@ from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
 from gateway.core.exchange import Exchange
+from gateway.limits.limiter import Limiter
 from gateway.middleware.assign_request_id import IN_FLIGHT, OBSERVERS, add_response_headers
+from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.guard_stream import note_prepared
 from gateway.middleware.read_request import HELD_BODIES, HeldBodies, hold_bodies, postpone_continue
 from gateway.plugins.keys import REGISTRY, SETTINGS
@@ -183,7 +185,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
     """Starts chains; all are stopped after the test."""
     started: list[web.AppRunner] = []
 
-    async def start(
+    async def start(  # noqa: PLR0913 - a test names the few parts it is about
         handler: Handler = answer_ok,
         *,
         settings: Settings | None = None,
@@ -191,6 +193,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
         chain: Sequence[Middleware] = CHAIN,
         server: ServerSpec | None = None,
         stored_keys: StoredKeys | None = None,
+        limiter: Limiter | None = None,
     ) -> Running:
         settings = settings or Settings(server=server or ServerSpec())
         app = web.Application(middlewares=chain)
@@ -203,6 +206,9 @@ async def start_chain() -> AsyncIterator[StartChain]:
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
         app[OBSERVERS] = (running.note_settled, app[IN_FLIGHT].count_out)
+        if limiter is not None:
+            app[LIMITER] = limiter
+            app[OBSERVERS] += (limiter.settle,)
         app.on_response_prepare.extend([note_prepared, add_response_headers])
         app.cleanup_ctx.append(open_methods)
         _add_routes(app, handler)

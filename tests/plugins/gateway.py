@@ -22,10 +22,12 @@ from gateway.config.load import known_secrets, load_registry, load_settings
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Outcome
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
 from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
+from gateway.stores.counters import CounterStore
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
 
@@ -102,10 +104,13 @@ class Gateway:
 
     @property
     def is_quiet(self) -> bool:
-        """True while nothing is in flight: no exchange, no attempt, no body held."""
+        """True while nothing is in flight: no exchange, no attempt, no body, no limit's hold."""
         app = self.service.app
         return not (
-            app[IN_FLIGHT].count or app[RELAY].attempts_in_flight or app[HELD_BODIES].held_bytes
+            app[IN_FLIGHT].count
+            or app[RELAY].attempts_in_flight
+            or app[HELD_BODIES].held_bytes
+            or (LIMITER in app and app[LIMITER].held)
         )
 
     @property
@@ -160,6 +165,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         providers: Mapping[str, Any],
         settings: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
+        counters: CounterStore | None = None,
     ) -> Gateway:
         directory = tmp_path / f"gateway{len(started)}"
         directory.mkdir()
@@ -176,9 +182,8 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         log = LogLines()
         secrets = known_secrets(loaded, registry)
         configure_logging(loaded.logging, stream=log, secrets=secrets)
-        service = Service(
-            loaded, registry, make_exchange_log(loaded.logging, stream=log, secrets=secrets)
-        )
+        exchange_log = make_exchange_log(loaded.logging, stream=log, secrets=secrets)
+        service = Service(loaded, registry, exchange_log, counters)
         await service.start()
         gateway = Gateway(service, log, secrets=[CREDENTIAL, *secrets])
         started.append(gateway)

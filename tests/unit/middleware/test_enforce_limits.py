@@ -1,13 +1,23 @@
-"""The place for limits holds what it promises."""
+"""The place for limits holds what it promises; tests/faults/test_i_limits.py has the rest."""
 
+import pytest
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.app import CHAIN
-from gateway.middleware.enforce_limits import enforce_limits
+from gateway.config.limit_rules import LimitSpec
+from gateway.config.settings import Settings
+from gateway.limits.limiter import Limiter
+from gateway.middleware.enforce_limits import (
+    LIMITER,
+    IdleRuleError,
+    enforce_limits,
+    refuse_idle_rules,
+)
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL
-from tests.plugins.chain import StartChain
+from gateway.stores.memory_counters import MemoryCounters
+from tests.plugins.chain import StartChain, make_registry
 
 CHAT = b'{"chatSettings":{"model":"m"},"messages":[{"role":"user","content":"Hi"}]}'
 
@@ -28,3 +38,41 @@ async def test_everything_is_known_where_it_stands(start_chain: StartChain) -> N
 
     assert (reply.status, seen) == (200, [(True, "m", True)])
     assert CHAIN[-1] is enforce_limits
+
+
+async def test_without_rules_nothing_is_asked(start_chain: StartChain) -> None:
+    """An operator who limits nothing pays nothing."""
+    chain = await start_chain()
+
+    reply = await chain.ask("POST", "/api/chat/groq", body=CHAT)
+
+    assert reply.status == 200
+    assert LIMITER not in chain.runner.app
+    assert not [name for name in reply.headers if "ratelimit" in name]
+
+
+async def test_a_request_for_no_answer_is_not_counted(start_chain: StartChain) -> None:
+    """A page that lists models costs nothing."""
+    rule = LimitSpec(name="few", on="everything", requests_per_minute=1)
+    chain = await start_chain(limiter=Limiter([rule], MemoryCounters()))
+
+    statuses = [(await chain.ask()).status for _ in range(3)]
+    first, second = [await chain.ask("POST", "/api/chat/groq", body=CHAT) for _ in range(2)]
+
+    assert statuses == [200, 200, 200]
+    assert (first.status, first.headers["x-ratelimit-remaining-requests"]) == (200, "0")
+    assert (second.status, second.headers["retry-after"]) == (429, "60")
+    assert second.json()["error"]["code"] == "request_rate_exceeded"
+
+
+def test_a_rule_for_a_provider_that_is_not_there_stops_the_start() -> None:
+    """I12: a slip in a name, and the limit is none."""
+    rule = {"name": "few", "on": "everything", "concurrent": 1}
+    right = Settings.model_validate({"limits": [{**rule, "match": {"provider": "groq"}}]})
+    wrong = Settings.model_validate({"limits": [{**rule, "match": {"provider": ["grok"]}}]})
+
+    refuse_idle_rules(right, make_registry())
+    refuse_idle_rules(Settings(), make_registry())
+
+    with pytest.raises(IdleRuleError, match=r"few .*a provider grok.*did you mean groq"):
+        refuse_idle_rules(wrong, make_registry())

@@ -16,7 +16,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, OUTPUT_CAP, PROMPT, Call
 from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.pumps import OpenAIPump, TextPump
 from gateway.upstream.upstreams import Upstreams
@@ -34,7 +34,13 @@ class Desk:
         self.held = HeldBodies(2**20)
         self._opened: list[Upstreams] = []
 
-    def make(self, dialect: Dialect, body: dict[str, Any], **fields: object) -> Job:
+    def make(
+        self,
+        dialect: Dialect,
+        body: dict[str, Any],
+        output_cap: int | None = None,
+        **fields: object,
+    ) -> Job:
         """The job of a request with this body."""
         usual = {"name": "groq", "base_url": "https://api.groq.com/openai/v1"}
         provider = Provider.model_validate({**usual, **fields})
@@ -45,6 +51,8 @@ class Desk:
             headers={"Cookie": "a=b", "Authorization": "Bearer k", "traceparent": TRACE},
         )
         self._fill_in(request, dialect, provider, json.dumps(body).encode())
+        if output_cap is not None:
+            request[OUTPUT_CAP] = output_cap
         return make_job(request, self._opened[-1]["groq"], Settings())
 
     def _fill_in(
@@ -136,6 +144,20 @@ async def test_the_output_cap_is_the_models(
     body = desk.make(Dialect.TEXT, CHAT, **send, **fields).request.partition(b"\r\n\r\n")[2]
 
     assert json.loads(body).get("max_tokens") == max_tokens
+
+
+@pytest.mark.parametrize(("of_registry", "of_rule"), [(None, 7), (9, 7), (7, 9)])
+async def test_a_rule_of_limits_shortens_the_answer_further(
+    desk: Desk, of_registry: int | None, of_rule: int
+) -> None:
+    """Whichever is shorter, in both dialects."""
+    entry = {"params": {"send": ["max_tokens"]}, "max_output": of_registry}
+
+    chat = desk.make(Dialect.TEXT, CHAT, of_rule, **entry).request.partition(b"\r\n\r\n")[2]
+    completion = desk.make(Dialect.OPENAI, openai(), of_rule).request.partition(b"\r\n\r\n")[2]
+
+    assert json.loads(chat)["max_tokens"] == 7
+    assert json.loads(completion)["max_tokens"] == of_rule
 
 
 async def test_each_dialect_has_its_own_pump_and_headers(desk: Desk) -> None:

@@ -46,6 +46,8 @@ def test_every_field_that_operators_search_by_is_there() -> None:
         "outcome",
         "error_code",
         "error_detail",
+        "refused_by",
+        "would_refuse",
         "bytes_in",
         "bytes_out",
         "chunks",

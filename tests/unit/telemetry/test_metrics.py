@@ -101,3 +101,22 @@ def test_unused_connections_are_a_number(metrics: Metrics) -> None:
     metrics.count_unused_connection()
 
     assert value(metrics, "gateway_connections_without_request_total") == 1
+
+
+def test_refusals_are_counted_by_rule(metrics: Metrics) -> None:
+    """Rules are named in the configuration, so the series are bounded."""
+    settle(metrics, refused_by="few")
+    settle(metrics, refused_by="few", would_refuse=("tried", "too"))
+    settle(metrics)
+
+    name = "gateway_limit_refusals_total"
+    assert value(metrics, name, rule="few", dry_run="false") == 2
+    assert value(metrics, name, rule="tried", dry_run="true") == 1
+    assert value(metrics, name, rule="too", dry_run="true") == 1
+
+
+def test_places_are_asked_for_when_they_are_read(metrics: Metrics) -> None:
+    """Whoever counts them has the true number already."""
+    metrics.count_places = lambda: {"few": 3}
+
+    assert value(metrics, "gateway_limit_places_taken", rule="few") == 3

@@ -169,3 +169,22 @@ def test_a_request_can_be_rendered_again_for_another_attempt():
     assert render_completions(request, model="b", rules=NO_RULES, ask_usage=False) == (
         b'{"model":"b",' + MESSAGES + b',"stream":true,"seed":1}'
     )
+
+
+@pytest.mark.parametrize(
+    ("fields", "sent"),
+    [
+        (b'"x":1', b'"x":1,"max_tokens":50'),
+        (b'"max_tokens":null,"x":1', b'"max_tokens":50,"x":1'),
+        (b'"max_completion_tokens":null,"x":1', b'"x":1,"max_tokens":50'),
+        (b'"max_tokens":7', b'"max_tokens":7'),
+        (b'"max_completion_tokens":7', b'"max_completion_tokens":7'),
+    ],
+)
+def test_a_length_is_asked_for_where_the_caller_asks_for_none(fields: bytes, sent: bytes):
+    """A rule that caps answers must not depend on the caller's good will."""
+    request = read_completions(body_with(fields))
+
+    body = render_completions(request, model="m", rules=NO_RULES, ask_usage=False, output_cap=50)
+
+    assert body == b'{"model":"m",' + MESSAGES + b"," + sent + b"}"

@@ -1,0 +1,161 @@
+"""The block `limits` of gateway.yaml: how much may be asked for, by whom, of what.
+
+Rule: a rule that would limit nothing is a mistake, and so is a word that would have no effect.
+"""
+
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    Discriminator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    StringConstraints,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from gateway.config import forms
+from gateway.config.spec import Spec
+
+Dimension = Literal["principal", "tenant", "group", "provider", "model"]
+DimensionOrAll = Literal["principal", "tenant", "group", "provider", "model", "everything"]
+RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
+
+
+def _form_of(written: object) -> str:
+    """Say which member of a union is meant, so that its mistakes alone are reported."""
+    return "several" if isinstance(written, list | tuple) else "one"
+
+
+Words = Annotated[
+    Annotated[Word, Tag("one")] | Annotated[tuple[Word, ...], Field(min_length=1), Tag("several")],
+    Discriminator(_form_of),
+]
+Counted = Annotated[
+    Annotated[DimensionOrAll, Tag("one")] | Annotated[tuple[Dimension, ...], Tag("several")],
+    Discriminator(_form_of),
+]
+
+CAPS = (
+    "requests_per_minute",
+    "tokens_per_minute",
+    "concurrent",
+    "tokens_per_day",
+    "tokens_per_month",
+    "max_body_bytes",
+    "max_output_tokens",
+)
+
+
+class MatchSpec(Spec):
+    """Which calls a rule is for; all that is written has to fit."""
+
+    principal: Words | None = Field(default=None, description="Who calls: one name, or several.")
+    tenant: Words | None = Field(default=None, description="Whose principals they are.")
+    group: Words | None = Field(default=None, description="A group that the principal is in.")
+    provider: Words | None = Field(default=None, description="The provider that is asked.")
+    model: Words | None = Field(default=None, description="The model's id at the provider.")
+
+
+class LimitSpec(Spec):
+    """One rule. A cap that is left out is no cap."""
+
+    name: RuleName = Field(description="What answers, headers, metrics and the log call the rule.")
+    on: Counted = Field(
+        description="What is counted apart: each principal, each model; several: each combination. "
+        "`everything` is one count for all."
+    )
+    match: MatchSpec = Field(
+        default=MatchSpec(), description="Which calls the rule is for. Default: all."
+    )
+    requests_per_minute: PositiveInt | None = Field(
+        default=None, description="Requests that are let in each minute, evenly."
+    )
+    request_burst: PositiveInt | None = Field(
+        default=None,
+        description="Requests that may come at once. Unset: as many as `requests_per_minute`.",
+    )
+    tokens_per_minute: PositiveInt | None = Field(
+        default=None, description="Tokens of prompts and answers each minute, evenly."
+    )
+    token_burst: PositiveInt | None = Field(
+        default=None,
+        description="Tokens that may be used at once. Unset: as many as `tokens_per_minute`.",
+    )
+    concurrent: PositiveInt | None = Field(
+        default=None, description="Requests that are being answered at the same time."
+    )
+    tokens_per_day: PositiveInt | None = Field(
+        default=None, description="Tokens from midnight to midnight."
+    )
+    tokens_per_month: PositiveInt | None = Field(
+        default=None, description="Tokens from the first of a month to the next."
+    )
+    time_zone: str = Field(
+        default="UTC", description="Where it is midnight, such as `Europe/Paris`."
+    )
+    reserve_output_tokens: NonNegativeInt = Field(
+        default=1024,
+        description="Tokens set aside for an answer whose length nothing caps, until it is known.",
+    )
+    max_body_bytes: PositiveInt | None = Field(
+        default=None, description="Largest request body; a larger one is answered 413."
+    )
+    max_output_tokens: PositiveInt | None = Field(
+        default=None,
+        description="Longest answer; asking for more is answered 400, and who asks for no length "
+        "gets this one.",
+    )
+    dry_run: bool = Field(
+        default=False, description="Count and log what the rule would refuse, and let it through."
+    )
+
+    @field_validator("on")
+    @classmethod
+    def _counts_apart_once(cls, on: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if not on:
+            raise ValueError("is empty; write `everything` for one count for all")
+        if len(set(on)) < len(on) and not isinstance(on, str):
+            raise ValueError("names something twice")
+        return on
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (KeyError, OSError, ValueError):  # not found, a directory, a path
+            raise ValueError(
+                "is no time zone that this machine knows; write one like Europe/Paris"
+            ) from None
+        return zone
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if all(getattr(self, cap) is None for cap in CAPS):
+            raise ValueError(f"limits nothing; write one of {', '.join(CAPS)}")
+        for burst, rate in (
+            ("request_burst", "requests_per_minute"),
+            ("token_burst", "tokens_per_minute"),
+        ):
+            if getattr(self, burst) is not None and getattr(self, rate) is None:
+                raise ValueError(f"`{burst}` needs `{rate}`")
+        return self
+
+    @property
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """What is counted apart; empty when it is everything together."""
+        if isinstance(self.on, tuple):
+            return self.on
+        return () if self.on == "everything" else (self.on,)
+
+
+def words_of(written: Words | None) -> frozenset[str] | None:
+    """What was written, one or several, as a set; None when nothing was."""
+    if written is None:
+        return None
+    return frozenset((written,) if isinstance(written, str) else written)

@@ -1,0 +1,147 @@
+"""What callers are told about limits: sentences when they are refused, headers in any case.
+
+The rule here: a time that is said is rounded up, so that who waits as long is let in.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from gateway.core.errors import (
+    BodyLimitExceededError,
+    ConcurrencyExceededError,
+    DownstreamError,
+    OutputLimitExceededError,
+    RequestNeverFitsError,
+    RequestRateExceededError,
+    TokenQuotaExceededError,
+    TokenRateExceededError,
+)
+from gateway.limits.asked import Asked
+from gateway.limits.rules import Rule, Use
+from gateway.stores.counters import SOON_S, CounterKind, Standing
+
+# What a sum of floats is off by is not rounded up; stores let in who is early by as much.
+DUST_S = 1e-6
+MINUTE = 60
+HOUR = 3600
+# SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
+NO_RETRY = {"x-should-retry": "false"}
+
+
+def refuse_body(rule: Rule) -> DownstreamError:
+    """For a body that is larger than a rule allows."""
+    return BodyLimitExceededError(
+        f"The body is larger than the {rule.max_body_bytes} bytes that the rule {rule.name} "
+        "allows; send fewer or smaller parts.",
+        detail=f"rule={rule.name}",
+    )
+
+
+def refuse_output(rule: Rule) -> DownstreamError:
+    """For a request that asks for a longer answer than a rule allows."""
+    return OutputLimitExceededError(
+        f"The rule {rule.name} allows answers of {rule.max_output_tokens} tokens, and more are "
+        "asked for; lower `max_tokens`.",
+        param="max_tokens",
+        detail=f"rule={rule.name} max_output_tokens={rule.max_output_tokens}",
+    )
+
+
+def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
+    """For a request that needs more than a counter ever has."""
+    answer = use.charge.cost - asked.prompt_tokens
+    remedy = "shorten the prompt" + (" or lower `max_tokens`" if answer > 0 else "")
+    return RequestNeverFitsError(
+        f"This request needs about {use.charge.cost} tokens ({asked.prompt_tokens} for its prompt, "
+        f"{max(answer, 0)} for its answer), and the rule {use.cap.rule} lets through "
+        f"{use.cap.capacity} at most; {remedy}.",
+        detail=f"rule={use.cap.rule} cap={use.cap.label}",
+    )
+
+
+def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
+    """For a request that fits later; `now` is POSIX time."""
+    cap, wait_s = use.cap, max(math.ceil(standing.wait_s - DUST_S), 1)
+    headers = {"Retry-After": str(wait_s)}
+    again = f"try again in {_say_wait(wait_s)}"
+    if cap.kind is CounterKind.PLACES:
+        again = "try again when one of them has ended"
+    if cap.calendar is not None and standing.wait_s > SOON_S:
+        again = f"the next {cap.unit} begins at {cap.calendar.say(now + standing.wait_s)}"
+        headers |= NO_RETRY
+    kind, sentence = _say_refusal(use, standing)
+    return kind(
+        f"{sentence}; {again}.",
+        detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
+        headers=headers,
+    )
+
+
+def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], str]:
+    cap, needed = use.cap, f"this request needs about {use.charge.cost}"
+    rule = f"The rule {cap.rule}"
+    match cap.kind:
+        case CounterKind.REQUESTS:
+            sentence = f"{rule} lets in {cap.written} requests a minute {cap.whom}"
+            return RequestRateExceededError, sentence
+        case CounterKind.TOKENS:
+            sentence = f"{rule} lets through {cap.written} tokens a minute {cap.whom}, and {needed}"
+            return TokenRateExceededError, sentence
+        case CounterKind.PLACES:
+            sentence = f"{rule} answers {cap.written} requests at a time {cap.whom}"
+            return ConcurrencyExceededError, sentence
+        case CounterKind.QUOTA:
+            sentence = f"{rule} gives {cap.written} tokens a {cap.unit} {cap.whom}"
+            left = f"{standing.remaining} are left, and {needed}"
+            return TokenQuotaExceededError, f"{sentence}, {left}"
+
+
+def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[str, str]:
+    """The headers that say how all rules stand, but for those that are tried out.
+
+    OpenAI's names hold one number each: that of the counter with the least left. `RateLimit` and
+    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) hold them all.
+    """
+    told = [
+        (use.cap, standing)
+        for use, standing in zip(uses, standings, strict=True)
+        if not use.charge.is_tried_out
+    ]
+    if not told:
+        return {}
+    headers = {
+        "RateLimit-Policy": ", ".join([cap.policy for cap, _ in told]),
+        "RateLimit": ", ".join(
+            [f'"{cap.label}";r={s.remaining};t={math.ceil(s.reset_s - DUST_S)}' for cap, s in told]
+        ),
+    }
+    for unit in ("requests", "tokens"):
+        tightest = None
+        for cap, standing in told:
+            if cap.unit == unit and (tightest is None or standing.remaining < tightest.remaining):
+                tightest = standing
+                headers[f"x-ratelimit-limit-{unit}"] = str(cap.capacity)
+        if tightest is not None:
+            headers[f"x-ratelimit-remaining-{unit}"] = str(tightest.remaining)
+            headers[f"x-ratelimit-reset-{unit}"] = say_duration(tightest.reset_s)
+    return headers
+
+
+def say_duration(seconds: float) -> str:
+    """A time as OpenAI writes it: 20ms, 1s, 6m0s."""
+    if seconds < 1:
+        return f"{math.ceil((seconds - DUST_S) * 1000)}ms"
+    whole = math.ceil(seconds - DUST_S)
+    minutes, seconds_left = divmod(whole, MINUTE)
+    hours, minutes_left = divmod(minutes, MINUTE)
+    if hours:
+        return f"{hours}h{minutes_left}m{seconds_left}s"
+    return f"{minutes}m{seconds_left}s" if minutes else f"{seconds_left}s"
+
+
+def _say_wait(seconds: int) -> str:
+    if seconds < 2 * MINUTE:
+        return "1 second" if seconds == 1 else f"{seconds} seconds"
+    if seconds < 2 * HOUR:
+        return f"{math.ceil(seconds / MINUTE)} minutes"
+    return f"{math.ceil(seconds / HOUR)} hours"

@@ -1,0 +1,163 @@
+"""Admits requests and settles them: the rules on one side, the counters on the other.
+
+The rule here: what was admitted is settled when its exchange is, once, however that ends. A hold
+has an id of its own: the request's is the caller's, and two requests may come with the same one.
+"""
+
+import itertools
+import secrets
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from gateway.config.limit_rules import LimitSpec
+from gateway.core.clock import Clock, system_clock
+from gateway.core.errors import DownstreamError
+from gateway.core.exchange import Exchange
+from gateway.limits.answers import (
+    refuse_body,
+    refuse_for_ever,
+    refuse_for_now,
+    refuse_output,
+    render_headers,
+)
+from gateway.limits.asked import Asked, tokens_used
+from gateway.limits.rules import NO_CAP, Rule, Use
+from gateway.stores.counters import Admission, CounterKind, CounterStore
+
+
+class Grant(msgspec.Struct):
+    """What the rules say to one request."""
+
+    headers: dict[str, str]  # for the answer, whichever it is
+    output_cap: int | None = None  # the longest answer that may be asked for
+    refusal: DownstreamError | None = None
+
+
+class _Hold(msgspec.Struct):
+    """A request that was let in."""
+
+    id: str
+    prompt_tokens: int
+    uses: Sequence[Use]
+
+
+class Limiter:
+    """All rules of one gateway."""
+
+    def __init__(
+        self, specs: Iterable[LimitSpec], store: CounterStore, wall: Clock = system_clock
+    ) -> None:
+        self._rules = [Rule(spec, index) for index, spec in enumerate(specs)]
+        self._tries_out = any(rule.is_tried_out for rule in self._rules)
+        self._store = store
+        self._wall = wall
+        self._holds: dict[Exchange, _Hold] = {}
+        self._process = secrets.token_hex(8)
+        self._numbers = itertools.count()
+
+    @property
+    def held(self) -> int:
+        """Requests that were let in and are not settled."""
+        return len(self._holds)
+
+    async def admit(self, exchange: Exchange, asked: Asked) -> Grant:
+        """Let a request in, or say why not; an exchange is let in once, however often it asks."""
+        if exchange in self._holds:
+            return Grant({})
+        rules = [rule for rule in self._rules if rule.fits(asked)]
+        cap = min([rule.output_cap for rule in rules], default=NO_CAP)
+        grant = Grant({}, None if cap == NO_CAP else cap)
+        output_tokens = _shorter(asked.output_tokens, grant.output_cap)
+        now = self._wall()
+        uses: list[Use] = []
+        for rule in rules:
+            taken = rule.uses(asked, output_tokens, now)
+            refusal = _refuse_size(rule, taken, asked) if rule.looks_at_size else None
+            if refusal is None:
+                uses += taken
+            elif rule.is_tried_out:
+                exchange.would_refuse += (rule.name,)
+            else:
+                exchange.refused_by = rule.name
+                grant.refusal = refusal
+                return grant
+        if uses:
+            await self._take(exchange, asked, uses, grant)
+        return grant
+
+    def settle(self, exchange: Exchange) -> None:
+        """Book what a settled exchange has used; an observer."""
+        hold = self._holds.pop(exchange, None)
+        if hold is not None:
+            self._store.settle(hold.id, tokens_used(exchange, hold.prompt_tokens))
+
+    async def renew(self) -> None:
+        """Keep what is held; to be called every third of `LEASE_S`."""
+        await self._store.renew([hold.id for hold in self._holds.values()])
+
+    def count_places(self) -> dict[str, int]:
+        """Places that are taken by this process, for each rule that has any to give."""
+        places = {
+            cap.rule: 0
+            for rule in self._rules
+            for cap in rule.caps
+            if cap.kind is CounterKind.PLACES
+        }
+        for hold in self._holds.values():
+            for use in hold.uses:
+                if use.cap.kind is CounterKind.PLACES:
+                    places[use.cap.rule] += 1
+        return places
+
+    async def _take(
+        self, exchange: Exchange, asked: Asked, uses: Sequence[Use], grant: Grant
+    ) -> None:
+        hold = _Hold(f"{self._process}-{next(self._numbers)}", asked.prompt_tokens, uses)
+        # Before it is asked for: a caller who leaves meanwhile may have been let in already.
+        self._holds[exchange] = hold
+        admission = await self._store.admit(hold.id, [use.charge for use in uses])
+        standings = admission.standings
+        grant.headers = render_headers(uses, standings)
+        if not admission.is_admitted:
+            del self._holds[exchange]
+            use, standing = max(
+                (
+                    (use, standing)
+                    for use, standing in zip(uses, standings, strict=True)
+                    if not use.charge.is_tried_out
+                ),
+                key=lambda pair: pair[1].wait_s,
+            )
+            exchange.refused_by = use.cap.rule
+            grant.refusal = refuse_for_now(use, standing, self._wall())
+        if self._tries_out:
+            _note_tried_out(exchange, uses, admission)
+
+
+def _note_tried_out(exchange: Exchange, uses: Sequence[Use], admission: Admission) -> None:
+    """Write down which rules would have refused, each once."""
+    for use, standing in zip(uses, admission.standings, strict=True):
+        if standing.wait_s and use.charge.is_tried_out:
+            name = use.cap.rule
+            if name not in exchange.would_refuse:
+                exchange.would_refuse += (name,)
+
+
+def _shorter(first: int | None, second: int | None) -> int | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return min(first, second)
+
+
+def _refuse_size(rule: Rule, uses: Sequence[Use], asked: Asked) -> DownstreamError | None:
+    """What can never be met is told at once, not as a time to wait."""
+    if rule.max_body_bytes is not None and asked.body_bytes > rule.max_body_bytes:
+        return refuse_body(rule)
+    longest, wanted = rule.max_output_tokens, asked.asked_output_tokens
+    if longest is not None and wanted is not None and wanted > longest:
+        return refuse_output(rule)
+    for use in uses:
+        if use.charge.cost > use.charge.capacity:
+            return refuse_for_ever(use, asked)
+    return None

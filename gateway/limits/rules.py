@@ -1,0 +1,198 @@
+"""The rules of gateway.yaml, ready to be asked: which are for a request, and what it takes of each.
+
+The rule here: what a rule says is worked out once, so that a request costs a few look-ups.
+Callers without a tenant or a group count together as one: a rule is never passed by having none.
+"""
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Literal
+
+import msgspec
+
+from gateway.config.limit_rules import Dimension, LimitSpec, words_of
+from gateway.limits.asked import Asked
+from gateway.limits.calendar import Calendar
+from gateway.stores.counters import Charge, CounterKind
+
+Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
+
+NO_CAP = sys.maxsize
+
+MINUTE_S = 60.0
+PERIODS_S = {"day": 86_400, "month": 30 * 86_400}  # as the header has them, give or take
+QUOTA_UNITS = {
+    CounterKind.REQUESTS: "requests",
+    CounterKind.TOKENS: "tokens",
+    CounterKind.PLACES: "concurrent-requests",
+    CounterKind.QUOTA: "tokens",
+}
+# Stands between the parts of a key; no name holds a control character.
+SEPARATOR = "\x1f"
+
+
+class Cap(msgspec.Struct, frozen=True):
+    """One number of one rule, and how it is counted."""
+
+    rule: str
+    label: str  # of the rule and what it counts, for headers
+    kind: CounterKind
+    written: int  # as it stands in the file
+    capacity: int  # at most at once; of a quota, in its window
+    per_s: float  # of requests and tokens a minute
+    whom: str  # for a sentence: for each principal
+    unit: Unit
+    policy: str  # for the header `RateLimit-Policy`
+    counts_tokens: bool  # the request's length is what counts
+    calendar: Calendar | None = None
+
+
+class Use(msgspec.Struct, frozen=True):
+    """What one request takes of one cap."""
+
+    cap: Cap
+    charge: Charge
+
+
+class Rule:
+    """One rule."""
+
+    def __init__(self, spec: LimitSpec, index: int) -> None:
+        self.name = spec.name
+        self.is_tried_out = spec.dry_run
+        self.max_body_bytes = spec.max_body_bytes
+        self.max_output_tokens = spec.max_output_tokens
+        # What the gateway asks for in the caller's place; a rule that is tried out changes nothing.
+        self.output_cap = NO_CAP if spec.dry_run else spec.max_output_tokens or NO_CAP
+        self.caps = make_caps(spec)
+        # Whether a request can be too large for it, whatever others have used.
+        self.looks_at_size = bool(
+            spec.max_body_bytes
+            or spec.max_output_tokens
+            or any(cap.counts_tokens for cap in self.caps)
+        )
+        self._index = index
+        self._dimensions = spec.dimensions
+        # One value is itself, several are a tuple.
+        self._values_of: Callable[[Asked], str | tuple[str, ...]] = attrgetter(
+            *(spec.dimensions or ["principal"])
+        )
+        self._counts_groups = "group" in spec.dimensions
+        self._reserve_tokens = spec.reserve_output_tokens
+        self._groups = words_of(spec.match.group)
+        self._matches: list[tuple[Dimension, frozenset[str]]] = []
+        for dimension in ("principal", "tenant", "provider", "model"):
+            words = words_of(getattr(spec.match, dimension))
+            if words is not None:
+                self._matches.append((dimension, words))
+
+    def fits(self, asked: Asked) -> bool:
+        """Whether the rule is for this request."""
+        for dimension, words in self._matches:
+            if getattr(asked, dimension) not in words:
+                return False
+        return self._groups is None or not self._groups.isdisjoint(asked.groups)
+
+    def needed_tokens(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
+        """What is set aside: the prompt, and the longest answer or what the rule says.
+
+        What the rule says is a guess, and refuses nobody who could be let in with less.
+        """
+        if output_tokens is not None:
+            return asked.prompt_tokens + output_tokens * asked.choices
+        guess = asked.prompt_tokens + self._reserve_tokens * asked.choices
+        return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
+
+    def uses(self, asked: Asked, output_tokens: int | None, now: float) -> list[Use]:
+        """What this request takes of each cap; `now` is POSIX time."""
+        uses = []
+        for key in self._keys(asked):
+            for cap in self.caps:
+                cost, starts_at, ends_at = 1, 0.0, 0.0
+                if cap.counts_tokens:
+                    cost = self.needed_tokens(asked, output_tokens, cap.capacity)
+                if cap.calendar is not None:
+                    starts_at, ends_at = cap.calendar.window(now)
+                charge = Charge(  # by position: by name takes twice as long
+                    cap.label + key,
+                    cap.kind,
+                    cap.capacity,
+                    cost,
+                    cap.per_s,
+                    starts_at,
+                    ends_at,
+                    self._index,
+                    self.is_tried_out,
+                )
+                uses.append(Use(cap, charge))
+        return uses
+
+    def _keys(self, asked: Asked) -> Sequence[str]:
+        """The counters' keys; one, unless it counts groups and the caller is in several."""
+        if not self._dimensions:
+            return ("",)
+        if not self._counts_groups:
+            values = self._values_of(asked)
+            return (SEPARATOR + (values if isinstance(values, str) else SEPARATOR.join(values)),)
+        # Once each: a counter that is charged twice by one request was checked for one.
+        asked_groups = dict.fromkeys(asked.groups)
+        groups = [g for g in asked_groups if self._groups is None or g in self._groups] or [""]
+        parts = [groups if d == "group" else [getattr(asked, d)] for d in self._dimensions]
+        return [SEPARATOR + SEPARATOR.join(part) for part in itertools.product(*parts)]
+
+
+def make_caps(spec: LimitSpec) -> tuple[Cap, ...]:
+    """What a rule counts."""
+    caps = []
+    if (rate := spec.requests_per_minute) is not None:
+        burst = spec.request_burst or rate
+        caps.append(_make_cap(spec, "requests", (CounterKind.REQUESTS, rate, burst)))
+    if (rate := spec.tokens_per_minute) is not None:
+        burst = spec.token_burst or rate
+        caps.append(_make_cap(spec, "tokens", (CounterKind.TOKENS, rate, burst)))
+    if (places := spec.concurrent) is not None:
+        caps.append(_make_cap(spec, "concurrent", (CounterKind.PLACES, places, places)))
+    if (tokens := spec.tokens_per_day) is not None:
+        day = Calendar("day", spec.time_zone)
+        caps.append(_make_cap(spec, "day", (CounterKind.QUOTA, tokens, tokens), day))
+    if (tokens := spec.tokens_per_month) is not None:
+        month = Calendar("month", spec.time_zone)
+        caps.append(_make_cap(spec, "month", (CounterKind.QUOTA, tokens, tokens), month))
+    return tuple(caps)
+
+
+def _make_cap(
+    spec: LimitSpec,
+    unit: Unit,
+    numbers: tuple[CounterKind, int, int],
+    calendar: Calendar | None = None,
+) -> Cap:
+    kind, written, capacity = numbers
+    label = f"{spec.name}-{unit}"
+    policy = f'"{label}";q={capacity}'
+    if unit in PERIODS_S:
+        policy += f";w={PERIODS_S[unit]}"
+    elif unit != "concurrent":
+        policy += f";w={math.ceil(capacity * MINUTE_S / written)}"  # an empty one is full again
+    return Cap(
+        rule=spec.name,
+        label=label,
+        kind=kind,
+        written=written,
+        capacity=capacity,
+        per_s=written / MINUTE_S,
+        whom=_whom(spec.dimensions),
+        unit=unit,
+        policy=f'{policy};qu="{QUOTA_UNITS[kind]}"',
+        counts_tokens=kind in {CounterKind.TOKENS, CounterKind.QUOTA},
+        calendar=calendar,
+    )
+
+
+def _whom(dimensions: Sequence[Dimension]) -> str:
+    if not dimensions:
+        return "for all callers together"
+    return "for each " + " and ".join(dimensions)

@@ -1,0 +1,56 @@
+"""Rules as they are written; what is printed of mistakes is in tests/golden/config."""
+
+import pytest
+from pydantic import ValidationError
+
+from gateway.config.limit_rules import CAPS, LimitSpec, words_of
+from gateway.config.settings import Settings
+
+
+@pytest.mark.parametrize("cap", CAPS)
+def test_one_number_makes_a_rule(cap: str) -> None:
+    """Whatever it limits."""
+    rule = LimitSpec.model_validate({"name": "r", "on": "principal", cap: 1})
+
+    assert getattr(rule, cap) == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"dry_run": True},
+        {"concurrent": 0},
+        {"request_burst": 5, "concurrent": 1},
+        {"token_burst": 5, "requests_per_minute": 1},
+        {"tokens_per_day": 1, "time_zone": "../UTC"},
+        {"tokens_per_day": 1, "time_zone": ""},
+        {"concurrent": 1, "on": ["everything"]},
+        {"concurrent": 1, "on": ["model", "model"]},
+        {"concurrent": 1, "match": {"group": []}},
+    ],
+)
+def test_a_rule_that_would_not_do_what_it_says_is_refused(fields: dict[str, object]) -> None:
+    """I12: a limit that is none is found out on the bill."""
+    with pytest.raises(ValidationError):
+        LimitSpec.model_validate({"name": "r", "on": "principal", **fields})
+
+
+def test_one_word_and_several_are_the_same_thing() -> None:
+    """Both are how people write it."""
+    one = LimitSpec.model_validate({"name": "r", "on": "model", "concurrent": 1})
+    several = LimitSpec.model_validate({"name": "r", "on": ["model"], "concurrent": 1})
+    all_together = LimitSpec.model_validate({"name": "r", "on": "everything", "concurrent": 1})
+
+    assert one.dimensions == several.dimensions == ("model",)
+    assert all_together.dimensions == ()
+    assert words_of("a") == words_of(("a",)) == {"a"}
+    assert words_of(None) is None
+
+
+def test_a_name_is_one_rules() -> None:
+    """Which one refused?"""
+    rule = {"name": "r", "on": "model", "concurrent": 1}
+
+    with pytest.raises(ValidationError, match="two rules of the name r"):
+        Settings.model_validate({"limits": [rule, rule]})

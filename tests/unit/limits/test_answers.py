@@ -1,0 +1,148 @@
+"""What callers are told."""
+
+import pytest
+
+from gateway.config.limit_rules import LimitSpec
+from gateway.limits.answers import refuse_for_ever, refuse_for_now, render_headers, say_duration
+from gateway.limits.rules import Rule, Use
+from gateway.stores.counters import Standing
+from tests.plugins.counters import MIDNIGHT
+from tests.unit.limits.test_rules import ASKED
+
+
+def uses_of(**fields: object) -> list[Use]:
+    """What the usual request takes of a rule."""
+    spec = LimitSpec.model_validate({"name": "few", "on": "principal", **fields})
+    return Rule(spec, 0).uses(ASKED, 50, MIDNIGHT + 3_600)
+
+
+@pytest.mark.parametrize(
+    ("cap", "wait_s", "code", "sentence", "retry_after"),
+    [
+        (
+            {"requests_per_minute": 60},
+            0.2,
+            "request_rate_exceeded",
+            "The rule few lets in 60 requests a minute for each principal; try again in 1 second.",
+            "1",
+        ),
+        (
+            {"tokens_per_minute": 600, "on": "everything"},
+            61.0,
+            "token_rate_exceeded",
+            (
+                "The rule few lets through 600 tokens a minute for all callers together, and this "
+                "request needs about 150; try again in 61 seconds."
+            ),
+            "61",
+        ),
+        (
+            {"concurrent": 3, "on": ["tenant", "model"]},
+            1.0,
+            "concurrency_exceeded",
+            (
+                "The rule few answers 3 requests at a time for each tenant and model; "
+                "try again when one of them has ended."
+            ),
+            "1",
+        ),
+        (
+            {"tokens_per_day": 900, "time_zone": "Europe/Paris"},
+            75_600.0,
+            "token_quota_exceeded",
+            (
+                "The rule few gives 900 tokens a day for each principal, 7 are left, and this "
+                "request needs about 150; the next day begins at 2026-06-02 00:00 (Europe/Paris)."
+            ),
+            "75600",
+        ),
+        (
+            {"tokens_per_month": 900},
+            1.0,
+            "token_quota_exceeded",
+            (
+                "The rule few gives 900 tokens a month for each principal, 7 are left, and this "
+                "request needs about 150; try again in 1 second."
+            ),
+            "1",
+        ),
+    ],
+)
+def test_a_refusal_says_which_rule_and_when_to_come_back(
+    cap: dict[str, object], wait_s: float, code: str, sentence: str, retry_after: str
+) -> None:
+    """I16: the wait is rounded up and never 0."""
+    use = uses_of(**cap)[0]
+
+    refusal = refuse_for_now(use, Standing(7, 9.0, wait_s), MIDNIGHT + 3_600)
+
+    assert (refusal.status, refusal.code, refusal.public) == (429, code, sentence)
+    assert refusal.headers["Retry-After"] == retry_after
+    assert refusal.headers.get("x-should-retry") == ("false" if wait_s > 3_600 else None)
+
+
+def test_what_never_fits_is_not_a_matter_of_waiting() -> None:
+    """I15: no Retry-After, and what to make smaller."""
+    refusal = refuse_for_ever(uses_of(tokens_per_minute=120)[0], ASKED)
+
+    assert (refusal.status, refusal.code) == (400, "request_never_fits")
+    assert refusal.public == (
+        "This request needs about 150 tokens (100 for its prompt, 50 for its answer), and the rule "
+        "few lets through 120 at most; shorten the prompt or lower `max_tokens`."
+    )
+    assert "Retry-After" not in refusal.headers
+
+
+def test_the_headers_say_how_every_number_stands() -> None:
+    """OpenAI's names for their clients, the draft's for others."""
+    uses = uses_of(
+        requests_per_minute=60,
+        request_burst=10,
+        tokens_per_minute=6_000,
+        concurrent=5,
+        tokens_per_day=9_000,
+    )
+    standings = [
+        Standing(9, 0.98, 0.0),
+        Standing(5_850, 361.2, 0.0),
+        Standing(4, 1.0, 0.0),
+        Standing(8_850, 82_800.0, 0.0),
+    ]
+
+    assert render_headers(uses, standings) == {
+        "x-ratelimit-limit-requests": "10",
+        "x-ratelimit-remaining-requests": "9",
+        "x-ratelimit-reset-requests": "980ms",
+        "x-ratelimit-limit-tokens": "6000",
+        "x-ratelimit-remaining-tokens": "5850",
+        "x-ratelimit-reset-tokens": "6m2s",
+        "RateLimit-Policy": '"few-requests";q=10;w=10;qu="requests", '
+        '"few-tokens";q=6000;w=60;qu="tokens", "few-concurrent";q=5;qu="concurrent-requests", '
+        '"few-day";q=9000;w=86400;qu="tokens"',
+        "RateLimit": '"few-requests";r=9;t=1, "few-tokens";r=5850;t=362, '
+        '"few-concurrent";r=4;t=1, "few-day";r=8850;t=82800',
+    }
+
+
+def test_of_two_rules_the_tighter_one_is_told() -> None:
+    """A caller plans by it."""
+    uses = [*uses_of(requests_per_minute=60), *uses_of(requests_per_minute=6)]
+
+    headers = render_headers(uses, [Standing(50, 10.0, 0.0), Standing(2, 40.0, 0.0)])
+
+    assert headers["x-ratelimit-remaining-requests"] == "2"
+    assert headers["x-ratelimit-limit-requests"] == "6"
+
+
+def test_rules_that_are_tried_out_are_not_mentioned() -> None:
+    """A caller would slow down for nothing."""
+    assert render_headers(uses_of(concurrent=1, dry_run=True), [Standing(0, 1.0, 1.0)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0ms"), (0.0121, "13ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (7_325, "2h2m5s")],
+)
+def test_times_are_written_as_openai_does(seconds: float, said: str) -> None:
+    """Clients have a parser for it."""
+    assert say_duration(seconds) == said

@@ -1,0 +1,141 @@
+"""What a request asks for, and what it came to."""
+
+import json
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from gateway.config.registry import Provider
+from gateway.core.dialect import Dialect
+from gateway.core.errors import InvalidRequestError
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.identity import Principal
+from gateway.core.usage import Usage
+from gateway.limits.asked import TOKENS_PER_MEDIUM, estimate_tokens, read_asked, tokens_used
+from gateway.plugins.api import EXCHANGE
+from gateway.plugins.keys import CALL, PROMPT, Call
+from gateway.wire.chat_request import read_chat
+from gateway.wire.completions_request import read_completions
+
+MESSAGES = [{"role": "user", "content": "x" * 366}]
+
+
+def make_exchange(**fields: object) -> Exchange:
+    """An exchange of alice's."""
+    exchange = Exchange("r", 1.0, "POST", "/", "unix", ())
+    exchange.principal = Principal("alice", "gateway_key", "acme", ("staff",))
+    for name, value in fields.items():
+        setattr(exchange, name, value)
+    return exchange
+
+
+def make_request(body: dict[str, object], **provider: object) -> web.Request:
+    """A request that the chain has read."""
+    entry = Provider.model_validate(
+        {"name": "groq", "base_url": "https://api.groq.com/openai/v1", **provider}
+    )
+    raw = json.dumps(body).encode()
+    is_chat = "chatSettings" in body
+    request = make_mocked_request("POST", "/")
+    request[EXCHANGE] = make_exchange(bytes_in=len(raw))
+    request[PROMPT] = read_chat(raw) if is_chat else read_completions(raw)
+    dialect = Dialect.TEXT if is_chat else Dialect.OPENAI
+    request[CALL] = Call(dialect, entry, "m", stream=False, wants_usage=False)
+    return request
+
+
+def completion(**fields: object) -> dict[str, object]:
+    """The body of a request on `/v1`."""
+    return {"model": "groq/m", "messages": MESSAGES, **fields}
+
+
+def test_who_asks_for_what_is_read_off_the_chain() -> None:
+    """A rule looks at nothing else."""
+    asked = read_asked(make_request(completion(max_tokens=50, n=3)))
+
+    assert (asked.principal, asked.tenant, asked.groups) == ("alice", "acme", ("staff",))
+    assert (asked.provider, asked.model) == ("groq", "m")
+    assert asked.body_bytes > 366
+    assert 90 < asked.prompt_tokens < 115
+    assert (asked.output_tokens, asked.asked_output_tokens, asked.choices) == (50, 50, 3)
+
+
+@pytest.mark.parametrize(
+    ("fields", "output"),
+    [
+        ({}, None),
+        ({"max_tokens": None}, None),
+        ({"max_tokens": 7, "max_completion_tokens": 9}, 9),
+        ({"max_completion_tokens": 9}, 9),
+    ],
+)
+def test_the_longest_answer_is_what_the_caller_allows(
+    fields: dict[str, object], output: int | None
+) -> None:
+    """The larger of two, whichever the provider listens to."""
+    assert read_asked(make_request(completion(**fields))).output_tokens == output
+
+
+def test_what_the_registry_caps_is_not_set_aside() -> None:
+    """The provider is asked for no more."""
+    asked = read_asked(
+        make_request(completion(max_tokens=9_000), params={"cap": {"max_tokens": 100}})
+    )
+
+    assert (asked.output_tokens, asked.asked_output_tokens) == (100, 9_000)
+
+
+@pytest.mark.parametrize("value", ["4096", 1.5, 1e9, True, -1, [1]])
+def test_a_length_that_a_provider_may_read_in_its_own_way_is_refused(value: object) -> None:
+    """A caller could otherwise ask for more than a rule allows."""
+    with pytest.raises(InvalidRequestError, match="max_tokens"):
+        read_asked(make_request(completion(max_tokens=value)))
+
+
+def test_on_the_chat_path_the_registry_says_how_long_an_answer_gets() -> None:
+    """The contract has no field for it."""
+    chat: dict[str, object] = {"chatSettings": {"model": "m"}, "messages": MESSAGES}
+
+    asked = read_asked(make_request(chat, max_output=400, params={"send": ["max_tokens"]}))
+    unsent = read_asked(make_request(chat, max_output=400, params={"send": ["temperature"]}))
+
+    assert (asked.output_tokens, asked.asked_output_tokens) == (400, None)
+    assert unsent.output_tokens is None
+    assert 90 < asked.prompt_tokens < 110
+
+
+def test_pictures_and_sound_count_flat() -> None:
+    """Their bytes say nothing of what they cost; a megabyte is not a book."""
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 400_000}}
+    sound = {"type": "input_audio", "input_audio": {"data": "A" * 400_000, "format": "wav"}}
+    text = json.dumps([{"role": "user", "content": [picture, sound]}]).encode()
+
+    tokens = estimate_tokens([text])
+
+    assert 2 * TOKENS_PER_MEDIUM < tokens < 2 * TOKENS_PER_MEDIUM + 100
+    assert estimate_tokens([text[: len(text) // 4]]) > 0  # cut in the middle
+    assert estimate_tokens([b""]) == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens"),
+    [
+        ({"usage": Usage(30, 12, "provider"), "outcome": Outcome.FINISHED}, 42),
+        ({"usage": Usage(30, 0, "provider"), "outcome": Outcome.CLIENT_GONE}, 30),
+        ({"usage": Usage(None, 12, "estimate"), "outcome": Outcome.CLIENT_GONE}, 112),
+        ({"usage": Usage(None, 12, "estimate"), "outcome": Outcome.UPSTREAM_FAILED}, 112),
+        ({"outcome": Outcome.CLIENT_GONE}, 100),
+        ({"outcome": Outcome.UPSTREAM_FAILED}, 0),
+        ({"outcome": Outcome.REJECTED}, 0),
+        ({"outcome": Outcome.CLIENT_GONE, "attempts": 0}, 0),
+        ({"outcome": Outcome.FINISHED, "bytes_out": 80}, 120),
+    ],
+)
+def test_what_was_used_is_what_the_provider_says_or_else_an_estimate(
+    fields: dict[str, object], tokens: int
+) -> None:
+    """I07, I08: neither given away nor charged twice."""
+    exchange = make_exchange(**{"attempts": 1, **fields})
+
+    assert tokens_used(exchange, prompt_tokens=100) == tokens

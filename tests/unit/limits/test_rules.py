@@ -1,0 +1,132 @@
+"""Which rules are for a request, and what it takes of them."""
+
+import msgspec
+import pytest
+
+from gateway.config.limit_rules import LimitSpec
+from gateway.limits.asked import Asked
+from gateway.limits.rules import Rule
+from gateway.stores.counters import CounterKind
+from tests.plugins.counters import MIDNIGHT
+
+ASKED = Asked(
+    principal="alice",
+    tenant="acme",
+    groups=("staff", "sales"),
+    provider="groq",
+    model="llama",
+    body_bytes=400,
+    prompt_tokens=100,
+    output_tokens=None,
+    asked_output_tokens=None,
+    choices=1,
+)
+
+
+def make_rule(**fields: object) -> Rule:
+    """A rule named r."""
+    return Rule(LimitSpec.model_validate({"name": "r", "on": "principal", **fields}), 0)
+
+
+def keys_of(rule: Rule, asked: Asked = ASKED) -> list[str]:
+    """The keys of the counters, readable."""
+    return [use.charge.key.replace("\x1f", "/") for use in rule.uses(asked, None, MIDNIGHT)]
+
+
+@pytest.mark.parametrize(
+    ("match", "fits"),
+    [
+        ({}, True),
+        ({"principal": "alice"}, True),
+        ({"principal": ["bob", "alice"], "provider": "groq"}, True),
+        ({"principal": "alice", "provider": "mistral"}, False),
+        ({"tenant": "other"}, False),
+        ({"group": "sales"}, True),
+        ({"group": ["nobody"]}, False),
+        ({"model": "llama"}, True),
+    ],
+)
+def test_all_that_is_written_has_to_fit(match: dict[str, object], fits: object) -> None:
+    """A rule for some must not catch others."""
+    assert make_rule(match=match, concurrent=1).fits(ASKED) is fits
+
+
+@pytest.mark.parametrize(
+    ("on", "keys"),
+    [
+        ("everything", ["r-concurrent"]),
+        ("principal", ["r-concurrent/alice"]),
+        (["principal", "model"], ["r-concurrent/alice/llama"]),
+        ("group", ["r-concurrent/staff", "r-concurrent/sales"]),
+        (["group", "provider"], ["r-concurrent/staff/groq", "r-concurrent/sales/groq"]),
+    ],
+)
+def test_what_is_counted_apart_has_a_counter_of_its_own(on: object, keys: list[str]) -> None:
+    """In several groups, one counts in each."""
+    assert keys_of(make_rule(on=on, concurrent=1)) == keys
+
+
+def test_only_groups_that_the_rule_is_for_count() -> None:
+    """A rule for sales is not about staff."""
+    rule = make_rule(on="group", match={"group": "sales"}, concurrent=1)
+
+    assert keys_of(rule) == ["r-concurrent/sales"]
+
+
+def test_a_group_that_is_named_twice_counts_once() -> None:
+    """I01: a counter is checked for each charge alone."""
+    twice = msgspec.structs.replace(ASKED, groups=("staff", "staff"))
+
+    assert keys_of(make_rule(on="group", concurrent=1), twice) == ["r-concurrent/staff"]
+
+
+def test_who_has_no_group_and_no_tenant_is_counted_all_the_same() -> None:
+    """I12: otherwise the rule is passed by having none."""
+    stranger = msgspec.structs.replace(ASKED, tenant="", groups=())
+
+    assert keys_of(make_rule(on="group", concurrent=1), stranger) == ["r-concurrent/"]
+    assert keys_of(make_rule(on="tenant", concurrent=1), stranger) == ["r-concurrent/"]
+
+
+def test_each_number_is_a_counter() -> None:
+    """With its burst, its rate and its window."""
+    rule = make_rule(
+        requests_per_minute=60,
+        request_burst=5,
+        tokens_per_minute=6_000,
+        concurrent=2,
+        tokens_per_day=10_000,
+        tokens_per_month=100_000,
+    )
+
+    charges = [use.charge for use in rule.uses(ASKED, 50, MIDNIGHT + 5)]
+
+    assert [(c.kind, c.capacity, c.cost, c.per_s) for c in charges[:3]] == [
+        (CounterKind.REQUESTS, 5, 1, 1.0),
+        (CounterKind.TOKENS, 6_000, 150, 100.0),
+        (CounterKind.PLACES, 2, 1, 2 / 60),
+    ]
+    day, month = charges[3:]
+    assert (day.starts_at, day.ends_at) == (MIDNIGHT, MIDNIGHT + 86_400)
+    assert (month.starts_at, month.ends_at) == (MIDNIGHT, MIDNIGHT + 30 * 86_400)
+    assert len({charge.key for charge in charges}) == 5
+
+
+@pytest.mark.parametrize(
+    ("output", "choices", "capacity", "tokens"),
+    [
+        (50, 1, 1_000, 150),
+        (50, 4, 1_000, 300),
+        (5_000, 1, 1_000, 5_100),  # asked for: told that it never fits
+        (None, 1, 10_000, 1_124),
+        (None, 1, 1_000, 1_000),  # guessed: no more than there is
+        (None, 1, 60, 100),
+    ],
+)
+def test_a_guess_refuses_nobody_who_could_be_let_in(
+    output: int | None, choices: int, capacity: int, tokens: int
+) -> None:
+    """I15: what the caller asks for is held to the limit, what we suppose is fitted to it."""
+    asked = msgspec.structs.replace(ASKED, choices=choices)
+
+    assert make_rule(concurrent=1).needed_tokens(asked, output, capacity) == tokens

@@ -1,0 +1,91 @@
+"""Counters in memory; what every store promises is in tests/contract/test_counter_stores.py."""
+
+from gateway.stores.counters import LEASE_S, Charge, CounterKind
+from gateway.stores.memory_counters import SWEPT_IN_PEACE, MemoryCounters
+from tests.plugins.counters import MIDNIGHT, Hand
+
+DAY_S = 86_400.0
+
+
+def charges_of(caller: str) -> list[Charge]:
+    """One of each kind, for a caller of their own."""
+    return [
+        Charge(f"r{caller}", CounterKind.REQUESTS, 10, 1, per_s=1.0),
+        Charge(f"t{caller}", CounterKind.TOKENS, 10, 5, per_s=1.0),
+        Charge(f"p{caller}", CounterKind.PLACES, 10, 1),
+        Charge(
+            f"q{caller}",
+            CounterKind.QUOTA,
+            10,
+            5,
+            starts_at=MIDNIGHT,
+            ends_at=MIDNIGHT + DAY_S,
+        ),
+    ]
+
+
+async def test_callers_who_are_gone_leave_nothing(hand: Hand) -> None:
+    """I14: memory grows with who calls, not with who has called."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    largest = 0
+    for number in range(2_000):
+        await counters.admit(str(number), charges_of(str(number)))
+        counters.settle(str(number), 0)
+        hand.advance(0.1)
+        largest = max(largest, len(counters))
+
+    assert largest < 100  # ten requests in a second, twice what is needed of each
+
+
+async def test_a_quota_is_remembered_for_as_long_as_it_lasts(hand: Hand) -> None:
+    """I14: what was used is no garbage before its day is over."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    await counters.admit("a", charges_of("alice"))
+    counters.settle("a", 10)
+
+    for number in range(1_000):
+        hand.advance(10.0)
+        await counters.admit(f"{number}", charges_of(f"{number}"))
+        counters.settle(f"{number}", 0)
+
+    assert not (await counters.admit("b", charges_of("alice"))).is_admitted
+
+
+async def test_a_quiet_gateway_forgets_too(hand: Hand) -> None:
+    """I14: after the rush nobody calls who could sweep."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    for number in range(SWEPT_IN_PEACE // 4):
+        await counters.admit(str(number), charges_of(str(number)))
+        counters.settle(str(number), 3)
+
+    hand.advance(DAY_S)
+    await counters.renew([])
+
+    assert len(counters) == 0
+
+
+async def test_what_is_held_is_not_swept(hand: Hand) -> None:
+    """I05: a place whose counter was forgotten would be given twice."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    place = Charge("p", CounterKind.PLACES, 1, 1)
+    await counters.admit("a", [place])
+
+    for number in range(100):
+        await counters.admit(f"{number}", charges_of(f"{number}"))
+        counters.settle(f"{number}", 0)
+
+    assert not (await counters.admit("b", [place])).is_admitted
+
+
+async def test_a_lapsed_hold_is_forgotten_in_the_end(hand: Hand) -> None:
+    """J03: what nobody settles must not stay for ever."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    await counters.admit("a", [Charge("t", CounterKind.TOKENS, 10, 5, per_s=1.0)])
+    hand.advance(LEASE_S)
+    await counters.renew([])
+    hand.advance(DAY_S)
+    await counters.renew([])
+
+    counters.settle("a", 1_000)
+
+    assert len(counters) == 0
