@@ -91,14 +91,14 @@ def make_checkout(directory: Path, page_files: Iterable[Block]) -> Path:
 def checkout_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckoutOf]:
     """Give a function from a page to the checkout in which its reader would stand.
 
-    A gateway runs in it with the registry that ships; pages without files share one.
+    A gateway runs in it with the registry that ships; pages that write the same files share one.
     """
-    started: dict[tuple[str | None, ...], Checkout] = {}
+    started: dict[tuple[tuple[str | None, str], ...], Checkout] = {}
     with ExitStack() as running:
 
         def find(page: str) -> Checkout:
             files = [block for block in blocks(page) if block.file]
-            key = tuple(block.file for block in files)
+            key = tuple((block.file, block.text) for block in files)
             if key not in started:
                 directory = make_checkout(tmp_path_factory.mktemp("checkout"), files)
                 started[key] = running.enter_context(serving(directory))
