@@ -66,9 +66,11 @@ async def test_parallel_requests_never_exceed_the_places(open_scene: OpenScene) 
     assert places_taken(scene) == 5
     assert {error_of(heard) for heard in refused} == {(429, "concurrency_exceeded")}
     assert {header_of(heard, "retry-after") for heard in refused} == {"1"}
+    for task in listening:
+        task.cancel()  # nobody wakes one whose socket is closed under it
+    await asyncio.gather(*listening, return_exceptions=True)
     for _, caller in callers:
         caller.hang_up()
-    await asyncio.gather(*listening, return_exceptions=True)
     for context, _ in callers:
         await context.__aexit__(None, None, None)
     await eventually(lambda: places_taken(scene) == 0, "places are free")
