@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Self
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 CROWD = 3_000
 GROUP = 250  # who begin together
-MAX_LAG_S = 0.25
+LEAST_ANSWERS = 5  # to whoever waits outside, while the crowd is seen off
 FOREVER = {"count": 3, "stall": {"after_tokens": 2}}  # two tokens, then silence
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: admin\r\n\r\n"
 
@@ -35,7 +36,8 @@ async def test_a_crowd_that_leaves_at_once_is_settled_and_holds_nobody_up(
 ) -> None:
     """A16: 3,000 of the row's 10,000, which would need 20,000 files here and 15 s to begin.
 
-    In one turn of the loop they took 0.23 s, and 8,000 took 0.42.
+    In one turn of the loop they took 0.23 s, in which nobody else was answered. How long an answer
+    takes is the machine's; how many come meanwhile is ours.
     """
     need_files(2 * CROWD + 1_000)
     entry = {"base_url": simulator.base_url, "allow_private": True}
@@ -51,7 +53,9 @@ async def test_a_crowd_that_leaves_at_once_is_settled_and_holds_nobody_up(
 
     assert len(lines) == len({line["request_id"] for line in lines}) == CROWD
     assert {line["outcome"] for line in lines} == {"client_gone"}
-    assert max(prober.waits_s) < MAX_LAG_S
+    settled_at = sorted(datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines)
+    meanwhile = [at for at in prober.answered_at if settled_at[0] <= at <= settled_at[-1]]
+    assert len(meanwhile) >= LEAST_ANSWERS
 
 
 async def begin(port: int) -> list[Caller]:
@@ -71,7 +75,7 @@ class Prober(threading.Thread):
 
     def __init__(self, port: int) -> None:
         super().__init__(name="prober")
-        self.waits_s: list[float] = []
+        self.answered_at: list[float] = []
         self._is_over = threading.Event()
         self._connection = socket.create_connection(("127.0.0.1", port), timeout=10)
 
@@ -85,9 +89,8 @@ class Prober(threading.Thread):
         self._connection.close()
 
     def run(self) -> None:
-        """Note how long each answer takes."""
+        """Note when each answer came."""
         while not self._is_over.is_set():
-            asked_at = time.monotonic()
             self._connection.sendall(HEALTH)
             assert self._connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
-            self.waits_s.append(time.monotonic() - asked_at)
+            self.answered_at.append(time.time())
