@@ -10,10 +10,14 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from gateway.core.credential import Credential
+
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})\}")
 TEMPLATE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(?::-([^{}$]*))?\}")
 FILE_PREFIX = "file:"
 FILE_BYTES_MAX = 64 * 1024
+
+WRITTEN_OUT = "written out"  # the id of a credential whose value stands in the registry
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header may carry as a token
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
@@ -35,11 +39,16 @@ class CredentialSource(Protocol):
         """The reference in the registry, if there is one."""
 
 
-def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> SecretStr | None:
+def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> Credential | None:
     """Return the provider's credential, or None when none is set; blank is not set."""
-    if provider.credential is None:
-        return _usable(environ.get(provider.env, ""), f"the environment variable {provider.env}")
-    return find_secret(provider.credential, environ)
+    written = provider.credential
+    if written is None:
+        name = provider.env
+        secret = _usable(environ.get(name, ""), f"the environment variable {name}")
+    else:
+        name = _name_of(written.get_secret_value())
+        secret = find_secret(written, environ)
+    return None if secret is None else Credential(name, secret)
 
 
 def find_secret(written: SecretStr, environ: Mapping[str, str]) -> SecretStr | None:
@@ -57,6 +66,14 @@ def find_reference(reference: str, environ: Mapping[str, str]) -> SecretStr | No
         path = Path(reference.removeprefix(FILE_PREFIX))
         return _usable(_read(path), f"the file {path}")
     return _usable(reference, "the value in the file")
+
+
+def _name_of(reference: str) -> str:
+    """What a credential is called: its variable, its file, or that it is written out."""
+    variable = REFERENCE.fullmatch(reference)
+    if variable is not None:
+        return variable[1]
+    return reference if reference.startswith(FILE_PREFIX) else WRITTEN_OUT
 
 
 def is_written_out(credential: SecretStr | None) -> bool:

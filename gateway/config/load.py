@@ -28,6 +28,7 @@ from gateway.config.registry import Provider, RegistryFile
 from gateway.config.settings import AuthMethod, Settings
 from gateway.config.spec import Spec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, check_strength
+from gateway.core.credential import Credential
 
 REGISTRY_FILE = Path("providers.yaml")
 SETTINGS_FILE = Path("gateway.yaml")
@@ -52,7 +53,7 @@ class Registry:
     """The providers as they are called: headers filled in, credentials found."""
 
     providers: Mapping[str, Provider]
-    credentials: Mapping[str, SecretStr]
+    credentials: Mapping[str, Credential]
     source: Path = REGISTRY_FILE
     legacy_flags: Mapping[str, bool] = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     document = load_document(source)
     written = _parse_registry(document, source)
     providers: dict[str, Provider] = {}
-    credentials: dict[str, SecretStr] = {}
+    credentials: dict[str, Credential] = {}
     problems: list[Problem] = []
     for name, provider in written.providers.items():
         try:
@@ -114,7 +115,10 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
 
 def known_secrets(settings: Settings, registry: Registry) -> list[str]:
     """Return every secret in use, for the log to take out wherever one stands."""
-    found = [*registry.credentials.values(), *(m.secret for m in settings.token_auth if m.secret)]
+    found = [
+        *(credential.secret for credential in registry.credentials.values()),
+        *(method.secret for method in settings.token_auth if method.secret),
+    ]
     return [secret.get_secret_value() for secret in found]
 
 

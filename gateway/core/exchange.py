@@ -46,6 +46,7 @@ class Exchange(msgspec.Struct, eq=False):
     principal: Principal | None = None
     provider: str = ""
     model: str = ""
+    credential_id: str = ""  # which credential the provider was shown
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError
+from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, REGISTRY, Call
 from gateway.wire.render_errors import missing_key_sentence
 
@@ -21,6 +22,8 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
         if credential is None and call.provider.auth.required:
             raise CredentialNotFoundError(_explain(call), detail=f"{call.provider.env} is not set")
         request[CREDENTIAL] = credential
+        if credential is not None:
+            request[EXCHANGE].credential_id = credential.id
     return await handler(request)
 
 

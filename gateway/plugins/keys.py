@@ -5,11 +5,11 @@ The rule here: a value is set by exactly one middleware (or by `app`), named in 
 
 import msgspec
 from aiohttp import web
-from pydantic import SecretStr
 
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
+from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect
 from gateway.core.held_bodies import HeldBody
 from gateway.wire.chat_request import ChatRequest
@@ -46,5 +46,5 @@ HELD_BODY: web.RequestKey[HeldBody] = web.RequestKey("held_body", HeldBody)
 OUTPUT_CAP: web.RequestKey[int] = web.RequestKey("output_cap", int)
 """Set by `enforce_limits` where a rule caps the answer: the longest that is asked for."""
 
-CREDENTIAL: web.RequestKey[SecretStr | None] = web.RequestKey("credential", SecretStr)
+CREDENTIAL: web.RequestKey[Credential | None] = web.RequestKey("credential", Credential)
 """Set by `check_key`: what we show the provider; None for one that needs nothing."""

@@ -127,7 +127,7 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
         select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),
         stream=call.stream,
     )
-    secrets = () if credential is None else (credential.get_secret_value(),)
+    secrets = () if credential is None else (credential.secret.get_secret_value(),)
     held = request[HELD_BODY]
     return Job(request, request[EXCHANGE], call, settings, upstream, message, held, secrets)
 

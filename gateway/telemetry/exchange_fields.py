@@ -21,6 +21,7 @@ def describe_exchange(exchange: Exchange) -> dict[str, Any]:
         "principal": None if principal is None else principal.name,
         "provider": exchange.provider or None,
         "model": exchange.model or None,
+        "credential_id": exchange.credential_id or None,
         "dialect": exchange.dialect,
         "stream": exchange.stream,
         "status": exchange.status,

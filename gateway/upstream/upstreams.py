@@ -6,10 +6,9 @@ The rule here: a credential is revealed in this file and nowhere else.
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
-
 from gateway import __version__
 from gateway.config.registry import Provider
+from gateway.core.credential import Credential
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target
 from gateway.upstream.pool import Pool
@@ -55,7 +54,7 @@ class Upstream:
     def render_request(
         self,
         body: bytes,
-        credential: SecretStr | None,
+        credential: Credential | None,
         headers: Iterable[tuple[str, str]],
         *,
         stream: bool,
@@ -64,7 +63,7 @@ class Upstream:
         lines = [self._constant_head]
         if credential is not None:
             auth = self.provider.auth
-            lines.append(f"{auth.header}: {auth.prefix}{credential.get_secret_value()}\r\n")
+            lines.append(f"{auth.header}: {auth.prefix}{credential.secret.get_secret_value()}\r\n")
         lines.append(f"Accept: {'text/event-stream' if stream else 'application/json'}\r\n")
         lines.extend(f"{name}: {value}\r\n" for name, value in headers)
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")

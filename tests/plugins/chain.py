@@ -24,6 +24,7 @@ from gateway.auth.stored_keys import STORED_KEYS, StoredKeys
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
+from gateway.core.credential import Credential
 from gateway.core.exchange import Exchange
 from gateway.limits.limiter import Limiter
 from gateway.middleware.assign_request_id import IN_FLIGHT, OBSERVERS, add_response_headers
@@ -172,7 +173,9 @@ StartChain = Callable[..., Awaitable[Running]]
 def make_registry(**providers: Provider) -> Registry:
     """A registry with `groq`, which has a credential, and what else is given."""
     groq = Provider(name="groq", base_url="https://api.groq.com/openai/v1")
-    return Registry({"groq": groq, **providers}, {"groq": SecretStr(CREDENTIAL)})
+    return Registry(
+        {"groq": groq, **providers}, {"groq": Credential("GROQ_API_KEY", SecretStr(CREDENTIAL))}
+    )
 
 
 async def answer_ok(_: web.Request) -> web.StreamResponse:

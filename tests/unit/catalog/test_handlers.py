@@ -17,6 +17,7 @@ from gateway.catalog.handlers import (
 )
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
+from gateway.core.credential import Credential
 from gateway.core.errors import GatewayError
 from gateway.plugins.keys import REGISTRY
 
@@ -35,7 +36,7 @@ def make_registry() -> Registry:
     xai = Provider.model_validate(
         {"name": "xai", "base_url": "https://xai.invalid/v1", "models": [{"id": "grok"}]}
     )
-    return Registry({"groq": groq, "xai": xai}, {"groq": SecretStr("k")})
+    return Registry({"groq": groq, "xai": xai}, {"groq": Credential("K", SecretStr("k"))})
 
 
 @web.middleware

@@ -16,6 +16,7 @@ from gateway.catalog.listing import (
 )
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
+from gateway.core.credential import Credential
 
 SECRET = "gsk-secret"
 HEADER = "header-secret"
@@ -50,7 +51,8 @@ AZURE = provider("azure", base_url="https://EXAMPLE.openai.azure.com/openai/v1")
 def registry() -> Registry:
     """Four providers, two with a credential."""
     providers = {each.name: each for each in (GROQ, OPEN, BARE, AZURE)}
-    credentials = {"groq": SecretStr(SECRET), "azure": SecretStr(SECRET)}
+    secret = Credential("K", SecretStr(SECRET))
+    credentials = {"groq": secret, "azure": secret}
     return Registry(providers, credentials, legacy_flags={"openai_organization_id": True})
 
 

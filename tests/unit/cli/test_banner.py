@@ -10,6 +10,7 @@ from gateway.config.load import Registry
 from gateway.config.provider_blocks import Model
 from gateway.config.registry import Provider
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
+from gateway.core.credential import Credential
 
 SECRET = "gsk_CanaryCanaryCanary"
 URL = "http://127.0.0.1:8080"
@@ -27,7 +28,9 @@ def describe(registry: Registry, settings: Settings | None = None) -> list[str]:
 
 def test_credentials_are_named_and_not_shown(registry: Registry) -> None:
     """Terminals are recorded and shared."""
-    with_credential = Registry(registry.providers, {"groq": SecretStr(SECRET)})
+    with_credential = Registry(
+        registry.providers, {"groq": Credential("GROQ_API_KEY", SecretStr(SECRET))}
+    )
 
     text = "\n".join(describe(with_credential))
 
@@ -45,7 +48,9 @@ def test_the_demo_is_what_to_try_first(registry: Registry) -> None:
 
 def test_the_line_survives_a_shell() -> None:
     """A quote in a model's name must not end the argument."""
-    line = describe(Registry({"groq": GROQ}, {"groq": SecretStr(SECRET)}))[-1]
+    line = describe(
+        Registry({"groq": GROQ}, {"groq": Credential("GROQ_API_KEY", SecretStr(SECRET))})
+    )[-1]
 
     assert "it's-a-model" in shlex.split(line)[-1]
 

@@ -26,8 +26,8 @@ def provider_with(credential: str | None = None) -> Provider:
 
 def found(credential: str | None, environ: dict[str, str]) -> str | None:
     """Return the credential in the clear, so that it can be compared."""
-    secret = find_credential(provider_with(credential), environ)
-    return None if secret is None else secret.get_secret_value()
+    credential_found = find_credential(provider_with(credential), environ)
+    return None if credential_found is None else credential_found.secret.get_secret_value()
 
 
 def test_the_derived_variable_is_read_when_nothing_is_written() -> None:
@@ -157,3 +157,28 @@ def test_a_header_that_cannot_be_sent_is_refused(value: str) -> None:
     """Found at the start, not in the first request."""
     with pytest.raises(ValueError, match="X-A"):
         check_header_template("X-A", value)
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [(None, "MINE_API_KEY"), ("${SPECIAL}", "SPECIAL"), (CANARY, "written out")],
+)
+def test_a_credential_is_called_by_where_it_is(written: str | None, name: str) -> None:
+    """Logs and the ledger say which one was used, and nothing of what it is."""
+    environ = {"MINE_API_KEY": CANARY, "SPECIAL": CANARY}
+
+    credential = find_credential(provider_with(written), environ)
+
+    assert credential is not None
+    assert credential.id == name
+
+
+def test_a_credential_of_a_file_is_called_by_the_file(tmp_path: Path) -> None:
+    """The path is what an operator knows it by."""
+    file = tmp_path / "key"
+    file.write_text(CANARY)
+
+    credential = find_credential(provider_with(f"file:{file}"), {})
+
+    assert credential is not None
+    assert credential.id == f"file:{file}"

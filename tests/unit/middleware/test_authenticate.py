@@ -7,6 +7,7 @@ from pydantic import SecretStr
 
 from gateway.config.load import Registry
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
+from gateway.core.credential import Credential
 from gateway.middleware.authenticate import UnsafeBindError, is_loopback, refuse_unsafe_bind
 from tests.plugins.chain import LogLines, StartChain, make_registry
 
@@ -238,13 +239,16 @@ def test_credentials_on_a_reachable_address_need_authentication() -> None:
 @pytest.mark.parametrize(
     ("settings", "credentials"),
     [
-        (Settings(server=ServerSpec(host="0.0.0.0"), auth=(ANYBODY,)), {"groq": SecretStr("x")}),
+        (
+            Settings(server=ServerSpec(host="0.0.0.0"), auth=(ANYBODY,)),
+            {"groq": Credential("X", SecretStr("x"))},
+        ),
         (Settings(server=ServerSpec(host="0.0.0.0")), {}),
     ],
     ids=["written out", "nothing to spend"],
 )
 def test_what_was_written_out_or_costs_nothing_starts(
-    settings: Settings, credentials: dict[str, SecretStr]
+    settings: Settings, credentials: dict[str, Credential]
 ) -> None:
     """Refusing more than that would only teach people to switch the check off."""
     refuse_unsafe_bind(settings, Registry({}, credentials))

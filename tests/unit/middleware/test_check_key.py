@@ -57,5 +57,8 @@ async def test_a_credential_stays_wrapped(start_chain: StartChain) -> None:
     """Whatever prints the request prints stars."""
     reply = await ask(start_chain, "groq")
 
-    assert reply.json() == {"is": "SecretStr('**********')", "none": False}
+    assert reply.json() == {
+        "is": "Credential(id='GROQ_API_KEY', secret=SecretStr('**********'))",
+        "none": False,
+    }
     assert GROQ_CREDENTIAL.encode() not in reply.raw

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
+from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
@@ -59,7 +60,7 @@ class Desk:
         self, request: web.Request, dialect: Dialect, provider: Provider, body: bytes
     ) -> None:
         request[EXCHANGE] = Exchange("req-1", 100.0, "POST", "/", "127.0.0.1", ())
-        request[CREDENTIAL] = SecretStr("gsk-1")
+        request[CREDENTIAL] = Credential("GROQ_API_KEY", SecretStr("gsk-1"))
         request[HELD_BODY] = HeldBody(self.held)
         request[HELD_BODY].keep(len(body))
         if dialect is Dialect.TEXT:

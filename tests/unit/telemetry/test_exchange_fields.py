@@ -40,6 +40,7 @@ def test_every_field_that_operators_search_by_is_there() -> None:
         "principal",
         "provider",
         "model",
+        "credential_id",
         "dialect",
         "stream",
         "status",

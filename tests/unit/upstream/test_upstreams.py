@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from gateway import __version__
 from gateway.config.registry import Provider
+from gateway.core.credential import Credential
 from gateway.simulator import Simulator
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.upstreams import Upstream, Upstreams
@@ -55,7 +56,10 @@ async def upstreams() -> AsyncIterator[Callable[..., Upstreams]]:
 async def test_a_request_is_these_bytes(upstream_of: Make) -> None:
     """All of it, in order: nothing more may leave."""
     request = upstream_of(headers={"X-Title": "Ours", "X-Empty": ""}).render_request(
-        b'{"a":1}', SecretStr("gsk-1"), [("traceparent", "00-a-b-01")], stream=True
+        b'{"a":1}',
+        Credential("GROQ_API_KEY", SecretStr("gsk-1")),
+        [("traceparent", "00-a-b-01")],
+        stream=True,
     )
 
     assert request == (
@@ -85,7 +89,7 @@ async def test_no_credential_means_no_header_for_one(upstream_of: Make) -> None:
 async def test_a_credential_goes_where_the_registry_says(upstream_of: Make) -> None:
     """Azure wants `api-key`, without a prefix."""
     request = upstream_of(auth={"header": "api-key"}).render_request(
-        b"{}", SecretStr("k"), [], stream=False
+        b"{}", Credential("K", SecretStr("k")), [], stream=False
     )
 
     assert b"\r\napi-key: k\r\n" in request

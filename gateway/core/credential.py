@@ -1,0 +1,15 @@
+"""What we show a provider, and what it is called where it must not be seen.
+
+The rule here: the id says where a credential came from and holds nothing of its value, so it may
+stand in any log line, ledger row or metric.
+"""
+
+import msgspec
+from pydantic import SecretStr
+
+
+class Credential(msgspec.Struct, frozen=True):
+    """One credential of one provider."""
+
+    id: str  # such as `GROQ_API_KEY`: the variable, the file, the profile's field
+    secret: SecretStr
