@@ -220,6 +220,14 @@ class TokenQuotaExceededError(DownstreamError):
     type = "rate_limit_error"
 
 
+class BudgetExceededError(DownstreamError):
+    """The money that a rule of `limits` gives for a day or a month is spent."""
+
+    status = 402
+    code = "budget_exceeded"
+    type = "billing_error"
+
+
 class UpstreamError(GatewayError):
     """The provider failed us; `is_retryable` says whether another attempt may help."""
 

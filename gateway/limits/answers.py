@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from gateway.core.errors import (
     BodyLimitExceededError,
+    BudgetExceededError,
     ConcurrencyExceededError,
     DownstreamError,
     OutputLimitExceededError,
@@ -16,6 +17,7 @@ from gateway.core.errors import (
     TokenQuotaExceededError,
     TokenRateExceededError,
 )
+from gateway.core.money import say_usd
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import SOON_S, CounterKind, Standing
@@ -94,6 +96,10 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
             sentence = f"{rule} gives {cap.written} tokens a {cap.unit} {cap.whom}"
             left = f"{standing.remaining} are left, and {needed}"
             return TokenQuotaExceededError, f"{sentence}, {left}"
+        case CounterKind.MONEY:
+            sentence = f"{rule} gives {say_usd(cap.written)} a {cap.unit} {cap.whom}"
+            left = f"{say_usd(standing.remaining)} are left, and this request may cost "
+            return BudgetExceededError, f"{sentence}, {left}{say_usd(use.charge.cost)}"
 
 
 def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[str, str]:

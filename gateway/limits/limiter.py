@@ -21,9 +21,9 @@ from gateway.limits.answers import (
     refuse_output,
     render_headers,
 )
-from gateway.limits.asked import Asked, tokens_used
+from gateway.limits.asked import Asked
 from gateway.limits.rules import NO_CAP, Rule, Use
-from gateway.stores.counters import Admission, CounterKind, CounterStore
+from gateway.stores.counters import Admission, CounterKind, CounterStore, Used
 
 
 class Grant(msgspec.Struct):
@@ -38,7 +38,6 @@ class _Hold(msgspec.Struct):
     """A request that was let in."""
 
     id: str
-    prompt_tokens: int
     uses: Sequence[Use]
 
 
@@ -83,14 +82,15 @@ class Limiter:
                 grant.refusal = refusal
                 return grant
         if uses:
-            await self._take(exchange, asked, uses, grant)
+            await self._take(exchange, uses, grant)
         return grant
 
     def settle(self, exchange: Exchange) -> None:
         """Book what a settled exchange has used; an observer."""
         hold = self._holds.pop(exchange, None)
         if hold is not None:
-            self._store.settle(hold.id, tokens_used(exchange, hold.prompt_tokens))
+            tokens = 0 if exchange.usage is None else exchange.usage.tokens
+            self._store.settle(hold.id, Used(tokens, exchange.spent_micros or 0))
 
     async def renew(self) -> None:
         """Keep what is held; to be called every third of `LEASE_S`."""
@@ -110,10 +110,8 @@ class Limiter:
                     places[use.cap.rule] += 1
         return places
 
-    async def _take(
-        self, exchange: Exchange, asked: Asked, uses: Sequence[Use], grant: Grant
-    ) -> None:
-        hold = _Hold(f"{self._process}-{next(self._numbers)}", asked.prompt_tokens, uses)
+    async def _take(self, exchange: Exchange, uses: Sequence[Use], grant: Grant) -> None:
+        hold = _Hold(f"{self._process}-{next(self._numbers)}", uses)
         # Before it is asked for: a caller who leaves meanwhile may have been let in already.
         self._holds[exchange] = hold
         admission = await self._store.admit(hold.id, [use.charge for use in uses])

@@ -12,7 +12,7 @@ from gateway.core.exchange import Exchange, Outcome
 from gateway.core.usage import Usage
 from gateway.limits.asked import Asked
 from gateway.limits.limiter import Grant, Limiter
-from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore
+from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore, Used
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import Hand
 from tests.unit.limits.test_rules import ASKED
@@ -32,8 +32,8 @@ class SlowCounters(CounterStore):
         return admission
 
     @override
-    def settle(self, hold_id: str, tokens: int) -> None:
-        self.counters.settle(hold_id, tokens)
+    def settle(self, hold_id: str, used: Used) -> None:
+        self.counters.settle(hold_id, used)
 
     @override
     async def renew(self, hold_ids: Collection[str]) -> None:
@@ -90,7 +90,7 @@ async def test_what_was_used_is_booked(store: CounterStore, hand: Hand) -> None:
     """I10: also where it was more than was set aside."""
     limiter = make_limiter(store, hand, {"tokens_per_day": 5_000})
     exchange, _ = await ask(limiter)
-    exchange.usage = Usage(100, 4_500, "provider")
+    exchange.note_usage(Usage(100, 4_500, "provider"))
     exchange.settle(Outcome.FINISHED, at=2.0)
 
     _, grant = await ask(limiter)
