@@ -16,5 +16,6 @@ pytest_plugins = [
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
     "tests.plugins.stored_keys",
+    "tests.plugins.ledgers",
     "tests.plugins.recordings",
 ]

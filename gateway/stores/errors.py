@@ -22,3 +22,7 @@ class KeyExistsError(StoreError):
 
 class KeyNotFoundError(StoreError):
     """There is no key of this name."""
+
+
+class RowRefusedError(StoreError):
+    """The store is well and does not take this row, now or later."""
