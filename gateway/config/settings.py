@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
@@ -182,7 +183,10 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
-    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys are kept.")
+    stores: StoresSpec = Field(
+        default=StoresSpec(), description="Where keys and the ledger are kept."
+    )
+    ledger: LedgerSpec = Field(default=LedgerSpec(), description="Who used what, and what it cost.")
     limits: tuple[LimitSpec, ...] = Field(
         default=(), description="How much may be asked for; every rule that fits has to agree."
     )
@@ -202,6 +206,15 @@ class Settings(Spec):
         return any(
             method.kind == "gateway_key" and method.keys is None for method in self.auth or ()
         )
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether exchanges are booked."""
+        if self.ledger.enabled is not None:
+            return self.ledger.enabled
+        # Whoever says who may call, or how much, wants to know who did.
+        is_written = "ledger" in self.model_fields_set
+        return is_written or self.wants_stored_keys or bool(self.limits)
 
     @property
     def token_auth(self) -> tuple[TokenAuth, ...]:

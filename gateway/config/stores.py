@@ -41,7 +41,7 @@ class DatabaseAddress:
 
 
 class StoresSpec(Spec):
-    """Where keys are kept."""
+    """Where keys and the ledger are kept."""
 
     database: str = Field(
         default="sqlite:///gateway.db",

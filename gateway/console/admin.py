@@ -1,4 +1,4 @@
-"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`.
+"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`, `/usage`.
 
 The rule here: health says that the process answers and nothing else; what it depends on is
 readiness.
@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.console.readiness import Readiness
+from gateway.console.usage import FETCH_USAGE, FetchUsage, show_usage
 from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
 from gateway.core.request_id import new_request_id
 from gateway.wire.fixed_headers import FIXED_HEADERS
@@ -23,16 +24,22 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_admin_app(
-    readiness: Readiness, *, render_metrics: Callable[[], bytes]
+    readiness: Readiness,
+    *,
+    render_metrics: Callable[[], bytes],
+    fetch_usage: FetchUsage | None = None,
 ) -> web.Application:
     """The pages for operators and their machines."""
     app = web.Application(middlewares=[render_refusals])
     app[READINESS] = readiness
     app[RENDER_METRICS] = render_metrics
+    if fetch_usage is not None:
+        app[FETCH_USAGE] = fetch_usage
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
+    app.router.add_get("/usage", show_usage)
     return app
 
 
@@ -58,6 +65,8 @@ async def render_refusals(request: web.Request, handler: Handler) -> web.StreamR
     """Say as JSON that there is no such page."""
     try:
         return await handler(request)
+    except GatewayError as refusal:
+        error = refusal
     except web.HTTPException as refusal:
         error = _translate(refusal)
     request_id = new_request_id()
@@ -77,7 +86,7 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
 
 def _translate(refusal: web.HTTPException) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz and /metrics here.")
+        return NotFoundError("There is /healthz, /readyz, /metrics and /usage here.")
     if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
         allow = refusal.headers.get("Allow", "GET")
         return MethodNotAllowedError("This page can only be read.", headers={"Allow": allow})
