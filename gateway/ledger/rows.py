@@ -42,12 +42,20 @@ def row_before(exchange: Exchange, started: Started, attempt: AttemptRecord) -> 
         started.at_ms + int((attempt.started_at - started.at) * MS_PER_S),
         0,
         Outcome.LOST,
-        tokens_in=exchange.prompt_tokens,
-        tokens_source="estimate",
-        cost_micros=None if cost is None else cost.micros,
-        price_version=None if cost is None else cost.price_version,
+        0,
+        "",
+        "",
+        exchange.prompt_tokens,
+        None,
+        None,
+        None,
+        "estimate",
+        None if cost is None else cost.micros,
+        None if cost is None else cost.price_version,
     )
     earlier = exchange.attempt_records
+    if not earlier:
+        return _row(exchange, started, Outcome.LOST, (now,))
     tries = [_attempt_row(one, started, Outcome.UPSTREAM_FAILED) for one in earlier]
     return _row(exchange, started, Outcome.LOST, (*tries, now))
 

@@ -116,15 +116,9 @@ class Writer:
         while self._left:
             left = self._left[0]
             await self._drain(left)
-            left.remove()
             self._left.pop(0)
-            _log.info(
-                "ledger.recovered",
-                journal=left.name,
-                settled=left.ended,
-                lost=left.lost,
-                damaged=left.damaged,
-            )
+            _report(left)
+            left.remove()
         await self._drain(self._ledger.journal)
         self._report_damage()
         await self._drain(self._ledger.held)
@@ -193,3 +187,15 @@ class Writer:
             except OSError:
                 place.release()
                 raise
+
+
+def _report(left: LeftJournal) -> None:
+    """Say what a dead process has left, if that was anything."""
+    if left.ended or left.lost or left.damaged:
+        _log.info(
+            "ledger.recovered",
+            journal=left.name,
+            settled=left.ended,
+            lost=left.lost,
+            damaged=left.damaged,
+        )

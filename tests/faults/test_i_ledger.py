@@ -6,6 +6,7 @@ The rule here: what the books say is held against what the simulator says that i
 import asyncio
 import json
 import resource
+import sqlite3
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -257,11 +258,10 @@ async def test_connections_that_the_database_ends_lose_nothing(
     """J07, J08: a failover ends every connection, some between a commit and its answer."""
     scene, address = await open_on_postgresql(open_scene, postgresql)
     writer = scene.gateway.service.app[WRITER]
-    name = address.rpartition("/")[2].partition("?")[0]
     for _ in range(5):
         await scene.ask("plain")
         flushing = asyncio.ensure_future(writer.flush())
-        await asyncio.to_thread(postgresql.end_connections, name)
+        await asyncio.to_thread(postgresql.end_connections, address)
         await flushing
     await writer.flush()
     await writer.flush()
@@ -270,6 +270,47 @@ async def test_connections_that_the_database_ends_lose_nothing(
 
     assert len(rows) == 5
     assert all(len(row["attempts"]) == 1 for row in rows)
+
+
+async def test_a_database_that_is_down_gets_its_rows_when_it_is_up(
+    open_scene: OpenScene, postgresql: PostgresqlServer
+) -> None:
+    """J07, J09: answers go on meanwhile; one line when it goes and one when it comes."""
+    scene, address = await open_on_postgresql(open_scene, postgresql)
+    writer, ledger = scene.gateway.service.app[WRITER], scene.gateway.service.app[LEDGER]
+    await asyncio.to_thread(postgresql.refuse_connections, address)
+    for _ in range(5):
+        assert (await scene.ask("plain")).status == 200
+        await writer.flush()
+    assert "gateway_ledger_store_down 1.0" in scene.gateway.metrics
+    await asyncio.to_thread(postgresql.allow_connections, address)
+
+    await writer.flush()
+
+    assert len(await read_books(address)) == 5
+    assert ledger.counts.backlog_bytes == 0
+    assert "gateway_ledger_store_down 0.0" in scene.gateway.metrics
+    events = [line["event"] for line in scene.gateway.log.lines]
+    assert events.count("ledger.store_down") == events.count("ledger.store_up") == 1
+
+
+async def test_a_file_that_somebody_else_has_locked_delays_nobody(open_scene: OpenScene) -> None:
+    """J10: a backup program, or a shell that was left open; rows wait for it, requests do not."""
+    scene = await open_books(open_scene)
+    await books_of(scene)  # the file is open by now
+    ledger = scene.gateway.service.app[LEDGER]
+    other = sqlite3.connect(directory_of(scene) / "gateway.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        for _ in range(5):
+            assert (await scene.ask("plain")).status == 200
+        assert ledger.counts.backlog_bytes > 0
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+    assert len(await books_of(scene)) == 5
+    assert ledger.counts.backlog_bytes == 0
 
 
 def entry_of(scene_url: str) -> dict[str, Any]:
