@@ -65,6 +65,11 @@ class Ledger:
         """Begin to write there."""
         self._journal = journal
 
+    def close(self) -> None:
+        """Write no more: nothing is in flight."""
+        self.journal.close()
+        self._journal = None
+
     def write_ahead(self, exchange: Exchange, attempt: AttemptRecord) -> None:
         """Write that an attempt is about to begin; to be called before anything of it is sent.
 

@@ -93,5 +93,5 @@ async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
         ledger.store.fail("no answer while stopping")
     ledger.write_held()
     await sync_journal(ledger, Condition("ledger.sync_failed", "ledger.sync_recovered"))
-    ledger.journal.close()
     await writer.close()
+    ledger.close()

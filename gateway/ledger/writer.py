@@ -57,6 +57,7 @@ class Writer:
         self._damaged = 0
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
+        self._flushing = asyncio.Lock()  # what was taken is one batch at a time
 
     @property
     def _parent(self) -> Path:
@@ -79,7 +80,8 @@ class Writer:
         """Write all that is there now; in how many seconds it makes sense to do it again."""
         condition = self._ledger.store
         try:
-            await self._flush()
+            async with self._flushing:
+                await self._flush()
         except (StoreError, OSError) as error:
             condition.fail(str(error))
             self._keep_held()
