@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
     "tests.plugins.browser",
     "tests.plugins.chain",
+    "tests.plugins.collector",
     "tests.plugins.count",
     "tests.plugins.counters",
     "tests.plugins.gateway",
