@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.plugins.count",
     "tests.plugins.counters",
     "tests.plugins.gateway",
+    "tests.plugins.hypothesis_profile",
     "tests.plugins.issuer",
     "tests.plugins.nginx",
     "tests.plugins.llamacpp",
