@@ -7,9 +7,11 @@ pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
     "tests.plugins.browser",
     "tests.plugins.chain",
+    "tests.plugins.collector",
     "tests.plugins.count",
     "tests.plugins.counters",
     "tests.plugins.gateway",
+    "tests.plugins.hypothesis_profile",
     "tests.plugins.issuer",
     "tests.plugins.nginx",
     "tests.plugins.llamacpp",
