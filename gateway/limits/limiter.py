@@ -19,6 +19,7 @@ from gateway.limits.answers import (
     refuse_for_ever,
     refuse_for_now,
     refuse_output,
+    refuse_unpriced,
     render_headers,
 )
 from gateway.limits.asked import Asked
@@ -155,6 +156,8 @@ def _refuse_size(rule: Rule, uses: Sequence[Use], asked: Asked) -> DownstreamErr
     longest, wanted = rule.max_output_tokens, asked.asked_output_tokens
     if longest is not None and wanted is not None and wanted > longest:
         return refuse_output(rule)
+    if rule.refuses_unpriced and asked.price is None:
+        return refuse_unpriced(rule, asked)
     for use in uses:
         if use.charge.cost > use.charge.capacity:
             return refuse_for_ever(use, asked)
