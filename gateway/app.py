@@ -54,7 +54,7 @@ from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
-from gateway.stores.opening import open_keys
+from gateway.stores.opening import OpenKeys, open_keys
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics
@@ -78,6 +78,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 SIMULATOR_JOURNAL_LIMIT = 50
 
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
+KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
@@ -142,7 +143,7 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     if not settings.wants_stored_keys:
         yield
         return
-    opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
+    app[KEYS] = opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
     tasks = Tasks(report_crash)
     app[STORED_KEYS] = StoredKeys(opened, tasks)
     yield
