@@ -31,6 +31,7 @@ from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
     OBSERVERS,
+    PROXIES,
     add_response_headers,
     assign_request_id,
 )
@@ -59,6 +60,7 @@ from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.upstreams import Upstreams
+from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
     guard_stream,  # a stream that has begun is never answered a second time
@@ -99,6 +101,8 @@ def build_app(
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
+    if settings.server.trusted_proxies:
+        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.limits:
         add_limits(app, MemoryCounters() if counters is None else counters)
     app[HELD_BODIES] = hold_bodies(settings.server)

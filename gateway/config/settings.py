@@ -20,6 +20,7 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.key_hashes import check_hashes
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.networks import ProxyNetwork
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
@@ -69,6 +70,12 @@ class ServerSpec(Spec):
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Web origins that may call from a browser. Default: none."
+    )
+    trusted_proxies: tuple[ProxyNetwork, ...] = Field(
+        default=(),
+        description="Networks of the proxies in front, and `unix` for one on this machine's own "
+        "socket. What they say of the caller's address in `X-Forwarded-For` or `Forwarded` is "
+        "believed. Default: none.",
     )
 
     @model_validator(mode="after")

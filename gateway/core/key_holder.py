@@ -32,7 +32,12 @@ class KeyHolder(Principal, frozen=True):
 
     def may_ask_for(self, provider: str, names: Iterable[str]) -> bool:
         """Whether the key is for a model of this provider that goes by these names."""
-        return not self.models or any(f"{provider}/{name}" in self.models for name in names)
+        if not self.models:
+            return True
+        for name in names:  # noqa: SIM110 - `any` over a generator takes three times as long
+            if f"{provider}/{name}" in self.models:
+                return True
+        return False
 
     def may_see(self, provider: str) -> bool:
         """Whether there is anything of this provider that the key is for."""

@@ -31,7 +31,10 @@ def _check(holder: KeyHolder, call: Call) -> None:
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.providers))}",
         )
     # A right may be written with the alias.
-    if holder.models and not holder.may_ask_for(provider.name, provider.names_of(call.model)):
+    if not (
+        holder.may_ask_for(provider.name, (call.model,))
+        or holder.may_ask_for(provider.name, provider.names_of(call.model))
+    ):
         raise ModelNotAllowedError(
             "This key is not for this model; whoever runs the gateway can make one that is.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.models))}",
