@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
+    "tests.plugins.showing",
     "tests.plugins.stored_keys",
     "tests.plugins.recordings",
 ]
