@@ -71,7 +71,16 @@ async def test_without_admins_the_line_to_write_is_said(start_admin: StartAdmin)
         (bearer(make_key()), 403, "admin_key_needed"),
         ({**AUTHORIZATION, "x-api-key": "another"}, 400, "ambiguous_auth"),
     ],
-    ids=str,
+    ids=[
+        "nothing",
+        "a wrong key",
+        "a key cut short",
+        "another scheme",
+        "no text",
+        "a caller's key from the file",
+        "a caller's key from the store",
+        "two keys",
+    ],
 )
 async def test_only_a_key_of_an_admin_opens(
     start_admin: StartAdmin,
