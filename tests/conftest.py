@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.plugins.browser",
     "tests.plugins.chain",
     "tests.plugins.count",
+    "tests.plugins.redis_server",
     "tests.plugins.counters",
     "tests.plugins.gateway",
     "tests.plugins.issuer",

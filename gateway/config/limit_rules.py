@@ -22,6 +22,7 @@ from gateway.config.spec import Spec
 
 Dimension = Literal["principal", "tenant", "group", "provider", "model"]
 DimensionOrAll = Literal["principal", "tenant", "group", "provider", "model", "everything"]
+OnStoreFailure = Literal["local", "open", "closed"]
 RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -112,6 +113,12 @@ class LimitSpec(Spec):
     )
     dry_run: bool = Field(
         default=False, description="Count and log what the rule would refuse, and let it through."
+    )
+
+    on_store_failure: OnStoreFailure = Field(
+        default="local",
+        description="While Redis is gone: `local` lets in this process's part, `open` everybody, "
+        "`closed` nobody (503).",
     )
 
     @field_validator("on")

@@ -22,3 +22,11 @@ class KeyExistsError(StoreError):
 
 class KeyNotFoundError(StoreError):
     """There is no key of this name."""
+
+
+class CountersDownError(StoreDownError):
+    """The counters cannot be asked, and a rule says that nobody is let in without."""
+
+    def __init__(self, rule: int) -> None:
+        super().__init__("the counters do not answer")
+        self.rule = rule
