@@ -48,6 +48,7 @@ KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 # Error types of pydantic that only say which kind of value is needed.
 NEEDS = {
     "bool_type": "true or false",
+    "decimal_parsing": "a number",
     "decimal_type": "a number",
     "dict_type": "a block of `key: value` lines",
     "finite_number": "a finite number",
@@ -64,6 +65,10 @@ NEEDS = {
 
 # Error types with a bound: the words, and where pydantic keeps the bound.
 BOUNDS = {
+    "decimal_max_places": (
+        "has too many digits behind the point; at most {} fit",
+        "decimal_places",
+    ),
     "greater_than": ("needs to be more than {}", "gt"),
     "greater_than_equal": ("needs to be {} or more", "ge"),
     "less_than": ("needs to be less than {}", "lt"),

@@ -3,6 +3,7 @@
 Rule: a rule that would limit nothing is a mistake, and so is a word that would have no effect.
 """
 
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -20,8 +21,12 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.spec import Spec
 
-Dimension = Literal["principal", "tenant", "group", "provider", "model"]
-DimensionOrAll = Literal["principal", "tenant", "group", "provider", "model", "everything"]
+Dimension = Literal["principal", "key", "tenant", "group", "address", "provider", "model"]
+DimensionOrAll = Literal[
+    "principal", "key", "tenant", "group", "address", "provider", "model", "everything"
+]
+# Kept in millionths; the largest sum is as much as a number in a header may have digits.
+Usd = Annotated[Decimal, Field(gt=0, le=100_000_000, decimal_places=6)]
 OnStoreFailure = Literal["local", "open", "closed"]
 RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
@@ -47,15 +52,22 @@ CAPS = (
     "concurrent",
     "tokens_per_day",
     "tokens_per_month",
+    "money_per_day",
+    "money_per_month",
     "max_body_bytes",
     "max_output_tokens",
 )
+# Those that a stream may run into on its way.
+COUNTED_CAPS = CAPS[1:2] + CAPS[3:7]
 
 
 class MatchSpec(Spec):
     """Which calls a rule is for; all that is written has to fit."""
 
     principal: Words | None = Field(default=None, description="Who calls: one name, or several.")
+    key: Words | None = Field(
+        default=None, description="The gateway's own key that was shown, by its name."
+    )
     tenant: Words | None = Field(default=None, description="Whose principals they are.")
     group: Words | None = Field(default=None, description="A group that the principal is in.")
     provider: Words | None = Field(default=None, description="The provider that is asked.")
@@ -96,12 +108,29 @@ class LimitSpec(Spec):
     tokens_per_month: PositiveInt | None = Field(
         default=None, description="Tokens from the first of a month to the next."
     )
+    money_per_day: Usd | None = Field(
+        default=None,
+        description="US dollars from midnight to midnight, such as `5` or `2.50`, at the prices in "
+        "`providers.yaml`.",
+    )
+    money_per_month: Usd | None = Field(
+        default=None, description="US dollars from the first of a month to the next."
+    )
+    unpriced: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="What a rule about money does with a model that has no price: refuse it, or "
+        "let it through and book what the provider says it charges, which may be nothing.",
+    )
     time_zone: str = Field(
         default="UTC", description="Where it is midnight, such as `Europe/Paris`."
     )
     reserve_output_tokens: NonNegativeInt = Field(
         default=1024,
         description="Tokens set aside for an answer whose length nothing caps, until it is known.",
+    )
+    stop_streams: bool = Field(
+        default=False,
+        description="End a stream when it has used what the rule has left of tokens or money.",
     )
     max_body_bytes: PositiveInt | None = Field(
         default=None, description="Largest request body; a larger one is answered 413."
@@ -151,7 +180,21 @@ class LimitSpec(Spec):
         ):
             if getattr(self, burst) is not None and getattr(self, rate) is None:
                 raise ValueError(f"`{burst}` needs `{rate}`")
+        if "unpriced" in self.model_fields_set and not self.counts_money:
+            raise ValueError("`unpriced` needs `money_per_day` or `money_per_month`")
+        if self.stop_streams and not self.counts_money and not self.counts_tokens:
+            raise ValueError(f"`stop_streams` needs one of {', '.join(COUNTED_CAPS)}")
         return self
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it limits tokens."""
+        return any((self.tokens_per_minute, self.tokens_per_day, self.tokens_per_month))
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether it limits money."""
+        return any((self.money_per_day, self.money_per_month))
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:

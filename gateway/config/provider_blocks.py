@@ -4,6 +4,7 @@ Rule: a block left out means what is right for a host that speaks the OpenAI dia
 """
 
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,12 +19,15 @@ from pydantic import (
 
 from gateway.config import forms
 from gateway.config.spec import Spec
+from gateway.core.cost import Price, make_price
 
 HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
 BodyField = Annotated[str, StringConstraints(pattern=forms.BODY_FIELD)]
 DroppedField = Annotated[str, StringConstraints(pattern=forms.DROPPED_FIELD)]
 ModelId = Annotated[str, StringConstraints(pattern=forms.MODEL_ID)]
 Label = Annotated[str, StringConstraints(pattern=forms.LABEL)]
+# Prices become whole millionths of a dollar.
+PriceUsd = Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)]
 
 
 def _prefix_for(header: str) -> str:
@@ -95,13 +99,28 @@ class Model(Spec):
     max_output: PositiveInt | None = Field(
         default=None, description="Most tokens of one answer; `/api/chat` sends it as `max_tokens`."
     )
-    price_in_usd_per_mtok: Decimal | None = Field(
-        default=None, ge=0, description="Price in USD of a million prompt tokens."
+    price_in_usd_per_mtok: PriceUsd | None = Field(
+        default=None, description="Price in USD of a million prompt tokens."
     )
-    price_out_usd_per_mtok: Decimal | None = Field(
-        default=None, ge=0, description="Price in USD of a million answer tokens."
+    price_cached_in_usd_per_mtok: PriceUsd | None = Field(
+        default=None,
+        description=(
+            "The same for those that the host has in its cache. Default: `price_in_usd_per_mtok`."
+        ),
+    )
+    price_out_usd_per_mtok: PriceUsd | None = Field(
+        default=None, description="Price in USD of a million answer tokens, reasoning included."
     )
     image_input: bool = Field(default=False, description="Whether it reads images.")
+
+    @cached_property
+    def price(self) -> Price | None:
+        """What its tokens cost; None unless prompts and answers both have a price."""
+        return make_price(
+            self.price_in_usd_per_mtok,
+            self.price_out_usd_per_mtok,
+            self.price_cached_in_usd_per_mtok,
+        )
 
 
 class TimeoutsSpec(Spec):

@@ -220,6 +220,22 @@ class TokenQuotaExceededError(DownstreamError):
     type = "rate_limit_error"
 
 
+class ModelUnpricedError(DownstreamError):
+    """A rule of `limits` counts money, and nobody knows what this model costs."""
+
+    status = 403
+    code = "model_unpriced"
+    type = "permission_error"
+
+
+class BudgetExceededError(DownstreamError):
+    """The money that a rule of `limits` gives for a day or a month is spent."""
+
+    status = 402
+    code = "budget_exceeded"
+    type = "billing_error"
+
+
 class UpstreamError(GatewayError):
     """The provider failed us; `is_retryable` says whether another attempt may help."""
 

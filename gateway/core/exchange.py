@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.core.cost import Cost, Price, price_usage
 from gateway.core.dialect import Dialect
 from gateway.core.identity import Principal
 from gateway.core.usage import Usage
@@ -58,7 +59,11 @@ class Exchange(msgspec.Struct, eq=False):
     bytes_in: int = 0
     bytes_out: int = 0
     chunks: int = 0
-    usage: Usage | None = None
+    prompt_tokens: int = 0  # estimated, for attempts that nobody counts
+    price: Price | None = None  # of the model that is asked, as it was when the request came
+    usage: Usage | None = None  # of all attempts that are billed, together
+    cost: Cost | None = None  # of that, at our price
+    spent_micros: int | None = None  # the same as it is booked: the provider's word before ours
     ending: Outcome | None = None  # what it will be settled as, once its response is out
     detached: bool = False  # the caller left and the answer is read to its end: the relay settles
     upstream_request_id: str = ""
@@ -69,6 +74,18 @@ class Exchange(msgspec.Struct, eq=False):
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
+
+    def note_usage(self, usage: Usage) -> None:
+        """Count what one attempt is billed for; to be called once for each attempt."""
+        cost = price_usage(usage, self.price)
+        spent = usage.provider_cost_micros
+        if spent is None and cost is not None:
+            spent = cost.micros
+        if spent is not None:
+            self.spent_micros = (self.spent_micros or 0) + spent
+        if cost is not None:
+            self.cost = cost if self.cost is None else self.cost.plus(cost)
+        self.usage = usage if self.usage is None else self.usage.plus(usage)
 
     def settle(self, outcome: Outcome, *, at: float) -> bool:
         """Fix the outcome and tell the observers; False when that was done before."""

@@ -1,17 +1,25 @@
-"""Tokens consumed, and who counted them.
+"""Tokens consumed, who counted them, and what the provider says it charges for them.
 
 The rule here: what a provider says is last-wins and checked, never added up (a provider may
 repeat a cumulative count in every chunk).
 """
 
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
+
+from gateway.core.money import parse_decimal, round_micros
 
 UsageSource = Literal["provider", "estimate"]
 
 # More than this is a provider's mistake, not an answer (the largest windows are near 10^7).
 MAX_PLAUSIBLE_TOKENS = 1_000_000_000
+# The same of money: the largest window at the highest price is below a hundredth of it.
+MAX_PLAUSIBLE_USD = 10_000
+# xAI counts money in these (its `cost_in_usd_ticks`).
+TICKS_PER_USD = 10_000_000_000
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -20,20 +28,125 @@ class Usage(msgspec.Struct, frozen=True):
     tokens_in: int | None
     tokens_out: int | None
     source: UsageSource
+    tokens_cached: int | None = None  # of those in: read from the provider's cache
+    tokens_reasoning: int | None = None  # of those out: thought, and not always shown
+    provider_cost_micros: int | None = None  # as the provider says, in millionths of a dollar
+
+    @property
+    def tokens(self) -> int:
+        """In and out together; what nobody counted is none."""
+        return (self.tokens_in or 0) + (self.tokens_out or 0)
+
+    def fill(self, tokens_in: int, tokens_out: int) -> "Usage":
+        """The same with these estimates in place of what nobody counted."""
+        if self.tokens_in is not None and self.tokens_out is not None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            tokens_in=tokens_in if self.tokens_in is None else self.tokens_in,
+            tokens_out=tokens_out if self.tokens_out is None else self.tokens_out,
+            source="estimate",
+        )
+
+    def plus(self, other: "Usage") -> "Usage":
+        """Of two attempts together; an estimate where one of them is."""
+        return Usage(
+            _add(self.tokens_in, other.tokens_in),
+            _add(self.tokens_out, other.tokens_out),
+            self.source if self.source == other.source else "estimate",
+            _add(self.tokens_cached, other.tokens_cached),
+            _add(self.tokens_reasoning, other.tokens_reasoning),
+            _add(self.provider_cost_micros, other.provider_cost_micros),
+        )
 
 
 def parse_usage(value: object) -> Usage | None:
-    """The usage in a provider's `usage` object; None when it holds no plausible count."""
+    """The usage in a provider's `usage` object; None when it holds nothing plausible.
+
+    Fractions should come as `Decimal`: a cost is money.
+    """
     if not isinstance(value, dict):
         return None
     tokens_in = _count(value.get("prompt_tokens"))
     tokens_out = _count(value.get("completion_tokens"))
-    if tokens_in is None and tokens_out is None:
+    cost = _read_cost(value)
+    if tokens_in is None and tokens_out is None and cost is None:
         return None
-    return Usage(tokens_in, tokens_out, "provider")
+    reasoning = _first_count(_reasoning_counts(value))
+    if tokens_out is not None and reasoning:
+        # xAI's `completion_tokens` are without those of reasoning; only the sum tells.
+        answered = tokens_out + reasoning
+        if _count(value.get("total_tokens")) == (tokens_in or 0) + answered:
+            tokens_out = answered
+    return Usage(
+        tokens_in,
+        tokens_out,
+        "provider",
+        _at_most(_first_count(_cached_counts(value)), tokens_in),
+        _at_most(reasoning, tokens_out),
+        cost,
+    )
+
+
+def _cached_counts(value: Mapping[str, Any]) -> Iterator[object]:
+    """Where providers say how much of the prompt they had in their cache."""
+    for name in ("prompt_tokens_details", "prompt_token_details"):  # Mistral has both spellings
+        details = value.get(name)
+        if isinstance(details, dict):
+            yield details.get("cached_tokens")
+    for name in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"):
+        yield value.get(name)  # DeepSeek, Mistral, Together
+
+
+def _reasoning_counts(value: Mapping[str, Any]) -> Iterator[object]:
+    details = value.get("completion_tokens_details")
+    if isinstance(details, dict):
+        yield details.get("reasoning_tokens")
+    yield value.get("reasoning_tokens")
+
+
+def _read_cost(usage: Mapping[str, Any]) -> int | None:
+    """What a provider charges for the answer, in micros."""
+    cost = usage.get("cost")
+    if isinstance(cost, dict):  # Perplexity's
+        return _micros(parse_decimal(cost.get("total_cost")))
+    if cost is None and "cost_in_usd_ticks" in usage:
+        ticks = parse_decimal(usage["cost_in_usd_ticks"])
+        return None if ticks is None else _micros(ticks / TICKS_PER_USD)
+    charged = parse_decimal(cost)
+    if charged is not None and usage.get("is_byok") is True:
+        # OpenRouter with a key of one's own: `cost` is its fee, and the model is billed elsewhere.
+        details = usage.get("cost_details")
+        paid = details.get("upstream_inference_cost") if isinstance(details, dict) else None
+        billed = parse_decimal(paid)
+        # Both are checked before they are added: a sum costs as much as its exponents are apart.
+        if billed is not None and _micros(billed) is not None and _micros(charged) is not None:
+            charged += billed
+    return _micros(charged)
+
+
+def _micros(usd: Decimal | None) -> int | None:
+    if usd is None or not 0 <= usd <= MAX_PLAUSIBLE_USD:
+        return None
+    return round_micros(usd)
+
+
+def _first_count(values: Iterator[object]) -> int | None:
+    return next((count for value in values if (count := _count(value)) is not None), None)
+
+
+def _at_most(part: int | None, whole: int | None) -> int | None:
+    """A part that is larger than the whole is no part of it."""
+    return part if part is None or (whole is not None and part <= whole) else None
 
 
 def _count(value: Any) -> int | None:  # noqa: ANN401 - whatever a provider sends
     if isinstance(value, bool) or not isinstance(value, int):
         return None
     return value if 0 <= value <= MAX_PLAUSIBLE_TOKENS else None
+
+
+def _add(first: int | None, second: int | None) -> int | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second

@@ -8,16 +8,19 @@ from collections.abc import Iterable, Sequence
 
 from gateway.core.errors import (
     BodyLimitExceededError,
+    BudgetExceededError,
     ConcurrencyExceededError,
     DownstreamError,
     InternalError,
     LimitsUnavailableError,
+    ModelUnpricedError,
     OutputLimitExceededError,
     RequestNeverFitsError,
     RequestRateExceededError,
     TokenQuotaExceededError,
     TokenRateExceededError,
 )
+from gateway.core.money import say_usd
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import SOON_S, CounterKind, Standing
@@ -50,15 +53,34 @@ def refuse_output(rule: Rule) -> DownstreamError:
     )
 
 
+def refuse_unpriced(rule: Rule, asked: Asked) -> DownstreamError:
+    """For a model whose cost nobody knows, where a rule counts money."""
+    return ModelUnpricedError(
+        f"The rule {rule.name} counts money, and {asked.model} of {asked.provider} has no price; "
+        "ask for a model that has one, or have whoever runs the gateway write its "
+        "`price_in_usd_per_mtok` and `price_out_usd_per_mtok` into providers.yaml.",
+        param="model",
+        detail=f"rule={rule.name} unpriced=refuse",
+    )
+
+
 def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
     """For a request that needs more than a counter ever has."""
+    cap = use.cap
+    if cap.counts_money:
+        return RequestNeverFitsError(
+            f"This request may cost up to {say_usd(use.charge.cost)}, and the rule {cap.rule} "
+            f"gives {say_usd(cap.capacity)} a {cap.unit}; "
+            "shorten the prompt or lower `max_tokens`.",
+            detail=f"rule={cap.rule} cap={cap.label}",
+        )
     answer = use.charge.cost - asked.prompt_tokens
     remedy = "shorten the prompt" + (" or lower `max_tokens`" if answer > 0 else "")
     return RequestNeverFitsError(
         f"This request needs about {use.charge.cost} tokens ({asked.prompt_tokens} for its prompt, "
-        f"{max(answer, 0)} for its answer), and the rule {use.cap.rule} lets through "
-        f"{use.cap.capacity} at most; {remedy}.",
-        detail=f"rule={use.cap.rule} cap={use.cap.label}",
+        f"{max(answer, 0)} for its answer), and the rule {cap.rule} lets through "
+        f"{cap.capacity} at most; {remedy}.",
+        detail=f"rule={cap.rule} cap={cap.label}",
     )
 
 
@@ -67,6 +89,8 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
     cap, wait_s = use.cap, max(math.ceil(standing.wait_s - DUST_S), 1)
     headers = {"Retry-After": str(wait_s)}
     again = f"try again in {_say_wait(wait_s)}"
+    if cap.counts_money:
+        again = "try again when an answer under way has ended"
     if cap.kind is CounterKind.PLACES:
         again = "try again when one of them has ended"
     if cap.calendar is not None and standing.wait_s > SOON_S:
@@ -107,6 +131,10 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
             sentence = f"{rule} gives {cap.written} tokens a {cap.unit} {cap.whom}"
             left = f"{standing.remaining} are left, and {needed}"
             return TokenQuotaExceededError, f"{sentence}, {left}"
+        case CounterKind.MONEY:
+            sentence = f"{rule} gives {say_usd(cap.written)} a {cap.unit} {cap.whom}"
+            left = f"{say_usd(standing.remaining)} are left, and this request may cost "
+            return BudgetExceededError, f"{sentence}, {left}{say_usd(use.charge.cost)}"
 
 
 def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[str, str]:

@@ -1,30 +1,23 @@
 """What a request asks for, as far as limits look at it.
 
-The rule here: an estimate costs no parsing. It is set aside for as long as the answer takes, and
-what the provider counts takes its place.
+The rule here: nothing is parsed but the numbers that say how long an answer may get.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
 
 import msgspec
 from aiohttp import web
 
+from gateway.core.cost import Price
 from gateway.core.errors import InvalidRequestError
-from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import ANONYMOUS
+from gateway.core.key_holder import parse_address
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, PROMPT, Call
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.completions_request import OUTPUT_FIELDS
-
-BYTES_PER_TOKEN = 4
-# An image is billed by its size in pixels, which its bytes do not tell: the usual figure.
-TOKENS_PER_MEDIUM = 1_000
-
-# Where a string begins that is no prose: a data URL, or the `data` of an audio part.
-_MEDIUM = re.compile(rb'"data(?:":\s*"|:)')
-_SMALL_BYTES = 2_048  # an image in so few bytes is not worth looking for
 
 _decode = msgspec.json.Decoder().decode
 
@@ -42,6 +35,15 @@ class Asked(msgspec.Struct, frozen=True):
     output_tokens: int | None  # at most, for each choice; None: nothing caps it
     asked_output_tokens: int | None  # the same, as the caller wrote it
     choices: int
+    key: str = ""  # the gateway's own key that was shown; empty: none was
+    client_address: str = ""
+    price: Price | None = None
+    is_anonymous: bool = False
+
+    @property
+    def address(self) -> str:
+        """Whom a rule for addresses counts."""
+        return count_address(self.client_address)
 
 
 def read_asked(request: web.Request) -> Asked:
@@ -49,11 +51,9 @@ def read_asked(request: web.Request) -> Asked:
     exchange, call, prompt = request[EXCHANGE], request[CALL], request[PROMPT]
     principal = exchange.principal or ANONYMOUS
     if isinstance(prompt, ChatRequest):
-        prompt_tokens = estimate_tokens([prompt.messages])
         asked_output, output, choices = None, _registry_cap(call), 1
     else:
         fields = prompt.fields
-        prompt_tokens = estimate_tokens(fields.values())
         asked_output = _read_output(fields)
         output = _with_registry_cap(call, asked_output)
         choices = _decode(fields["n"]) or 1 if "n" in fields else 1
@@ -64,46 +64,24 @@ def read_asked(request: web.Request) -> Asked:
         provider=call.provider.name,
         model=call.model,
         body_bytes=exchange.bytes_in,
-        prompt_tokens=prompt_tokens,
+        prompt_tokens=exchange.prompt_tokens,
         output_tokens=output,
         asked_output_tokens=asked_output,
         choices=choices,
+        key=principal.name if principal.kind == "gateway_key" else "",
+        client_address=exchange.client_address,
+        price=exchange.price,
+        is_anonymous=principal.kind == "anonymous",
     )
 
 
-def estimate_tokens(texts: Iterable[bytes]) -> int:
-    """Tokens of JSON texts, at four bytes each; pictures and sound count flat."""
-    tokens = 0
-    for text in texts:
-        media, media_bytes = _find_media(text) if len(text) > _SMALL_BYTES else (0, 0)
-        tokens += (len(text) - media_bytes) // BYTES_PER_TOKEN + media * TOKENS_PER_MEDIUM
-    return tokens or 1
-
-
-def tokens_used(exchange: Exchange, prompt_tokens: int) -> int:
-    """What a settled exchange has used: the provider's count, and our estimate of what it left out.
-
-    Nothing where nothing was sent, or where the provider failed and counted nothing. Who left
-    before there was an answer has had their prompt read.
-    """
-    usage = exchange.usage
-    if usage is not None:
-        tokens_in = prompt_tokens if usage.tokens_in is None else usage.tokens_in
-        return tokens_in + (usage.tokens_out or 0)
-    if not exchange.attempts or exchange.outcome in {Outcome.UPSTREAM_FAILED, Outcome.REJECTED}:
-        return 0
-    return prompt_tokens + exchange.bytes_out // BYTES_PER_TOKEN
-
-
-def _find_media(text: bytes) -> tuple[int, int]:
-    count = size = at = 0
-    while (found := _MEDIUM.search(text, at)) is not None:
-        at = text.find(b'"', found.end())
-        if at < 0:
-            break
-        count += 1
-        size += at - found.start()
-    return count, size
+@lru_cache(maxsize=4096)
+def count_address(client_address: str) -> str:
+    """Whom an address is counted as: of IPv6 its network of 64 bits, which one house has whole."""
+    address = parse_address(client_address)
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address), 64), strict=False))
+    return client_address if address is None else str(address)
 
 
 def _registry_cap(call: Call) -> int | None:

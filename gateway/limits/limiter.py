@@ -20,11 +20,12 @@ from gateway.limits.answers import (
     refuse_for_ever,
     refuse_for_now,
     refuse_output,
+    refuse_unpriced,
     render_headers,
 )
-from gateway.limits.asked import Asked, tokens_used
+from gateway.limits.asked import Asked
 from gateway.limits.rules import NO_CAP, Rule, Use
-from gateway.stores.counters import Admission, CounterKind, CounterStore
+from gateway.stores.counters import Admission, CounterKind, CounterStore, Used
 from gateway.stores.errors import CountersDownError
 
 
@@ -40,7 +41,6 @@ class _Hold(msgspec.Struct):
     """A request that was let in."""
 
     id: str
-    prompt_tokens: int
     uses: Sequence[Use]
 
 
@@ -85,14 +85,15 @@ class Limiter:
                 grant.refusal = refusal
                 return grant
         if uses:
-            await self._take(exchange, asked, uses, grant)
+            await self._take(exchange, uses, grant)
         return grant
 
     def settle(self, exchange: Exchange) -> None:
         """Book what a settled exchange has used; an observer."""
         hold = self._holds.pop(exchange, None)
         if hold is not None:
-            self._store.settle(hold.id, tokens_used(exchange, hold.prompt_tokens))
+            tokens = 0 if exchange.usage is None else exchange.usage.tokens
+            self._store.settle(hold.id, Used(tokens, exchange.spent_micros or 0))
 
     async def renew(self) -> None:
         """Keep what is held; to be called every third of `LEASE_S`."""
@@ -112,10 +113,8 @@ class Limiter:
                     places[use.cap.rule] += 1
         return places
 
-    async def _take(
-        self, exchange: Exchange, asked: Asked, uses: Sequence[Use], grant: Grant
-    ) -> None:
-        hold = _Hold(f"{self._process}-{next(self._numbers)}", asked.prompt_tokens, uses)
+    async def _take(self, exchange: Exchange, uses: Sequence[Use], grant: Grant) -> None:
+        hold = _Hold(f"{self._process}-{next(self._numbers)}", uses)
         # Before it is asked for: a caller who leaves meanwhile may have been let in already.
         self._holds[exchange] = hold
         try:
@@ -166,6 +165,8 @@ def _refuse_size(rule: Rule, uses: Sequence[Use], asked: Asked) -> DownstreamErr
     longest, wanted = rule.max_output_tokens, asked.asked_output_tokens
     if longest is not None and wanted is not None and wanted > longest:
         return refuse_output(rule)
+    if rule.refuses_unpriced and asked.price is None:
+        return refuse_unpriced(rule, asked)
     for use in uses:
         if use.charge.cost > use.charge.capacity:
             return refuse_for_ever(use, asked)

@@ -1,7 +1,8 @@
 """The rules of gateway.yaml, ready to be asked: which are for a request, and what it takes of each.
 
 The rule here: what a rule says is worked out once, so that a request costs a few look-ups.
-Callers without a tenant or a group count together as one: a rule is never passed by having none.
+Callers without a tenant, a group or a key count together as one: a rule is never passed by having
+none.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from gateway.config.limit_rules import Dimension, LimitSpec, words_of
+from gateway.core.money import round_micros
 from gateway.limits.asked import Asked
 from gateway.limits.calendar import Calendar
 from gateway.stores.counters import Charge, CounterKind
@@ -29,7 +31,10 @@ QUOTA_UNITS = {
     CounterKind.TOKENS: "tokens",
     CounterKind.PLACES: "concurrent-requests",
     CounterKind.QUOTA: "tokens",
+    CounterKind.MONEY: "usd-micros",
 }
+# Each with its name in `match`; groups are several.
+MATCHED: tuple[Dimension, ...] = ("principal", "key", "tenant", "provider", "model")
 # Stands between the parts of a key; no name holds a control character.
 SEPARATOR = "\x1f"
 
@@ -40,13 +45,14 @@ class Cap(msgspec.Struct, frozen=True):
     rule: str
     label: str  # of the rule and what it counts, for headers
     kind: CounterKind
-    written: int  # as it stands in the file
-    capacity: int  # at most at once; of a quota, in its window
+    written: int  # as it stands in the file; of money in micros
+    capacity: int  # at most at once; of a quota or of money, in its window
     per_s: float  # of requests and tokens a minute
     whom: str  # for a sentence: for each principal
     unit: Unit
     policy: str  # for the header `RateLimit-Policy`
     counts_tokens: bool  # the request's length is what counts
+    counts_money: bool
     calendar: Calendar | None = None
 
 
@@ -73,8 +79,10 @@ class Rule:
         self.looks_at_size = bool(
             spec.max_body_bytes
             or spec.max_output_tokens
-            or any(cap.counts_tokens for cap in self.caps)
+            or any(cap.counts_tokens or cap.counts_money for cap in self.caps)
         )
+        self.refuses_unpriced = spec.counts_money and spec.unpriced == "refuse"
+        self.stops_streams = spec.stop_streams
         self._index = index
         self._dimensions = spec.dimensions
         # One value is itself, several are a tuple.
@@ -82,10 +90,10 @@ class Rule:
             *(spec.dimensions or ["principal"])
         )
         self._counts_groups = "group" in spec.dimensions
-        self._reserve_tokens = spec.reserve_output_tokens
+        self.reserve_tokens = spec.reserve_output_tokens
         self._groups = words_of(spec.match.group)
         self._matches: list[tuple[Dimension, frozenset[str]]] = []
-        for dimension in ("principal", "tenant", "provider", "model"):
+        for dimension in MATCHED:
             words = words_of(getattr(spec.match, dimension))
             if words is not None:
                 self._matches.append((dimension, words))
@@ -104,8 +112,20 @@ class Rule:
         """
         if output_tokens is not None:
             return asked.prompt_tokens + output_tokens * asked.choices
-        guess = asked.prompt_tokens + self._reserve_tokens * asked.choices
+        guess = asked.prompt_tokens + self.reserve_tokens * asked.choices
         return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
+
+    def needed_micros(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
+        """The same in money, at the price of the model; nothing where it has none."""
+        price = asked.price
+        if price is None:
+            return 0
+        if output_tokens is not None:
+            return price.at_most(asked.prompt_tokens, output_tokens * asked.choices)
+        guess = price.at_most(asked.prompt_tokens, self.reserve_tokens * asked.choices)
+        if guess <= capacity:
+            return guess
+        return max(price.at_most(asked.prompt_tokens, 0), capacity)
 
     def uses(self, asked: Asked, output_tokens: int | None, now: float) -> list[Use]:
         """What this request takes of each cap; `now` is POSIX time."""
@@ -115,6 +135,8 @@ class Rule:
                 cost, starts_at, ends_at = 1, 0.0, 0.0
                 if cap.counts_tokens:
                     cost = self.needed_tokens(asked, output_tokens, cap.capacity)
+                elif cap.counts_money:
+                    cost = self.needed_micros(asked, output_tokens, cap.capacity)
                 if cap.calendar is not None:
                     starts_at, ends_at = cap.calendar.window(now)
                 charge = Charge(  # by position: by name takes twice as long
@@ -157,12 +179,17 @@ def make_caps(spec: LimitSpec) -> tuple[Cap, ...]:
         caps.append(_make_cap(spec, "tokens", (CounterKind.TOKENS, rate, burst)))
     if (places := spec.concurrent) is not None:
         caps.append(_make_cap(spec, "concurrent", (CounterKind.PLACES, places, places)))
+    day, month = Calendar("day", spec.time_zone), Calendar("month", spec.time_zone)
     if (tokens := spec.tokens_per_day) is not None:
-        day = Calendar("day", spec.time_zone)
         caps.append(_make_cap(spec, "day", (CounterKind.QUOTA, tokens, tokens), day))
     if (tokens := spec.tokens_per_month) is not None:
-        month = Calendar("month", spec.time_zone)
         caps.append(_make_cap(spec, "month", (CounterKind.QUOTA, tokens, tokens), month))
+    if (money := spec.money_per_day) is not None:
+        micros = round_micros(money)
+        caps.append(_make_cap(spec, "day", (CounterKind.MONEY, micros, micros), day))
+    if (money := spec.money_per_month) is not None:
+        micros = round_micros(money)
+        caps.append(_make_cap(spec, "month", (CounterKind.MONEY, micros, micros), month))
     return tuple(caps)
 
 
@@ -173,7 +200,7 @@ def _make_cap(
     calendar: Calendar | None = None,
 ) -> Cap:
     kind, written, capacity = numbers
-    label = f"{spec.name}-{unit}"
+    label = f"{spec.name}-{'money-' if kind is CounterKind.MONEY else ''}{unit}"
     policy = f'"{label}";q={capacity}'
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"
@@ -190,6 +217,7 @@ def _make_cap(
         unit=unit,
         policy=f'{policy};qu="{QUOTA_UNITS[kind]}"',
         counts_tokens=kind in {CounterKind.TOKENS, CounterKind.QUOTA},
+        counts_money=kind is CounterKind.MONEY,
         calendar=calendar,
     )
 

@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import ServerSpec
+from gateway.core.cost import Price
 from gateway.core.dialect import Dialect
 from gateway.core.errors import (
     BodyTooLargeError,
@@ -27,8 +28,9 @@ from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, HELD_BODY, PROMPT, REGISTRY, SETTINGS, Call
-from gateway.wire.chat_request import read_chat
-from gateway.wire.completions_request import read_completions
+from gateway.wire.chat_request import ChatRequest, read_chat
+from gateway.wire.completions_request import CompletionsRequest, read_completions
+from gateway.wire.estimates import estimate_tokens
 
 CHAT = "chat"  # names of routes
 COMPLETIONS = "completions"
@@ -152,14 +154,14 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
     if route == CHAT:
         provider = _find_provider(registry, request.match_info["provider"])
         exchange.provider = provider.name
-        chat = await _parse(read_chat, body, one_at_a_time)
-        model = _find_model(provider, chat.model, "chatSettings.model")
+        chat, exchange.prompt_tokens = await _parse(_read_chat, body, one_at_a_time)
+        model, exchange.price = _find_model(provider, chat.model, "chatSettings.model")
         request[PROMPT] = chat
         call = Call(Dialect.TEXT, provider, model, stream=True, wants_usage=False)
     else:
-        asked = await _parse(read_completions, body, one_at_a_time)
+        asked, exchange.prompt_tokens = await _parse(_read_completions, body, one_at_a_time)
         provider = _find_provider(registry, asked.provider, "model")
-        model = _find_model(provider, asked.model, "model")
+        model, exchange.price = _find_model(provider, asked.model, "model")
         request[PROMPT] = asked
         call = Call(Dialect.OPENAI, provider, model, asked.stream, asked.wants_usage)
     _note(exchange, call)
@@ -171,6 +173,18 @@ def _note(exchange: Exchange, call: Call) -> None:
     exchange.provider = call.provider.name
     exchange.model = call.model
     exchange.stream = call.stream
+
+
+def _read_chat(body: bytes) -> tuple[ChatRequest, int]:
+    """The request, and how many tokens its prompt is taken for: both may take a while."""
+    chat = read_chat(body)
+    return chat, estimate_tokens([chat.messages])
+
+
+def _read_completions(body: bytes) -> tuple[CompletionsRequest, int]:
+    """The same for the other dialect; all its fields go upstream."""
+    asked = read_completions(body)
+    return asked, estimate_tokens(asked.fields.values())
 
 
 async def _parse(
@@ -201,12 +215,12 @@ def _find_provider(registry: Registry, name: str, param: str | None = None) -> P
     return provider
 
 
-def _find_model(provider: Provider, asked: str, field: str) -> str:
-    """The id to ask for; one that the registry does not know goes to the provider as it is."""
+def _find_model(provider: Provider, asked: str, field: str) -> tuple[str, Price | None]:
+    """The id to ask for, and its price; one that nobody knows goes to the provider as it is."""
     wanted = asked or provider.default_model
     if not wanted:
         raise InvalidRequestError(
             f"`{field}` names no model, and {provider.label} has no default.", param=field
         )
     known = provider.find_model(wanted)
-    return wanted if known is None else known.id
+    return (wanted, None) if known is None else (known.id, known.price)

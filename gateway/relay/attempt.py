@@ -18,6 +18,7 @@ from gateway.core.upstream_errors import (
     UpstreamReplyTooLargeError,
     UpstreamTruncatedError,
 )
+from gateway.core.usage import Usage
 from gateway.relay.deadlines import Deadlines
 from gateway.relay.downstream import MAX_JOINED_BYTES, Downstream
 from gateway.relay.pumps import Pump
@@ -31,6 +32,7 @@ from gateway.relay.verdict import (
 )
 from gateway.upstream.connection import Connection
 from gateway.upstream.receiver import Headers
+from gateway.wire.estimates import BYTES_PER_TOKEN
 from gateway.wire.headers import UPSTREAM_REQUEST_ID
 
 # Of what waits for the commit point (comments, role chunks); above it the head leaves.
@@ -140,8 +142,25 @@ class Attempt:
         """True when the caller has been shown the provider's own error event."""
         return self._pump is not None and self._pump.fault_was_relayed
 
+    def count_usage(self, prompt_tokens: int) -> Usage | None:
+        """What this attempt is billed for, now that it has ended; None when that is nothing.
+
+        The provider's count, and our estimate of what it left out. Where the provider failed, it is
+        what it had counted or sent by then; in every other case it has read the prompt at least.
+        """
+        usage, tokens_out = None, 0
+        if self._pump is not None:
+            usage, tokens_out = self._pump.usage, self._pump.tokens_seen
+        elif self.whole is not None and self.error is None:
+            usage, tokens_out = read_usage(self.whole), len(self.whole.body) // BYTES_PER_TOKEN
+        if usage is not None:
+            return usage.fill(prompt_tokens, tokens_out)
+        if isinstance(self.error, UpstreamError):
+            return None
+        return Usage(prompt_tokens, tokens_out, "estimate")
+
     def note_on(self, exchange: Exchange) -> None:
-        """Write down what this attempt found out."""
+        """Write down what this attempt found out; to be called once, when it has ended."""
         exchange.upstream_started_at = self.times.sent_at
         exchange.upstream_headed_at = self.times.headed_at
         exchange.first_content_at = self.times.first_content_at
@@ -149,9 +168,9 @@ class Attempt:
         exchange.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
         if self._pump is not None:
             exchange.chunks = self._pump.content_events
-            exchange.usage = self._pump.usage
-        elif self.whole is not None and self.error is None:
-            exchange.usage = read_usage(self.whole)
+        usage = self.count_usage(exchange.prompt_tokens)
+        if usage is not None:
+            exchange.note_usage(usage)
 
     def start(self, request: bytes) -> None:
         """Send the request; everything after this is callbacks."""

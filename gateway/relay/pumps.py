@@ -107,6 +107,11 @@ class Pump(abc.ABC):
             return self._reader.usage
         return self._reader.estimate_usage() if self._reader.content_events else None
 
+    @property
+    def tokens_seen(self) -> int:
+        """How long the answer is by now, as we estimate it."""
+        return self._reader.count_tokens()
+
 
 class OpenAIPump(Pump):
     """The provider's own events in the provider's own order.

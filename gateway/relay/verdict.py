@@ -21,6 +21,7 @@ from gateway.core.upstream_errors import (
 from gateway.core.usage import Usage, parse_usage
 from gateway.upstream.receiver import Headers
 from gateway.upstream.response_head import find_header
+from gateway.wire.exact import find_usage
 from gateway.wire.headers import select_response_headers
 from gateway.wire.provider_errors import fault_of, read_fault, upstream_error_of
 
@@ -40,7 +41,6 @@ class _Choice(msgspec.Struct):
 
 class _Reply(msgspec.Struct):
     choices: list[_Choice] | None = None
-    usage: Any = None
     error: Any = None
     object: Any = None
 
@@ -108,10 +108,7 @@ def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> Upstream
 
 def read_usage(whole: Whole) -> Usage | None:
     """What the provider counted, from a reply that `judge_reply` has let pass."""
-    try:
-        return parse_usage(_decode_reply(whole.body).usage)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return parse_usage(json.loads(whole.body).get("usage"))
+    return parse_usage(find_usage(whole.body))
 
 
 def _judge_success(whole: Whole, label: str, secrets: Sequence[str]) -> UpstreamError | None:

@@ -1,6 +1,6 @@
 -- All counters of the limits, in one script, so that a check and what it takes are one step.
 --
--- The rule here: numbers are whole (microseconds, requests, tokens, micro-units of money) and stay
+-- The rule here: numbers are whole (microseconds, requests, tokens, millionths of a dollar) and stay
 -- below 2^53, which is as far as Lua counts exactly. They are written with %.0f, because Lua's own
 -- way of writing them loses digits. Whatever is written is written at the end: where Redis refuses
 -- the first write, nothing was taken.
@@ -45,7 +45,7 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function micros(amount, per_s)
+local function span(amount, per_s)
   return math.floor(amount * SECOND / per_s + 0.5)
 end
 
@@ -60,7 +60,7 @@ end
 -- What is used of tokens, or of money.
 local function amount_of(charge, used)
   if charge.kind == MONEY then
-    return used.money
+    return used.micros
   end
   return used.tokens
 end
@@ -91,6 +91,7 @@ end
 
 local function new_counter(charge)
   if counts_window(charge.kind) then
+    changed[charge.key] = true -- whoever is settled next counts in it, were this one refused
     return {a = 0, r = 0, t = charge.starts, e = charge.ends}
   end
   return {a = 0, r = 0, t = now, e = 0}
@@ -140,6 +141,7 @@ local function roll(charge)
   local counter = counters[charge.key]
   if counts_window(charge.kind) and charge.starts > counter.t then
     counter.t, counter.e, counter.a = charge.starts, charge.ends, 0
+    changed[charge.key] = true -- as above
   end
 end
 
@@ -163,8 +165,8 @@ local function wait_of(charge)
     end
     return counter.a + cost <= capacity and SOON or window_left(counter)
   end
-  local over = ahead(counter) + micros(cost - capacity, charge.per_s)
-  if over + micros(counter.r, charge.per_s) <= TOLERANCE then
+  local over = ahead(counter) + span(cost - capacity, charge.per_s)
+  if over + span(counter.r, charge.per_s) <= TOLERANCE then
     return 0
   end
   return counter.r > 0 and math.max(over, SOON) or over
@@ -173,7 +175,7 @@ end
 local function take(charge)
   local counter = touch(charge)
   if charge.kind == REQUESTS then
-    counter.a = math.max(now, counter.a) + micros(charge.cost, charge.per_s)
+    counter.a = math.max(now, counter.a) + span(charge.cost, charge.per_s)
   else
     counter.r = counter.r + charge.cost
   end
@@ -182,7 +184,7 @@ end
 local function book(charge, amount)
   local counter = touch(charge)
   if charge.kind == TOKENS then
-    counter.a = math.max(now, counter.a) + micros(amount, charge.per_s)
+    counter.a = math.max(now, counter.a) + span(amount, charge.per_s)
   elseif counts_window(charge.kind) then
     counter.a = math.min(MOST, counter.a + amount)
   end
@@ -203,7 +205,7 @@ local function standing_of(charge)
   elseif counts_window(charge.kind) then
     return math.max(0, charge.capacity - counter.a - counter.r), window_left(counter)
   end
-  local reset = ahead(counter) + micros(counter.r, charge.per_s)
+  local reset = ahead(counter) + span(counter.r, charge.per_s)
   local taken = (reset - TOLERANCE / 2) * charge.per_s / SECOND
   return math.max(0, math.floor(charge.capacity - math.max(0, taken))), reset
 end
@@ -336,11 +338,11 @@ local function admit(id, packed)
   return answer
 end
 
--- settle <hold> <tokens> <money> <charges> <adopted>: where the hold is not known, what was used is
+-- settle <hold> <tokens> <micros> <charges> <adopted>: where the hold is not known, what was used is
 -- booked all the same, unless it may have been settled by the first sending, which leaves no mark
 -- of a hold that was not adopted
-local function settle(id, tokens, money, packed, was_adopted)
-  local used = {tokens = tonumber(tokens), money = tonumber(money)}
+local function settle(id, tokens, micros, packed, was_adopted)
+  local used = {tokens = tonumber(tokens), micros = tonumber(micros)}
   local held = read({slot .. 'h:' .. id})[1]
   if held == '' or not held and (packed == '' or is_repeated and not was_adopted) then
     return 0

@@ -32,8 +32,21 @@ class CounterKind(enum.Enum):
     TOKENS = "tokens"
     # Places: taken until it is settled.
     PLACES = "places"
-    # An amount for a window of the calendar; set aside and settled like tokens.
+    # Tokens for a window of the calendar; set aside and settled like tokens.
     QUOTA = "quota"
+    # The same of money, in millionths of a dollar.
+    MONEY = "money"
+
+
+class Used(msgspec.Struct, frozen=True):
+    """What an exchange came to."""
+
+    tokens: int = 0
+    micros: int = 0  # millionths of a dollar
+
+    def amount(self, kind: "CounterKind") -> int:
+        """As much of it as a counter of this kind books."""
+        return self.micros if kind is CounterKind.MONEY else self.tokens
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -41,10 +54,10 @@ class Charge(msgspec.Struct, frozen=True):
 
     key: str
     kind: CounterKind
-    capacity: int  # at most, at once; of a quota, in its window
-    cost: int  # 1, or the tokens to be set aside
+    capacity: int  # at most, at once; of a quota or of money, in its window
+    cost: int  # 1, or the tokens or micros to be set aside
     per_s: float = 0.0  # what comes back; of requests and tokens
-    starts_at: float = 0.0  # of a quota's window, in POSIX time
+    starts_at: float = 0.0  # of the window of a quota or of money, in POSIX time
     ends_at: float = 0.0
     rule: int = 0  # charges of one rule that is tried out are taken together or not at all
     is_tried_out: bool = False  # it refuses nobody: where it does not fit, it is not taken
@@ -82,8 +95,10 @@ class CounterStore(Protocol):
         held.
         """
 
-    def settle(self, hold_id: str, tokens: int) -> None:
+    def settle(self, hold_id: str, used: Used) -> None:
         """Book what was really used, and give back the rest and the places.
+
+        Each counter books what it counts: tokens, or micros.
 
         Never refused, also where it makes a debt. Returns at once; the second time, and for an
         id that is not held, it does nothing. A store in another process books in the background,

@@ -19,6 +19,7 @@ from gateway.stores.counters import (
     CounterKind,
     CounterStore,
     Standing,
+    Used,
 )
 
 # Far below what a caller can wait for, and above what floats make of sums: without it who waits
@@ -47,12 +48,12 @@ class _Counter(abc.ABC):
         """Take a charge, or set it aside."""
 
     @abc.abstractmethod
-    def settle(self, charge: Charge, tokens: int, now: float) -> None:
+    def settle(self, charge: Charge, amount: int, now: float) -> None:
         """Give back what was set aside, and book what was used."""
 
     @abc.abstractmethod
-    def book(self, tokens: int, charge: Charge, now: float) -> None:
-        """Book tokens that nothing was set aside for."""
+    def book(self, amount: int, charge: Charge, now: float) -> None:
+        """Book what nothing was set aside for."""
 
     @abc.abstractmethod
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:
@@ -83,11 +84,11 @@ class _Requests(_Counter):
         self.full_at = begins_at + charge.cost / charge.per_s
 
     @override
-    def settle(self, charge: Charge, tokens: int, now: float) -> None:
+    def settle(self, charge: Charge, amount: int, now: float) -> None:
         """Nothing is given back: the request was made."""
 
     @override
-    def book(self, tokens: int, charge: Charge, now: float) -> None:
+    def book(self, amount: int, charge: Charge, now: float) -> None:
         """One request is one request."""
 
     @override
@@ -123,14 +124,14 @@ class _Tokens(_Counter):
         self.reserved += charge.cost
 
     @override
-    def settle(self, charge: Charge, tokens: int, now: float) -> None:
+    def settle(self, charge: Charge, amount: int, now: float) -> None:
         self.reserved -= charge.cost
-        self.book(tokens, charge, now)
+        self.book(amount, charge, now)
 
     @override
-    def book(self, tokens: int, charge: Charge, now: float) -> None:
+    def book(self, amount: int, charge: Charge, now: float) -> None:
         begins_at = max(now, self.full_at)
-        self.full_at = begins_at + tokens / charge.per_s
+        self.full_at = begins_at + amount / charge.per_s
 
     @override
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:
@@ -161,11 +162,11 @@ class _Places(_Counter):
         self.taken += charge.cost
 
     @override
-    def settle(self, charge: Charge, tokens: int, now: float) -> None:
+    def settle(self, charge: Charge, amount: int, now: float) -> None:
         self.taken -= charge.cost
 
     @override
-    def book(self, tokens: int, charge: Charge, now: float) -> None:
+    def book(self, amount: int, charge: Charge, now: float) -> None:
         """A place has nothing to do with tokens."""
 
     @override
@@ -203,13 +204,13 @@ class _Quota(_Counter):
         self.reserved += charge.cost
 
     @override
-    def settle(self, charge: Charge, tokens: int, now: float) -> None:
+    def settle(self, charge: Charge, amount: int, now: float) -> None:
         self.reserved -= charge.cost
-        self.used += tokens
+        self.used += amount
 
     @override
-    def book(self, tokens: int, charge: Charge, now: float) -> None:
-        self.used += tokens
+    def book(self, amount: int, charge: Charge, now: float) -> None:
+        self.used += amount
 
     @override
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:
@@ -290,17 +291,18 @@ class MemoryCounters(CounterStore):
         self._holds[hold_id] = _Hold(taken, now + LEASE_S)
 
     @override
-    def settle(self, hold_id: str, tokens: int) -> None:
+    def settle(self, hold_id: str, used: Used) -> None:
         hold = self._holds.pop(hold_id, None)
         if hold is None:
             return
         now = self._clock()
         for counter, charge in hold.taken:
+            amount = used.amount(charge.kind)
             if not hold.has_lapsed:
-                counter.settle(charge, tokens, now)
-            elif tokens > charge.cost:
+                counter.settle(charge, amount, now)
+            elif amount > charge.cost:
                 found = self._counters.get(charge.key) or self._make(charge)
-                found.book(tokens - charge.cost, charge, now)
+                found.book(amount - charge.cost, charge, now)
 
     @override
     async def renew(self, hold_ids: Collection[str]) -> None:
@@ -332,7 +334,7 @@ class MemoryCounters(CounterStore):
                 return _Tokens()
             case CounterKind.PLACES:
                 return _Places()
-            case CounterKind.QUOTA:
+            case CounterKind.QUOTA | CounterKind.MONEY:
                 return _Quota(self._wall, charge)
 
     def _sweep(self, now: float, count: int) -> None:

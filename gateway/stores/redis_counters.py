@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from gateway.config.stores import RedisAddress
 from gateway.core.clock import Clock
-from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Standing
+from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Standing, Used
 from gateway.stores.errors import StoreDownError
 from gateway.stores.redis_link import TIMEOUT_S, RedisLink
 
@@ -28,6 +28,7 @@ KINDS = {
     CounterKind.TOKENS: 2,
     CounterKind.PLACES: 3,
     CounterKind.QUOTA: 4,
+    CounterKind.MONEY: 5,
 }
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -95,13 +96,14 @@ class RedisCounters(CounterStore):
         return admission
 
     @override
-    def settle(self, hold_id: str, tokens: int) -> None:
+    def settle(self, hold_id: str, used: Used) -> None:
         hold = self._held.pop(hold_id, None)
         if hold is None:
             return
         packed = hold.packed if hold.is_taken else b""
         was_adopted = b"1" if hold.was_adopted else b""
-        self._link.tell("settle", hold_id, min(tokens, MOST), 0, packed, was_adopted)
+        tokens, micros = min(used.tokens, MOST), min(used.micros, MOST)
+        self._link.tell("settle", hold_id, tokens, micros, packed, was_adopted)
 
     def adopt(self, hold_id: str, charges: Sequence[Charge]) -> None:
         """Take what was let in elsewhere: now, or as soon as Redis is back."""

@@ -70,6 +70,7 @@ class _Call(msgspec.Struct, eq=False):
     operation: str
     arguments: Sequence[Argument]
     waiter: asyncio.Future[Any] | None  # None: it needs no answer
+    now: str = ""
     was_sent: bool = False
 
 
@@ -143,7 +144,7 @@ class RedisLink:
             raise StoreDownError(f"{self.shown} does not answer")
         self._speak()
         waiter = asyncio.get_running_loop().create_future()
-        self._calls.append(_Call(operation, arguments, waiter))
+        self._calls.append(_Call(operation, arguments, waiter, self._now()))
         self._was_asked.set()
         return await waiter
 
@@ -151,7 +152,7 @@ class RedisLink:
         """Call the script some time, in order; however often it is sent, it counts once."""
         if len(self._calls) >= KEPT:
             self._give_up(self._calls.popleft())
-        self._calls.append(_Call(operation, arguments, None))
+        self._calls.append(_Call(operation, arguments, None, self._now()))
         self._was_asked.set()
 
     async def close(self) -> None:
@@ -245,7 +246,7 @@ class RedisLink:
 
     def _command(self, call: _Call) -> tuple[Argument, ...]:
         is_repeated = "1" if call.was_sent else ""
-        head = ("EVALSHA", self._sha, 1, self._key, call.operation, self._now(), is_repeated)
+        head = ("EVALSHA", self._sha, 1, self._key, call.operation, call.now, is_repeated)
         return (*head, *call.arguments)
 
     async def _connect(self) -> AbstractConnection:

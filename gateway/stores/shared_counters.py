@@ -11,14 +11,14 @@ import structlog
 from typing_extensions import override
 
 from gateway.core.clock import Clock, monotonic, system_clock
-from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Standing
+from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Standing, Used
 from gateway.stores.errors import CountersDownError, StoreDownError
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.redis_counters import RedisCounters, find_taken
 
 SEEN = 100_000  # counters of which it is remembered what was left
 
-WINDOWS = frozenset({CounterKind.QUOTA})
+WINDOWS = frozenset({CounterKind.QUOTA, CounterKind.MONEY})
 
 _log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class SharedCounters(CounterStore):
         self._local = self._make_local()
         self._clock = clock
         self._down_since = 0.0
-        # What was left of a quota when it was last heard of, and in which window.
+        # What was left of a quota or budget when it was last heard of, and in which window.
         self._seen: dict[str, tuple[float, int]] = {}
         redis.link.when_down = self._go_local
         redis.when_up = self._go_back
@@ -75,9 +75,9 @@ class SharedCounters(CounterStore):
         return await self._admit_locally(hold_id, charges)
 
     @override
-    def settle(self, hold_id: str, tokens: int) -> None:
-        self._local.settle(hold_id, tokens)
-        self._redis.settle(hold_id, tokens)
+    def settle(self, hold_id: str, used: Used) -> None:
+        self._local.settle(hold_id, used)
+        self._redis.settle(hold_id, used)
 
     @override
     async def renew(self, hold_ids: Collection[str]) -> None:
@@ -131,7 +131,7 @@ class SharedCounters(CounterStore):
         return msgspec.structs.replace(charge, capacity=part, per_s=charge.per_s / self._shares)
 
     def _note(self, charges: Sequence[Charge], admission: Admission) -> None:
-        """Remember what is left of quotas: as much may be lent out without Redis."""
+        """Remember what is left of windows: as much may be lent out without Redis."""
         seen = self._seen
         for charge, standing in zip(charges, admission.standings, strict=True):
             if charge.kind in WINDOWS:

@@ -54,6 +54,12 @@ class Metrics(Collector):
             ["provider", "dialect", "outcome", "status"],
         )
         self._tokens = Counts("gateway_tokens", "Tokens.", ["provider", "direction"])
+        self._cost = Counts("gateway_cost_micros", "Millionths of a US dollar.", ["provider"])
+        self._unpriced = Counts(
+            "gateway_unpriced_exchanges",
+            "With tokens, and nobody knows what they cost.",
+            ["provider"],
+        )
         self._refusals = Counts(
             "gateway_limit_refusals", "Requests that a rule refused.", ["rule", "dry_run"]
         )
@@ -94,6 +100,10 @@ class Metrics(Collector):
         if exchange.usage is not None:
             self._tokens.add((provider, "in"), exchange.usage.tokens_in or 0)
             self._tokens.add((provider, "out"), exchange.usage.tokens_out or 0)
+            if exchange.spent_micros is None:
+                self._unpriced.add((provider,))
+        if exchange.spent_micros is not None:
+            self._cost.add((provider,), exchange.spent_micros)
         if exchange.refused_by:
             self._refusals.add((exchange.refused_by, "false"))
         for rule in exchange.would_refuse:
@@ -114,7 +124,14 @@ class Metrics(Collector):
     @override
     def collect(self) -> Iterator[Metric]:
         """The present numbers, for prometheus-client."""
-        for series in (self._exchanges, self._tokens, self._refusals, self._unused):
+        for series in (
+            self._exchanges,
+            self._tokens,
+            self._cost,
+            self._unpriced,
+            self._refusals,
+            self._unused,
+        ):
             yield series.collect()
         for histogram in (self._first_content, self._duration, self._added, self._bytes_out):
             yield histogram.collect()

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from gateway.core.usage import Usage, parse_usage
+from gateway.wire.estimates import CHARS_PER_TOKEN
+from gateway.wire.exact import find_usage
 from gateway.wire.sse import Fragment, parse_event
 
 
@@ -238,12 +240,15 @@ class StreamReader:
             if bare_error is not None:
                 self.fault = bare_error
                 return FAULT
-        return UNREADABLE if chunk is None else self._read_chunk(chunk)
+        return UNREADABLE if chunk is None else self._read_chunk(chunk, payload)
+
+    def count_tokens(self) -> int:
+        """What was relayed, counted by us: providers send a token a delta, or several."""
+        return max(self.content_events, -(-self.text_chars // CHARS_PER_TOKEN))
 
     def estimate_usage(self) -> Usage:
-        """What was relayed, counted by us: providers send a token a delta, or several."""
-        tokens = max(self.content_events, -(-self.text_chars // 4))
-        return Usage(None, tokens, "estimate")
+        """The same, where the provider has not counted."""
+        return Usage(None, self.count_tokens(), "estimate")
 
     def _read_typed_error(self, chunk: Chunk | None, payload: bytes) -> EventKind:
         text = payload.decode("utf-8", "replace")
@@ -251,25 +256,28 @@ class StreamReader:
         self.fault = (chunk.error if chunk is not None else None) or text or "error"
         return FAULT
 
-    def _read_chunk(self, chunk: Chunk) -> EventKind:
+    def _read_chunk(self, chunk: Chunk, payload: bytes) -> EventKind:
         if chunk.error:
-            self._read_usage(chunk)
+            self._read_usage(chunk, payload)
             self.fault = chunk.error
             self.fault_is_plain = True
             return FAULT
         if chunk.usage is not None or chunk.x_groq is not None:
-            self._read_usage(chunk)
+            self._read_usage(chunk, payload)
             if self.fault is not None:
                 return FAULT
         if not chunk.choices:
             return USAGE if chunk.usage else SILENCE
         return self._read_choices(chunk.choices)
 
-    def _read_usage(self, chunk: Chunk) -> None:
+    def _read_usage(self, chunk: Chunk, payload: bytes) -> None:
         groq = chunk.x_groq if isinstance(chunk.x_groq, dict) else {}
         if groq.get("error"):  # why Groq stopped a stream early
             self.fault = groq["error"]
-        self.usage = parse_usage(chunk.usage) or parse_usage(groq.get("usage")) or self.usage
+        usage = chunk.usage
+        if isinstance(usage, dict) and "cost" in usage:
+            usage = find_usage(payload)
+        self.usage = parse_usage(usage) or parse_usage(groq.get("usage")) or self.usage
 
     def _read_choices(self, choices: list[Choice]) -> EventKind:
         has_content = False

@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from gateway.stores.counters import LEASE_S, Charge, CounterKind
+from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import MIDNIGHT, Hand, MakeStore
 
@@ -26,9 +26,11 @@ CAPACITY = {
     CounterKind.TOKENS: 100,
     CounterKind.PLACES: 3,
     CounterKind.QUOTA: 300,
+    CounterKind.MONEY: 400,
 }
 PER_S = {CounterKind.REQUESTS: 0.5, CounterKind.TOKENS: 4.0}
-IN_TOKENS = (CounterKind.TOKENS, CounterKind.QUOTA)
+SETTLED = (CounterKind.TOKENS, CounterKind.QUOTA, CounterKind.MONEY)
+OF_A_WINDOW = (CounterKind.QUOTA, CounterKind.MONEY)
 
 
 @dataclass
@@ -58,9 +60,9 @@ class Model:
             self.book(self.held.pop(hold_id))
 
     def book(self, amounts: dict[CounterKind, int]) -> None:
-        """Count tokens as used."""
+        """Count tokens and money as used."""
         for kind, amount in amounts.items():
-            if kind in IN_TOKENS:
+            if kind in SETTLED:
                 self.used[kind] += amount
 
     def admit(self, hold_id: str, costs: dict[CounterKind, int]) -> bool:
@@ -72,12 +74,13 @@ class Model:
         self.expires_in[hold_id] = LEASE_S
         return True
 
-    def settle(self, hold_id: str, tokens: int) -> None:
+    def settle(self, hold_id: str, used: Used) -> None:
         """Book what was used in place of what was set aside, once."""
         if hold_id in self.held:
-            self.book(dict.fromkeys(self.held.pop(hold_id), tokens))
+            self.book({k: used.amount(k) for k in self.held.pop(hold_id)})
         elif hold_id in self.lapsed:
-            self.book({k: max(0, tokens - c) for k, c in self.lapsed.pop(hold_id).items()})
+            lapsed = self.lapsed.pop(hold_id).items()
+            self.book({k: max(0, used.amount(k) - c) for k, c in lapsed})
 
 
 class CountersMachine(RuleBasedStateMachine):
@@ -91,7 +94,7 @@ class CountersMachine(RuleBasedStateMachine):
         self.hand = Hand(now=0.0, wall_ahead=MIDNIGHT)
         self.store = type(self).make_store(self.hand)
         self.model = Model()
-        self.window = 0.0
+        self.windows = dict.fromkeys(OF_A_WINDOW, 0.0)
         self.count = 0
 
     @rule(
@@ -102,11 +105,12 @@ class CountersMachine(RuleBasedStateMachine):
         """Ask for some of the counters."""
         self.count += 1
         hold_id = str(self.count)
-        costs = {kind: cost if kind in IN_TOKENS else 1 for kind in CounterKind if kind in kinds}
+        costs = {kind: cost if kind in SETTLED else 1 for kind in CounterKind if kind in kinds}
         self.model.reap()
-        if CounterKind.QUOTA in kinds and self.window != self._window_start():
-            self.window = self._window_start()
-            self.model.used[CounterKind.QUOTA] = 0
+        for kind in kinds.intersection(OF_A_WINDOW):
+            if self.windows[kind] != self._window_start():
+                self.windows[kind] = self._window_start()
+                self.model.used[kind] = 0
         charges = [self._charge(kind, amount) for kind, amount in costs.items()]
 
         admission = self.loop.run_until_complete(self.store.admit(hold_id, charges))
@@ -115,14 +119,14 @@ class CountersMachine(RuleBasedStateMachine):
         remaining = [max(0, int(self.model.remaining(kind))) for kind in costs]
         assert [standing.remaining for standing in admission.standings] == remaining
 
-    @rule(number=st.integers(1, 20), tokens=st.integers(0, 150))
-    def settle(self, number: int, tokens: int) -> None:
+    @rule(number=st.integers(1, 20), tokens=st.integers(0, 150), micros=st.integers(0, 150))
+    def settle(self, number: int, tokens: int, micros: int) -> None:
         """Settle what is held, what lapsed, what is settled already, or nobody."""
         hold_id = str(max(0, self.count - number))
 
-        self.store.settle(hold_id, tokens)
+        self.store.settle(hold_id, Used(tokens, micros))
 
-        self.model.settle(hold_id, tokens)
+        self.model.settle(hold_id, Used(tokens, micros))
 
     @rule(quarters=st.integers(1, 80))
     def advance(self, quarters: int) -> None:

@@ -6,6 +6,7 @@ The rule here: a test knows the protocol and the hand of the clock, and no store
 import asyncio
 import math
 
+import msgspec
 import pytest
 
 from gateway.stores.counters import (
@@ -15,6 +16,7 @@ from gateway.stores.counters import (
     Charge,
     CounterKind,
     CounterStore,
+    Used,
 )
 from tests.plugins.counters import MIDNIGHT, Hand
 
@@ -43,6 +45,12 @@ def quota(cost: int, day: int = 0, capacity: int = 100, **fields: object) -> Cha
     return make_charge(
         "q", CounterKind.QUOTA, capacity, cost, starts_at=starts_at, ends_at=ends_at, **fields
     )
+
+
+def money(cost: int, day: int = 0, capacity: int = 100, **fields: object) -> Charge:
+    """Micros of a day."""
+    charge = quota(cost, day, capacity, **fields)
+    return msgspec.structs.replace(charge, key="m", kind=CounterKind.MONEY)
 
 
 def make_charge(key: str, kind: CounterKind, capacity: int, cost: int, **fields: object) -> Charge:
@@ -97,7 +105,7 @@ async def test_racing_requests_never_take_more_than_there_is(store: CounterStore
     assert sum(admitted) == 10
     for number, was_admitted in enumerate(admitted):
         if was_admitted:
-            store.settle(str(number), 10)
+            store.settle(str(number), Used(10))
     standing = (await admit(store, "last", quota(1))).standings[0]
     assert standing.remaining == 0
 
@@ -105,10 +113,10 @@ async def test_racing_requests_never_take_more_than_there_is(store: CounterStore
 async def test_a_second_settlement_changes_nothing(store: CounterStore) -> None:
     """I06: settled twice, or never admitted: no place too many, no token too few."""
     await admit(store, "a", place(), quota(50))
-    store.settle("a", 20)
+    store.settle("a", Used(20))
 
-    store.settle("a", 20)
-    store.settle("nobody", 90)
+    store.settle("a", Used(20))
+    store.settle("nobody", Used(90))
 
     after = await admit(store, "b", place(), quota(50))
     assert [standing.remaining for standing in after.standings] == [1, 30]
@@ -133,7 +141,7 @@ async def test_a_hold_that_is_renewed_lasts(store: CounterStore, hand: Hand) -> 
         await store.renew(["a", "nobody"])
 
     assert not await is_admitted(store, "b", place(1))
-    store.settle("a", 0)
+    store.settle("a", Used())
     assert await is_admitted(store, "c", place(1))
 
 
@@ -145,7 +153,7 @@ async def test_who_settles_after_all_is_booked_for_more_and_frees_no_place_twice
     hand.advance(LEASE_S)
     await admit(store, "b", place(2), quota(10))
 
-    store.settle("a", 25)
+    store.settle("a", Used(25))
 
     after = await admit(store, "c", place(2), quota(10))
     assert [standing.remaining for standing in after.standings] == [0, 55]
@@ -156,7 +164,7 @@ async def test_what_is_used_beyond_what_was_set_aside_is_a_debt(
 ) -> None:
     """I10: it is booked, and whoever comes next waits for it."""
     await admit(store, "a", tokens(10), quota(10))
-    store.settle("a", 180)
+    store.settle("a", Used(180))
 
     refused = await admit(store, "b", tokens(20), quota(20))
 
@@ -166,11 +174,47 @@ async def test_what_is_used_beyond_what_was_set_aside_is_a_debt(
     assert await is_admitted(store, "c", tokens(20))
 
 
+async def test_money_and_tokens_are_settled_each_by_its_own(store: CounterStore) -> None:
+    """I10: a dear answer of few tokens is a debt of money, and of nothing else."""
+    await admit(store, "a", tokens(40), quota(40), money(40))
+
+    store.settle("a", Used(tokens=5, micros=160))
+
+    refused = await admit(store, "b", tokens(1), quota(1), money(1))
+    assert [standing.remaining for standing in refused.standings] == [95, 95, 0]
+    assert refused.standings[2].wait_s == pytest.approx(DAY_S)
+    assert await is_admitted(store, "c", money(100, day=1))
+
+
+async def test_money_of_a_lapsed_hold_counts_as_spent(store: CounterStore, hand: Hand) -> None:
+    """I04, I06: a killed process has spent what it had set aside; what is beyond comes later."""
+    await admit(store, "a", money(60))
+    hand.advance(LEASE_S)
+    assert not await is_admitted(store, "b", money(41))
+
+    store.settle("a", Used(tokens=1_000, micros=70))
+    store.settle("a", Used(tokens=1_000, micros=70))
+
+    assert (await admit(store, "c", money(10))).standings[0].remaining == 20
+
+
+async def test_racing_requests_never_spend_more_than_there_is(store: CounterStore) -> None:
+    """I01: admitted cost never exceeds the budget, to the micro."""
+    budget, cost = 10**15 + 7, 10**14 + 3  # what a float would round
+
+    asked = [is_admitted(store, str(n), money(cost, capacity=budget)) for n in range(200)]
+    admitted = await asyncio.gather(*asked)
+
+    assert sum(admitted) == 9
+    last = await admit(store, "last", money(budget - 9 * cost, capacity=budget))
+    assert (last.is_admitted, last.standings[0].remaining) == (True, 0)
+
+
 async def test_what_was_set_aside_too_much_comes_back_whole(store: CounterStore) -> None:
     """I17: an answer that is short after all is no phantom."""
     await admit(store, "a", tokens(90), quota(90))
 
-    store.settle("a", 0)
+    store.settle("a", Used())
 
     after = await admit(store, "b", tokens(100), quota(100))
     assert after.is_admitted
@@ -181,9 +225,9 @@ async def test_giving_back_late_forgets_nobody_else(store: CounterStore, hand: H
     await admit(store, "slow", tokens(50))
     hand.advance(20)
     await admit(store, "b", tokens(50))
-    store.settle("b", 50)
+    store.settle("b", Used(50))
 
-    store.settle("slow", 0)
+    store.settle("slow", Used())
 
     after = await admit(store, "c", tokens(1))
     assert after.standings[0].remaining == 49
@@ -197,8 +241,8 @@ async def test_a_limit_that_is_lowered_below_what_is_used_holds(store: CounterSt
     refused = await admit(store, "c", place(1), quota(1, capacity=50))
 
     assert [standing.remaining for standing in refused.standings] == [0, 0]
-    store.settle("a", 0)
-    store.settle("b", 0)
+    store.settle("a", Used())
+    store.settle("b", Used())
     assert await is_admitted(store, "d", place(1), quota(1, capacity=50))
 
 
@@ -211,14 +255,14 @@ async def test_who_waits_as_told_is_let_in(store: CounterStore, hand: Hand, per_
         admission = await admit(store, f"{number}", *asked)
         if admission.is_admitted:
             let_in += 1
-            store.settle(f"{number}", 33)
+            store.settle(f"{number}", Used(33))
             continue
         wait_s = max(standing.wait_s for standing in admission.standings)
         hand.advance(wait_s * 0.99)
         assert not await is_admitted(store, f"early{number}", *asked)
         hand.advance(wait_s * 0.01)
         assert await is_admitted(store, f"again{number}", *asked)
-        store.settle(f"again{number}", 33)
+        store.settle(f"again{number}", Used(33))
 
     assert let_in < 200
 
@@ -228,7 +272,7 @@ async def test_a_window_begins_anew_and_who_is_under_way_counts_in_it(
 ) -> None:
     """I17: a spent day is over at midnight."""
     await admit(store, "a", quota(70))
-    store.settle("a", 70)
+    store.settle("a", Used(70))
     await admit(store, "b", quota(30))
     assert (await admit(store, "c", quota(31))).standings[0].wait_s == pytest.approx(DAY_S)
 
@@ -243,7 +287,7 @@ async def test_a_window_begins_anew_and_who_is_under_way_counts_in_it(
 async def test_a_wall_clock_that_is_set_back_frees_nothing(store: CounterStore, hand: Hand) -> None:
     """M07: yesterday's quota does not come back."""
     await admit(store, "a", quota(100, day=1))
-    store.settle("a", 100)
+    store.settle("a", Used(100))
 
     hand.wall_ahead -= DAY_S / 2
 
@@ -256,7 +300,7 @@ async def test_a_clock_that_is_set_back_blocks_for_the_step_at_most(
     """M07: an hour back is no lock-out of more than that hour, and frees nothing."""
     for number in range(3):
         await admit(store, str(number), requests(), tokens(10))
-        store.settle(str(number), 10)
+        store.settle(str(number), Used(10))
 
     hand.advance(-3600.0)
 
@@ -279,8 +323,8 @@ async def test_a_rule_that_is_tried_out_refuses_nobody_and_counts_as_if_it_did(
 
     assert second.is_admitted
     assert [standing.wait_s > 0 for standing in second.standings] == [True, True, False]
-    store.settle("b", 60)
-    store.settle("a", 10)
+    store.settle("b", Used(60))
+    store.settle("a", Used(10))
     third = await admit(store, "c", *tried, requests())
     assert [standing.remaining for standing in third.standings] == [0, 30, 0]
 
@@ -293,7 +337,7 @@ async def test_an_admission_that_is_cancelled_can_be_settled(store: CounterStore
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        store.settle(str(number), 0)
+        store.settle(str(number), Used())
 
     admission = await admit(store, "last", place(1), quota(100))
     assert admission.is_admitted
@@ -304,7 +348,7 @@ async def test_with_no_traffic_everything_is_as_new(store: CounterStore, hand: H
     for number in range(50):
         charges = (requests(), tokens(30), place(), quota(20))
         if await is_admitted(store, str(number), *charges) and number % 2:
-            store.settle(str(number), number)
+            store.settle(str(number), Used(number))
         hand.advance(0.5)
 
     hand.advance(math.ceil(LEASE_S))

@@ -119,6 +119,8 @@ def test_every_metric_is_explained_with_its_labels() -> None:
 
     exchange.settle(Outcome.FINISHED, at=4.0)
     metrics.observe(exchange)  # a series is there once it has counted something
+    exchange.spent_micros = 5  # before, nobody knew what it cost
+    metrics.observe(exchange)
 
     rows = table_rows("docs/operate/metrics.md", "metric")
     assert {name: cells[:2] for name, cells in rows.items()} == {

@@ -1,6 +1,10 @@
 """The record of one request, and that it is settled once."""
 
+from decimal import Decimal
+
+from gateway.core.cost import make_price
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.usage import Usage
 
 
 def make_exchange(*observers) -> Exchange:
@@ -43,3 +47,39 @@ def test_observers_are_told_in_their_order() -> None:
 def test_two_exchanges_with_the_same_content_are_two() -> None:
     """Two callers may send the same bytes in the same moment."""
     assert make_exchange() != make_exchange()
+
+
+def test_every_attempt_that_is_billed_is_counted() -> None:
+    """I09: one request, two attempts, both paid for."""
+    exchange = make_exchange()
+    exchange.price = make_price(Decimal(1), Decimal(2))
+
+    exchange.note_usage(Usage(10, 5, "estimate"))
+    exchange.note_usage(Usage(10, 20, "provider"))
+
+    assert exchange.usage == Usage(20, 25, "estimate")
+    assert exchange.cost is not None
+    assert (exchange.cost.micros, exchange.spent_micros) == (70, 70)
+
+
+def test_the_provider_knows_best_what_it_charges() -> None:
+    """Its word is booked, and ours is kept beside it."""
+    exchange = make_exchange()
+    exchange.price = make_price(Decimal(1), Decimal(2))
+
+    exchange.note_usage(Usage(10, 5, "estimate"))
+    exchange.note_usage(Usage(10, 20, "provider", provider_cost_micros=1_000))
+
+    assert exchange.cost is not None
+    assert (exchange.cost.micros, exchange.spent_micros) == (70, 1_020)
+
+
+def test_without_a_price_a_cost_is_unknown_and_not_zero() -> None:
+    """I11: unless the provider says it."""
+    exchange = make_exchange()
+
+    exchange.note_usage(Usage(10, 5, "provider"))
+    assert (exchange.cost, exchange.spent_micros) == (None, None)
+
+    exchange.note_usage(Usage(10, 5, "provider", provider_cost_micros=9))
+    assert (exchange.cost, exchange.spent_micros) == (None, 9)

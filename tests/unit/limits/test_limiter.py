@@ -12,7 +12,7 @@ from gateway.core.exchange import Exchange, Outcome
 from gateway.core.usage import Usage
 from gateway.limits.asked import Asked
 from gateway.limits.limiter import Grant, Limiter
-from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore
+from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore, Used
 from gateway.stores.errors import CountersDownError
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import Hand
@@ -37,8 +37,8 @@ class SlowCounters(CounterStore):
         return admission
 
     @override
-    def settle(self, hold_id: str, tokens: int) -> None:
-        self.counters.settle(hold_id, tokens)
+    def settle(self, hold_id: str, used: Used) -> None:
+        self.counters.settle(hold_id, used)
 
     @override
     async def renew(self, hold_ids: Collection[str]) -> None:
@@ -95,13 +95,53 @@ async def test_what_was_used_is_booked(store: CounterStore, hand: Hand) -> None:
     """I10: also where it was more than was set aside."""
     limiter = make_limiter(store, hand, {"tokens_per_day": 5_000})
     exchange, _ = await ask(limiter)
-    exchange.usage = Usage(100, 4_500, "provider")
+    exchange.note_usage(Usage(100, 4_500, "provider"))
     exchange.settle(Outcome.FINISHED, at=2.0)
 
     _, grant = await ask(limiter)
 
     assert code_of(grant) == "token_quota_exceeded"
     assert grant.headers["RateLimit"].startswith('"r0-day";r=400;')
+
+
+async def test_money_that_was_spent_is_booked(store: CounterStore, hand: Hand) -> None:
+    """I10: whatever was set aside; and the provider's word is booked before ours."""
+    limiter = make_limiter(store, hand, {"money_per_day": 1, "tokens_per_day": 10_000})
+    exchange, _ = await ask(limiter)
+    exchange.price = ASKED.price
+    exchange.note_usage(Usage(100, 50, "estimate"))
+    exchange.note_usage(Usage(100, 50, "provider", provider_cost_micros=900_000))
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    _, grant = await ask(limiter)
+
+    assert code_of(grant) is None
+    # 0.90105 dollars and 300 tokens, and what this one sets aside: 100 and 1024 tokens.
+    assert grant.headers["RateLimit"].startswith('"r0-day";r=8576;')
+    assert '"r0-money-day";r=83290;' in grant.headers["RateLimit"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "would_refuse"),
+    [
+        ({}, "model_unpriced", ()),
+        ({"dry_run": True}, None, ("r0",)),
+        ({"unpriced": "allow"}, None, ()),
+    ],
+)
+async def test_a_model_without_a_price_is_refused_where_money_counts(
+    store: CounterStore,
+    hand: Hand,
+    rule: dict[str, object],
+    code: str | None,
+    would_refuse: tuple[str, ...],
+) -> None:
+    """I11: never free by having no price, unless the rule says so."""
+    limiter = make_limiter(store, hand, {"money_per_day": 1, **rule})
+
+    exchange, grant = await ask(limiter, msgspec.structs.replace(ASKED, price=None))
+
+    assert (code_of(grant), exchange.would_refuse) == (code, would_refuse)
 
 
 async def test_two_requests_with_one_id_are_two(store: CounterStore, hand: Hand) -> None:
@@ -169,6 +209,7 @@ async def test_of_several_refusals_the_longest_wait_is_told(
         ({"max_output_tokens": 49}, "output_limit_exceeded"),
         ({"tokens_per_minute": 149}, "request_never_fits"),
         ({"tokens_per_month": 149}, "request_never_fits"),
+        ({"money_per_month": "0.001"}, "request_never_fits"),
     ],
 )
 async def test_what_is_too_large_is_refused_before_anything_is_counted(

@@ -182,6 +182,22 @@ async def test_what_was_understood_is_on_record(start_chain: StartChain) -> None
     exchange = await chain.wait_settled()
     assert (exchange.provider, exchange.model, exchange.stream) == ("groq", "m", True)
     assert exchange.bytes_in == len(CHAT)
+    assert 0 < exchange.prompt_tokens < len(CHAT) / 4
+    assert exchange.price is None
+
+
+async def test_the_price_of_the_model_is_on_record(start_chain: StartChain) -> None:
+    """I11: as it was when the request came, under whichever name the model was asked for."""
+    model = Model(id="m", alias="a", price_in_usd_per_mtok=1, price_out_usd_per_mtok=2)
+    priced = NAMED.model_copy(update={"models": (model,)})
+    chain = await start_chain(show_call, registry=make_registry(named=priced))
+    body = json.dumps({"model": "named/a", "messages": MESSAGES}).encode()
+
+    await chain.ask("POST", "/v1/chat/completions", body=body)
+
+    exchange = await chain.wait_settled()
+    assert exchange.price == model.price
+    assert exchange.price is not None
 
 
 async def test_a_body_that_is_announced_too_large_is_refused_unread(

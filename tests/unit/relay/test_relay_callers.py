@@ -180,7 +180,7 @@ async def test_a_drained_answer_that_fails_is_settled_as_well(
         exchange = await gateway.wait_settled()
 
     assert exchange.outcome is Outcome.CLIENT_GONE
-    assert exchange.usage == Usage(None, 2, "estimate")
+    assert exchange.usage == Usage(exchange.prompt_tokens, 2, "estimate")
     assert len(gateway.settled) == simulator.journal.count == 1
 
 

@@ -1,6 +1,6 @@
 """Counters in memory; what every store promises is in tests/contract/test_counter_stores.py."""
 
-from gateway.stores.counters import LEASE_S, Charge, CounterKind
+from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used
 from gateway.stores.memory_counters import SWEPT_IN_PEACE, MemoryCounters
 from tests.plugins.counters import MIDNIGHT, Hand
 
@@ -30,7 +30,7 @@ async def test_callers_who_are_gone_leave_nothing(hand: Hand) -> None:
     largest = 0
     for number in range(2_000):
         await counters.admit(str(number), charges_of(str(number)))
-        counters.settle(str(number), 0)
+        counters.settle(str(number), Used())
         hand.advance(0.1)
         largest = max(largest, len(counters))
 
@@ -41,12 +41,12 @@ async def test_a_quota_is_remembered_for_as_long_as_it_lasts(hand: Hand) -> None
     """I14: what was used is no garbage before its day is over."""
     counters = MemoryCounters(hand.clock, hand.wall)
     await counters.admit("a", charges_of("alice"))
-    counters.settle("a", 10)
+    counters.settle("a", Used(10))
 
     for number in range(1_000):
         hand.advance(10.0)
         await counters.admit(f"{number}", charges_of(f"{number}"))
-        counters.settle(f"{number}", 0)
+        counters.settle(f"{number}", Used())
 
     assert not (await counters.admit("b", charges_of("alice"))).is_admitted
 
@@ -56,7 +56,7 @@ async def test_a_quiet_gateway_forgets_too(hand: Hand) -> None:
     counters = MemoryCounters(hand.clock, hand.wall)
     for number in range(SWEPT_IN_PEACE // 4):
         await counters.admit(str(number), charges_of(str(number)))
-        counters.settle(str(number), 3)
+        counters.settle(str(number), Used(3))
 
     hand.advance(DAY_S)
     await counters.renew([])
@@ -72,7 +72,7 @@ async def test_what_is_held_is_not_swept(hand: Hand) -> None:
 
     for number in range(100):
         await counters.admit(f"{number}", charges_of(f"{number}"))
-        counters.settle(f"{number}", 0)
+        counters.settle(f"{number}", Used())
 
     assert not (await counters.admit("b", [place])).is_admitted
 
@@ -86,6 +86,6 @@ async def test_a_lapsed_hold_is_forgotten_in_the_end(hand: Hand) -> None:
     hand.advance(DAY_S)
     await counters.renew([])
 
-    counters.settle("a", 1_000)
+    counters.settle("a", Used(1_000))
 
     assert len(counters) == 0

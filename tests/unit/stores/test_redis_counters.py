@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.stores.counters import LEASE_S, Charge, CounterKind
+from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used
 from gateway.stores.errors import StoreDownError
 from gateway.stores.redis_counters import MOST, RedisCounters
 from tests.plugins.counters import MIDNIGHT, PATIENCE_S, Hand
@@ -36,7 +36,7 @@ async def counters(valkey: RedisServer, hand: Hand) -> AsyncIterator[RedisCounte
 async def remaining(counters: RedisCounters, charge: Charge) -> int:
     """What is left of a counter."""
     admission = await counters.admit("looks", [charge])
-    counters.settle("looks", 0)
+    counters.settle("looks", Used())
     return admission.standings[0].remaining + (charge.cost if admission.is_admitted else 0)
 
 
@@ -50,7 +50,7 @@ async def test_two_processes_see_one_count(
     assert (await other.admit("b", [PLACE])).is_admitted
     assert not (await counters.admit("c", [PLACE])).is_admitted
 
-    other.settle("b", 0)
+    other.settle("b", Used())
     await other.close()
     assert (await counters.admit("d", [PLACE])).is_admitted
 
@@ -102,7 +102,7 @@ async def test_nothing_stays_for_ever(counters: RedisCounters, valkey: RedisServ
     ]
     await counters.admit("a", charges)
     await counters.admit("b", charges)
-    counters.settle("a", 7)
+    counters.settle("a", Used(7))
     await counters.renew(["b"])
 
     keys = valkey.run("KEYS", "*")
@@ -111,7 +111,7 @@ async def test_nothing_stays_for_ever(counters: RedisCounters, valkey: RedisServ
         assert key.startswith("{chat-gateway}:")  # one slot: a cluster can run the script
         assert valkey.run("PTTL", key) > 0
 
-    counters.settle("b", 0)
+    counters.settle("b", Used())
     await counters.renew([])
     assert "{chat-gateway}:c:p" not in valkey.run("KEYS", "*")
     assert valkey.run("KEYS", "{chat-gateway}:h*") == []
@@ -123,13 +123,13 @@ async def test_numbers_are_exact_as_far_as_lua_counts(
     """I11: no digit is lost in a number of fifteen digits."""
     large = 9_007_199_254_740_000
     await counters.admit("a", [quota(large - 3, capacity=10**30)])
-    counters.settle("a", large - 2)
+    counters.settle("a", Used(large - 2))
 
     admission = await counters.admit("b", [quota(1, capacity=large)])
 
     assert admission.standings[0].remaining == 1
     assert valkey.run("GET", "{chat-gateway}:c:q").split()[:2] == [str(large - 2), "1"]
-    counters.settle("b", 10**40)
+    counters.settle("b", Used(10**40))
     refused = await counters.admit("c", [quota(1, capacity=10**40)])
     assert refused.standings[0].remaining == 0
     assert valkey.run("GET", "{chat-gateway}:c:q").split()[0] == str(MOST)
@@ -148,8 +148,8 @@ async def test_a_flushed_redis_is_told_what_is_held(
 
     assert await remaining(counters, PLACE) == 0
     assert await remaining(counters, quota(1)) == 30
-    counters.settle("a", 20)
-    counters.settle("b", 10)
+    counters.settle("a", Used(20))
+    counters.settle("b", Used(10))
     assert await remaining(counters, PLACE) == 2
     assert await remaining(counters, quota(1)) == 70
 
@@ -161,7 +161,7 @@ async def test_what_was_used_before_a_flush_is_booked_after_it(
     await counters.admit("a", [PLACE, quota(60)])
     valkey.run("FLUSHALL")
 
-    counters.settle("a", 40)
+    counters.settle("a", Used(40))
 
     assert await remaining(counters, quota(1)) == 60
     assert await remaining(counters, PLACE) == 2
@@ -187,8 +187,8 @@ async def test_what_is_sent_twice_counts_once(own_redis: RedisServer, hand: Hand
     await counters.admit("a", [PLACE, quota(50)])
     counters.adopt("b", [PLACE, quota(20)])
     own_redis.freeze()
-    counters.settle("a", 40)
-    counters.settle("b", 10)
+    counters.settle("a", Used(40))
+    counters.settle("b", Used(10))
     with contextlib.suppress(StoreDownError):
         await counters.admit("c", [PLACE, quota(5)])  # it reads what it is sent when it thaws
 
@@ -212,7 +212,7 @@ async def test_a_full_redis_takes_nothing_by_halves(own_redis: RedisServer, hand
 
     with pytest.raises(StoreDownError):
         await counters.admit("b", [PLACE, quota(10)])
-    counters.settle("a", 10)
+    counters.settle("a", Used(10))
 
     assert before == {key: own_redis.run("GET", key) for key in own_redis.run("KEYS", "*c:*")}
     own_redis.run("CONFIG", "SET", "maxmemory", 0)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.stores.counters import LEASE_S, Charge, CounterKind, WhenDown
+from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used, WhenDown
 from gateway.stores.errors import CountersDownError
 from gateway.stores.redis_counters import RedisCounters
 from gateway.stores.shared_counters import SharedCounters
@@ -32,7 +32,7 @@ class Shared:
         """Kill the server, and notice."""
         self.server.kill()
         await self.store.admit("notices", [])
-        self.store.settle("notices", 0)
+        self.store.settle("notices", Used())
         assert self.store.is_degraded
 
     async def find(self) -> None:
@@ -132,7 +132,7 @@ async def test_nothing_is_held_for_who_was_refused(shared: Shared) -> None:
 async def test_a_day_is_lent_out_by_what_was_left_of_it(shared: Shared) -> None:
     """5.2: a budget that is nearly spent is not spent four times over."""
     await shared.store.admit("a", [quota(60)])
-    shared.store.settle("a", 60)
+    shared.store.settle("a", Used(60))
     await shared.store.admit("b", [quota(0)])
     await shared.lose()
 
@@ -150,7 +150,7 @@ async def test_what_streams_hold_counts_here_too(shared: Shared) -> None:
     await shared.lose()
 
     assert not (await shared.store.admit("c", [place(8)])).is_admitted
-    shared.store.settle("0", 0)
+    shared.store.settle("0", Used())
     assert (await shared.store.admit("d", [place(8)])).is_admitted
 
 
@@ -161,15 +161,15 @@ async def test_what_was_used_meanwhile_is_booked_when_it_is_back(shared: Shared)
     await shared.lose()
     meanwhile = await shared.store.admit("meanwhile", [place(40), quota(5)])
     assert meanwhile.is_admitted
-    shared.store.settle("meanwhile", 4)
-    shared.store.settle("before", 7)
+    shared.store.settle("meanwhile", Used(4))
+    shared.store.settle("before", Used(7))
 
     await shared.find()
 
     admission = await shared.store.admit("after", [place(40), quota(1)])
     assert [standing.remaining for standing in admission.standings] == [38, 100 - 4 - 7 - 10 - 1]
-    shared.store.settle("through", 20)
-    shared.store.settle("after", 0)
+    shared.store.settle("through", Used(20))
+    shared.store.settle("after", Used())
     admission = await shared.store.admit("last", [place(40), quota(1)])
     assert [standing.remaining for standing in admission.standings] == [39, 100 - 4 - 7 - 20 - 1]
 
@@ -194,7 +194,7 @@ async def test_each_change_is_one_line(shared: Shared, capsys: pytest.CaptureFix
     await shared.lose()
     for number in range(1_000):
         await shared.store.admit(str(number), [place(10_000)])
-        shared.store.settle(str(number), 0)
+        shared.store.settle(str(number), Used())
     await shared.find()
 
     lines = [line for line in capsys.readouterr().out.splitlines() if "counters." in line]
@@ -226,7 +226,7 @@ async def test_who_is_cancelled_while_it_freezes_leaves_nothing(shared: Shared) 
     for number, task in enumerate(tasks):
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        shared.store.settle(str(number), 0)
+        shared.store.settle(str(number), Used())
     await shared.store.admit("notices", [])
     shared.server.thaw()
     await shared._came_back.wait()  # noqa: SLF001 - of this file

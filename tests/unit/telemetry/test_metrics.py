@@ -49,6 +49,17 @@ def test_tokens_are_counted_in_and_out(metrics: Metrics) -> None:
     assert value(metrics, "gateway_tokens_total", provider="groq", direction="out") == 10
 
 
+def test_money_is_counted_where_it_is_known(metrics: Metrics) -> None:
+    """I11: and where it is not, that is counted: nothing is free because nobody wrote a price."""
+    settle(metrics, usage=Usage(3, 5, "provider"), spent_micros=70)
+    settle(metrics, usage=Usage(3, 5, "provider"), spent_micros=0)
+    settle(metrics, usage=Usage(3, 5, "provider"))
+    settle(metrics)
+
+    assert value(metrics, "gateway_cost_micros_total", provider="groq") == 70
+    assert value(metrics, "gateway_unpriced_exchanges_total", provider="groq") == 1
+
+
 def test_times_and_bytes_are_spread_over_buckets(metrics: Metrics) -> None:
     """The mean hides the slow ones."""
     settle(

@@ -1,0 +1,68 @@
+"""What an attempt is billed for, however it ended."""
+
+from collections.abc import Callable
+
+import pytest
+
+from gateway.core.errors import GatewayError, ShuttingDownError
+from gateway.core.upstream_errors import UpstreamCutError
+from gateway.core.usage import Usage
+from gateway.relay.attempt import Attempt
+from tests.unit.relay.test_attempt import DONE, JSON, STOP, event, make_attempt, start_stream, text
+
+
+def end_whole(body: bytes, status: int = 200) -> Attempt:
+    """An attempt for a whole reply, which came."""
+    attempt, _ = make_attempt()
+    attempt.start(b"request")
+    attempt.on_head(status, JSON)
+    attempt.on_body(body)
+    attempt.on_end()
+    return attempt
+
+
+def end_stream(*events: bytes, error: GatewayError | None = None, leaves: bool = False) -> Attempt:
+    """An attempt for a stream, which ended like this."""
+    attempt, _ = start_stream()
+    for one in events:
+        attempt.on_body(one)
+    if error is not None:
+        attempt.fail(error)
+    elif leaves:
+        attempt.abandon()
+    else:
+        attempt.on_end()
+    return attempt
+
+
+COUNTED = event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
+HALF = event({"choices": [], "usage": {"prompt_tokens": 3}})
+CUT = UpstreamCutError("cut")
+STOPPED = ShuttingDownError("stopped")
+
+
+@pytest.mark.parametrize(
+    ("make", "usage"),
+    [
+        (lambda: end_stream(text("a"), COUNTED, STOP, DONE), Usage(3, 4, "provider")),
+        (lambda: end_stream(text("abcdefgh"), STOP, DONE), Usage(100, 2, "estimate")),
+        (lambda: end_stream(text("a"), HALF, STOP, DONE), Usage(3, 1, "estimate")),
+        (lambda: end_stream(STOP, DONE), Usage(100, 0, "estimate")),
+        # The provider failed: what it had sent by then, or nothing.
+        (lambda: end_stream(text("a"), error=CUT), Usage(100, 1, "estimate")),
+        (lambda: end_stream(COUNTED, error=CUT), Usage(3, 4, "provider")),
+        (lambda: end_stream(error=CUT), None),
+        # It was stopped: the provider has read the prompt.
+        (lambda: end_stream(text("a"), leaves=True), Usage(100, 1, "estimate")),
+        (lambda: end_stream(leaves=True), Usage(100, 0, "estimate")),
+        (lambda: end_stream(error=STOPPED), Usage(100, 0, "estimate")),
+        (lambda: end_whole(b'{"usage":{"completion_tokens":4}}'), Usage(100, 4, "estimate")),
+        (lambda: end_whole(b'{"choices":[]}' + b" " * 26), Usage(100, 10, "estimate")),
+        (lambda: end_whole(b'{"error":{"message":"no"}}', 400), None),
+    ],
+)
+async def test_an_attempt_is_billed_for_what_the_provider_did(
+    make: Callable[[], Attempt], usage: Usage | None
+) -> None:
+    """I07, I08: neither given away nor charged for nothing."""
+    assert make().count_usage(prompt_tokens=100) == usage
