@@ -78,6 +78,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 SIMULATOR_JOURNAL_LIMIT = 50
 
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
+LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
@@ -111,7 +112,8 @@ def build_app(
 def add_limits(app: web.Application, counters: CounterStore) -> None:
     """Have the rules of `limits` asked, and told how every exchange ends."""
     app[COUNTERS] = counters
-    app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters)
+    app[LIMIT_TASKS] = Tasks(report_crash)
+    app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters, tasks=app[LIMIT_TASKS])
     app[METRICS].count_places = limiter.count_places
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
@@ -169,7 +171,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 
 async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
-    tasks = Tasks(report_crash)
+    tasks = app[LIMIT_TASKS]
     tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
     yield
     await tasks.cancel()

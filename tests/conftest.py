@@ -16,5 +16,6 @@ pytest_plugins = [
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
     "tests.plugins.stored_keys",
+    "tests.plugins.purse",
     "tests.plugins.recordings",
 ]

@@ -29,6 +29,12 @@ MINUTE = 60
 HOUR = 3600
 # SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
 NO_RETRY = {"x-should-retry": "false"}
+# Why an answer was stopped, and of what there is no more.
+STOPS: dict[CounterKind, tuple[type[DownstreamError], str]] = {
+    CounterKind.TOKENS: (TokenRateExceededError, "tokens a minute"),
+    CounterKind.QUOTA: (TokenQuotaExceededError, "tokens"),
+    CounterKind.MONEY: (BudgetExceededError, "money"),
+}
 
 
 def refuse_body(rule: Rule) -> DownstreamError:
@@ -98,6 +104,22 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
         f"{sentence}; {again}.",
         detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
         headers=headers,
+    )
+
+
+def refuse_the_rest(use: Use, standing: Standing, now: float) -> DownstreamError:
+    """For an answer that has used what a rule had left; `now` is POSIX time."""
+    cap, wait_s = use.cap, max(math.ceil(standing.wait_s - DUST_S), 1)
+    kind, what = STOPS[cap.kind]
+    again = f"the next tokens are there in {_say_wait(wait_s)}"
+    if cap.calendar is not None:
+        _, ends_at = cap.calendar.window(now)
+        again = f"the next {cap.unit} begins at {cap.calendar.say(ends_at)}"
+    return kind(
+        f"The answer was stopped: it has used what the rule {cap.rule} had left of {what} "
+        f"{cap.whom}; {again}.",
+        detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
+        headers={"Retry-After": str(wait_s)} | NO_RETRY,
     )
 
 

@@ -115,10 +115,10 @@ class Rule:
         return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
 
     def needed_micros(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
-        """The same in money, at the price of the model; nothing where it has none."""
+        """The same in money, at the price of the model; the least there is where it has none."""
         price = asked.price
         if price is None:
-            return 0
+            return 1
         if output_tokens is not None:
             return price.at_most(asked.prompt_tokens, output_tokens * asked.choices)
         guess = price.at_most(asked.prompt_tokens, self.reserve_tokens * asked.choices)
@@ -136,6 +136,8 @@ class Rule:
                     cost = self.needed_tokens(asked, output_tokens, cap.capacity)
                 elif cap.counts_money:
                     cost = self.needed_micros(asked, output_tokens, cap.capacity)
+                    if not cost:  # the model is free
+                        continue
                 if cap.calendar is not None:
                     starts_at, ends_at = cap.calendar.window(now)
                 charge = Charge(  # by position: by name takes twice as long

@@ -13,7 +13,7 @@ from gateway.limits.answers import (
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import Standing
 from tests.plugins.counters import MIDNIGHT
-from tests.unit.limits.test_rules import ASKED
+from tests.plugins.purse import ASKED
 
 
 def uses_of(**fields: object) -> list[Use]:

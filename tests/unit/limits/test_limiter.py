@@ -15,7 +15,7 @@ from gateway.limits.limiter import Grant, Limiter
 from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore, Used
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import Hand
-from tests.unit.limits.test_rules import ASKED
+from tests.plugins.purse import ASKED
 
 
 class SlowCounters(CounterStore):
