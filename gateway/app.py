@@ -99,7 +99,7 @@ def build_app(
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
-    if settings.limits:
+    if settings.rules:
         add_limits(app, MemoryCounters() if counters is None else counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
@@ -113,7 +113,7 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
     """Have the rules of `limits` asked, and told how every exchange ends."""
     app[COUNTERS] = counters
     app[LIMIT_TASKS] = Tasks(report_crash)
-    app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters, tasks=app[LIMIT_TASKS])
+    app[LIMITER] = limiter = Limiter(app[SETTINGS].rules, counters, tasks=app[LIMIT_TASKS])
     app[METRICS].count_places = limiter.count_places
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.anonymous import AnonymousAuth
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
@@ -112,12 +113,6 @@ class GatewayKeyAuth(Spec):
         return keys
 
 
-class AnonymousAuth(Spec):
-    """Callers that show nothing."""
-
-    kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
-
-
 AuthMethod = Annotated[
     GatewayKeyAuth | JwtAuth | SupabaseCookieAuth | AnonymousAuth, Field(discriminator="kind")
 ]
@@ -204,6 +199,16 @@ class Settings(Spec):
         )
 
     @property
+    def rules(self) -> tuple[LimitSpec, ...]:
+        """Every rule there is: those of `limits`, and those that `anonymous` brings along."""
+        return self.limits + self._anonymous_rules
+
+    @property
+    def _anonymous_rules(self) -> tuple[LimitSpec, ...]:
+        methods = (m for m in self.auth or () if isinstance(m, AnonymousAuth))
+        return tuple(rule for method in methods for rule in method.rules)
+
+    @property
     def token_auth(self) -> tuple[TokenAuth, ...]:
         """The entries of `auth` for tokens that others issue."""
         return tuple(m for m in self.auth or () if isinstance(m, JwtAuth | SupabaseCookieAuth))
@@ -225,6 +230,15 @@ class Settings(Spec):
                     )
         return methods
 
+    @field_validator("auth")
+    @classmethod
+    def _lets_in_everybody_once(
+        cls, methods: tuple[AuthMethod, ...] | None
+    ) -> tuple[AuthMethod, ...] | None:
+        if sum(isinstance(method, AnonymousAuth) for method in methods or ()) > 1:
+            raise ValueError("lets in everybody twice; keep one `anonymous`")
+        return methods
+
     @field_validator("limits")
     @classmethod
     def _are_told_apart(cls, limits: tuple[LimitSpec, ...]) -> tuple[LimitSpec, ...]:
@@ -234,3 +248,14 @@ class Settings(Spec):
                 raise ValueError(f"has two rules of the name {limit.name}")
             seen.add(limit.name)
         return limits
+
+    @model_validator(mode="after")
+    def _names_no_rule_like_those_of_anonymous(self) -> Self:
+        taken = {rule.name for rule in self._anonymous_rules}
+        for limit in self.limits:
+            if limit.name in taken:
+                raise ValueError(
+                    f"`limits` has a rule named {limit.name}, which is the name of the limits of "
+                    "`anonymous`; give it another"
+                )
+        return self

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import Dimension, LimitSpec, words_of
 from gateway.core.money import round_micros
 from gateway.limits.asked import Asked
@@ -82,6 +83,7 @@ class Rule:
         )
         self.refuses_unpriced = spec.counts_money and spec.unpriced == "refuse"
         self.stops_streams = spec.stop_streams
+        self._is_for_anonymous = isinstance(spec, AnonymousLimitSpec)
         self._index = index
         self._dimensions = spec.dimensions
         # One value is itself, several are a tuple.
@@ -99,6 +101,8 @@ class Rule:
 
     def fits(self, asked: Asked) -> bool:
         """Whether the rule is for this request."""
+        if self._is_for_anonymous and not asked.is_anonymous:
+            return False
         for dimension, words in self._matches:
             if getattr(asked, dimension) not in words:
                 return False

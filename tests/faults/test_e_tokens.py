@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.faults.conftest import OpenScene
+from tests.plugins.anybody import ENTRY
 from tests.plugins.issuer import (
     SECRET,
     Answer,
@@ -36,7 +37,7 @@ from tests.plugins.scene import (
     raw_request,
 )
 
-ANYBODY = {"kind": "anonymous"}
+ANYBODY = ENTRY
 COOKIE = "sb-127-auth-token"
 ORIGIN = "Origin: http://127.0.0.1"
 

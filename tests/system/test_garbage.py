@@ -11,6 +11,7 @@ import pytest
 
 from gateway.simulator import Simulator
 from gateway.upstream.answer_parser import AnswerParser
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, request_bytes
 
@@ -28,7 +29,7 @@ async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
     stop = {"name": "stop", "on": "model", "match": {"model": STOPPED}, "tokens_per_day": 200}
     return await start_gateway(
         providers={"sim": sim},
-        settings={"auth": [{"kind": "anonymous"}], "limits": [{**stop, "stop_streams": True}]},
+        settings={"auth": [ENTRY], "limits": [{**stop, "stop_streams": True}]},
     )
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from gateway.config.anonymous import AnonymousAuth
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.cost import make_price
 from gateway.limits.asked import Asked
@@ -179,3 +180,13 @@ def test_a_model_that_is_free_takes_no_money() -> None:
     free = msgspec.structs.replace(ASKED, price=make_price(Decimal(0), Decimal(0)))
 
     assert make_rule(money_per_day=5).uses(free, 50, MIDNIGHT) == []
+
+
+def test_the_limits_of_those_who_show_nothing_are_for_nobody_else() -> None:
+    """Also where somebody's name is `anonymous`."""
+    entry = {"kind": "anonymous", "requests_per_minute": 1, "concurrent": 1}
+    (spec,) = AnonymousAuth.model_validate(entry).rules
+    named = msgspec.structs.replace(ASKED, principal="anonymous")
+
+    assert not Rule(spec, 0).fits(named)
+    assert Rule(spec, 0).fits(msgspec.structs.replace(named, is_anonymous=True))
