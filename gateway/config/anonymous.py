@@ -5,9 +5,9 @@ Rule: whoever lets in everybody writes down how much that may be.
 
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from gateway.config.limit_rules import LimitSpec, Usd
+from gateway.config.limit_rules import Count, LimitSpec, Usd
 from gateway.config.spec import Spec
 
 TOGETHER = "anonymous"  # names of rules, as answers and metrics show them
@@ -25,16 +25,16 @@ class AnonymousLimitSpec(LimitSpec):
 class AnonymousLimits(Spec):
     """How much may be asked for by those who show nothing."""
 
-    requests_per_minute: PositiveInt | None = Field(
+    requests_per_minute: Count | None = Field(
         default=None, description="Requests that are let in each minute, evenly."
     )
-    concurrent: PositiveInt | None = Field(
+    concurrent: Count | None = Field(
         default=None, description="Requests that are being answered at the same time."
     )
-    tokens_per_minute: PositiveInt | None = Field(
+    tokens_per_minute: Count | None = Field(
         default=None, description="Tokens of prompts and answers each minute, evenly."
     )
-    tokens_per_day: PositiveInt | None = Field(
+    tokens_per_day: Count | None = Field(
         default=None, description="Tokens from midnight to midnight, UTC."
     )
     money_per_day: Usd | None = Field(

@@ -150,7 +150,8 @@ def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[s
     """The headers that say how all rules stand, but for those that are tried out.
 
     OpenAI's names hold one number each: that of the counter with the least left. `RateLimit` and
-    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) hold them all.
+    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11) hold them all; what refuses says
+    when there is more, and `Retry-After` is never earlier than that (section 6 there).
     """
     told = [
         (use.cap, standing)
@@ -162,7 +163,10 @@ def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[s
     headers = {
         "RateLimit-Policy": ", ".join([cap.policy for cap, _ in told]),
         "RateLimit": ", ".join(
-            [f'"{cap.label}";r={s.remaining};t={math.ceil(s.reset_s - DUST_S)}' for cap, s in told]
+            [
+                f'"{cap.label}";r={s.remaining};t={math.ceil((s.wait_s or s.reset_s) - DUST_S)}'
+                for cap, s in told
+            ]
         ),
     }
     for unit in ("requests", "tokens"):

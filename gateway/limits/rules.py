@@ -209,7 +209,8 @@ def _make_cap(
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"
     elif unit != "concurrent":
-        policy += f";w={math.ceil(capacity * MINUTE_S / written)}"  # an empty one is full again
+        # In which an empty one is full again; in as many digits as a header takes.
+        policy += f";w={min(math.ceil(capacity * MINUTE_S / written), 10**15 - 1)}"
     return Cap(
         rule=spec.name,
         label=label,
