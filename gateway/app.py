@@ -31,6 +31,7 @@ from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
     OBSERVERS,
+    PROXIES,
     add_response_headers,
     assign_request_id,
 )
@@ -48,17 +49,18 @@ from gateway.middleware.read_request import (
 )
 from gateway.middleware.render_errors import render_errors
 from gateway.middleware.write_access_log import write_access_log
-from gateway.plugins.keys import REGISTRY, SETTINGS
+from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
-from gateway.stores.memory_counters import MemoryCounters
-from gateway.stores.opening import open_keys
+from gateway.stores.opening import OpenKeys, open_keys
+from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import Metrics, Watched
 from gateway.upstream.upstreams import Upstreams
+from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
     guard_stream,  # a stream that has begun is never answered a second time
@@ -78,6 +80,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 SIMULATOR_JOURNAL_LIMIT = 50
 
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
+KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
@@ -89,18 +92,24 @@ def build_app(
     registry: Registry,
     log: Observer = log_exchange,
     counters: CounterStore | None = None,
+    worker: Worker = ONLY_WORKER,
 ) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
     app = web.Application(middlewares=place(CHAIN, settings.middleware))
     app[SETTINGS] = settings
     app[REGISTRY] = registry
+    app[WORKER] = worker
     in_flight = InFlight()
     metrics = Metrics(registry.providers, lambda: in_flight.count)
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
+    if settings.server.trusted_proxies:
+        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.rules:
-        add_limits(app, MemoryCounters() if counters is None else counters)
+        if counters is None:
+            counters = make_counters(settings, is_restarted=worker.is_restarted)
+        add_limits(app, counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend([open_stored_keys, open_methods, open_simulator, open_relay])
@@ -114,7 +123,10 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
     app[COUNTERS] = counters
     app[LIMIT_TASKS] = Tasks(report_crash)
     app[LIMITER] = limiter = Limiter(app[SETTINGS].rules, counters, tasks=app[LIMIT_TASKS])
-    app[METRICS].count_places = limiter.count_places
+    metrics = app[METRICS]
+    metrics.count_places = limiter.count_places
+    if isinstance(counters, Watched):
+        metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
 
@@ -144,7 +156,7 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     if not settings.wants_stored_keys:
         yield
         return
-    opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
+    app[KEYS] = opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
     tasks = Tasks(report_crash)
     app[STORED_KEYS] = StoredKeys(opened, tasks)
     yield
@@ -171,6 +183,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 
 async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
+    await app[COUNTERS].open()
     tasks = app[LIMIT_TASKS]
     tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
     yield

@@ -28,6 +28,7 @@ DimensionOrAll = Literal[
 Count = Annotated[int, Field(gt=0, le=10**15 - 1)]
 # Kept in millionths.
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000, decimal_places=6)]
+OnStoreFailure = Literal["local", "open", "closed"]
 RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -142,6 +143,12 @@ class LimitSpec(Spec):
     )
     dry_run: bool = Field(
         default=False, description="Count and log what the rule would refuse, and let it through."
+    )
+
+    on_store_failure: OnStoreFailure = Field(
+        default="local",
+        description="While Redis is gone: `local` lets in this process's part, `open` everybody, "
+        "`closed` nobody (503).",
     )
 
     @field_validator("on")

@@ -26,7 +26,8 @@ from gateway.stores.counters import Admission, Charge, Used
 AHEAD_TOKENS = 32
 NEVER = sys.maxsize
 
-Take = Callable[[Sequence[Charge]], Awaitable[Admission]]
+# The store's answer, or, where the store does not answer and nobody may go on uncounted, that.
+Take = Callable[[Sequence[Charge]], Awaitable[Admission | GatewayError]]
 Stop = Callable[[GatewayError], None]
 
 
@@ -148,11 +149,10 @@ class Allowance:
             msgspec.structs.replace(share.use.charge, cost=step)
             for share, step in zip(shares, steps, strict=True)
         ]
-        try:
-            admission = await self._take(charges)
-        except GatewayError as error:
+        admission = await self._take(charges)
+        if isinstance(admission, GatewayError):
             for share in shares:
-                share.refusal = error
+                share.refusal = admission
             return
         unfit = {c.rule for c, s in zip(charges, admission.standings, strict=True) if s.wait_s}
         for at, (share, standing) in enumerate(zip(shares, admission.standings, strict=True)):

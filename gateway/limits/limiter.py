@@ -13,11 +13,12 @@ import msgspec
 
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.clock import Clock, system_clock
-from gateway.core.errors import DownstreamError
+from gateway.core.errors import DownstreamError, GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.tasks import Tasks
 from gateway.limits.allowance import Allowance, Share, make_shares
 from gateway.limits.answers import (
+    refuse_blindly,
     refuse_body,
     refuse_for_ever,
     refuse_for_now,
@@ -28,6 +29,7 @@ from gateway.limits.answers import (
 from gateway.limits.asked import Asked
 from gateway.limits.rules import NO_CAP, Rule, Use
 from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Used
+from gateway.stores.errors import CountersDownError
 
 
 class Grant(msgspec.Struct):
@@ -35,7 +37,7 @@ class Grant(msgspec.Struct):
 
     headers: dict[str, str]  # for the answer, whichever it is
     output_cap: int | None = None  # the longest answer that may be asked for
-    refusal: DownstreamError | None = None
+    refusal: GatewayError | None = None
     allowance: Allowance | None = None  # where a rule may end the stream that is asked for
 
 
@@ -141,7 +143,14 @@ class Limiter:
         hold = _Hold(self._new_id(), uses)
         # Before it is asked for: a caller who leaves meanwhile may have been let in already.
         self._holds[exchange] = hold
-        admission = await self._store.admit(hold.id, [use.charge for use in uses])
+        try:
+            admission = await self._store.admit(hold.id, [use.charge for use in uses])
+        except CountersDownError as error:
+            del self._holds[exchange]
+            rule = self._rules[error.rule]
+            exchange.refused_by = rule.name
+            grant.refusal = refuse_blindly(rule)
+            return None
         standings = admission.standings
         grant.headers = render_headers(uses, standings)
         if not admission.is_admitted:
@@ -170,12 +179,15 @@ class Limiter:
         hold.allowance = allowance
         return allowance
 
-    async def _take_more(self, hold: _Hold, charges: Sequence[Charge]) -> Admission:
+    async def _take_more(self, hold: _Hold, charges: Sequence[Charge]) -> Admission | GatewayError:
         """A further hold of the same exchange, which is settled with it."""
         hold_id = self._new_id()
         hold.more.append(hold_id)
         try:
             admission = await self._store.admit(hold_id, charges)
+        except CountersDownError as error:
+            hold.more.remove(hold_id)
+            return refuse_blindly(self._rules[error.rule])
         finally:
             if hold.is_settled:  # meanwhile; whatever was taken is given back
                 self._store.settle(hold_id, Used())

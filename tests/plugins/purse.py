@@ -50,12 +50,12 @@ class Purse:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def take(self, charges: Sequence[Charge]) -> Admission:
+    async def take(self, charges: Sequence[Charge]) -> Admission | GatewayError:
         """Give all that is asked for, or nothing."""
         await self.gate.wait()
         self.asked += [charge.cost for charge in charges]
         if self.refuses is not None:
-            raise self.refuses
+            return self.refuses
         total = sum(charge.cost for charge in charges)
         fits = total <= self.there
         left = self.there = self.there - (total if fits else 0)

@@ -42,7 +42,6 @@ def saved_garbage() -> Iterator[list[object]]:
     gc.set_debug(gc.DEBUG_SAVEALL)
     yield gc.garbage
     gc.set_debug(0)
-    gc.unfreeze()
     gc.garbage.clear()
     gc.enable()
 

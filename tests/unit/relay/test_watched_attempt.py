@@ -2,24 +2,16 @@
 
 import asyncio
 
+from gateway.config.provider_blocks import TimeoutsSpec
 from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
+from gateway.relay.attempt import AttemptLimits
 from gateway.relay.deadlines import Deadlines
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
 from gateway.relay.watched_attempt import WatchedAttempt
 from tests.plugins.purse import Purse, make_allowance
-from tests.unit.relay.test_attempt import (
-    DONE,
-    SSE,
-    STOP,
-    AttemptLimits,
-    Line,
-    TimeoutsSpec,
-    event,
-    held,
-    text,
-)
+from tests.unit.relay.attempts import DONE, SSE, STOP, Line, event, held, text
 
 
 def watch(
