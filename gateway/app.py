@@ -85,6 +85,7 @@ SIMULATOR_JOURNAL_LIMIT = 50
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
+LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
@@ -112,7 +113,7 @@ def build_app(
         app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.keeps_ledger:
         add_ledger(app)
-    if settings.limits:
+    if settings.rules:
         if counters is None:
             counters = make_counters(settings, is_restarted=worker.is_restarted)
         add_limits(app, counters)
@@ -129,7 +130,8 @@ def build_app(
 def add_limits(app: web.Application, counters: CounterStore) -> None:
     """Have the rules of `limits` asked, and told how every exchange ends."""
     app[COUNTERS] = counters
-    app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters)
+    app[LIMIT_TASKS] = Tasks(report_crash)
+    app[LIMITER] = limiter = Limiter(app[SETTINGS].rules, counters, tasks=app[LIMIT_TASKS])
     metrics = app[METRICS]
     metrics.count_places = limiter.count_places
     if isinstance(counters, Watched):
@@ -209,7 +211,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
     await app[COUNTERS].open()
-    tasks = Tasks(report_crash)
+    tasks = app[LIMIT_TASKS]
     tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
     yield
     await tasks.cancel()

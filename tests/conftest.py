@@ -22,5 +22,6 @@ pytest_plugins = [
     "tests.plugins.showing",
     "tests.plugins.stored_keys",
     "tests.plugins.ledgers",
+    "tests.plugins.purse",
     "tests.plugins.recordings",
 ]

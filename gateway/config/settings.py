@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
@@ -147,12 +148,6 @@ class GatewayKeyAuth(Spec):
         return keys
 
 
-class AnonymousAuth(Spec):
-    """Callers that show nothing."""
-
-    kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
-
-
 AuthMethod = Annotated[
     GatewayKeyAuth | JwtAuth | SupabaseCookieAuth | AnonymousAuth, Field(discriminator="kind")
 ]
@@ -243,6 +238,16 @@ class Settings(Spec):
         )
 
     @property
+    def rules(self) -> tuple[LimitSpec, ...]:
+        """Every rule there is: those of `limits`, and those that `anonymous` brings along."""
+        return self.limits + self._anonymous_rules
+
+    @property
+    def _anonymous_rules(self) -> tuple[LimitSpec, ...]:
+        methods = (m for m in self.auth or () if isinstance(m, AnonymousAuth))
+        return tuple(rule for method in methods for rule in method.rules)
+
+    @property
     def caller_digests(self) -> frozenset[str]:
         """The hashes of the callers' keys that are written in the file."""
         return _digests_of(self.auth)
@@ -280,6 +285,15 @@ class Settings(Spec):
 
     @field_validator("auth")
     @classmethod
+    def _lets_in_everybody_once(
+        cls, methods: tuple[AuthMethod, ...] | None
+    ) -> tuple[AuthMethod, ...] | None:
+        if sum(isinstance(method, AnonymousAuth) for method in methods or ()) > 1:
+            raise ValueError("lets in everybody twice; keep one `anonymous`")
+        return methods
+
+    @field_validator("auth")
+    @classmethod
     def _keeps_admins_apart(
         cls, methods: tuple[AuthMethod, ...] | None, info: ValidationInfo
     ) -> tuple[AuthMethod, ...] | None:
@@ -301,6 +315,17 @@ class Settings(Spec):
                 raise ValueError(f"has two rules of the name {limit.name}")
             seen.add(limit.name)
         return limits
+
+    @model_validator(mode="after")
+    def _names_no_rule_like_those_of_anonymous(self) -> Self:
+        taken = {rule.name for rule in self._anonymous_rules}
+        for limit in self.limits:
+            if limit.name in taken:
+                raise ValueError(
+                    f"`limits` has a rule named {limit.name}, which is the name of the limits of "
+                    "`anonymous`; give it another"
+                )
+        return self
 
 
 def _digests_of(methods: tuple[AuthMethod, ...] | None) -> frozenset[str]:

@@ -132,7 +132,7 @@ def test_strangers_are_not_given_the_credentials(directory: Path) -> None:
     err = refuse(directory, "--host", "0.0.0.0")
 
     assert "groq" in err
-    assert "auth: [{kind: anonymous}]" in err
+    assert "auth: [{kind: anonymous, requests_per_minute: 60, concurrent: 10}]" in err
     assert CREDENTIAL not in err
 
 
