@@ -26,6 +26,7 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.credentials.pools import POOLS, Pools
 from gateway.limits.limiter import Limiter
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
@@ -97,7 +98,9 @@ def build_app(
     metrics = Metrics(registry.providers, lambda: in_flight.count)
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
-    app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
+    app[POOLS] = pools = Pools(registry.credentials)
+    metrics.list_credentials = pools.standings
+    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
     if settings.limits:
         add_limits(app, MemoryCounters() if counters is None else counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
@@ -191,7 +194,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
         simulator_url=None if simulator is None else simulator.base_url,
     )
     tasks = Tasks(report_crash)
-    app[RELAY] = Relay(upstreams, app[SETTINGS], tasks, system_clock)
+    app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock)
     yield
     await tasks.cancel()
     upstreams.close()

@@ -15,6 +15,7 @@ from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
+from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.site import GatewaySite, listen, make_runner, retire_connections
 from gateway.stores.counters import CounterStore
@@ -39,7 +40,11 @@ class Service:
         self.app = build_app(settings, registry, log, counters)
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
-        admin = build_admin_app(self.readiness, render_metrics=self.app[METRICS].render)
+        admin = build_admin_app(
+            self.readiness,
+            render_metrics=self.app[METRICS].render,
+            list_credentials=self.app[POOLS].standings,
+        )
         self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []

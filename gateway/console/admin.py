@@ -1,4 +1,4 @@
-"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`.
+"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`, `/credentials`.
 
 The rule here: health says that the process answers and nothing else; what it depends on is
 readiness.
@@ -10,6 +10,12 @@ from http import HTTPStatus
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.console.credentials import (
+    LIST_CREDENTIALS,
+    ListCredentials,
+    name_credentials,
+    show_credentials,
+)
 from gateway.console.readiness import Readiness
 from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
 from gateway.core.request_id import new_request_id
@@ -23,16 +29,21 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_admin_app(
-    readiness: Readiness, *, render_metrics: Callable[[], bytes]
+    readiness: Readiness,
+    *,
+    render_metrics: Callable[[], bytes],
+    list_credentials: ListCredentials,
 ) -> web.Application:
     """The pages for operators and their machines."""
     app = web.Application(middlewares=[render_refusals])
     app[READINESS] = readiness
     app[RENDER_METRICS] = render_metrics
+    app[LIST_CREDENTIALS] = list_credentials
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
+    app.router.add_get("/credentials", show_credentials)
     return app
 
 
@@ -42,10 +53,16 @@ async def show_health(_: web.Request) -> web.Response:
 
 
 async def show_readiness(request: web.Request) -> web.Response:
-    """200 when requests are welcome, 503 while starting and draining."""
+    """200 when requests are welcome, 503 while starting and draining.
+
+    Which credentials there are is said too; how they fare decides nothing here.
+    """
     readiness = request.app[READINESS]
     status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return web.json_response({"status": readiness.reason}, status=status)
+    said: dict[str, object] = {"status": readiness.reason}
+    if names := name_credentials(request.app[LIST_CREDENTIALS]()):
+        said["credentials"] = names
+    return web.json_response(said, status=status)
 
 
 async def show_metrics(request: web.Request) -> web.Response:
@@ -77,7 +94,7 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
 
 def _translate(refusal: web.HTTPException) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz and /metrics here.")
+        return NotFoundError("There is /healthz, /readyz, /metrics and /credentials here.")
     if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
         allow = refusal.headers.get("Allow", "GET")
         return MethodNotAllowedError("This page can only be read.", headers={"Allow": allow})
