@@ -18,6 +18,7 @@ from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.upstream_errors import (
     UpstreamAnswerError,
     UpstreamBadResponseError,
+    UpstreamCredentialError,
     UpstreamRedirectError,
     UpstreamReplyTooLargeError,
 )
@@ -154,6 +155,8 @@ class _Trier:
         if isinstance(error, UpstreamAnswerError):
             verdict = judge_failure(error, now=system_clock())
             result = "failed" if verdict is None else _RESULTS[verdict.state]
+            if isinstance(error, UpstreamCredentialError):  # nobody's text is quoted here
+                result = "refused"
             status, code = error.status, error.fault.code or error.code
         elif isinstance(error, _ANSWERS_OF_NO_USE):
             result = "failed"

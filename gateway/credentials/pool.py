@@ -2,8 +2,9 @@
 
 The rule here: the least loaded that works; of those, the one that was not used for the longest
 time. One that does not work is tried again by a single request, and only by one that can still
-take another. Where there is one credential only, it is always taken: a refusal of ours would help
-nobody.
+take another. Where none works, one that nobody has asked for this model is taken: a model that is
+limited, refused or paid for must not take the others with it. And where there is one credential
+only, it is always taken: a refusal of ours would help nobody.
 """
 
 import math
@@ -59,8 +60,7 @@ class CredentialPool:
         self._taken += 1
         slot.last_used = self._taken
         slot.in_flight += 1
-        state = slot.state
-        if state is not CredentialState.OK and (state is not CredentialState.RESTING or self._lone):
+        if slot.state is not CredentialState.OK and self._finds_out(slot, model):
             slot.tried_by = who
         return slot
 
@@ -80,9 +80,7 @@ class CredentialPool:
         was_tried = slot.tried_by is who
         if was_tried:
             slot.tried_by = None
-        # Whoever asked before it was refused may still be told to wait.
-        if was_tried or _GRAVITY[verdict.state] >= _GRAVITY[slot.state]:
-            self._enter(slot, model, verdict)
+        self._enter(slot, model, verdict, was_tried=was_tried)
         return True
 
     def wait_s(self, model: str) -> float:
@@ -97,9 +95,9 @@ class CredentialPool:
         """True where there is no other one to take."""
         return self._lone is not None
 
-    def has_state(self, state: CredentialState) -> bool:
-        """True when some credential is in it."""
-        return any(slot.state is state for slot in self.slots)
+    def bar_of(self, model: str) -> CredentialState:
+        """What keeps all of them from being shown for this model: the least that keeps one."""
+        return min((_bar_of(slot, model) for slot in self.slots), key=_GRAVITY.__getitem__)
 
     def standings(self, provider: str) -> Iterator[CredentialStanding]:
         """How each of them stands."""
@@ -124,24 +122,38 @@ class CredentialPool:
         if not self._troubled:
             return min(self.slots, key=_load)
         now = self._clock()
+        fresh, unasked, due = self._sort(model, now)
+        if due and (may_try or not (fresh or unasked)):
+            return min(due, key=_load)
+        if fresh:
+            return min(fresh, key=_load)
+        if unasked:
+            return min(unasked, key=_gravity_and_load)
+        return self._find_refused(now)
+
+    def _sort(self, model: str, now: float) -> tuple[list[Slot], list[Slot], list[Slot]]:
+        """Those that work, those that nobody has asked for this model, those to be tried again."""
         fresh: list[Slot] = []
-        for_this_model: list[Slot] = []
+        unasked: list[Slot] = []
         due: list[Slot] = []
         for slot in self.slots:
             self._lapse(slot, now)
+            has_trials = slot.state is not CredentialState.RESTING
             if slot.state is CredentialState.OK:
                 fresh.append(slot)
-            elif slot.state is CredentialState.RESTING:
-                if slot.rests_until(model) <= now + EARLY_S:
-                    for_this_model.append(slot)
-            elif slot.tried_by is None and slot.until <= now + EARLY_S:
+            elif has_trials and slot.tried_by is None and slot.until <= now + EARLY_S:
                 due.append(slot)
-        usable = fresh or for_this_model
-        if due and (may_try or not usable):
-            return min(due, key=_load)
-        if usable:
-            return min(usable, key=_load)
-        return self._find_refused(now)
+            elif self._wait_of(slot, model, now) <= EARLY_S:
+                unasked.append(slot)
+        return fresh, unasked, due
+
+    def _finds_out(self, slot: Slot, model: str) -> bool:
+        """Whether a success would show that it works: not with a model that it always did."""
+        if self._lone is not None:
+            return True
+        if slot.state is CredentialState.RESTING or slot.tried_by is not None:
+            return False
+        return model in slot.refused or slot.until <= self._clock() + EARLY_S
 
     def _find_refused(self, now: float) -> Slot | None:
         """One to try although its time has not come: when the provider accepts none at all."""
@@ -152,25 +164,32 @@ class CredentialPool:
         return oldest if is_due else None
 
     def _wait_of(self, slot: Slot, model: str, now: float) -> float:
-        if slot.state is CredentialState.SET_ASIDE:
+        rest_s = max(slot.rests_until(model) - now, 0.0)
+        bar = _bar_of(slot, model)
+        if bar is CredentialState.RESTING:
+            return rest_s
+        if bar is CredentialState.SET_ASIDE:
             return NEVER
-        until = slot.until
-        if slot.state is CredentialState.RESTING:
-            until = slot.rests_until(model)
-        elif slot.tried_by is not None:
-            until = max(until, now + 1.0)  # whoever tries it will have found out
-        return max(until - now, 0.0)
+        # Whoever tries it will have found out in a moment.
+        return max(slot.until - now, rest_s, 0.0 if slot.tried_by is None else 1.0)
 
-    def _enter(self, slot: Slot, model: str, verdict: Verdict) -> None:
+    def _enter(self, slot: Slot, model: str, verdict: Verdict, *, was_tried: bool) -> None:
         now = self._clock()
-        if verdict.state is CredentialState.RESTING:
-            if not verdict.lasts_s:
-                return  # "at once" is no rest
-            if slot.state is not CredentialState.RESTING:
-                slot.rests.clear()
-            slot.rest(model, now + verdict.lasts_s)
+        until = now + verdict.lasts_s
+        if verdict.state is not CredentialState.RESTING:
+            slot.refuse(model)
+        elif verdict.lasts_s:  # "at once" is no rest
+            slot.rest(model, until)
         else:
-            slot.until = now + verdict.lasts_s
+            return
+        # Whoever asked before it was refused may still be told to wait: that is no news.
+        if not was_tried and _GRAVITY[verdict.state] < _GRAVITY[slot.state]:
+            return
+        if verdict.state is CredentialState.RESTING:
+            slot.refused.clear()
+            slot.until = max(slot.rests.values())
+        elif was_tried or slot.state is not verdict.state:
+            slot.until = until
         self._change(slot, verdict.state, now)
 
     def _lapse(self, slot: Slot, now: float) -> None:
@@ -180,7 +199,7 @@ class CredentialPool:
 
     def _recover(self, slot: Slot) -> None:
         slot.tried_by = None
-        slot.rests.clear()
+        slot.forget()
         self._change(slot, CredentialState.OK, self._clock())
 
     def _change(self, slot: Slot, state: CredentialState, now: float) -> None:
@@ -190,6 +209,15 @@ class CredentialPool:
         slot.state = state
         slot.changed_at = now
         self._report(slot)
+
+
+def _bar_of(slot: Slot, model: str) -> CredentialState:
+    """What keeps a credential that is not ok from being shown for this model, if anything."""
+    return slot.state if model in slot.refused else CredentialState.RESTING
+
+
+def _gravity_and_load(slot: Slot) -> tuple[int, int, int]:
+    return _GRAVITY[slot.state], slot.in_flight, slot.last_used
 
 
 def _load(slot: Slot) -> tuple[int, int]:

@@ -24,14 +24,14 @@ def explain_refusal(
 ) -> InternalError:
     """The error for a pool of which `take` gave nothing."""
     states = ", ".join(f"{slot.credential.id} {slot.state}" for slot in pool.slots)
-    wait_s = pool.wait_s(model)
-    if not math.isfinite(wait_s):
+    bar = pool.bar_of(model)
+    if bar is CredentialState.SET_ASIDE:
         return CredentialsRefusedError(_say_refused(provider, dialect), detail=states)
-    after_s = render_wait(wait_s)
+    after_s = render_wait(pool.wait_s(model))
     headers = {"Retry-After": after_s}
     again = f"try again in {after_s} second{'' if after_s == '1' else 's'}"
     label = provider.label
-    if pool.has_state(CredentialState.RESTING):
+    if bar is CredentialState.RESTING:
         return CredentialsRestingError(
             f"{label} limits how often the gateway may ask, and its limits are reached; {again}.",
             detail=states,

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.core.credential import Credential, CredentialState
 
-# Of models with a rest of their own; what callers write is not kept without bound.
+# Of those a credential is known not to work with; what callers write is not kept without bound.
 MAX_MODELS: Final = 100
 
 
@@ -22,6 +22,7 @@ class Slot:
         "last_error",
         "last_status",
         "last_used",
+        "refused",
         "rests",
         "state",
         "tried_by",
@@ -34,8 +35,9 @@ class Slot:
         self.in_flight = 0
         self.last_used = 0  # the number of the request that took it last
         self.until = 0.0  # when the state ends, or may be tried
-        # Limits of most providers are for one model: until when each model was told to wait.
-        self.rests: dict[str, float] = {}
+        # Limits of most providers are for one model, and so may a refusal be.
+        self.rests: dict[str, float] = {}  # models that were told to wait, and until when
+        self.refused: dict[str, None] = {}  # models with which it was refused or used up, in order
         self.tried_by: object | None = None  # who finds out whether it works again
         self.changed_at = 0.0
         self.last_error = ""
@@ -54,12 +56,22 @@ class Slot:
             self.tried_by = None
 
     def rest(self, model: str, until: float) -> None:
-        """Wait with this model until then; a later answer does not shorten an earlier one."""
+        """Wait with this model; a later answer does not shorten an earlier one."""
         if model not in self.rests and len(self.rests) >= MAX_MODELS:
             del self.rests[min(self.rests, key=self.rests.__getitem__)]
         self.rests[model] = max(until, self.rests.get(model, 0.0))
-        self.until = max(self.rests.values())
+
+    def refuse(self, model: str) -> None:
+        """It does not work with this model, for no time that anybody has named."""
+        if model not in self.refused and len(self.refused) >= MAX_MODELS:
+            del self.refused[next(iter(self.refused))]
+        self.refused[model] = None
 
     def rests_until(self, model: str) -> float:
-        """When a resting credential may be used for this model; 0 for now."""
+        """Until when it was told to wait with a model; 0 where it was not."""
         return self.rests.get(model, 0.0)
+
+    def forget(self) -> None:
+        """Nothing is known against any model."""
+        self.rests.clear()
+        self.refused.clear()

@@ -15,7 +15,7 @@ from gateway.core.upstream_errors import (
     UpstreamCredentialError,
     UpstreamRateLimitError,
 )
-from gateway.wire.fault_status import is_quota
+from gateway.wire.fault_status import is_quota, names_credential
 from gateway.wire.headers import asked_wait_s
 
 REST_S = 2.0  # where a 429 says nothing of a time
@@ -38,8 +38,11 @@ def judge_failure(error: UpstreamError, *, now: float) -> Verdict | None:
     """
     if not isinstance(error, UpstreamAnswerError):
         return None
-    if isinstance(error, UpstreamCredentialError):  # a 403 or 400 that is about the key, too
-        return Verdict(CredentialState.SET_ASIDE, SET_ASIDE_S)
+    if isinstance(error, UpstreamCredentialError):
+        # A 400 or 403 may quote the caller, who must not be able to take a credential away.
+        if error.status == HTTPStatus.UNAUTHORIZED or names_credential(error.fault):
+            return Verdict(CredentialState.SET_ASIDE, SET_ASIDE_S)
+        return None
     asked_s = asked_wait_s(error.headers, now=now)
     if error.status == HTTPStatus.PAYMENT_REQUIRED or is_quota(error.fault):
         return Verdict(CredentialState.SPENT, min(max(asked_s or 0.0, SPENT_S), MAX_REST_S))

@@ -254,6 +254,35 @@ async def test_a_model_that_is_limited_does_not_stop_another_one(open_scene: Ope
     assert (await scene.ask("plain", model="sim/small")).status == 200
 
 
+@pytest.mark.parametrize("directive", [REFUSED, SPENT], ids=["refused", "spent"])
+async def test_a_caller_cannot_take_the_pool_from_the_others(
+    open_scene: OpenScene, directive: dict[str, Any]
+) -> None:
+    """F11: a model that is broken, or not paid for, is asked for again and again."""
+    scene = await open_pool(open_scene, 2, recovers=False)
+    for _ in range(3):
+        assert (await scene.ask(directive, model="sim/broken")).status >= 400
+    assert scene.upstream_requests == 2
+
+    for path in PATHS:
+        assert (await scene.ask("plain", path)).status == 200
+
+
+async def test_a_caller_cannot_have_a_credential_set_aside_by_a_word(
+    open_scene: OpenScene,
+) -> None:
+    """F11: providers quote the name of a model in the sentence that refuses it."""
+    scene = await open_pool(open_scene, 2)
+    message = "incorrect api key is not a valid model ID"
+
+    for status in (400, 403):
+        heard = await scene.ask({"error": {"status": status, "message": message, "code": "x"}})
+        assert heard.status == status
+
+    assert states(scene) == ["ok", "ok"]
+    assert scene.upstream_requests == 2
+
+
 async def test_a_pool_that_has_nothing_costs_the_caller_no_limit(open_scene: OpenScene) -> None:
     """Who was not served has used nothing."""
     rule = {

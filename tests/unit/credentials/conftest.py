@@ -34,10 +34,12 @@ def credentials_of(count: int) -> list[Credential]:
     return [Credential(f"K{number}", SecretStr(f"sk-{number}")) for number in range(count)]
 
 
-def answer(status: int, code: str | None = None, **headers: str) -> UpstreamAnswerError:
+def answer(
+    status: int, code: str | None = None, message: str = "No.", **headers: str
+) -> UpstreamAnswerError:
     """What a provider answered."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return upstream_error_of(status, ProviderFault("No.", code=code), label="Groq", headers=named)
+    return upstream_error_of(status, ProviderFault(message, code=code), label="Groq", headers=named)
 
 
 class Bench:

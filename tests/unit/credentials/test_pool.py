@@ -103,17 +103,60 @@ def test_another_model_is_asked_for_where_nothing_else_is_left(open_bench: OpenB
     assert {bench.name(model="large") for _ in range(3)} == {"K1"}
 
 
-def test_success_with_another_model_ends_no_rest(open_bench: OpenBench) -> None:
-    """It says nothing of the one that is limited."""
+@pytest.mark.parametrize("error", [LIMITED, REFUSED, SPENT])
+def test_one_models_trouble_does_not_take_the_others_with_it(
+    open_bench: OpenBench, error: UpstreamAnswerError
+) -> None:
+    """A caller who asks for a model that is not paid for, or broken, must not stop everybody."""
     bench = open_bench(2)
-    bench.fail(0, LIMITED, "large")
-    bench.fail(1, LIMITED, "large")
+    for number in (0, 1):
+        bench.fail(number, error, "broken")
+    before = bench.states()
 
-    slot = bench.take("a", "small")
-    assert slot is not None
-    bench.pool.note_success(slot, "a")
+    assert bench.take(model="broken") is None
+    slots = [bench.take(who, "fine") for who in range(4)]
+    for who, slot in enumerate(slots):
+        assert slot is not None
+        bench.pool.note_success(slot, who)
 
-    assert bench.states() == ["resting", "resting"]
+    assert [slot.in_flight for slot in bench.pool.slots] == [2, 2]
+    assert bench.pool.wait_s("fine") == 0.0
+    assert bench.states() == before  # it says nothing of the model that was told so
+
+
+def test_whoever_was_asked_to_wait_is_taken_before_who_was_refused(open_bench: OpenBench) -> None:
+    """It is known to the provider, at least."""
+    bench = open_bench(3)
+    for number, error in enumerate((REFUSED, LIMITED, SPENT)):
+        bench.fail(number, error, "broken")
+
+    assert [bench.name(model="fine") for _ in range(2)] == ["K1", "K1"]
+
+
+def test_a_limit_of_one_that_is_set_aside_is_waited_for_too(open_bench: OpenBench) -> None:
+    """It was refused with another model; with this one it was only asked to wait."""
+    bench = open_bench(2)
+    for number in (0, 1):
+        bench.fail(number, REFUSED, "broken")
+        bench.fail(number, LIMITED, "fine")
+
+    assert bench.take(model="fine") is None
+    assert bench.pool.wait_s("fine") == 10.0
+    bench.hand.now += 10.0
+
+    assert bench.name(model="fine") == "K0"
+    assert bench.states() == ["set_aside", "set_aside"]
+
+
+def test_a_refusal_of_a_further_model_does_not_put_off_its_trial(open_bench: OpenBench) -> None:
+    """Whoever asks for one name after another would keep it aside for ever."""
+    bench = open_bench(2)
+    bench.fail(0, REFUSED, "one")
+    bench.hand.now += SET_ASIDE_S - 1.0
+    bench.fail(0, REFUSED, "two")
+    bench.hand.now += 1.0
+
+    assert bench.name(model="one") == "K0"
 
 
 def test_a_refused_one_is_set_aside(open_bench: OpenBench) -> None:

@@ -41,6 +41,18 @@ def test_when_all_rest_the_time_is_true(open_bench: OpenBench) -> None:
     assert error.detail == "K0 resting, K1 set_aside"
 
 
+def test_what_is_said_is_about_the_model_that_was_asked_for(open_bench: OpenBench) -> None:
+    """It waits for a limit, whatever another one was refused for."""
+    bench = open_bench(2)
+    for number in (0, 1):
+        bench.fail(number, REFUSED, "broken")
+        bench.fail(number, LIMITED, "m")
+
+    error = explain(bench)
+
+    assert (error.code, error.headers) == ("credentials_resting", {"Retry-After": "10"})
+
+
 def test_a_used_up_quota_is_for_whoever_runs_the_gateway(open_bench: OpenBench) -> None:
     """Waiting does not refill it."""
     bench = open_bench(2)

@@ -18,7 +18,6 @@ def test_each_model_has_a_rest_of_its_own() -> None:
 
     assert (slot.rests_until("large"), slot.rests_until("small")) == (20.0, 10.0)
     assert slot.rests_until("another") == 0.0
-    assert slot.until == 20.0
 
 
 def test_a_later_answer_does_not_shorten_a_rest() -> None:
@@ -32,14 +31,18 @@ def test_a_later_answer_does_not_shorten_a_rest() -> None:
 
 
 def test_models_are_not_kept_without_bound() -> None:
-    """Their names are the callers'."""
+    """Their names are the callers'; those that are known best are kept longest."""
     slot = open_slot()
 
     for number in range(10 * MAX_MODELS):
         slot.rest(f"m{number}", float(number + 1))
+        slot.refuse(f"m{number}")
 
-    assert len(slot.rests) == MAX_MODELS
-    assert slot.until == 10.0 * MAX_MODELS
+    assert len(slot.rests) == len(slot.refused) == MAX_MODELS
+    assert max(slot.rests.values()) == 10.0 * MAX_MODELS
+    assert f"m{10 * MAX_MODELS - 1}" in slot.refused
+    slot.forget()
+    assert (slot.rests, slot.refused) == ({}, {})
 
 
 def test_only_whoever_tries_it_lets_others_try() -> None:

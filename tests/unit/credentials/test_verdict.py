@@ -26,6 +26,9 @@ REFUSED = Verdict(CredentialState.SET_ASIDE, SET_ASIDE_S)
         (answer(401, "account_deactivated"), REFUSED),
         (answer(403, "invalid_api_key"), REFUSED),
         (answer(400, "API_KEY_INVALID"), REFUSED),  # Gemini
+        (answer(400, message="API key not valid. Please pass a valid API key."), REFUSED),
+        (answer(400, message="incorrect api key is not a valid model ID"), None),  # a caller's word
+        (answer(403, message="Model 'api key not valid' is not for you"), None),
         (answer(403), None),
         (answer(403, "permission_denied"), None),
         (answer(400), None),
