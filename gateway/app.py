@@ -127,11 +127,12 @@ def add_routes(app: web.Application) -> None:
         resource = router.add_resource(path, name=name)
         # "100 Continue" invites the body: not before we know who is calling.
         resource.add_route("POST", relay_exchange, expect_handler=postpone_continue)
-    router.add_get("/api/keys", show_keys, allow_head=False)
-    router.add_get("/api/providers", show_providers, allow_head=False)
-    router.add_get("/api/providers/{provider}/models", show_provider_models, allow_head=False)
-    router.add_get("/v1/models", show_models, allow_head=False)
-    router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
+    # GET brings HEAD with it, whose answer is the same without its body (RFC 9110, 9.3.2).
+    router.add_get("/api/keys", show_keys)
+    router.add_get("/api/providers", show_providers)
+    router.add_get("/api/providers/{provider}/models", show_provider_models)
+    router.add_get("/v1/models", show_models)
+    router.add_get("/v1/models/{model:.+}", show_model)
 
 
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
