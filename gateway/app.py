@@ -31,6 +31,7 @@ from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
     OBSERVERS,
+    PROXIES,
     add_response_headers,
     assign_request_id,
 )
@@ -54,11 +55,12 @@ from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
-from gateway.stores.opening import open_keys
+from gateway.stores.opening import OpenKeys, open_keys
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics
 from gateway.upstream.upstreams import Upstreams
+from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
     guard_stream,  # a stream that has begun is never answered a second time
@@ -78,6 +80,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 SIMULATOR_JOURNAL_LIMIT = 50
 
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
+KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
@@ -98,6 +101,8 @@ def build_app(
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
+    if settings.server.trusted_proxies:
+        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.limits:
         add_limits(app, MemoryCounters() if counters is None else counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
@@ -142,7 +147,7 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     if not settings.wants_stored_keys:
         yield
         return
-    opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
+    app[KEYS] = opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
     tasks = Tasks(report_crash)
     app[STORED_KEYS] = StoredKeys(opened, tasks)
     yield

@@ -5,6 +5,7 @@ The rule here: the fixtures themselves live in `tests/plugins`, one concept per 
 
 pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
+    "tests.plugins.admins",
     "tests.plugins.browser",
     "tests.plugins.chain",
     "tests.plugins.collector",
@@ -17,6 +18,7 @@ pytest_plugins = [
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
+    "tests.plugins.showing",
     "tests.plugins.stored_keys",
     "tests.plugins.recordings",
 ]

@@ -9,7 +9,7 @@ import signal
 import structlog
 from aiohttp import web
 
-from gateway.app import METRICS, build_app
+from gateway.app import KEYS, METRICS, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
@@ -39,7 +39,12 @@ class Service:
         self.app = build_app(settings, registry, log, counters)
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
-        admin = build_admin_app(self.readiness, render_metrics=self.app[METRICS].render)
+        admin = build_admin_app(
+            self.readiness,
+            render_metrics=self.app[METRICS].render,
+            settings=settings,
+            find_keys=lambda: self.app.get(KEYS),
+        )
         self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []

@@ -175,6 +175,13 @@ class Provider(Spec):
                 by_alias = model
         return by_alias
 
+    def names_of(self, id_or_alias: str) -> tuple[str, ...]:
+        """Return every name that leads to the model which this one leads to."""
+        model = self.find_model(id_or_alias)
+        if model is None:
+            return (id_or_alias,)
+        return (model.id,) if model.alias is None else (model.id, model.alias)
+
     @property
     def is_simulated(self) -> bool:
         """Whether the simulator inside the gateway answers."""

@@ -12,12 +12,15 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     StringConstraints,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from gateway.config import forms
+from gateway.config.key_hashes import check_hashes
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.networks import ProxyNetwork
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
@@ -68,6 +71,12 @@ class ServerSpec(Spec):
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Web origins that may call from a browser. Default: none."
     )
+    trusted_proxies: tuple[ProxyNetwork, ...] = Field(
+        default=(),
+        description="Networks of the proxies in front, and `unix` for one on this machine's own "
+        "socket. What they say of the caller's address in `X-Forwarded-For` or `Forwarded` is "
+        "believed. Default: none.",
+    )
 
     @model_validator(mode="after")
     def _holds_the_largest_body(self) -> Self:
@@ -77,11 +86,34 @@ class ServerSpec(Spec):
 
 
 class AdminSpec(Spec):
-    """The listener for health, readiness and metrics."""
+    """The listener for health, readiness, metrics and the admin API."""
 
     host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=8081, description="Port to listen on; 0 takes a free one.")
     enabled: bool = Field(default=True, description="Whether it listens at all.")
+    keys: dict[PrincipalName, KeyHash] | None = Field(
+        default=None,
+        min_length=1,
+        repr=False,
+        description="Who may use the admin API: the SHA-256 of each key, as `sha256:<64 hex>`, by "
+        "the name of who holds it. Unset: nobody.",
+    )
+    hosts: tuple[BindHost, ...] = Field(
+        default=(),
+        description="Names that the admin API may be called by, without a port, beside those of "
+        "this machine and `admin.host`.",
+    )
+
+    @cached_property
+    def names_by_digest(self) -> dict[str, str]:
+        """Who holds the key with this hash."""
+        return {digest: name for name, digest in (self.keys or {}).items()}
+
+    @field_validator("keys")
+    @classmethod
+    def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
+        check_hashes(keys or {})
+        return keys
 
 
 class GatewayKeyAuth(Spec):
@@ -104,11 +136,7 @@ class GatewayKeyAuth(Spec):
     @field_validator("keys")
     @classmethod
     def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
-        first: dict[str, str] = {}
-        for name, digest in (keys or {}).items():
-            other = first.setdefault(digest, name)
-            if other != name:
-                raise ValueError(f"gives {other} and {name} the same key; make one for each")
+        check_hashes(keys or {})
         return keys
 
 
@@ -172,7 +200,8 @@ class Settings(Spec):
 
     server: ServerSpec = Field(default=ServerSpec(), description="The public listener.")
     admin: AdminSpec = Field(
-        default=AdminSpec(), description="The listener for health, readiness and metrics."
+        default=AdminSpec(),
+        description="The listener for health, readiness, metrics and the admin API.",
     )
     auth: tuple[AuthMethod, ...] | None = Field(
         default=None,
@@ -204,6 +233,11 @@ class Settings(Spec):
         )
 
     @property
+    def caller_digests(self) -> frozenset[str]:
+        """The hashes of the callers' keys that are written in the file."""
+        return _digests_of(self.auth)
+
+    @property
     def token_auth(self) -> tuple[TokenAuth, ...]:
         """The entries of `auth` for tokens that others issue."""
         return tuple(m for m in self.auth or () if isinstance(m, JwtAuth | SupabaseCookieAuth))
@@ -225,6 +259,20 @@ class Settings(Spec):
                     )
         return methods
 
+    @field_validator("auth")
+    @classmethod
+    def _keeps_admins_apart(
+        cls, methods: tuple[AuthMethod, ...] | None, info: ValidationInfo
+    ) -> tuple[AuthMethod, ...] | None:
+        admin: AdminSpec | None = info.data.get("admin")  # none: it has mistakes of its own
+        for name, digest in ((admin and admin.keys) or {}).items():
+            if digest in _digests_of(methods):
+                raise ValueError(
+                    f"holds the key that `admin.keys` gives to {name}; "
+                    "a key that goes out with every request is not for administration"
+                )
+        return methods
+
     @field_validator("limits")
     @classmethod
     def _are_told_apart(cls, limits: tuple[LimitSpec, ...]) -> tuple[LimitSpec, ...]:
@@ -234,3 +282,8 @@ class Settings(Spec):
                 raise ValueError(f"has two rules of the name {limit.name}")
             seen.add(limit.name)
         return limits
+
+
+def _digests_of(methods: tuple[AuthMethod, ...] | None) -> frozenset[str]:
+    written = [method for method in methods or () if isinstance(method, GatewayKeyAuth)]
+    return frozenset(digest for method in written for digest in method.names_by_digest)

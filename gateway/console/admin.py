@@ -1,18 +1,25 @@
-"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`.
+"""The app on the admin listener: health, readiness and metrics, and the admin API.
 
 The rule here: health says that the process answers and nothing else; what it depends on is
-readiness.
+readiness. Whatever else there is stands behind the guard.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.settings import Settings
+from gateway.console import keys
+from gateway.console.bodies import BODY_TIMEOUT_S, MAX_BODY_BYTES
+from gateway.console.guard import GUARD, Guard, guard
 from gateway.console.readiness import Readiness
 from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
 from gateway.core.request_id import new_request_id
+from gateway.core.tasks import Tasks
+from gateway.stores.opening import OpenKeys
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_text
 
@@ -23,16 +30,32 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_admin_app(
-    readiness: Readiness, *, render_metrics: Callable[[], bytes]
+    readiness: Readiness,
+    *,
+    render_metrics: Callable[[], bytes],
+    settings: Settings | None = None,
+    find_keys: Callable[[], OpenKeys | None] = lambda: None,
 ) -> web.Application:
-    """The pages for operators and their machines."""
-    app = web.Application(middlewares=[render_refusals])
+    """The pages for operators and their machines; without settings nobody is an admin."""
+    settings = settings or Settings()
+    app = web.Application(middlewares=[render_refusals, guard], client_max_size=MAX_BODY_BYTES)
     app[READINESS] = readiness
     app[RENDER_METRICS] = render_metrics
+    app[GUARD] = Guard(settings.admin, settings.caller_digests)
+    app[BODY_TIMEOUT_S] = settings.server.request_body_timeout_s
+    tasks = Tasks(_report_crash)
+    app[keys.DESK] = keys.KeyDesk(find_keys, tasks)
+
+    async def finish_changes(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await tasks.cancel()
+
+    app.cleanup_ctx.append(finish_changes)
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
+    app.router.add_routes(keys.ROUTES)
     return app
 
 
@@ -55,9 +78,11 @@ async def show_metrics(request: web.Request) -> web.Response:
 
 @web.middleware
 async def render_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say as JSON that there is no such page."""
+    """Answer with an error as JSON instead of raising one."""
     try:
         return await handler(request)
+    except GatewayError as refusal:
+        error = refusal
     except web.HTTPException as refusal:
         error = _translate(refusal)
     request_id = new_request_id()
@@ -77,10 +102,14 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
 
 def _translate(refusal: web.HTTPException) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz and /metrics here.")
-    if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allow = refusal.headers.get("Allow", "GET")
-        return MethodNotAllowedError("This page can only be read.", headers={"Allow": allow})
+        return NotFoundError("There is /healthz, /readyz, /metrics and /keys here.")
+    if isinstance(refusal, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(refusal.allowed_methods))
+        return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})
     error = InternalError("This page could not be shown.")
     error.status = refusal.status
     return error
+
+
+def _report_crash(task: str, error: BaseException) -> None:
+    structlog.get_logger().error("task.crashed", task=task, exc_info=error)

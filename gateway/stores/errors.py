@@ -22,3 +22,7 @@ class KeyExistsError(StoreError):
 
 class KeyNotFoundError(StoreError):
     """There is no key of this name."""
+
+
+class KeyDisabledError(StoreError):
+    """The key was disabled, and cannot be given another secret."""

@@ -7,7 +7,6 @@ gateway runs on in earnest.
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ import uvloop
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
 from tests.plugins.gateway import CREDENTIAL, StartGateway
-from tests.plugins.issuer import SECRET
 from tests.plugins.scene import AUTH, GATEWAY_KEY, PROMPT, Scene, eventually, open_sockets
 
 OpenScene = Callable[..., Awaitable[Scene]]
@@ -87,11 +85,3 @@ async def open_scene(
 async def scene(open_scene: OpenScene) -> Scene:
     """A scene with the usual settings, and a provider that is asked once."""
     return await open_scene()
-
-
-@pytest.fixture
-def secret(tmp_path: Path) -> str:
-    """Where the secret of an issuer is, as it is written in an entry."""
-    file = tmp_path / "issuer-secret"
-    file.write_text(SECRET)
-    return f"file:{file}"

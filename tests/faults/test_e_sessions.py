@@ -1,7 +1,6 @@
-"""The session cookie of a front end, on a real gateway with a real issuer.
+"""Group E: the session of a chat front end, on a real gateway with a real issuer.
 
-The rule here: whatever was shown is in no answer, no log line and no metric, and nobody who was not
-recognised has reached a provider.
+The rule here: a browser sends the cookie whichever page asks; it counts for the gateway's own ones.
 """
 
 import json
@@ -10,11 +9,12 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.faults.callers import ANYBODY, open_with, refusal, show
 from tests.faults.conftest import OpenScene
 from tests.plugins.issuer import Issuer
 from tests.plugins.scene import AUTH, AUTHORIZATION, CHAT, error_of
+from tests.plugins.showing import open_with, refusal, show
 
+ANYBODY = {"kind": "anonymous"}
 COOKIE = "sb-127-auth-token"
 ORIGIN = "Origin: http://127.0.0.1"
 
@@ -44,10 +44,10 @@ def access_token(issuer: Issuer, **changed: Any) -> str:
 
 
 async def test_a_front_end_keeps_its_login(
-    issuer: Issuer, open_scene: OpenScene, secret: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str
 ) -> None:
     """chat-contract 2: the cookie in parts, and what a browser adds by itself."""
-    scene = await open_with(open_scene, project(issuer, secret))
+    scene = await open_with(open_scene, project(issuer, issuer_secret))
     cookie = f"Cookie: theme=dark; {session_of(access_token(issuer))}"
 
     heard = await show(scene, None, cookie, ORIGIN, path=CHAT)
@@ -87,11 +87,11 @@ async def test_a_project_that_publishes_its_keys_needs_no_secret(
     ids=str,
 )
 async def test_a_foreign_page_does_not_spend_somebody_s_money(
-    issuer: Issuer, open_scene: OpenScene, secret: str, headers: tuple[str, ...]
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str, headers: tuple[str, ...]
 ) -> None:
     """A browser sends the cookie whichever page asks, and text/plain needs no preflight."""
     listed = {"server": {"cors_origins": ["https://chat.example.org"]}}
-    scene = await open_with(open_scene, project(issuer, secret), ANYBODY, settings=listed)
+    scene = await open_with(open_scene, project(issuer, issuer_secret), ANYBODY, settings=listed)
     cookie = f"Cookie: {session_of(access_token(issuer))}"
 
     assert "server.cors_origins" in await refusal(scene, None, cookie, *headers)
@@ -100,10 +100,10 @@ async def test_a_foreign_page_does_not_spend_somebody_s_money(
 
 
 async def test_a_session_that_is_wrong_says_to_sign_in(
-    issuer: Issuer, open_scene: OpenScene, secret: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str
 ) -> None:
     """What the front end shows is `message`."""
-    scene = await open_with(open_scene, project(issuer, secret))
+    scene = await open_with(open_scene, project(issuer, issuer_secret))
     whole = session_of(access_token(issuer), 9000)
     first, _, rest = whole.partition("; ")
     sentences = [
@@ -122,10 +122,10 @@ async def test_a_session_that_is_wrong_says_to_sign_in(
 
 
 async def test_a_key_counts_beside_a_session_that_does_not(
-    issuer: Issuer, open_scene: OpenScene, secret: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str
 ) -> None:
     """The first method that recognises the caller wins, whatever the others found."""
-    scene = await open_scene(settings={"auth": [project(issuer, secret), *AUTH]})
+    scene = await open_scene(settings={"auth": [project(issuer, issuer_secret), *AUTH]})
     cookie = f"Cookie: {session_of(access_token(issuer, exp=1))}"
 
     heard = await show(scene, None, cookie, AUTHORIZATION)
@@ -154,10 +154,10 @@ async def test_a_key_counts_while_an_issuer_cannot_be_asked(
     ("first", "says"), [("cookie", "Please sign in"), ("token", "A token is needed")]
 )
 async def test_who_shows_nothing_hears_what_is_wanted(
-    issuer: Issuer, open_scene: OpenScene, secret: str, first: str, says: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str, first: str, says: str
 ) -> None:
     """By the first method of the list, which is what the operator has in mind."""
-    entries = {"cookie": project(issuer, secret), "token": issuer.spec()}
+    entries = {"cookie": project(issuer, issuer_secret), "token": issuer.spec()}
     scene = await open_scene(settings={"auth": [entries[first], *AUTH]})
 
     assert says in await refusal(scene, None)

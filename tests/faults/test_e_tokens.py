@@ -1,4 +1,4 @@
-"""Tokens and sessions that others issue, on a real gateway with a real issuer.
+"""Group E: tokens that others issue, on a real gateway with a real issuer.
 
 The rule here: whatever was shown is in no answer, no log line and no metric, and nobody who was not
 recognised has reached a provider.
@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.faults.callers import ANYBODY, open_with, refusal, show
 from tests.faults.conftest import OpenScene
 from tests.plugins.issuer import SECRET, Answer, Issuer, forge, jwk_of, public_pem, saying
 from tests.plugins.scene import PATHS, error_of, header_of
+from tests.plugins.showing import open_with, refusal, show
+
+ANYBODY = {"kind": "anonymous"}
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
@@ -104,20 +106,20 @@ def with_secret(issuer: Issuer, secret: str, **fields: Any) -> dict[str, Any]:
     ids=str,
 )
 async def test_claims_are_held_against_the_entry(
-    issuer: Issuer, open_scene: OpenScene, secret: str, changed: dict[str, Any], says: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str, changed: dict[str, Any], says: str
 ) -> None:
     """E10: the sentence says what was wrong, and repeats nothing."""
-    scene = await open_with(open_scene, with_secret(issuer, secret))
+    scene = await open_with(open_scene, with_secret(issuer, issuer_secret))
     made = forge({"alg": "HS256"}, issuer.claims(**changed), SECRET.encode())
 
     assert says in await refusal(scene, made)
 
 
 async def test_a_payload_without_an_end_is_a_401(
-    issuer: Issuer, open_scene: OpenScene, secret: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str
 ) -> None:
     """E10: deep JSON is a RecursionError, which is no ValueError and would be a 500."""
-    scene = await open_with(open_scene, with_secret(issuer, secret))
+    scene = await open_with(open_scene, with_secret(issuer, issuer_secret))
     opening = json.dumps(issuer.claims())[:-1].encode()
     deep = opening + b', "x": ' + b"[" * 2500 + b"]" * 2500 + b"}"
 

@@ -27,7 +27,12 @@ from gateway.config.settings import LoggingSpec, ServerSpec, Settings
 from gateway.core.credential import Credential
 from gateway.core.exchange import Exchange
 from gateway.limits.limiter import Limiter
-from gateway.middleware.assign_request_id import IN_FLIGHT, OBSERVERS, add_response_headers
+from gateway.middleware.assign_request_id import (
+    IN_FLIGHT,
+    OBSERVERS,
+    PROXIES,
+    add_response_headers,
+)
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.guard_stream import note_prepared
 from gateway.middleware.read_request import HELD_BODIES, HeldBodies, hold_bodies, postpone_continue
@@ -35,6 +40,7 @@ from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import configure_logging
+from gateway.wire.forwarded import TrustedProxies
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
@@ -204,6 +210,8 @@ async def start_chain() -> AsyncIterator[StartChain]:
         app[REGISTRY] = registry or make_registry()
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
+        if settings.server.trusted_proxies:
+            app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
         if stored_keys is not None:
             app[STORED_KEYS] = stored_keys
         runner = make_runner(app, shutdown_s=0.1)

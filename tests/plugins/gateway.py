@@ -2,7 +2,7 @@
 
 Every gateway that a test starts is checked when the test ends: nothing in flight, nothing
 leaked, no traceback, every outcome and error code one of the closed lists, and no secret in a log
-line or a metric (faults.md 1.2, I1 and I3 to I6).
+line, a metric, a file or a process (faults.md 1.2, I1 and I3 to I6).
 """
 
 import asyncio
@@ -31,6 +31,7 @@ from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
+from tests.plugins.canaries import files_in, processes_below, refuse_leaks
 
 CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
 
@@ -85,6 +86,7 @@ class Gateway:
 
     service: Service
     log: LogLines
+    directory: Path  # of its configuration, and of all that it writes
     secrets: list[str] = field(default_factory=lambda: [CREDENTIAL])
     allowed_words: tuple[str, ...] = ()  # of BAD_WORDS, for tests that provoke them
 
@@ -121,15 +123,19 @@ class Gateway:
 
     def check(self) -> None:
         """Assert what must hold after every test, whatever failed in it."""
-        text, metrics = self.log.getvalue(), self.metrics
+        text = self.log.getvalue()
         for word in BAD_WORDS:
             assert word in self.allowed_words or word not in text, text[-4000:]
-        for secret in self.secrets:
-            assert secret not in text
-            assert secret not in metrics
+        self.look_for_secrets()
         self._check_lines()
         assert self.is_quiet
-        assert "gateway_exchanges_in_flight 0.0" in metrics
+        assert "gateway_exchanges_in_flight 0.0" in self.metrics
+
+    def look_for_secrets(self) -> None:
+        """Assert that no secret of the test is in anything that the gateway has written."""
+        places = [("the log", self.log.getvalue().encode()), ("/metrics", self.metrics.encode())]
+        places += [*files_in(self.directory), *processes_below()]
+        refuse_leaks(self.secrets, places)
 
     def _check_lines(self) -> None:
         """Assert that each exchange has one terminal line, in words of the closed lists."""
@@ -186,7 +192,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         exchange_log = make_exchange_log(loaded.logging, stream=log, secrets=secrets)
         service = Service(loaded, registry, exchange_log, counters)
         await service.start()
-        gateway = Gateway(service, log, secrets=[CREDENTIAL, *secrets])
+        gateway = Gateway(service, log, directory, secrets=[CREDENTIAL, *secrets])
         started.append(gateway)
         return gateway
 

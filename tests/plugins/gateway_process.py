@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from tests.plugins.canaries import Place, files_in, process, refuse_leaks
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
 
@@ -39,6 +40,7 @@ class GatewayProcess:
         self.port = 0
         self.admin_port = 0
         self.output: list[str] = []
+        self.secrets: list[str] = []  # of the test, beside the provider's credential
 
     @property
     def settled(self) -> list[dict[str, Any]]:
@@ -169,11 +171,21 @@ async def gateway_process(
         limit=2**22,
     )
     gateway = GatewayProcess(running)
+    seen: list[Place] = []
     try:
         await gateway.wait_until_listening()
         yield gateway
+        seen += process(running.pid)
     finally:
         await gateway.stop()
+    refuse_leaks([CREDENTIAL, *gateway.secrets], [*seen, *files_in(directory)])
     text = "\n".join(gateway.output)
-    for word in ("Traceback", "never retrieved", "Unclosed", "never awaited", CREDENTIAL):
+    for word in (
+        "Traceback",
+        "never retrieved",
+        "Unclosed",
+        "never awaited",
+        CREDENTIAL,
+        *gateway.secrets,
+    ):
         assert word not in text, text[-4000:]

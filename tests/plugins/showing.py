@@ -1,14 +1,21 @@
-"""Callers who show a token or a cookie, and what is held against every answer they get."""
+"""What a gateway answers to tokens and sessions that others issue.
+
+The rule here: whatever was shown is in no answer, no log line and no metric, and nobody who was not
+recognised has reached a provider.
+"""
 
 import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
-from tests.faults.conftest import OpenScene
+import pytest
+
 from tests.plugins.issuer import SECRET
 from tests.plugins.raw_caller import Heard
 from tests.plugins.scene import AUTH, PATHS, V1, Scene, body_of, error_of, header_of, raw_request
 
-ANYBODY = {"kind": "anonymous"}
+OpenScene = Callable[..., Awaitable[Scene]]
 
 
 async def show(
@@ -53,3 +60,11 @@ async def open_with(
 ) -> Scene:
     """A scene whose callers have a key, or what these entries say."""
     return await open_scene(settings={"auth": [*AUTH, *auth], **(settings or {})})
+
+
+@pytest.fixture
+def issuer_secret(tmp_path: Path) -> str:
+    """Where the secret of an issuer is, as it is written in an entry."""
+    file = tmp_path / "issuer-secret"
+    file.write_text(SECRET)
+    return f"file:{file}"
