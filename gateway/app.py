@@ -49,16 +49,16 @@ from gateway.middleware.read_request import (
 )
 from gateway.middleware.render_errors import render_errors
 from gateway.middleware.write_access_log import write_access_log
-from gateway.plugins.keys import REGISTRY, SETTINGS
+from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
-from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
+from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import Metrics, Watched
 from gateway.upstream.upstreams import Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
@@ -91,11 +91,13 @@ def build_app(
     registry: Registry,
     log: Observer = log_exchange,
     counters: CounterStore | None = None,
+    worker: Worker = ONLY_WORKER,
 ) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
     app = web.Application(middlewares=place(CHAIN, settings.middleware))
     app[SETTINGS] = settings
     app[REGISTRY] = registry
+    app[WORKER] = worker
     in_flight = InFlight()
     metrics = Metrics(registry.providers, lambda: in_flight.count)
     app[IN_FLIGHT] = in_flight
@@ -104,7 +106,9 @@ def build_app(
     if settings.server.trusted_proxies:
         app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.limits:
-        add_limits(app, MemoryCounters() if counters is None else counters)
+        if counters is None:
+            counters = make_counters(settings, is_restarted=worker.is_restarted)
+        add_limits(app, counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend([open_stored_keys, open_methods, open_simulator, open_relay])
@@ -117,7 +121,10 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
     """Have the rules of `limits` asked, and told how every exchange ends."""
     app[COUNTERS] = counters
     app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters)
-    app[METRICS].count_places = limiter.count_places
+    metrics = app[METRICS]
+    metrics.count_places = limiter.count_places
+    if isinstance(counters, Watched):
+        metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
 
@@ -174,6 +181,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 
 async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
+    await app[COUNTERS].open()
     tasks = Tasks(report_crash)
     tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
     yield

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.plugins.chain",
     "tests.plugins.collector",
     "tests.plugins.count",
+    "tests.plugins.redis_server",
     "tests.plugins.counters",
     "tests.plugins.gateway",
     "tests.plugins.hypothesis_profile",

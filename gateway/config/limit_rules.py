@@ -27,6 +27,7 @@ DimensionOrAll = Literal[
 ]
 # Kept in millionths; the largest sum is as much as a number in a header may have digits.
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000, decimal_places=6)]
+OnStoreFailure = Literal["local", "open", "closed"]
 RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -141,6 +142,12 @@ class LimitSpec(Spec):
     )
     dry_run: bool = Field(
         default=False, description="Count and log what the rule would refuse, and let it through."
+    )
+
+    on_store_failure: OnStoreFailure = Field(
+        default="local",
+        description="While Redis is gone: `local` lets in this process's part, `open` everybody, "
+        "`closed` nobody (503).",
     )
 
     @field_validator("on")

@@ -34,6 +34,7 @@ PluginName = Annotated[str, StringConstraints(pattern=forms.PLUGIN)]
 MiddlewareName = Annotated[str, StringConstraints(pattern=forms.MIDDLEWARE)]
 
 MEBIBYTE = 1024 * 1024
+MOST_WORKERS = 256
 
 
 class ServerSpec(Spec):
@@ -67,6 +68,11 @@ class ServerSpec(Spec):
     )
     drain_s: PositiveFloat = Field(
         default=30, description="How long running answers may go on when the gateway stops."
+    )
+    workers: PositiveInt = Field(
+        default=1,
+        le=MOST_WORKERS,
+        description="Processes that answer requests; one for each core is enough.",
     )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Web origins that may call from a browser. Default: none."
@@ -211,7 +217,7 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
-    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys are kept.")
+    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys and counters are.")
     limits: tuple[LimitSpec, ...] = Field(
         default=(), description="How much may be asked for; every rule that fits has to agree."
     )

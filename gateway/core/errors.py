@@ -263,6 +263,14 @@ class AuthUnavailableError(InternalError):
     type = "overloaded_error"
 
 
+class LimitsUnavailableError(InternalError):
+    """What limits are counted in cannot be asked just now, and a rule lets nobody in without."""
+
+    status = 503
+    code = "limits_unavailable"
+    type = "overloaded_error"
+
+
 class ProviderBusyError(InternalError):
     """All connections the registry allows to this provider are in use."""
 

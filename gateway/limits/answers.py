@@ -11,6 +11,8 @@ from gateway.core.errors import (
     BudgetExceededError,
     ConcurrencyExceededError,
     DownstreamError,
+    InternalError,
+    LimitsUnavailableError,
     ModelUnpricedError,
     OutputLimitExceededError,
     RequestNeverFitsError,
@@ -27,6 +29,7 @@ from gateway.stores.counters import SOON_S, CounterKind, Standing
 DUST_S = 1e-6
 MINUTE = 60
 HOUR = 3600
+UNCOUNTED_S = 5  # as often as Redis is asked whether it is back
 # SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
 NO_RETRY = {"x-should-retry": "false"}
 
@@ -98,6 +101,16 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
         f"{sentence}; {again}.",
         detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
         headers=headers,
+    )
+
+
+def refuse_blindly(rule: Rule) -> InternalError:
+    """For a request that a rule cannot look at, because Redis is gone."""
+    return LimitsUnavailableError(
+        "The gateway cannot count requests just now, and does not let any in uncounted; "
+        "try again in a moment.",
+        detail=f"rule={rule.name}: the counters do not answer",
+        headers={"Retry-After": str(UNCOUNTED_S)},
     )
 
 

@@ -12,9 +12,10 @@ import msgspec
 
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.clock import Clock, system_clock
-from gateway.core.errors import DownstreamError
+from gateway.core.errors import DownstreamError, GatewayError
 from gateway.core.exchange import Exchange
 from gateway.limits.answers import (
+    refuse_blindly,
     refuse_body,
     refuse_for_ever,
     refuse_for_now,
@@ -25,6 +26,7 @@ from gateway.limits.answers import (
 from gateway.limits.asked import Asked
 from gateway.limits.rules import NO_CAP, Rule, Use
 from gateway.stores.counters import Admission, CounterKind, CounterStore, Used
+from gateway.stores.errors import CountersDownError
 
 
 class Grant(msgspec.Struct):
@@ -32,7 +34,7 @@ class Grant(msgspec.Struct):
 
     headers: dict[str, str]  # for the answer, whichever it is
     output_cap: int | None = None  # the longest answer that may be asked for
-    refusal: DownstreamError | None = None
+    refusal: GatewayError | None = None
 
 
 class _Hold(msgspec.Struct):
@@ -115,7 +117,14 @@ class Limiter:
         hold = _Hold(f"{self._process}-{next(self._numbers)}", uses)
         # Before it is asked for: a caller who leaves meanwhile may have been let in already.
         self._holds[exchange] = hold
-        admission = await self._store.admit(hold.id, [use.charge for use in uses])
+        try:
+            admission = await self._store.admit(hold.id, [use.charge for use in uses])
+        except CountersDownError as error:
+            del self._holds[exchange]
+            rule = self._rules[error.rule]
+            exchange.refused_by = rule.name
+            grant.refusal = refuse_blindly(rule)
+            return
         standings = admission.standings
         grant.headers = render_headers(uses, standings)
         if not admission.is_admitted:

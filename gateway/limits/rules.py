@@ -69,6 +69,7 @@ class Rule:
     def __init__(self, spec: LimitSpec, index: int) -> None:
         self.name = spec.name
         self.is_tried_out = spec.dry_run
+        self.when_down = spec.on_store_failure
         self.max_body_bytes = spec.max_body_bytes
         self.max_output_tokens = spec.max_output_tokens
         # What the gateway asks for in the caller's place; a rule that is tried out changes nothing.
@@ -148,6 +149,7 @@ class Rule:
                     ends_at,
                     self._index,
                     self.is_tried_out,
+                    self.when_down,
                 )
                 uses.append(Use(cap, charge))
         return uses

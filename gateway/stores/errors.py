@@ -26,3 +26,11 @@ class KeyNotFoundError(StoreError):
 
 class KeyDisabledError(StoreError):
     """The key was disabled, and cannot be given another secret."""
+
+
+class CountersDownError(StoreDownError):
+    """The counters cannot be asked, and a rule says that nobody is let in without."""
+
+    def __init__(self, rule: int) -> None:
+        super().__init__("the counters do not answer")
+        self.rule = rule

@@ -253,6 +253,10 @@ class MemoryCounters(CounterStore):
         return len(self._counters)
 
     @override
+    async def open(self) -> None:
+        """Nothing has to be there first."""
+
+    @override
     async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
         now = self._clock()
         if now >= self._reap_at:
@@ -276,6 +280,15 @@ class MemoryCounters(CounterStore):
             self._sweep(now, self._made * SWEPT_FOR_ONE)
             self._made = 0
         return Admission(is_admitted, standings)
+
+    def adopt(self, hold_id: str, charges: Sequence[Charge]) -> None:
+        """Take what was let in elsewhere, whether it fits or not."""
+        now = self._clock()
+        get = self._counters.get
+        taken = [(get(charge.key) or self._make(charge), charge) for charge in charges]
+        for counter, charge in taken:
+            counter.take(charge, now)
+        self._holds[hold_id] = _Hold(taken, now + LEASE_S)
 
     @override
     def settle(self, hold_id: str, used: Used) -> None:

@@ -5,10 +5,11 @@ registry; what a caller writes is never a label.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from typing_extensions import override
 
@@ -25,6 +26,19 @@ NONE = "none"  # a request that names no provider
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
 _ADDED_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
 _BYTES = tuple(4**power for power in range(4, 16))  # 256 B to 1 GiB
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A part that can do without another one for a while."""
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether it does so now."""
+
+    @property
+    def lost(self) -> int:
+        """What it could not make up for."""
 
 
 class Metrics(Collector):
@@ -51,6 +65,7 @@ class Metrics(Collector):
         )
         # For rules with places: how many are taken. Set where there are rules.
         self.count_places: Callable[[], Mapping[str, int]] = dict
+        self._watched: dict[str, Watched] = {}
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -98,6 +113,10 @@ class Metrics(Collector):
         """A connection was closed because no request came."""
         self._unused.add(())
 
+    def watch(self, component: str, part: Watched) -> None:
+        """Show whether a part does without another one."""
+        self._watched[component] = part
+
     def render(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self.registry)
@@ -125,9 +144,23 @@ class Metrics(Collector):
         for rule, taken in self.count_places().items():
             places.add_metric([rule], taken)
         yield places
+        yield from self._collect_watched()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
+
+    def _collect_watched(self) -> Iterator[Metric]:
+        degraded = GaugeMetricFamily(
+            "gateway_degraded", "1 while a part does without another.", labels=["component"]
+        )
+        lost = CounterMetricFamily(
+            "gateway_settlements_lost", "What no store was told of.", labels=["component"]
+        )
+        for component, part in self._watched.items():
+            degraded.add_metric([component], part.is_degraded)
+            lost.add_metric([component], part.lost)
+        yield degraded
+        yield lost
 
     def _label(self, exchange: Exchange) -> str:
         if exchange.provider:

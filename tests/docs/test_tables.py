@@ -13,6 +13,7 @@ from gateway.cli.main import app as command_line
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
 from gateway.config.settings import Settings
+from gateway.config.stores import StoresSpec
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.upstream_errors import UpstreamAnswerError
@@ -108,7 +109,8 @@ def test_every_outcome_is_explained() -> None:
 def test_every_metric_is_explained_with_its_labels() -> None:
     """An alert is written from this table."""
     limit = LimitSpec(name="few", on="everything", concurrent=1)
-    settings = Settings(limits=(limit,))
+    stores = StoresSpec(counters="redis://localhost")  # nobody connects before the start
+    settings = Settings(limits=(limit,), stores=stores)
     metrics = build_app(settings, load_registry(ROOT / "providers.yaml", {}))[METRICS]
     usage = Usage(1, 2, "provider")
     times = {"first_content_at": 2.0, "first_relayed_at": 3.0, "upstream_started_at": 1.5}

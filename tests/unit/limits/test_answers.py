@@ -4,6 +4,7 @@ import pytest
 
 from gateway.config.limit_rules import LimitSpec
 from gateway.limits.answers import (
+    refuse_blindly,
     refuse_for_ever,
     refuse_for_now,
     refuse_unpriced,
@@ -158,6 +159,17 @@ def test_what_never_fits_is_not_a_matter_of_waiting() -> None:
         "few lets through 120 at most; shorten the prompt or lower `max_tokens`."
     )
     assert "Retry-After" not in refusal.headers
+
+
+def test_an_outage_is_not_the_callers_fault() -> None:
+    """5.2: 503 and not 429, and the log says which rule it was."""
+    rule = Rule(LimitSpec(name="few", on="principal", concurrent=1), 0)
+
+    refusal = refuse_blindly(rule)
+
+    assert (refusal.status, refusal.code) == (503, "limits_unavailable")
+    assert refusal.headers == {"Retry-After": "5"}
+    assert refusal.detail == "rule=few: the counters do not answer"
 
 
 def test_the_headers_say_how_every_number_stands() -> None:

@@ -13,6 +13,7 @@ from gateway.core.usage import Usage
 from gateway.limits.asked import Asked
 from gateway.limits.limiter import Grant, Limiter
 from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore, Used
+from gateway.stores.errors import CountersDownError
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import Hand
 from tests.unit.limits.test_rules import ASKED
@@ -23,6 +24,10 @@ class SlowCounters(CounterStore):
 
     def __init__(self, counters: CounterStore) -> None:
         self.counters = counters
+
+    @override
+    async def open(self) -> None:
+        await self.counters.open()
 
     @override
     async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
@@ -269,3 +274,23 @@ async def test_a_request_that_no_rule_is_for_is_not_counted(
     _, grant = await ask(limiter)
 
     assert grant == Grant({})
+
+
+class DownCounters(MemoryCounters):
+    """A store that is gone, and a rule that lets nobody in without."""
+
+    @override
+    async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
+        raise CountersDownError(charges[-1].rule)
+
+
+async def test_a_rule_that_is_closed_refuses_while_the_store_is_gone(hand: Hand) -> None:
+    """5.2: with its name, and without a hold that nobody would settle."""
+    limiter = make_limiter(
+        DownCounters(), hand, {"concurrent": 1}, {"concurrent": 2, "on_store_failure": "closed"}
+    )
+
+    exchange, grant = await ask(limiter)
+
+    assert code_of(grant) == "limits_unavailable"
+    assert (exchange.refused_by, limiter.held) == ("r1", 0)

@@ -131,3 +131,17 @@ def test_places_are_asked_for_when_they_are_read(metrics: Metrics) -> None:
     metrics.count_places = lambda: {"few": 3}
 
     assert value(metrics, "gateway_limit_places_taken", rule="few") == 3
+
+
+def test_a_part_that_does_without_another_is_seen(metrics: Metrics) -> None:
+    """J01: an outage that nobody feels is one that nobody mends."""
+
+    class Part:
+        is_degraded = True
+        lost = 3
+
+    metrics.watch("counters", Part())
+
+    text = metrics.render().decode()
+    assert 'gateway_degraded{component="counters"} 1.0' in text
+    assert 'gateway_settlements_lost_total{component="counters"} 3.0' in text
