@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from tests.plugins.canaries import Place, files_in, process, refuse_leaks
+from tests.plugins.canaries import Place, files_in, read_process, refuse_leaks
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
 
@@ -175,7 +175,7 @@ async def gateway_process(
     try:
         await gateway.wait_until_listening()
         yield gateway
-        seen += process(running.pid)
+        seen += read_process(running.pid)
     finally:
         await gateway.stop()
     refuse_leaks([CREDENTIAL, *gateway.secrets], [*seen, *files_in(directory)])

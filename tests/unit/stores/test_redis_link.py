@@ -12,6 +12,7 @@ from gateway.config.stores import RedisAddress
 from gateway.stores import redis_link
 from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.redis_link import BATCH, KEPT, RedisLink
+from tests.plugins.chain import LogLines
 from tests.plugins.counters import PATIENCE_S
 from tests.plugins.redis_server import RedisServer
 
@@ -115,7 +116,7 @@ async def test_an_idle_connection_that_was_closed_is_opened_again(
 
 
 async def test_a_call_that_the_script_cannot_do_is_the_only_one_that_fails(
-    link: RedisLink, capsys: pytest.CaptureFixture[str]
+    link: RedisLink, log_lines: LogLines
 ) -> None:
     """J04: a mistake of ours with one counter takes no other one down."""
     heard = Heard(link)
@@ -128,7 +129,7 @@ async def test_a_call_that_the_script_cannot_do_is_the_only_one_that_fails(
     assert link.is_up
     assert heard.reasons == []
     assert link.lost == 1
-    assert "counters.script_failed" in capsys.readouterr().out
+    assert log_lines.find("counters.script_failed")
 
 
 async def test_a_frozen_redis_costs_one_wait(own_link: RedisLink, own_redis: RedisServer) -> None:
