@@ -23,7 +23,8 @@ _PROXY_PREFIX = "x-forwarded-"
 _NO_AUTH = (
     "Only direct calls from the gateway's own machine are answered until gateway.yaml says who "
     "may call. For callers with keys write `auth: [{kind: gateway_key, keys: {alice: "
-    '"sha256:<SHA-256 of the key>"}}]`, for everybody write `auth: [{kind: anonymous}]`.'
+    '"sha256:<SHA-256 of the key>"}}]`, for everybody write '
+    "`auth: [{kind: anonymous, requests_per_minute: 60, concurrent: 10}]`."
 )
 
 

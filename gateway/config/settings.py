@@ -18,7 +18,9 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
+from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.networks import ProxyNetwork
 from gateway.config.spec import Spec
@@ -146,12 +148,6 @@ class GatewayKeyAuth(Spec):
         return keys
 
 
-class AnonymousAuth(Spec):
-    """Callers that show nothing."""
-
-    kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
-
-
 AuthMethod = Annotated[
     GatewayKeyAuth | JwtAuth | SupabaseCookieAuth | AnonymousAuth, Field(discriminator="kind")
 ]
@@ -217,7 +213,10 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
-    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys and counters are.")
+    stores: StoresSpec = Field(
+        default=StoresSpec(), description="Where keys, counters and the ledger are."
+    )
+    ledger: LedgerSpec = Field(default=LedgerSpec(), description="Who used what, and what it cost.")
     limits: tuple[LimitSpec, ...] = Field(
         default=(), description="How much may be asked for; every rule that fits has to agree."
     )
@@ -239,9 +238,28 @@ class Settings(Spec):
         )
 
     @property
+    def rules(self) -> tuple[LimitSpec, ...]:
+        """Every rule there is: those of `limits`, and those that `anonymous` brings along."""
+        return self.limits + self._anonymous_rules
+
+    @property
+    def _anonymous_rules(self) -> tuple[LimitSpec, ...]:
+        methods = (m for m in self.auth or () if isinstance(m, AnonymousAuth))
+        return tuple(rule for method in methods for rule in method.rules)
+
+    @property
     def caller_digests(self) -> frozenset[str]:
         """The hashes of the callers' keys that are written in the file."""
         return _digests_of(self.auth)
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether exchanges are booked."""
+        if self.ledger.enabled is not None:
+            return self.ledger.enabled
+        # Whoever says who may call, or how much, wants to know who did.
+        is_written = "ledger" in self.model_fields_set
+        return is_written or self.wants_stored_keys or bool(self.limits)
 
     @property
     def token_auth(self) -> tuple[TokenAuth, ...]:
@@ -267,6 +285,15 @@ class Settings(Spec):
 
     @field_validator("auth")
     @classmethod
+    def _lets_in_everybody_once(
+        cls, methods: tuple[AuthMethod, ...] | None
+    ) -> tuple[AuthMethod, ...] | None:
+        if sum(isinstance(method, AnonymousAuth) for method in methods or ()) > 1:
+            raise ValueError("lets in everybody twice; keep one `anonymous`")
+        return methods
+
+    @field_validator("auth")
+    @classmethod
     def _keeps_admins_apart(
         cls, methods: tuple[AuthMethod, ...] | None, info: ValidationInfo
     ) -> tuple[AuthMethod, ...] | None:
@@ -288,6 +315,17 @@ class Settings(Spec):
                 raise ValueError(f"has two rules of the name {limit.name}")
             seen.add(limit.name)
         return limits
+
+    @model_validator(mode="after")
+    def _names_no_rule_like_those_of_anonymous(self) -> Self:
+        taken = {rule.name for rule in self._anonymous_rules}
+        for limit in self.limits:
+            if limit.name in taken:
+                raise ValueError(
+                    f"`limits` has a rule named {limit.name}, which is the name of the limits of "
+                    "`anonymous`; give it another"
+                )
+        return self
 
 
 def _digests_of(methods: tuple[AuthMethod, ...] | None) -> frozenset[str]:

@@ -32,6 +32,12 @@ HOUR = 3600
 UNCOUNTED_S = 5  # as often as Redis is asked whether it is back
 # SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
 NO_RETRY = {"x-should-retry": "false"}
+# Why an answer was stopped, and of what there is no more.
+STOPS: dict[CounterKind, tuple[type[DownstreamError], str]] = {
+    CounterKind.TOKENS: (TokenRateExceededError, "tokens a minute"),
+    CounterKind.QUOTA: (TokenQuotaExceededError, "tokens"),
+    CounterKind.MONEY: (BudgetExceededError, "money"),
+}
 
 
 def refuse_body(rule: Rule) -> DownstreamError:
@@ -104,6 +110,22 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
     )
 
 
+def refuse_the_rest(use: Use, standing: Standing, now: float) -> DownstreamError:
+    """For an answer that has used what a rule had left; `now` is POSIX time."""
+    cap, wait_s = use.cap, max(math.ceil(standing.wait_s - DUST_S), 1)
+    kind, what = STOPS[cap.kind]
+    again = f"the next tokens are there in {_say_wait(wait_s)}"
+    if cap.calendar is not None:
+        _, ends_at = cap.calendar.window(now)
+        again = f"the next {cap.unit} begins at {cap.calendar.say(ends_at)}"
+    return kind(
+        f"The answer was stopped: it has used what the rule {cap.rule} had left of {what} "
+        f"{cap.whom}; {again}.",
+        detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
+        headers={"Retry-After": str(wait_s)} | NO_RETRY,
+    )
+
+
 def refuse_blindly(rule: Rule) -> InternalError:
     """For a request that a rule cannot look at, because Redis is gone."""
     return LimitsUnavailableError(
@@ -141,7 +163,8 @@ def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[s
     """The headers that say how all rules stand, but for those that are tried out.
 
     OpenAI's names hold one number each: that of the counter with the least left. `RateLimit` and
-    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) hold them all.
+    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11) hold them all; what refuses says
+    when there is more, and `Retry-After` is never earlier than that (section 6 there).
     """
     told = [
         (use.cap, standing)
@@ -153,7 +176,10 @@ def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[s
     headers = {
         "RateLimit-Policy": ", ".join([cap.policy for cap, _ in told]),
         "RateLimit": ", ".join(
-            [f'"{cap.label}";r={s.remaining};t={math.ceil(s.reset_s - DUST_S)}' for cap, s in told]
+            [
+                f'"{cap.label}";r={s.remaining};t={math.ceil((s.wait_s or s.reset_s) - DUST_S)}'
+                for cap, s in told
+            ]
         ),
     }
     for unit in ("requests", "tokens"):

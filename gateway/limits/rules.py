@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import Dimension, LimitSpec, words_of
 from gateway.core.money import round_micros
 from gateway.limits.asked import Asked
@@ -83,6 +84,7 @@ class Rule:
         )
         self.refuses_unpriced = spec.counts_money and spec.unpriced == "refuse"
         self.stops_streams = spec.stop_streams
+        self._is_for_anonymous = isinstance(spec, AnonymousLimitSpec)
         self._index = index
         self._dimensions = spec.dimensions
         # One value is itself, several are a tuple.
@@ -100,6 +102,8 @@ class Rule:
 
     def fits(self, asked: Asked) -> bool:
         """Whether the rule is for this request."""
+        if self._is_for_anonymous and not asked.is_anonymous:
+            return False
         for dimension, words in self._matches:
             if getattr(asked, dimension) not in words:
                 return False
@@ -116,10 +120,10 @@ class Rule:
         return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
 
     def needed_micros(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
-        """The same in money, at the price of the model; nothing where it has none."""
+        """The same in money, at the price of the model; the least there is where it has none."""
         price = asked.price
         if price is None:
-            return 0
+            return 1
         if output_tokens is not None:
             return price.at_most(asked.prompt_tokens, output_tokens * asked.choices)
         guess = price.at_most(asked.prompt_tokens, self.reserve_tokens * asked.choices)
@@ -137,6 +141,8 @@ class Rule:
                     cost = self.needed_tokens(asked, output_tokens, cap.capacity)
                 elif cap.counts_money:
                     cost = self.needed_micros(asked, output_tokens, cap.capacity)
+                    if not cost:  # the model is free
+                        continue
                 if cap.calendar is not None:
                     starts_at, ends_at = cap.calendar.window(now)
                 charge = Charge(  # by position: by name takes twice as long
@@ -205,7 +211,8 @@ def _make_cap(
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"
     elif unit != "concurrent":
-        policy += f";w={math.ceil(capacity * MINUTE_S / written)}"  # an empty one is full again
+        # In which an empty one is full again; in as many digits as a header takes.
+        policy += f";w={min(math.ceil(capacity * MINUTE_S / written), 10**15 - 1)}"
     return Cap(
         rule=spec.name,
         label=label,

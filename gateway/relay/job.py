@@ -8,10 +8,13 @@ import msgspec
 from aiohttp import web
 
 from gateway.config.settings import Settings
+from gateway.core.attempts import AttemptRecord
+from gateway.core.clock import monotonic
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
+from gateway.limits.allowance import ALLOWANCE
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import (
     CALL,
@@ -25,6 +28,7 @@ from gateway.plugins.keys import (
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
+from gateway.relay.watched_attempt import WatchedAttempt
 from gateway.upstream.connection import Connection
 from gateway.upstream.upstreams import Upstream
 from gateway.wire.chat_request import ChatRequest, render_chat
@@ -70,13 +74,28 @@ class Job(msgspec.Struct):
         self.caller.pop(PROMPT, None)
         self.held.let_go()
 
+    def make_record(self) -> AttemptRecord:
+        """Where the next attempt is written down."""
+        exchange = self.exchange
+        return AttemptRecord(
+            exchange.attempts + 1,
+            self.call.provider.name,
+            self.call.model,
+            exchange.credential_id,
+            monotonic(),
+        )
+
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""
         server = self.settings.server
         limits = AttemptLimits(
             self.label, server.max_reply_bytes, server.max_stream_bytes, self.secrets
         )
-        return Attempt(connection, self._make_pump(), self._make_deadlines(), limits)
+        pump, deadlines = self._make_pump(), self._make_deadlines()
+        allowance = self.caller.get(ALLOWANCE)
+        if allowance is None or pump is None:
+            return Attempt(connection, pump, deadlines, limits)
+        return WatchedAttempt(connection, pump, deadlines, limits, allowance)
 
     def _make_pump(self) -> Pump | None:
         """What reads the stream; None when the caller wants a whole reply."""

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import pytest
 
 from tests.faults.conftest import OpenScene
+from tests.plugins.anybody import ENTRY
 from tests.plugins.issuer import Issuer
 from tests.plugins.scene import AUTH, AUTHORIZATION, CHAT, error_of
 from tests.plugins.showing import open_with, refusal, show
 
-ANYBODY = {"kind": "anonymous"}
 COOKIE = "sb-127-auth-token"
 ORIGIN = "Origin: http://127.0.0.1"
 
@@ -91,7 +91,7 @@ async def test_a_foreign_page_does_not_spend_somebody_s_money(
 ) -> None:
     """A browser sends the cookie whichever page asks, and text/plain needs no preflight."""
     listed = {"server": {"cors_origins": ["https://chat.example.org"]}}
-    scene = await open_with(open_scene, project(issuer, issuer_secret), ANYBODY, settings=listed)
+    scene = await open_with(open_scene, project(issuer, issuer_secret), ENTRY, settings=listed)
     cookie = f"Cookie: {session_of(access_token(issuer))}"
 
     assert "server.cors_origins" in await refusal(scene, None, cookie, *headers)
@@ -140,7 +140,7 @@ async def test_a_key_counts_while_an_issuer_cannot_be_asked(
     """E13: a front end's cookie comes along with every request, whatever else it shows."""
     entry = project(issuer, "", jwks_url=issuer.keys_url, allow_private=True)
     entry.pop("secret")
-    scene = await open_scene(settings={"auth": [entry, *AUTH, ANYBODY]})
+    scene = await open_scene(settings={"auth": [entry, *AUTH, ENTRY]})
     token = issuer.token("ES256", aud="authenticated")
     cookie = f"Cookie: {session_of(token)}"
     await issuer.stop()

@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import OpenScene
+from tests.plugins.anybody import ENTRY
 from tests.plugins.issuer import SECRET, Answer, Issuer, forge, jwk_of, public_pem, saying
 from tests.plugins.scene import PATHS, error_of, header_of
 from tests.plugins.showing import open_with, refusal, show
-
-ANYBODY = {"kind": "anonymous"}
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
@@ -158,7 +157,7 @@ async def test_an_issuer_that_cannot_be_asked_is_a_503(
     issuer: Issuer, open_scene: OpenScene, answer: Answer
 ) -> None:
     """E13: a 401 would send its caller to look for a mistake of their own."""
-    scene = await open_with(open_scene, issuer.spec(), ANYBODY)
+    scene = await open_with(open_scene, issuer.spec(), ENTRY)
     issuer.answer = answer
     token = issuer.token()
 
@@ -188,7 +187,7 @@ async def test_who_was_known_stays_known_while_the_issuer_is_down(
 
 async def test_a_wrong_token_does_not_become_nobody(issuer: Issuer, open_scene: OpenScene) -> None:
     """E01: its owner has to hear of it; who shows nothing is let in as the list says."""
-    scene = await open_with(open_scene, issuer.spec(), ANYBODY)
+    scene = await open_with(open_scene, issuer.spec(), ENTRY)
 
     assert "expired" in await refusal(scene, issuer.token(exp=1))
     assert "not a JSON web token" in await refusal(scene, "eyJhbGciOi")

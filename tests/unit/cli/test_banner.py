@@ -11,11 +11,11 @@ from gateway.config.provider_blocks import Model
 from gateway.config.registry import Provider
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
 from gateway.core.credential import Credential
+from tests.plugins.anybody import ANYBODY
 
 SECRET = "gsk_CanaryCanaryCanary"
 URL = "http://127.0.0.1:8080"
 KEYS = GatewayKeyAuth(kind="gateway_key", keys={"alice": f"sha256:{'0' * 64}"})
-ANYBODY = AnonymousAuth(kind="anonymous")
 GROQ = Provider(
     name="groq", base_url="https://api.groq.com/openai/v1", models=(Model(id="it's-a-model"),)
 )

@@ -5,28 +5,14 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from gateway.config.anonymous import AnonymousAuth
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.cost import make_price
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule
 from gateway.stores.counters import CounterKind
 from tests.plugins.counters import MIDNIGHT
-
-ASKED = Asked(
-    principal="alice",
-    tenant="acme",
-    groups=("staff", "sales"),
-    provider="groq",
-    model="llama",
-    body_bytes=400,
-    prompt_tokens=100,
-    output_tokens=None,
-    asked_output_tokens=None,
-    choices=1,
-    key="alice",
-    client_address="2001:db8::1:2",
-    price=make_price(Decimal(3), Decimal(15)),
-)
+from tests.plugins.purse import ASKED
 
 
 def make_rule(**fields: object) -> Rule:
@@ -179,11 +165,28 @@ def test_money_is_set_aside_like_tokens(
     assert make_rule(concurrent=1).needed_micros(asked, output, capacity) == micros
 
 
-def test_where_there_is_no_price_nothing_is_set_aside() -> None:
-    """A rule with `unpriced: allow` books what the provider says at the end."""
+def test_where_there_is_no_price_the_least_is_set_aside() -> None:
+    """A rule with `unpriced: allow` books what the provider says, and refuses when it is spent."""
     rule = make_rule(money_per_day=5, unpriced="allow")
     unpriced = msgspec.structs.replace(ASKED, price=None)
 
-    assert [use.charge.cost for use in rule.uses(unpriced, 50, MIDNIGHT)] == [0]
+    assert [use.charge.cost for use in rule.uses(unpriced, 50, MIDNIGHT)] == [1]
     assert not rule.refuses_unpriced
     assert make_rule(money_per_day=5).refuses_unpriced
+
+
+def test_a_model_that_is_free_takes_no_money() -> None:
+    """It may be asked for when the budget is spent."""
+    free = msgspec.structs.replace(ASKED, price=make_price(Decimal(0), Decimal(0)))
+
+    assert make_rule(money_per_day=5).uses(free, 50, MIDNIGHT) == []
+
+
+def test_the_limits_of_those_who_show_nothing_are_for_nobody_else() -> None:
+    """Also where somebody's name is `anonymous`."""
+    entry = {"kind": "anonymous", "requests_per_minute": 1, "concurrent": 1}
+    (spec,) = AnonymousAuth.model_validate(entry).rules
+    named = msgspec.structs.replace(ASKED, principal="anonymous")
+
+    assert not Rule(spec, 0).fits(named)
+    assert Rule(spec, 0).fits(msgspec.structs.replace(named, is_anonymous=True))
