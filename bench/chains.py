@@ -27,7 +27,7 @@ limits:
   - {name: pace, on: principal, requests_per_minute: 60000000}
   - {name: places, on: principal, concurrent: 100000}
   - {name: throughput, on: [principal, model], tokens_per_minute: 60000000000}
-  - {name: month, on: everything, tokens_per_month: 1000000000000000}
+  - {name: month, on: everything, tokens_per_month: 900000000000000}
 """
 SHARED_COUNTERS = "stores: {{counters: '{address}'}}\n"
 FULL_SETTINGS = GATEWAY_SETTINGS + STORED_KEYS + FOUR_RULES
