@@ -12,7 +12,7 @@ import typer
 from gateway import __version__
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
-from gateway.cli.running import ConfigOption, run
+from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PORT_MAX = 65_535
@@ -26,10 +26,6 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 
-ProvidersOption = Annotated[
-    Path | None,
-    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
-]
 PortOption = Annotated[
     int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
 ]

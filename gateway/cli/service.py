@@ -15,6 +15,7 @@ from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
+from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.site import GatewaySite, listen, make_runner, retire_connections
 from gateway.stores.counters import CounterStore
@@ -46,6 +47,7 @@ class Service:
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
+            list_credentials=self.app[POOLS].standings,
         )
         self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
