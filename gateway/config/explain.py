@@ -22,6 +22,7 @@ INJECTED = "name"  # of a provider: it is the key, not a field to write
 HINTS = {
     "api_base": "write base_url",
     "api_key": "write credential: ${VARIABLE}, or set the variable named by env",
+    "api_keys": "write credentials: [${VARIABLE}, ${ANOTHER}]",
     "apikey": "write credential: ${VARIABLE}, or set the variable named by env",
     "token": "write credential: ${VARIABLE}, or set the variable named by env",
     "endpoint": "write base_url",
@@ -48,6 +49,7 @@ KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
 # Error types of pydantic that only say which kind of value is needed.
 NEEDS = {
     "bool_type": "true or false",
+    "decimal_parsing": "a number",
     "decimal_type": "a number",
     "dict_type": "a block of `key: value` lines",
     "finite_number": "a finite number",
@@ -64,6 +66,10 @@ NEEDS = {
 
 # Error types with a bound: the words, and where pydantic keeps the bound.
 BOUNDS = {
+    "decimal_max_places": (
+        "has too many digits behind the point; at most {} fit",
+        "decimal_places",
+    ),
     "greater_than": ("needs to be more than {}", "gt"),
     "greater_than_equal": ("needs to be {} or more", "ge"),
     "less_than": ("needs to be less than {}", "lt"),

@@ -3,6 +3,7 @@
 Rule: a rule that would limit nothing is a mistake, and so is a word that would have no effect.
 """
 
+from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,6 @@ from pydantic import (
     Discriminator,
     Field,
     NonNegativeInt,
-    PositiveInt,
     StringConstraints,
     Tag,
     field_validator,
@@ -20,8 +20,15 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.spec import Spec
 
-Dimension = Literal["principal", "tenant", "group", "provider", "model"]
-DimensionOrAll = Literal["principal", "tenant", "group", "provider", "model", "everything"]
+Dimension = Literal["principal", "key", "tenant", "group", "address", "provider", "model"]
+DimensionOrAll = Literal[
+    "principal", "key", "tenant", "group", "address", "provider", "model", "everything"
+]
+# A number in a header has 15 digits at most (RFC 9651, section 3.3.1).
+Count = Annotated[int, Field(gt=0, le=10**15 - 1)]
+# Kept in millionths.
+Usd = Annotated[Decimal, Field(gt=0, le=100_000_000, decimal_places=6)]
+OnStoreFailure = Literal["local", "open", "closed"]
 RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
@@ -46,15 +53,22 @@ CAPS = (
     "concurrent",
     "tokens_per_day",
     "tokens_per_month",
+    "money_per_day",
+    "money_per_month",
     "max_body_bytes",
     "max_output_tokens",
 )
+# Those that a stream may run into on its way.
+COUNTED_CAPS = CAPS[1:2] + CAPS[3:7]
 
 
 class MatchSpec(Spec):
     """Which calls a rule is for; all that is written has to fit."""
 
     principal: Words | None = Field(default=None, description="Who calls: one name, or several.")
+    key: Words | None = Field(
+        default=None, description="The gateway's own key that was shown, by its name."
+    )
     tenant: Words | None = Field(default=None, description="Whose principals they are.")
     group: Words | None = Field(default=None, description="A group that the principal is in.")
     provider: Words | None = Field(default=None, description="The provider that is asked.")
@@ -72,28 +86,41 @@ class LimitSpec(Spec):
     match: MatchSpec = Field(
         default=MatchSpec(), description="Which calls the rule is for. Default: all."
     )
-    requests_per_minute: PositiveInt | None = Field(
+    requests_per_minute: Count | None = Field(
         default=None, description="Requests that are let in each minute, evenly."
     )
-    request_burst: PositiveInt | None = Field(
+    request_burst: Count | None = Field(
         default=None,
         description="Requests that may come at once. Unset: as many as `requests_per_minute`.",
     )
-    tokens_per_minute: PositiveInt | None = Field(
+    tokens_per_minute: Count | None = Field(
         default=None, description="Tokens of prompts and answers each minute, evenly."
     )
-    token_burst: PositiveInt | None = Field(
+    token_burst: Count | None = Field(
         default=None,
         description="Tokens that may be used at once. Unset: as many as `tokens_per_minute`.",
     )
-    concurrent: PositiveInt | None = Field(
+    concurrent: Count | None = Field(
         default=None, description="Requests that are being answered at the same time."
     )
-    tokens_per_day: PositiveInt | None = Field(
+    tokens_per_day: Count | None = Field(
         default=None, description="Tokens from midnight to midnight."
     )
-    tokens_per_month: PositiveInt | None = Field(
+    tokens_per_month: Count | None = Field(
         default=None, description="Tokens from the first of a month to the next."
+    )
+    money_per_day: Usd | None = Field(
+        default=None,
+        description="US dollars from midnight to midnight, such as `5` or `2.50`, at the prices in "
+        "`providers.yaml`.",
+    )
+    money_per_month: Usd | None = Field(
+        default=None, description="US dollars from the first of a month to the next."
+    )
+    unpriced: Literal["refuse", "allow"] = Field(
+        default="refuse",
+        description="What a rule about money does with a model that has no price: refuse it, or "
+        "let it through and book what the provider says it charges, which may be nothing.",
     )
     time_zone: str = Field(
         default="UTC", description="Where it is midnight, such as `Europe/Paris`."
@@ -102,16 +129,26 @@ class LimitSpec(Spec):
         default=1024,
         description="Tokens set aside for an answer whose length nothing caps, until it is known.",
     )
-    max_body_bytes: PositiveInt | None = Field(
+    stop_streams: bool = Field(
+        default=False,
+        description="End a stream when it has used what the rule has left of tokens or money.",
+    )
+    max_body_bytes: Count | None = Field(
         default=None, description="Largest request body; a larger one is answered 413."
     )
-    max_output_tokens: PositiveInt | None = Field(
+    max_output_tokens: Count | None = Field(
         default=None,
         description="Longest answer; asking for more is answered 400, and who asks for no length "
         "gets this one.",
     )
     dry_run: bool = Field(
         default=False, description="Count and log what the rule would refuse, and let it through."
+    )
+
+    on_store_failure: OnStoreFailure = Field(
+        default="local",
+        description="While Redis is gone: `local` lets in this process's part, `open` everybody, "
+        "`closed` nobody (503).",
     )
 
     @field_validator("on")
@@ -144,7 +181,21 @@ class LimitSpec(Spec):
         ):
             if getattr(self, burst) is not None and getattr(self, rate) is None:
                 raise ValueError(f"`{burst}` needs `{rate}`")
+        if "unpriced" in self.model_fields_set and not self.counts_money:
+            raise ValueError("`unpriced` needs `money_per_day` or `money_per_month`")
+        if self.stop_streams and not self.counts_money and not self.counts_tokens:
+            raise ValueError(f"`stop_streams` needs one of {', '.join(COUNTED_CAPS)}")
         return self
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it limits tokens."""
+        return any((self.tokens_per_minute, self.tokens_per_day, self.tokens_per_month))
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether it limits money."""
+        return any((self.money_per_day, self.money_per_month))
 
     @property
     def dimensions(self) -> tuple[Dimension, ...]:

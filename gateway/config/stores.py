@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic import Field, PositiveInt, SecretStr, StringConstraints, field_validator
 
 from gateway.config import forms
 from gateway.config.credentials import REFERENCE, CredentialError, find_reference
@@ -20,6 +20,9 @@ from gateway.config.spec import Spec
 
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
+MEMORY = "memory"
+REDIS_SCHEMES = ("redis", "rediss")
+UNIX = "unix"
 PEPPER_FILE = "gateway.pepper"
 PEPPER_CHARS_MIN = 32
 
@@ -32,6 +35,20 @@ class StoresError(ValueError):
 
 
 @dataclass(frozen=True)
+class RedisAddress:
+    """Where the counters of several processes are."""
+
+    shown: str  # without user and password
+    host: str = "localhost"
+    port: int = 6379
+    path: str | None = None  # of a socket, in place of host and port
+    database: int = 0
+    user: str | None = None
+    password: SecretStr | None = None
+    is_tls: bool = False
+
+
+@dataclass(frozen=True)
 class DatabaseAddress:
     """Where the database is: a file of SQLite's, or a server of PostgreSQL's."""
 
@@ -41,7 +58,7 @@ class DatabaseAddress:
 
 
 class StoresSpec(Spec):
-    """Where keys and the ledger are kept."""
+    """Where keys, counters and the ledger are kept."""
 
     database: str = Field(
         default="sqlite:///gateway.db",
@@ -54,6 +71,36 @@ class StoresSpec(Spec):
         description="Secrets that keys are hashed with, as `${VARIABLE}` or `file:/absolute/path`, "
         "by version; the highest makes new keys. Unset: a file beside the SQLite database.",
     )
+
+    counters: str = Field(
+        default=MEMORY,
+        description="Where `limits` are counted: `memory`, for one process, or "
+        "`redis://<user>:${VARIABLE}@<host>:<port>/<number>`, `rediss://…` for TLS, "
+        "`unix:///<path>`, or `${VARIABLE}` alone.",
+    )
+    require_counters: bool = Field(
+        default=True, description="Whether the gateway starts only when Redis answers."
+    )
+    instances: PositiveInt = Field(
+        default=1,
+        description="How many gateways count in the same Redis. When it is gone, each lets in its "
+        "part of what a rule allows.",
+    )
+
+    @property
+    def shares_counters(self) -> bool:
+        """Whether several processes can count together."""
+        return self.counters != MEMORY
+
+    @field_validator("counters")
+    @classmethod
+    def _is_a_place_to_count(cls, counters: str) -> str:
+        if counters == MEMORY or REFERENCE.fullmatch(counters):
+            return counters
+        _parse_redis(REFERENCE.sub("x", counters))
+        if REFERENCE.sub("", urlsplit(counters).password or ""):
+            raise ValueError("holds a password; write ${VARIABLE} in its place")
+        return counters
 
     @field_validator("database")
     @classmethod
@@ -91,6 +138,24 @@ class StoresSpec(Spec):
         shown = f"{POSTGRESQL}{parts.hostname or ''}{parts.path}"
         return DatabaseAddress(shown=shown, url=SecretStr(filled))
 
+    def find_counters(self, environ: Mapping[str, str] | None = None) -> RedisAddress | None:
+        """Where the counters are, with variables filled in; None for those in memory."""
+        environ = os.environ if environ is None else environ
+        if not self.shares_counters:
+            return None
+        if REFERENCE.fullmatch(self.counters):
+            try:
+                return _parse_redis(_fill(self.counters, environ, "stores.counters"))
+            except StoresError:
+                raise
+            except ValueError as error:
+                raise StoresError(f"stores.counters: what {self.counters} holds {error}") from None
+        filled = REFERENCE.sub(
+            lambda found: quote(_fill(found[0], environ, "stores.counters"), safe=""),
+            self.counters,
+        )
+        return _parse_redis(filled)
+
     def find_peppers(self, environ: Mapping[str, str] | None = None) -> dict[int, SecretStr] | None:
         """The peppers that are configured, by version; None when none are."""
         environ = os.environ if environ is None else environ
@@ -120,14 +185,45 @@ def _find_pepper(reference: str, environ: Mapping[str, str]) -> SecretStr:
     return pepper
 
 
-def _fill(reference: str, environ: Mapping[str, str]) -> str:
+def _fill(reference: str, environ: Mapping[str, str], setting: str = "stores.database") -> str:
     try:
         value = find_reference(reference, environ)
     except CredentialError as error:
-        raise StoresError(f"stores.database: {error}") from None
+        raise StoresError(f"{setting}: {error}") from None
     if value is None:
-        raise StoresError(f"stores.database needs the variable {reference}, which is not set")
+        raise StoresError(f"{setting} needs the variable {reference}, which is not set")
     return value.get_secret_value()
+
+
+def _parse_redis(text: str) -> RedisAddress:
+    """An address of Redis; ValueError says what it needs to be, and nothing of what it is."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port or 6379
+    except ValueError:
+        parts, port = urlsplit(""), 0
+    where = (parts.path if parts.scheme != UNIX else parts.query).removeprefix("/")
+    number = where.removeprefix("db=") if parts.scheme == UNIX else where
+    is_server = parts.scheme in REDIS_SCHEMES and parts.hostname and not parts.query
+    is_socket = parts.scheme == UNIX and parts.path.startswith("/")
+    if not (is_server or is_socket) or re.fullmatch(r"[0-9]{0,4}", number) is None:
+        raise ValueError(
+            "needs to be memory, redis://<host>:<port>/<number>, rediss://… with TLS, or "
+            "unix:///<path>?db=<number>"
+        )
+    host = parts.hostname or ""
+    shown = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}"
+    password = unquote(parts.password or "")
+    return RedisAddress(
+        shown=f"{shown}:{port}/{number or 0}" if is_server else f"unix://{parts.path}",
+        host=host,
+        port=port,
+        path=None if is_server else unquote(parts.path),
+        database=int(number or 0),
+        user=unquote(parts.username or "") or None,
+        password=SecretStr(password) if password else None,
+        is_tls=parts.scheme == "rediss",
+    )
 
 
 def _check_address(text: str) -> None:

@@ -220,6 +220,14 @@ class TokenQuotaExceededError(DownstreamError):
     type = "rate_limit_error"
 
 
+class ModelUnpricedError(DownstreamError):
+    """A rule of `limits` counts money, and nobody knows what this model costs."""
+
+    status = 403
+    code = "model_unpriced"
+    type = "permission_error"
+
+
 class BudgetExceededError(DownstreamError):
     """The money that a rule of `limits` gives for a day or a month is spent."""
 
@@ -247,11 +255,41 @@ class CredentialNotFoundError(InternalError):
     code = "credential_not_found"
 
 
+class CredentialsRefusedError(InternalError):
+    """The provider accepts none of the credentials of its pool; none was shown to it now."""
+
+    code = "credentials_refused"
+
+
+class CredentialsRestingError(InternalError):
+    """Every credential of the pool waits for the provider's rate limit; see `Retry-After`."""
+
+    status = 429
+    code = "credentials_resting"
+    type = "rate_limit_error"
+
+
+class CredentialsSpentError(InternalError):
+    """The quota of every credential of the pool is used up."""
+
+    status = 429
+    code = "credentials_spent"
+    type = "rate_limit_error"
+
+
 class AuthUnavailableError(InternalError):
     """What says who is calling cannot be asked just now; whether they may is not known."""
 
     status = 503
     code = "auth_unavailable"
+    type = "overloaded_error"
+
+
+class LimitsUnavailableError(InternalError):
+    """What limits are counted in cannot be asked just now, and a rule lets nobody in without."""
+
+    status = 503
+    code = "limits_unavailable"
     type = "overloaded_error"
 
 

@@ -104,6 +104,11 @@ class Exchange(msgspec.Struct, eq=False):
             record.usage, record.cost = usage, cost
         self.usage = usage if self.usage is None else self.usage.plus(usage)
 
+    def note_would_refuse(self, rule: str) -> None:
+        """A rule that is tried out would have refused this, or stopped it; each is named once."""
+        if rule not in self.would_refuse:
+            self.would_refuse += (rule,)
+
     def settle(self, outcome: Outcome, *, at: float) -> bool:
         """Fix the outcome and tell the observers; False when that was done before."""
         if self.outcome is not None:

@@ -4,12 +4,16 @@ The rule here: nothing is parsed but the numbers that say how long an answer may
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network
 
 import msgspec
 from aiohttp import web
 
+from gateway.core.cost import Price
 from gateway.core.errors import InvalidRequestError
 from gateway.core.identity import ANONYMOUS
+from gateway.core.key_holder import parse_address
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, PROMPT, Call
 from gateway.wire.chat_request import ChatRequest
@@ -31,6 +35,15 @@ class Asked(msgspec.Struct, frozen=True):
     output_tokens: int | None  # at most, for each choice; None: nothing caps it
     asked_output_tokens: int | None  # the same, as the caller wrote it
     choices: int
+    key: str = ""  # the gateway's own key that was shown; empty: none was
+    client_address: str = ""
+    price: Price | None = None
+    is_anonymous: bool = False
+
+    @property
+    def address(self) -> str:
+        """Whom a rule for addresses counts."""
+        return count_address(self.client_address)
 
 
 def read_asked(request: web.Request) -> Asked:
@@ -55,7 +68,20 @@ def read_asked(request: web.Request) -> Asked:
         output_tokens=output,
         asked_output_tokens=asked_output,
         choices=choices,
+        key=principal.name if principal.kind == "gateway_key" else "",
+        client_address=exchange.client_address,
+        price=exchange.price,
+        is_anonymous=principal.kind == "anonymous",
     )
+
+
+@lru_cache(maxsize=4096)
+def count_address(client_address: str) -> str:
+    """Whom an address is counted as: of IPv6 its network of 64 bits, which one house has whole."""
+    address = parse_address(client_address)
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((int(address), 64), strict=False))
+    return client_address if address is None else str(address)
 
 
 def _registry_cap(call: Call) -> int | None:

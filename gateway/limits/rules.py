@@ -1,19 +1,22 @@
 """The rules of gateway.yaml, ready to be asked: which are for a request, and what it takes of each.
 
 The rule here: what a rule says is worked out once, so that a request costs a few look-ups.
-Callers without a tenant or a group count together as one: a rule is never passed by having none.
+Callers without a tenant, a group or a key count together as one: a rule is never passed by having
+none.
 """
 
 import itertools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Literal
 
 import msgspec
 
+from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import Dimension, LimitSpec, words_of
+from gateway.core.money import round_micros
 from gateway.limits.asked import Asked
 from gateway.limits.calendar import Calendar
 from gateway.stores.counters import Charge, CounterKind
@@ -29,24 +32,29 @@ QUOTA_UNITS = {
     CounterKind.TOKENS: "tokens",
     CounterKind.PLACES: "concurrent-requests",
     CounterKind.QUOTA: "tokens",
+    CounterKind.MONEY: "usd-micros",
 }
+# Each with its name in `match`; groups are several.
+MATCHED: tuple[Dimension, ...] = ("principal", "key", "tenant", "provider", "model")
 # Stands between the parts of a key; no name holds a control character.
 SEPARATOR = "\x1f"
 
 
-class Cap(msgspec.Struct, frozen=True):
-    """One number of one rule, and how it is counted."""
+class Cap(msgspec.Struct, frozen=True, eq=False):
+    """One number of one rule, and how it is counted. Each is itself alone, and hashed as such."""
 
     rule: str
     label: str  # of the rule and what it counts, for headers
     kind: CounterKind
-    written: int  # as it stands in the file
-    capacity: int  # at most at once; of a quota, in its window
+    written: int  # as it stands in the file; of money in micros
+    capacity: int  # at most at once; of a quota or of money, in its window
     per_s: float  # of requests and tokens a minute
     whom: str  # for a sentence: for each principal
     unit: Unit
     policy: str  # for the header `RateLimit-Policy`
     counts_tokens: bool  # the request's length is what counts
+    counts_money: bool
+    is_tried_out: bool
     calendar: Calendar | None = None
 
 
@@ -57,12 +65,17 @@ class Use(msgspec.Struct, frozen=True):
     charge: Charge
 
 
+# A cap, and the key of the counter that counts it for some caller.
+Counter = tuple[Cap, str]
+
+
 class Rule:
     """One rule."""
 
     def __init__(self, spec: LimitSpec, index: int) -> None:
         self.name = spec.name
         self.is_tried_out = spec.dry_run
+        self.when_down = spec.on_store_failure
         self.max_body_bytes = spec.max_body_bytes
         self.max_output_tokens = spec.max_output_tokens
         # What the gateway asks for in the caller's place; a rule that is tried out changes nothing.
@@ -72,8 +85,13 @@ class Rule:
         self.looks_at_size = bool(
             spec.max_body_bytes
             or spec.max_output_tokens
-            or any(cap.counts_tokens for cap in self.caps)
+            or any(cap.counts_tokens or cap.counts_money for cap in self.caps)
         )
+        # Whether every request of a caller takes the same of it.
+        self.takes_one = not any(cap.counts_tokens or cap.counts_money for cap in self.caps)
+        self.refuses_unpriced = spec.counts_money and spec.unpriced == "refuse"
+        self.stops_streams = spec.stop_streams
+        self._is_for_anonymous = isinstance(spec, AnonymousLimitSpec)
         self._index = index
         self._dimensions = spec.dimensions
         # One value is itself, several are a tuple.
@@ -81,16 +99,19 @@ class Rule:
             *(spec.dimensions or ["principal"])
         )
         self._counts_groups = "group" in spec.dimensions
-        self._reserve_tokens = spec.reserve_output_tokens
+        self.counts_addresses = "address" in spec.dimensions
+        self.reserve_tokens = spec.reserve_output_tokens
         self._groups = words_of(spec.match.group)
         self._matches: list[tuple[Dimension, frozenset[str]]] = []
-        for dimension in ("principal", "tenant", "provider", "model"):
+        for dimension in MATCHED:
             words = words_of(getattr(spec.match, dimension))
             if words is not None:
                 self._matches.append((dimension, words))
 
     def fits(self, asked: Asked) -> bool:
         """Whether the rule is for this request."""
+        if self._is_for_anonymous and not asked.is_anonymous:
+            return False
         for dimension, words in self._matches:
             if getattr(asked, dimension) not in words:
                 return False
@@ -103,31 +124,53 @@ class Rule:
         """
         if output_tokens is not None:
             return asked.prompt_tokens + output_tokens * asked.choices
-        guess = asked.prompt_tokens + self._reserve_tokens * asked.choices
+        guess = asked.prompt_tokens + self.reserve_tokens * asked.choices
         return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
 
-    def uses(self, asked: Asked, output_tokens: int | None, now: float) -> list[Use]:
-        """What this request takes of each cap; `now` is POSIX time."""
+    def needed_micros(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
+        """The same in money, at the price of the model; the least there is where it has none."""
+        price = asked.price
+        if price is None:
+            return 1
+        if output_tokens is not None:
+            return price.at_most(asked.prompt_tokens, output_tokens * asked.choices)
+        guess = price.at_most(asked.prompt_tokens, self.reserve_tokens * asked.choices)
+        if guess <= capacity:
+            return guess
+        return max(price.at_most(asked.prompt_tokens, 0), capacity)
+
+    def find_counters(self, asked: Asked) -> list[Counter]:
+        """What this request is counted in, whatever its size."""
+        return [(cap, cap.label + key) for key in self._keys(asked) for cap in self.caps]
+
+    def uses(
+        self, counters: Iterable[Counter], asked: Asked, output_tokens: int | None, now: float
+    ) -> list[Use]:
+        """What this request takes of each of them; `now` is POSIX time."""
         uses = []
-        for key in self._keys(asked):
-            for cap in self.caps:
-                cost, starts_at, ends_at = 1, 0.0, 0.0
-                if cap.counts_tokens:
-                    cost = self.needed_tokens(asked, output_tokens, cap.capacity)
-                if cap.calendar is not None:
-                    starts_at, ends_at = cap.calendar.window(now)
-                charge = Charge(  # by position: by name takes twice as long
-                    cap.label + key,
-                    cap.kind,
-                    cap.capacity,
-                    cost,
-                    cap.per_s,
-                    starts_at,
-                    ends_at,
-                    self._index,
-                    self.is_tried_out,
-                )
-                uses.append(Use(cap, charge))
+        for cap, key in counters:
+            cost, starts_at, ends_at = 1, 0.0, 0.0
+            if cap.counts_tokens:
+                cost = self.needed_tokens(asked, output_tokens, cap.capacity)
+            elif cap.counts_money:
+                cost = self.needed_micros(asked, output_tokens, cap.capacity)
+                if not cost:  # the model is free
+                    continue
+            if cap.calendar is not None:
+                starts_at, ends_at = cap.calendar.window(now)
+            charge = Charge(  # by position: by name takes twice as long
+                key,
+                cap.kind,
+                cap.capacity,
+                cost,
+                cap.per_s,
+                starts_at,
+                ends_at,
+                self._index,
+                self.is_tried_out,
+                self.when_down,
+            )
+            uses.append(Use(cap, charge))
         return uses
 
     def _keys(self, asked: Asked) -> Sequence[str]:
@@ -155,12 +198,17 @@ def make_caps(spec: LimitSpec) -> tuple[Cap, ...]:
         caps.append(_make_cap(spec, "tokens", (CounterKind.TOKENS, rate, burst)))
     if (places := spec.concurrent) is not None:
         caps.append(_make_cap(spec, "concurrent", (CounterKind.PLACES, places, places)))
+    day, month = Calendar("day", spec.time_zone), Calendar("month", spec.time_zone)
     if (tokens := spec.tokens_per_day) is not None:
-        day = Calendar("day", spec.time_zone)
         caps.append(_make_cap(spec, "day", (CounterKind.QUOTA, tokens, tokens), day))
     if (tokens := spec.tokens_per_month) is not None:
-        month = Calendar("month", spec.time_zone)
         caps.append(_make_cap(spec, "month", (CounterKind.QUOTA, tokens, tokens), month))
+    if (money := spec.money_per_day) is not None:
+        micros = round_micros(money)
+        caps.append(_make_cap(spec, "day", (CounterKind.MONEY, micros, micros), day))
+    if (money := spec.money_per_month) is not None:
+        micros = round_micros(money)
+        caps.append(_make_cap(spec, "month", (CounterKind.MONEY, micros, micros), month))
     return tuple(caps)
 
 
@@ -171,12 +219,13 @@ def _make_cap(
     calendar: Calendar | None = None,
 ) -> Cap:
     kind, written, capacity = numbers
-    label = f"{spec.name}-{unit}"
+    label = f"{spec.name}-{'money-' if kind is CounterKind.MONEY else ''}{unit}"
     policy = f'"{label}";q={capacity}'
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"
     elif unit != "concurrent":
-        policy += f";w={math.ceil(capacity * MINUTE_S / written)}"  # an empty one is full again
+        # In which an empty one is full again; in as many digits as a header takes.
+        policy += f";w={min(math.ceil(capacity * MINUTE_S / written), 10**15 - 1)}"
     return Cap(
         rule=spec.name,
         label=label,
@@ -188,6 +237,8 @@ def _make_cap(
         unit=unit,
         policy=f'{policy};qu="{QUOTA_UNITS[kind]}"',
         counts_tokens=kind in {CounterKind.TOKENS, CounterKind.QUOTA},
+        counts_money=kind is CounterKind.MONEY,
+        is_tried_out=spec.dry_run,
         calendar=calendar,
     )
 

@@ -22,6 +22,19 @@ SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 """What gateway.yaml says; set by `app`."""
 
 
+class Worker(msgspec.Struct, frozen=True):
+    """Which of the processes of one gateway this is."""
+
+    index: int = 0  # from 0; what a process keeps in files of its own is named by it
+    is_restarted: bool = False  # in the place of one that died
+
+
+ONLY_WORKER = Worker()
+
+WORKER: web.AppKey[Worker] = web.AppKey("worker", Worker)
+"""Set by `app`."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """A request for an answer, read and resolved: what is asked of which provider."""
 

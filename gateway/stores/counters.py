@@ -6,7 +6,7 @@ Everything a store needs to know is in the charge, so that a rule can change whi
 
 import enum
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -15,6 +15,11 @@ LEASE_S = 30.0
 
 SOON_S = 1.0
 """The wait that is said where it depends on when another request ends, which nobody knows."""
+
+
+WhenDown = Literal["local", "open", "closed"]
+"""What a counter does while the store cannot be asked: count here and let in a part, let in all,
+or let in nobody."""
 
 
 class CounterKind(enum.Enum):
@@ -56,6 +61,7 @@ class Charge(msgspec.Struct, frozen=True):
     ends_at: float = 0.0
     rule: int = 0  # charges of one rule that is tried out are taken together or not at all
     is_tried_out: bool = False  # it refuses nobody: where it does not fit, it is not taken
+    when_down: WhenDown = "local"
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -76,12 +82,17 @@ class Admission(msgspec.Struct, frozen=True):
 class CounterStore(Protocol):
     """Counts for the limits; shared by all requests of a process, or of several."""
 
+    async def open(self) -> None:
+        """Be ready to be asked; raises StoreError when that cannot be, and what mends it."""
+
     async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
         """Take all charges, or none of them when one that is not tried out does not fit.
 
         Atomic: between the check and the taking nobody else is let in. What was taken is held
         under `hold_id`, which is used once, until it is settled. When the call is cancelled the
-        charges may have been taken: whoever called settles in any case.
+        charges may have been taken: whoever called settles in any case. Raises CountersDownError
+        when the store cannot be asked and a charge says that nobody is let in then; nothing is
+        held.
         """
 
     def settle(self, hold_id: str, used: Used) -> None:

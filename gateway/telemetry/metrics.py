@@ -4,7 +4,8 @@ The rule here: the number of series is bounded. A label is a word of ours or a n
 registry; what a caller writes is never a label.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
@@ -13,6 +14,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from gateway import __version__
+from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
 from gateway.core.ledger_numbers import LedgerNumbers
@@ -29,6 +31,19 @@ _ADDED_SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 _BYTES = tuple(4**power for power in range(4, 16))  # 256 B to 1 GiB
 
 
+@runtime_checkable
+class Watched(Protocol):
+    """A part that can do without another one for a while."""
+
+    @property
+    def is_degraded(self) -> bool:
+        """Whether it does so now."""
+
+    @property
+    def lost(self) -> int:
+        """What it could not make up for."""
+
+
 class Metrics(Collector):
     """What is counted, in a registry of its own."""
 
@@ -42,13 +57,22 @@ class Metrics(Collector):
             ["provider", "dialect", "outcome", "status"],
         )
         self._tokens = Counts("gateway_tokens", "Tokens.", ["provider", "direction"])
+        self._cost = Counts("gateway_cost_micros", "Millionths of a US dollar.", ["provider"])
+        self._unpriced = Counts(
+            "gateway_unpriced_exchanges",
+            "With tokens, and nobody knows what they cost.",
+            ["provider"],
+        )
         self._refusals = Counts(
             "gateway_limit_refusals", "Requests that a rule refused.", ["rule", "dry_run"]
         )
         # For rules with places: how many are taken. Set where there are rules.
         self.count_places: Callable[[], Mapping[str, int]] = dict
+        self._watched: dict[str, Watched] = {}
         # Set where a ledger is kept.
         self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
+        # How the credentials stand. Set by `app`.
+        self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -83,6 +107,10 @@ class Metrics(Collector):
         if exchange.usage is not None:
             self._tokens.add((provider, "in"), exchange.usage.tokens_in or 0)
             self._tokens.add((provider, "out"), exchange.usage.tokens_out or 0)
+            if exchange.spent_micros is None:
+                self._unpriced.add((provider,))
+        if exchange.spent_micros is not None:
+            self._cost.add((provider,), exchange.spent_micros)
         if exchange.refused_by:
             self._refusals.add((exchange.refused_by, "false"))
         for rule in exchange.would_refuse:
@@ -92,6 +120,10 @@ class Metrics(Collector):
         """A connection was closed because no request came."""
         self._unused.add(())
 
+    def watch(self, component: str, part: Watched) -> None:
+        """Show whether a part does without another one."""
+        self._watched[component] = part
+
     def render(self) -> bytes:
         """Everything, as Prometheus reads it."""
         return generate_latest(self.registry)
@@ -99,7 +131,14 @@ class Metrics(Collector):
     @override
     def collect(self) -> Iterator[Metric]:
         """The present numbers, for prometheus-client."""
-        for series in (self._exchanges, self._tokens, self._refusals, self._unused):
+        for series in (
+            self._exchanges,
+            self._tokens,
+            self._cost,
+            self._unpriced,
+            self._refusals,
+            self._unused,
+        ):
             yield series.collect()
         for histogram in (self._first_content, self._duration, self._added, self._bytes_out):
             yield histogram.collect()
@@ -112,10 +151,25 @@ class Metrics(Collector):
         for rule, taken in self.count_places().items():
             places.add_metric([rule], taken)
         yield places
+        yield from self._collect_watched()
         yield from self._collect_ledger()
+        yield from self._collect_credentials()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
+
+    def _collect_watched(self) -> Iterator[Metric]:
+        degraded = GaugeMetricFamily(
+            "gateway_degraded", "1 while a part does without another.", labels=["component"]
+        )
+        lost = CounterMetricFamily(
+            "gateway_settlements_lost", "What no store was told of.", labels=["component"]
+        )
+        for component, part in self._watched.items():
+            degraded.add_metric([component], part.is_degraded)
+            lost.add_metric([component], part.lost)
+        yield degraded
+        yield lost
 
     def _collect_ledger(self) -> Iterator[Metric]:
         numbers = self.count_ledger()
@@ -135,6 +189,22 @@ class Metrics(Collector):
             "1 while the database takes nothing.",
             value=numbers.is_store_down,
         )
+
+    def _collect_credentials(self) -> Iterator[Metric]:
+        labels = ["provider", "credential_id"]
+        in_flight = GaugeMetricFamily(
+            "gateway_credential_in_flight", "Requests that hold a credential.", labels=labels
+        )
+        states = GaugeMetricFamily(
+            "gateway_credential_state", "1 for the state it is in.", labels=[*labels, "state"]
+        )
+        for standing in self.list_credentials():
+            names = [standing.provider, standing.id]
+            in_flight.add_metric(names, standing.in_flight)
+            for state in CredentialState:
+                states.add_metric([*names, state], standing.state is state)
+        yield in_flight
+        yield states
 
     def _label(self, exchange: Exchange) -> str:
         if exchange.provider:

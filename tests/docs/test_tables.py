@@ -13,6 +13,7 @@ from gateway.cli.main import app as command_line
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
 from gateway.config.settings import Settings
+from gateway.config.stores import StoresSpec
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.upstream_errors import UpstreamAnswerError
@@ -108,8 +109,10 @@ def test_every_outcome_is_explained() -> None:
 def test_every_metric_is_explained_with_its_labels() -> None:
     """An alert is written from this table."""
     limit = LimitSpec(name="few", on="everything", concurrent=1)
-    settings = Settings(limits=(limit,))
-    metrics = build_app(settings, load_registry(ROOT / "providers.yaml", {}))[METRICS]
+    stores = StoresSpec(counters="redis://localhost")  # nobody connects before the start
+    settings = Settings(limits=(limit,), stores=stores)
+    registry = load_registry(ROOT / "providers.yaml", {"GROQ_API_KEY": "gsk-1"})
+    metrics = build_app(settings, registry)[METRICS]
     usage = Usage(1, 2, "provider")
     times = {"first_content_at": 2.0, "first_relayed_at": 3.0, "upstream_started_at": 1.5}
     exchange = Exchange("id", 1.0, "GET", "/", "127.0.0.1", (), usage=usage, attempts=1, **times)
@@ -117,6 +120,8 @@ def test_every_metric_is_explained_with_its_labels() -> None:
 
     exchange.settle(Outcome.FINISHED, at=4.0)
     metrics.observe(exchange)  # a series is there once it has counted something
+    exchange.spent_micros = 5  # before, nobody knew what it cost
+    metrics.observe(exchange)
 
     rows = table_rows("docs/operate/metrics.md", "metric")
     assert {name: cells[:2] for name, cells in rows.items()} == {

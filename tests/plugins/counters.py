@@ -1,6 +1,7 @@
 """Every store of counters, on a clock that the test moves.
 
 The rule here: a store that is written in STORES is held to the whole contract, and to the model.
+Redis has one clock, its own; here it is given the time of day.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,8 @@ import pytest
 
 from gateway.stores.counters import CounterStore
 from gateway.stores.memory_counters import MemoryCounters
+from gateway.stores.redis_counters import RedisCounters
+from tests.plugins.redis_server import RedisServer
 
 MIDNIGHT = 1_780_272_000.0  # 2026-06-01 00:00 UTC
 
@@ -34,9 +37,12 @@ class Hand:
         self.now += seconds
 
 
-STORES: dict[str, Callable[[Hand], CounterStore]] = {
-    "memory": lambda hand: MemoryCounters(hand.clock, hand.wall),
-}
+PATIENCE_S = 10.0  # with a server that shares its processor with the rest of the suite
+
+MakeStore = Callable[[Hand], CounterStore]
+
+STORES = {"memory": None, "valkey": "valkey", "redis": "debian_redis"}
+"""Each store, and the fixture of the server that it needs."""
 
 
 @pytest.fixture
@@ -46,8 +52,23 @@ def hand() -> Hand:
 
 
 @pytest.fixture(params=STORES)
-async def store(request: pytest.FixtureRequest, hand: Hand) -> AsyncIterator[CounterStore]:
+def make_store(request: pytest.FixtureRequest) -> MakeStore:
+    """One kind of store after the other; each one that is made is empty."""
+    fixture = STORES[request.param]
+    if fixture is None:
+        return lambda hand: MemoryCounters(hand.clock, hand.wall)
+    server: RedisServer = request.getfixturevalue(fixture)
+
+    def make(hand: Hand) -> CounterStore:
+        server.run("FLUSHALL")
+        return RedisCounters(server.address, hand.wall, timeout_s=PATIENCE_S)
+
+    return make
+
+
+@pytest.fixture
+async def store(make_store: MakeStore, hand: Hand) -> AsyncIterator[CounterStore]:
     """One store after the other."""
-    opened = STORES[request.param](hand)
+    opened = make_store(hand)
     yield opened
     await opened.close()

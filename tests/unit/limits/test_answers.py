@@ -3,17 +3,25 @@
 import pytest
 
 from gateway.config.limit_rules import LimitSpec
-from gateway.limits.answers import refuse_for_ever, refuse_for_now, render_headers, say_duration
+from gateway.limits.answers import (
+    refuse_blindly,
+    refuse_for_ever,
+    refuse_for_now,
+    refuse_unpriced,
+    render_headers,
+    say_duration,
+)
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import Standing
 from tests.plugins.counters import MIDNIGHT
-from tests.unit.limits.test_rules import ASKED
+from tests.plugins.purse import ASKED
 
 
 def uses_of(**fields: object) -> list[Use]:
     """What the usual request takes of a rule."""
     spec = LimitSpec.model_validate({"name": "few", "on": "principal", **fields})
-    return Rule(spec, 0).uses(ASKED, 50, MIDNIGHT + 3_600)
+    rule = Rule(spec, 0)
+    return rule.uses(rule.find_counters(ASKED), ASKED, 50, MIDNIGHT + 3_600)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,67 @@ def test_a_refusal_says_which_rule_and_when_to_come_back(
     assert refusal.headers.get("x-should-retry") == ("false" if wait_s > 3_600 else None)
 
 
+@pytest.mark.parametrize(
+    ("wait_s", "again", "headers"),
+    [
+        (
+            75_600.0,
+            "the next day begins at 2026-06-02 00:00 (Europe/Paris)",
+            {"Retry-After": "75600", "x-should-retry": "false"},
+        ),
+        (1.0, "try again when an answer under way has ended", {"Retry-After": "1"}),
+    ],
+)
+def test_a_spent_budget_is_402_and_says_when_it_resets(
+    wait_s: float, again: str, headers: dict[str, str]
+) -> None:
+    """No SDK is to try that again, unless what is missing is only set aside for others."""
+    use = uses_of(money_per_day="2.50", time_zone="Europe/Paris")[0]
+
+    refusal = refuse_for_now(use, Standing(7, 9.0, wait_s), MIDNIGHT + 3_600)
+
+    assert (refusal.status, refusal.code) == (402, "budget_exceeded")
+    assert refusal.public == (
+        "The rule few gives 2.50 USD a day for each principal, 0.000007 USD are left, and this "
+        f"request may cost 0.00105 USD; {again}."
+    )
+    assert dict(refusal.headers) == headers
+
+
+def test_what_costs_more_than_a_budget_never_fits() -> None:
+    """I15: in money."""
+    refusal = refuse_for_ever(uses_of(money_per_day="0.001")[0], ASKED)
+
+    assert (refusal.status, refusal.code) == (400, "request_never_fits")
+    assert refusal.public == (
+        "This request may cost up to 0.00105 USD, and the rule few gives 0.001 USD a day; "
+        "shorten the prompt or lower `max_tokens`."
+    )
+
+
+def test_what_has_no_price_is_told_how_to_get_one() -> None:
+    """I11: to the caller, who can ask for another model, and to whoever runs the gateway."""
+    rule = Rule(LimitSpec(name="few", on="principal", money_per_day=1), 0)
+
+    refusal = refuse_unpriced(rule, ASKED)
+
+    assert (refusal.status, refusal.code, refusal.param) == (403, "model_unpriced", "model")
+    assert "llama of groq has no price" in refusal.public
+
+
+def test_money_is_never_told_as_if_it_were_tokens() -> None:
+    """A client that reads OpenAI's headers would plan with a million tokens for a dollar."""
+    uses = uses_of(money_per_day=1, money_per_month=2)
+
+    headers = render_headers(uses, [Standing(5, 9.0, 0.0), Standing(6, 9.0, 0.0)])
+
+    assert headers == {
+        "RateLimit-Policy": '"few-money-day";q=1000000;w=86400;qu="usd-micros", '
+        '"few-money-month";q=2000000;w=2592000;qu="usd-micros"',
+        "RateLimit": '"few-money-day";r=5;t=9, "few-money-month";r=6;t=9',
+    }
+
+
 def test_what_never_fits_is_not_a_matter_of_waiting() -> None:
     """I15: no Retry-After, and what to make smaller."""
     refusal = refuse_for_ever(uses_of(tokens_per_minute=120)[0], ASKED)
@@ -91,6 +160,17 @@ def test_what_never_fits_is_not_a_matter_of_waiting() -> None:
         "few lets through 120 at most; shorten the prompt or lower `max_tokens`."
     )
     assert "Retry-After" not in refusal.headers
+
+
+def test_an_outage_is_not_the_callers_fault() -> None:
+    """5.2: 503 and not 429, and the log says which rule it was."""
+    rule = Rule(LimitSpec(name="few", on="principal", concurrent=1), 0)
+
+    refusal = refuse_blindly(rule)
+
+    assert (refusal.status, refusal.code) == (503, "limits_unavailable")
+    assert refusal.headers == {"Retry-After": "5"}
+    assert refusal.detail == "rule=few: the counters do not answer"
 
 
 def test_the_headers_say_how_every_number_stands() -> None:
@@ -122,6 +202,18 @@ def test_the_headers_say_how_every_number_stands() -> None:
         "RateLimit": '"few-requests";r=9;t=1, "few-tokens";r=5850;t=362, '
         '"few-concurrent";r=4;t=1, "few-day";r=8850;t=82800',
     }
+
+
+def test_what_refuses_says_when_there_is_more() -> None:
+    """I16: in the words of the draft, `Retry-After` is not earlier than the end of that window."""
+    uses = uses_of(requests_per_minute=6, tokens_per_day=9_000)
+    standings = [Standing(0, 60.0, 9.2), Standing(8_850, 82_800.0, 0.0)]
+
+    told = render_headers(uses, standings)["RateLimit"]
+
+    assert told == '"few-requests";r=0;t=10, "few-day";r=8850;t=82800'
+    refusal = refuse_for_now(uses[0], standings[0], MIDNIGHT)
+    assert refusal.headers["Retry-After"] == "10"
 
 
 def test_of_two_rules_the_tighter_one_is_told() -> None:

@@ -10,8 +10,8 @@ from gateway.config.registry import Provider
 from gateway.core.dialect import Dialect
 from gateway.core.errors import InvalidRequestError
 from gateway.core.exchange import Exchange
-from gateway.core.identity import Principal
-from gateway.limits.asked import read_asked
+from gateway.core.identity import ANONYMOUS, Principal
+from gateway.limits.asked import count_address, read_asked
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, PROMPT, Call
 from gateway.wire.chat_request import read_chat
@@ -56,6 +56,7 @@ def test_who_asks_for_what_is_read_off_the_chain() -> None:
 
     assert (asked.principal, asked.tenant, asked.groups) == ("alice", "acme", ("staff",))
     assert (asked.provider, asked.model) == ("groq", "m")
+    assert (asked.key, asked.is_anonymous) == ("alice", False)
     assert asked.body_bytes > 366
     assert asked.prompt_tokens == 92
     assert (asked.output_tokens, asked.asked_output_tokens, asked.choices) == (50, 50, 3)
@@ -103,3 +104,28 @@ def test_on_the_chat_path_the_registry_says_how_long_an_answer_gets() -> None:
     assert (asked.output_tokens, asked.asked_output_tokens) == (400, None)
     assert unsent.output_tokens is None
     assert asked.prompt_tokens == 92
+
+
+def test_who_shows_no_key_of_the_gateway_has_none() -> None:
+    """A rule about keys is not about tokens of others, whose names may be the same."""
+    request = make_request(completion())
+    request[EXCHANGE].principal = Principal("alice", "jwt")
+    assert read_asked(request).key == ""
+
+    request[EXCHANGE].principal = ANONYMOUS
+    assert read_asked(request).is_anonymous
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1%eth0", "2001:db8:1:2::/64"),
+        ("unix", "unix"),
+    ],
+)
+def test_a_house_is_one_address(address: str, counted: str) -> None:
+    """Whoever has one address of IPv6 has 2^64 of them."""
+    assert count_address(address) == counted

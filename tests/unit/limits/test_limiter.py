@@ -13,9 +13,10 @@ from gateway.core.usage import Usage
 from gateway.limits.asked import Asked
 from gateway.limits.limiter import Grant, Limiter
 from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore, Used
+from gateway.stores.errors import CountersDownError
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import Hand
-from tests.unit.limits.test_rules import ASKED
+from tests.plugins.purse import ASKED
 
 
 class SlowCounters(CounterStore):
@@ -23,6 +24,10 @@ class SlowCounters(CounterStore):
 
     def __init__(self, counters: CounterStore) -> None:
         self.counters = counters
+
+    @override
+    async def open(self) -> None:
+        await self.counters.open()
 
     @override
     async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
@@ -99,6 +104,46 @@ async def test_what_was_used_is_booked(store: CounterStore, hand: Hand) -> None:
     assert grant.headers["RateLimit"].startswith('"r0-day";r=400;')
 
 
+async def test_money_that_was_spent_is_booked(store: CounterStore, hand: Hand) -> None:
+    """I10: whatever was set aside; and the provider's word is booked before ours."""
+    limiter = make_limiter(store, hand, {"money_per_day": 1, "tokens_per_day": 10_000})
+    exchange, _ = await ask(limiter)
+    exchange.price = ASKED.price
+    exchange.note_usage(Usage(100, 50, "estimate"))
+    exchange.note_usage(Usage(100, 50, "provider", provider_cost_micros=900_000))
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    _, grant = await ask(limiter)
+
+    assert code_of(grant) is None
+    # 0.90105 dollars and 300 tokens, and what this one sets aside: 100 and 1024 tokens.
+    assert grant.headers["RateLimit"].startswith('"r0-day";r=8576;')
+    assert '"r0-money-day";r=83290;' in grant.headers["RateLimit"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "code", "would_refuse"),
+    [
+        ({}, "model_unpriced", ()),
+        ({"dry_run": True}, None, ("r0",)),
+        ({"unpriced": "allow"}, None, ()),
+    ],
+)
+async def test_a_model_without_a_price_is_refused_where_money_counts(
+    store: CounterStore,
+    hand: Hand,
+    rule: dict[str, object],
+    code: str | None,
+    would_refuse: tuple[str, ...],
+) -> None:
+    """I11: never free by having no price, unless the rule says so."""
+    limiter = make_limiter(store, hand, {"money_per_day": 1, **rule})
+
+    exchange, grant = await ask(limiter, msgspec.structs.replace(ASKED, price=None))
+
+    assert (code_of(grant), exchange.would_refuse) == (code, would_refuse)
+
+
 async def test_two_requests_with_one_id_are_two(store: CounterStore, hand: Hand) -> None:
     """I06: the id is the caller's to choose; the second would be free."""
     limiter = make_limiter(store, hand, {"concurrent": 2})
@@ -164,6 +209,7 @@ async def test_of_several_refusals_the_longest_wait_is_told(
         ({"max_output_tokens": 49}, "output_limit_exceeded"),
         ({"tokens_per_minute": 149}, "request_never_fits"),
         ({"tokens_per_month": 149}, "request_never_fits"),
+        ({"money_per_month": "0.001"}, "request_never_fits"),
     ],
 )
 async def test_what_is_too_large_is_refused_before_anything_is_counted(
@@ -228,3 +274,23 @@ async def test_a_request_that_no_rule_is_for_is_not_counted(
     _, grant = await ask(limiter)
 
     assert grant == Grant({})
+
+
+class DownCounters(MemoryCounters):
+    """A store that is gone, and a rule that lets nobody in without."""
+
+    @override
+    async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
+        raise CountersDownError(charges[-1].rule)
+
+
+async def test_a_rule_that_is_closed_refuses_while_the_store_is_gone(hand: Hand) -> None:
+    """5.2: with its name, and without a hold that nobody would settle."""
+    limiter = make_limiter(
+        DownCounters(), hand, {"concurrent": 1}, {"concurrent": 2, "on_store_failure": "closed"}
+    )
+
+    exchange, grant = await ask(limiter)
+
+    assert code_of(grant) == "limits_unavailable"
+    assert (exchange.refused_by, limiter.held) == ("r1", 0)

@@ -1,7 +1,9 @@
 """The fields of the one line."""
 
 import json
+from decimal import Decimal
 
+from gateway.core.cost import make_price
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
@@ -55,6 +57,10 @@ def test_every_field_that_operators_search_by_is_there() -> None:
         "tokens_in",
         "tokens_out",
         "tokens_source",
+        "tokens_cached",
+        "tokens_reasoning",
+        "cost_micros",
+        "price_version",
         "first_content_s",
         "upstream_s",
         "added_s",
@@ -65,6 +71,18 @@ def test_every_field_that_operators_search_by_is_there() -> None:
         "attempts",
         "upstream_request_id",
     ]
+
+
+def test_the_cost_is_what_is_booked() -> None:
+    """And says which prices it was computed with, when it was."""
+    exchange = make_exchange(usage=None, price=make_price(Decimal(1), Decimal(2)))
+    exchange.note_usage(Usage(12, 34, "provider", 8, 30, 99))
+
+    described = describe_exchange(exchange)
+
+    assert (described["tokens_cached"], described["tokens_reasoning"]) == (8, 30)
+    assert described["cost_micros"] == 99
+    assert described["price_version"] == exchange.price.version
 
 
 def test_times_are_differences_in_seconds() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.usage import Usage
@@ -47,6 +48,17 @@ def test_tokens_are_counted_in_and_out(metrics: Metrics) -> None:
 
     assert value(metrics, "gateway_tokens_total", provider="groq", direction="in") == 3
     assert value(metrics, "gateway_tokens_total", provider="groq", direction="out") == 10
+
+
+def test_money_is_counted_where_it_is_known(metrics: Metrics) -> None:
+    """I11: and where it is not, that is counted: nothing is free because nobody wrote a price."""
+    settle(metrics, usage=Usage(3, 5, "provider"), spent_micros=70)
+    settle(metrics, usage=Usage(3, 5, "provider"), spent_micros=0)
+    settle(metrics, usage=Usage(3, 5, "provider"))
+    settle(metrics)
+
+    assert value(metrics, "gateway_cost_micros_total", provider="groq") == 70
+    assert value(metrics, "gateway_unpriced_exchanges_total", provider="groq") == 1
 
 
 def test_times_and_bytes_are_spread_over_buckets(metrics: Metrics) -> None:
@@ -120,3 +132,35 @@ def test_places_are_asked_for_when_they_are_read(metrics: Metrics) -> None:
     metrics.count_places = lambda: {"few": 3}
 
     assert value(metrics, "gateway_limit_places_taken", rule="few") == 3
+
+
+def test_a_part_that_does_without_another_is_seen(metrics: Metrics) -> None:
+    """J01: an outage that nobody feels is one that nobody mends."""
+
+    class Part:
+        is_degraded = True
+        lost = 3
+
+    metrics.watch("counters", Part())
+
+    text = metrics.render().decode()
+    assert 'gateway_degraded{component="counters"} 1.0' in text
+    assert 'gateway_settlements_lost_total{component="counters"} 3.0' in text
+
+
+def test_each_credential_has_its_load_and_exactly_one_state(metrics: Metrics) -> None:
+    """An alert on `set_aside` is how a revoked credential is found."""
+    metrics.list_credentials = lambda: (
+        CredentialStanding("groq", "GROQ_A", CredentialState.OK, 3),
+        CredentialStanding("groq", "GROQ_B", CredentialState.SET_ASIDE, 0),
+    )
+
+    a = {"provider": "groq", "credential_id": "GROQ_A"}
+    b = {"provider": "groq", "credential_id": "GROQ_B"}
+    assert value(metrics, "gateway_credential_in_flight", **a) == 3
+    for labels, expected in ((a, "ok"), (b, "set_aside")):
+        states = {
+            state: value(metrics, "gateway_credential_state", **labels, state=state)
+            for state in CredentialState
+        }
+        assert states == {state: float(state == expected) for state in CredentialState}

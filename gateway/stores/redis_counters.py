@@ -1,0 +1,174 @@
+"""Counters in Redis, for several processes.
+
+The rule here: whatever a script does counts once, however often it is sent. What this process
+holds is remembered here too, so that a Redis that has lost it can be told again.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import msgspec
+from typing_extensions import override
+
+from gateway.config.stores import RedisAddress
+from gateway.core.clock import Clock
+from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Standing, Used
+from gateway.stores.errors import StoreDownError
+from gateway.stores.redis_link import TIMEOUT_S, RedisLink
+
+# In braces: what a cluster finds the node by. A script is run by one node, on its own keys.
+HOLDS = "{chat-gateway}:holds"
+SCRIPT = Path(__file__).with_name("counters.lua")
+RENEWED_AT_ONCE = 500
+
+SECOND = 1_000_000
+MOST = 2**53 - 1  # as far as Lua counts exactly
+KINDS = {
+    CounterKind.REQUESTS: 1,
+    CounterKind.TOKENS: 2,
+    CounterKind.PLACES: 3,
+    CounterKind.QUOTA: 4,
+    CounterKind.MONEY: 5,
+}
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Hold(msgspec.Struct):
+    """What this process was let in with."""
+
+    charges: Sequence[Charge]
+    packed: bytes
+    is_taken: bool = False  # otherwise it was asked for, and may have been refused
+    was_adopted: bool = False
+
+
+class RedisCounters(CounterStore):
+    """A `CounterStore` that is shared; `admit` raises StoreDownError when Redis is gone."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        clock: Clock | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Make one; a clock in place of Redis's own is for tests."""
+        script = SCRIPT.read_text(encoding="utf-8")
+        now = str if clock is None else lambda: str(round(clock() * SECOND))
+        self._link = RedisLink(address, script, HOLDS, now=now, timeout_s=timeout_s)
+        self._link.when_up = self._come_back
+        self._held: dict[str, _Hold] = {}
+        self.when_up: Callable[[], None] | None = None
+
+    @property
+    def link(self) -> RedisLink:
+        """The connection."""
+        return self._link
+
+    @property
+    def held(self) -> dict[str, Sequence[Charge]]:
+        """What this process holds, as far as it knows."""
+        return {hold_id: hold.charges for hold_id, hold in self._held.items() if hold.is_taken}
+
+    @override
+    async def open(self) -> None:
+        await self._link.open(is_required=True)
+
+    @override
+    async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
+        hold = self._held[hold_id] = _Hold(charges, _pack(charges))
+        try:
+            answer = await self._link.call("admit", hold_id, hold.packed)
+        except StoreDownError:
+            # It may have been taken, if Redis heard of it.
+            self._held.pop(hold_id, None)
+            self._link.tell("settle", hold_id, 0, 0, b"", b"")
+            raise
+        admission = _read_answer(answer)
+        if not admission.is_admitted:
+            self._held.pop(hold_id, None)
+            return admission
+        if any(standing.wait_s for standing in admission.standings):
+            hold.charges = find_taken(charges, admission)
+            hold.packed = _pack(hold.charges)
+        hold.is_taken = True
+        return admission
+
+    @override
+    def settle(self, hold_id: str, used: Used) -> None:
+        hold = self._held.pop(hold_id, None)
+        if hold is None:
+            return
+        packed = hold.packed if hold.is_taken else b""
+        was_adopted = b"1" if hold.was_adopted else b""
+        tokens, micros = min(used.tokens, MOST), min(used.micros, MOST)
+        self._link.tell("settle", hold_id, tokens, micros, packed, was_adopted)
+
+    def adopt(self, hold_id: str, charges: Sequence[Charge]) -> None:
+        """Take what was let in elsewhere: now, or as soon as Redis is back."""
+        hold = self._held[hold_id] = _Hold(charges, _pack(charges), is_taken=True, was_adopted=True)
+        if self._link.is_up:
+            self._link.tell("adopt", hold_id, hold.packed)
+
+    @override
+    async def renew(self, hold_ids: Collection[str]) -> None:
+        ids = [hold_id for hold_id in hold_ids if hold_id in self._held]
+        has_more = True
+        while ids or has_more:
+            asked, ids = ids[:RENEWED_AT_ONCE], ids[RENEWED_AT_ONCE:]
+            has_more, unknown = await self._link.call("renew", *asked)
+            for hold_id in unknown:
+                self._tell_again(hold_id.decode())
+
+    @override
+    async def close(self) -> None:
+        await self._link.close()
+
+    def _tell_again(self, hold_id: str) -> None:
+        hold = self._held.get(hold_id)
+        if hold is not None and hold.is_taken:
+            hold.was_adopted = True
+            self._link.tell("adopt", hold_id, hold.packed)
+
+    def _come_back(self) -> None:
+        """Before anybody is let in: what is held here is taken there, or renewed."""
+        for hold_id in self._held:
+            self._tell_again(hold_id)
+        if self.when_up is not None:
+            self.when_up()
+
+
+def find_taken(charges: Sequence[Charge], admission: Admission) -> list[Charge]:
+    """What was taken of a request that was let in: of a rule that is tried out, all or nothing."""
+    pairs = list(zip(charges, admission.standings, strict=True))
+    unfit = {charge.rule for charge, standing in pairs if standing.wait_s}
+    return [charge for charge, _ in pairs if charge.rule not in unfit]
+
+
+def _pack(charges: Sequence[Charge]) -> bytes:
+    return _encode(
+        [
+            (
+                charge.key,
+                KINDS[charge.kind],
+                min(charge.capacity, MOST),
+                min(charge.cost, MOST),
+                charge.per_s,
+                int(charge.starts_at * SECOND),
+                int(charge.ends_at * SECOND),
+                charge.rule,
+                charge.is_tried_out,
+            )
+            for charge in charges
+        ]
+    )
+
+
+def _read_answer(answer: list[int]) -> Admission:
+    numbers = iter(answer[1:])
+    standings = [
+        Standing(remaining, reset / SECOND, wait / SECOND)
+        for remaining, reset, wait in zip(numbers, numbers, numbers, strict=True)
+    ]
+    return Admission(bool(answer[0]), standings)

@@ -1,0 +1,388 @@
+"""One connection to Redis, and what goes over it: calls of one script.
+
+The rule here: one task speaks, in the order in which it was asked, and reads every answer that it
+asked for; who asked may leave at any time. A Redis that fails is asked by that task alone until it
+answers again: meanwhile whoever asks is told at once, and what needs no answer is kept.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import math
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from gateway.config.stores import RedisAddress
+from gateway.core.tasks import Tasks
+from gateway.stores.errors import StoreDownError, StoreError
+
+TIMEOUT_S = 0.25
+"""What connecting may take, and each batch of calls."""
+
+HELD_UP_S = 0.05  # so late a timer is when this process was stopped, or had too much to do
+TRIES = 3
+BATCH = 256
+KEPT = 50_000  # calls that need no answer; of the oldest nobody may ask any more
+FIRST_PROBE_S = 0.25
+LAST_PROBE_S = 5.0
+# Down again before it was up for so long, it is asked less and less often.
+PROVEN_S = 10.0
+FOREVER = math.inf
+
+State = Literal["up", "down", "probing"]
+Argument = str | bytes | int
+
+# Answers that are about Redis and not about the call, by their first word: those that pass, and
+# those that no waiting mends. Any other is a mistake of ours.
+_PASSING = (
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "OOM",
+    "READONLY",
+    "TRYAGAIN",
+)
+_LASTING = ("MOVED", "NOAUTH", "NOPERM", "WRONGPASS", "WRONGTYPE", "unknown command")
+_NOT_KNOWN = object()  # in the place of an answer: Redis does not know the script
+
+_log = structlog.get_logger()
+
+
+class _Call(msgspec.Struct, eq=False):
+    """One call of the script."""
+
+    operation: str
+    arguments: Sequence[Argument]
+    waiter: asyncio.Future[Any] | None  # None: it needs no answer
+    now: str = ""
+    was_sent: bool = False
+
+
+class RedisLink:
+    """Calls of one script on one Redis."""
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        script: str,
+        key: str,
+        *,
+        now: Callable[[], str] = str,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        """Make one; `now` is the time that the script is given, none being Redis's own."""
+        self._timeout_s = timeout_s
+        self._address = address
+        self._script = script
+        self._sha = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - what Redis calls it
+        self._key = key
+        self._now = now
+        self._tasks = Tasks(self._crashed)
+        self._calls: deque[_Call] = deque()
+        self._was_asked = asyncio.Event()
+        self._is_closing = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._probe_s = FIRST_PROBE_S
+        self._up_since = 0.0
+        self.state: State = "up"
+        self.lost = 0  # calls that were kept and given up
+        self.when_down: Callable[[str], None] = _ignore  # told why
+        self.when_up: Callable[[], None] = _ignore
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it is asked at all."""
+        return self.state == "up"
+
+    @property
+    def shown(self) -> str:
+        """Where it is, without user and password."""
+        return self._address.shown
+
+    @property
+    def kept(self) -> int:
+        """Calls that have not been answered."""
+        return len(self._calls)
+
+    async def open(self, *, is_required: bool) -> None:
+        """Connect; raise StoreError when that can never be, or StoreDownError if it is required."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._probe()
+        except (RedisError, OSError) as error:  # TimeoutError is one of OSError
+            reason = _say(error)
+            await self._hang_up()
+            if isinstance(error, AuthenticationError | ResponseError) and not _has(error, _PASSING):
+                raise StoreError(f"stores.counters: {self.shown} refuses: {reason}") from None
+            if is_required:
+                raise StoreDownError(
+                    f"stores.counters: {self.shown} does not answer ({reason}). Start Redis first, "
+                    "or write `stores: {require_counters: false}` to start without it."
+                ) from None
+            self._go_down(reason)
+        self._speak()
+
+    async def call(self, operation: str, *arguments: Argument) -> Any:  # noqa: ANN401 - its answer
+        """Call the script and return what it says; StoreDownError when Redis says nothing."""
+        if not self.is_up:
+            raise StoreDownError(f"{self.shown} does not answer")
+        self._speak()
+        waiter = asyncio.get_running_loop().create_future()
+        self._calls.append(_Call(operation, arguments, waiter, self._now()))
+        self._was_asked.set()
+        return await waiter
+
+    def tell(self, operation: str, *arguments: Argument) -> None:
+        """Call the script some time, in order; however often it is sent, it counts once."""
+        if len(self._calls) >= KEPT:
+            self._give_up(self._calls.popleft())
+        self._calls.append(_Call(operation, arguments, None, self._now()))
+        self._was_asked.set()
+
+    async def close(self) -> None:
+        """Wait until what was told is done, unless Redis is gone; then hang up."""
+        self._is_closing.set()
+        self._was_asked.set()
+        if self._calls and not len(self._tasks):
+            self._speak()
+        while not await self._tasks.wait(self._timeout_s):
+            pass  # each batch has its deadline, and there are only so many
+        await self._hang_up()
+        if self._calls:
+            self.lost += len(self._calls)
+            _log.warning("counters.settlements_lost", redis=self.shown, count=len(self._calls))
+            self._calls.clear()
+
+    def _speak(self) -> None:
+        if not len(self._tasks):
+            self._tasks.spawn("speak_to_redis", self._run())
+
+    async def _run(self) -> None:
+        while True:
+            if not self.is_up:
+                if self._is_closing.is_set():
+                    return
+                await self._wait_and_probe()
+            elif self._calls:
+                await self._send(self._next_batch())
+            elif self._is_closing.is_set():
+                return
+            else:
+                self._was_asked.clear()
+                await self._was_asked.wait()
+
+    def _next_batch(self) -> list[_Call]:
+        batch: list[_Call] = []
+        while self._calls and len(batch) < BATCH:
+            call = self._calls.popleft()
+            if call.waiter is None or not call.waiter.done():  # who left before it was sent
+                batch.append(call)
+        return batch
+
+    async def _send(self, batch: list[_Call]) -> None:
+        """Have a batch answered, or go down."""
+        loop = asyncio.get_running_loop()
+        left = batch
+        tries = 0
+        while left:
+            tries += 1
+            was_open = self._connection is not None
+            deadline = loop.time() + self._timeout_s
+            try:
+                async with asyncio.timeout_at(deadline):
+                    left = await self._exchange(left)
+            except (RedisError, OSError) as error:
+                await self._hang_up()
+                # A connection that was idle may have been closed since; and who was held up
+                # themselves cannot tell who was late: once more, on a new one.
+                is_stale = was_open and type(error) in {RedisConnectionError, ConnectionResetError}
+                was_held_up = loop.time() > deadline + HELD_UP_S
+                if tries == TRIES or not (is_stale or was_held_up):
+                    self._calls.extendleft(reversed(left))
+                    self._go_down(_say(error))
+                    return
+
+    async def _exchange(self, batch: list[_Call]) -> list[_Call]:
+        """Send calls and hand out the answers; those that are to be sent again are returned."""
+        connection = self._connection or await self._connect()
+        packed = connection.pack_commands([self._command(call) for call in batch])
+        for call in batch:
+            call.was_sent = True
+        await connection.send_packed_command(packed, check_health=False)
+        answers = [await _read(connection) for _ in batch]
+        again: list[_Call] = []
+        failure: Any = None
+        for call, answer in zip(batch, answers, strict=True):
+            if answer is _NOT_KNOWN or _has(answer, _PASSING + _LASTING):
+                call.was_sent = False  # it was not done
+                again.append(call)
+                failure = failure if answer is _NOT_KNOWN else answer
+            elif isinstance(answer, ResponseError):
+                self._blame(call, answer)
+            elif call.waiter is not None and not call.waiter.done():
+                call.waiter.set_result(answer)
+        batch[:] = again
+        if failure is not None:
+            raise failure
+        if again:  # restarted, or its scripts were flushed
+            await self._load(connection)
+        return again
+
+    def _command(self, call: _Call) -> tuple[Argument, ...]:
+        is_repeated = "1" if call.was_sent else ""
+        head = ("EVALSHA", self._sha, 1, self._key, call.operation, call.now, is_repeated)
+        return (*head, *call.arguments)
+
+    async def _connect(self) -> AbstractConnection:
+        connection = _make_connection(self._address, self._timeout_s)
+        self._connection = connection
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]  # it has none
+        except RedisConnectionError as error:
+            # Over a socket of this machine a wrong password is wrapped in "no connection".
+            if isinstance(error.__cause__, RedisError):
+                raise error.__cause__ from None
+            raise
+        await self._load(connection)
+        return connection
+
+    async def _load(self, connection: AbstractConnection) -> None:
+        await connection.send_command("SCRIPT", "LOAD", self._script, check_health=False)
+        await connection.read_response(timeout=FOREVER)
+
+    async def _probe(self) -> None:
+        """Connect and write something; a copy that is read-only, or full, fails here."""
+        connection = await self._connect()
+        command = self._command(_Call("probe", (), None))
+        await connection.send_packed_command(connection.pack_command(*command), check_health=False)
+        await connection.read_response(timeout=FOREVER)
+
+    async def _wait_and_probe(self) -> None:
+        pause_s = self._probe_s * random.uniform(0.8, 1.2)  # noqa: S311 - so that not all ask at once
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_closing.wait(), pause_s)
+            return
+        self.state = "probing"
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._probe()
+        except (RedisError, OSError):
+            await self._hang_up()
+            self.state = "down"
+            self._probe_s = min(self._probe_s * 2, LAST_PROBE_S)
+            return
+        self.state = "up"
+        self._up_since = asyncio.get_running_loop().time()
+        self.when_up()
+
+    def _go_down(self, reason: str) -> None:
+        was_up_s = asyncio.get_running_loop().time() - self._up_since
+        if was_up_s >= PROVEN_S:
+            self._probe_s = FIRST_PROBE_S
+        else:
+            self._probe_s = min(self._probe_s * 2, LAST_PROBE_S)
+        self.state = "down"
+        kept = [call for call in self._calls if call.waiter is None]
+        waiters = [call.waiter for call in self._calls if call.waiter is not None]
+        self._calls = deque(kept)
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(StoreDownError(f"{self.shown}: {reason}"))
+        self.when_down(reason)
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await connection.disconnect(nowait=True)
+
+    def _blame(self, call: _Call, error: ResponseError) -> None:
+        """Take back one call that the script cannot do; the others are none the worse."""
+        _log.error("counters.script_failed", operation=call.operation, error=str(error))
+        if call.waiter is None:
+            self._give_up(call)
+        elif not call.waiter.done():
+            call.waiter.set_exception(StoreDownError(f"{self.shown}: {error}"))
+
+    def _give_up(self, call: _Call) -> None:
+        if call.waiter is not None:
+            if not call.waiter.done():
+                call.waiter.set_exception(StoreDownError(f"{self.shown} has too much to do"))
+            return
+        if not self.lost:
+            _log.warning("counters.settlements_lost", redis=self.shown, count=1)
+        self.lost += 1
+
+    def _crashed(self, task: str, error: BaseException) -> None:
+        _log.error("task.crashed", task=task, exc_info=error)
+        self._go_down("a mistake of ours")
+        if not self._is_closing.is_set():
+            self._speak()
+
+
+def _ignore(*_: object) -> None:
+    """Nobody wants to know."""
+
+
+def _make_connection(address: RedisAddress, timeout_s: float) -> AbstractConnection:
+    """A connection without redis-py's own patience: ten attempts of five seconds each."""
+    password = address.password
+    shared: dict[str, Any] = {
+        "db": address.database,
+        "username": address.user,
+        "password": None if password is None else password.get_secret_value(),
+        "socket_connect_timeout": timeout_s,
+        # Of a batch, not of each read: whoever sends has a deadline around all of it.
+        "socket_timeout": None,
+        "health_check_interval": 0,
+        "retry": None,
+        "protocol": 2,
+        "driver_info": None,
+    }
+    if address.path is not None:
+        return UnixDomainSocketConnection(path=address.path, **shared)
+    kind = SSLConnection if address.is_tls else Connection
+    return kind(host=address.host, port=address.port, **shared)
+
+
+async def _read(connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatever was asked for
+    try:
+        return await connection.read_response(timeout=FOREVER)
+    except NoScriptError:
+        return _NOT_KNOWN
+    except ResponseError as error:
+        return error
+
+
+def _has(answer: object, words: Iterable[str]) -> bool:
+    """Whether an answer is an error with one of these words.
+
+    Redis 6 has the word in the middle, where a script failed of it.
+    """
+    if not isinstance(answer, RedisError):
+        return False
+    text = f"{answer.status_code} {answer}"
+    return any(word in text for word in words)
+
+
+def _say(error: BaseException) -> str:
+    """Why, in words of ours and Redis's; neither knows the password."""
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        return "it did not answer in time"
+    return str(error) or type(error).__name__
