@@ -26,6 +26,9 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.opening import keep_ledger
+from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
@@ -81,10 +84,12 @@ SIMULATOR_JOURNAL_LIMIT = 50
 
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
+LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
 LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
+WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 
 
 def build_app(
@@ -106,13 +111,17 @@ def build_app(
     app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
     if settings.server.trusted_proxies:
         app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+    if settings.keeps_ledger:
+        add_ledger(app)
     if settings.rules:
         if counters is None:
             counters = make_counters(settings, is_restarted=worker.is_restarted)
         add_limits(app, counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
-    app.cleanup_ctx.extend([open_stored_keys, open_methods, open_simulator, open_relay])
+    app.cleanup_ctx.extend(
+        [open_stored_keys, open_methods, open_ledger, open_simulator, open_relay]
+    )
     app.on_shutdown.append(stop_relay)
     add_routes(app)
     return app
@@ -129,6 +138,13 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
         metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
+
+
+def add_ledger(app: web.Application) -> None:
+    """Have every exchange that is sent upstream booked."""
+    app[LEDGER] = ledger = Ledger(app[SETTINGS].ledger)
+    app[METRICS].count_ledger = lambda: ledger.counts
+    app[OBSERVERS] = (ledger.settle, *app[OBSERVERS])
 
 
 def add_routes(app: web.Application) -> None:
@@ -162,6 +178,17 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     yield
     await tasks.cancel()
     await opened.store.close()
+
+
+async def open_ledger(app: web.Application) -> AsyncIterator[None]:
+    """Keep the ledger, when one is wanted, until the relay is closed."""
+    settings = app[SETTINGS]
+    if LEDGER not in app:
+        yield
+        return
+    async with keep_ledger(app[LEDGER], settings.ledger, settings.stores, report_crash) as writer:
+        app[WRITER] = writer
+        yield
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:
@@ -206,7 +233,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
         simulator_url=None if simulator is None else simulator.base_url,
     )
     tasks = Tasks(report_crash)
-    app[RELAY] = Relay(upstreams, app[SETTINGS], tasks, system_clock)
+    app[RELAY] = Relay(upstreams, app[SETTINGS], tasks, system_clock, app.get(LEDGER))
     yield
     await tasks.cancel()
     upstreams.close()

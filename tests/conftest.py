@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.plugins.postgresql",
     "tests.plugins.showing",
     "tests.plugins.stored_keys",
+    "tests.plugins.ledgers",
     "tests.plugins.purse",
     "tests.plugins.recordings",
 ]

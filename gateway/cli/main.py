@@ -131,6 +131,27 @@ def simulate(
 
 
 @app.command()
+def usage(
+    *,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="principal, tenant, provider, model, credential, outcome or day; may be repeated. "
+            "Default: one sum."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: 7d, 12h or 2026-11-01. Default: everything.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before then. Default: now.")] = None,
+    form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    config: ConfigOption = None,
+) -> None:
+    """Show who used what, and what it cost."""
+    run("usage", by=by or [], since=since, until=until, form=form, config=config)
+
+
+@app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
 ) -> None:

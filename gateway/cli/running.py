@@ -28,6 +28,7 @@ COMMANDS = {  # where each command is
     "schema": "gateway.cli.check:print_schema",
     "serve": "gateway.cli.serve:serve",
     "simulate": "gateway.cli.simulate:simulate",
+    "usage": "gateway.cli.usage:show_usage",
 }
 
 ConfigOption = Annotated[

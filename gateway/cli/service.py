@@ -9,7 +9,7 @@ import signal
 import structlog
 from aiohttp import web
 
-from gateway.app import KEYS, METRICS, build_app
+from gateway.app import KEYS, METRICS, WRITER, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
@@ -18,6 +18,7 @@ from gateway.core.exchange import Observer
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.site import GatewaySite, listen, make_runner, retire_connections
 from gateway.stores.counters import CounterStore
+from gateway.stores.ledger import UsageQuery, UsageRow
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
@@ -44,6 +45,7 @@ class Service:
             render_metrics=self.app[METRICS].render,
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
+            fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
         )
         self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
@@ -102,6 +104,9 @@ class Service:
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
 
+    async def _fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
+        return await self.app[WRITER].fetch_usage(query)
+
     def _take_signal(self) -> None:
         if self._was_told.is_set():  # the second one: whoever sends it will not wait
             self.app[IN_FLIGHT].stop_waiting()
@@ -111,3 +116,5 @@ class Service:
 async def _clean_up(runner: web.AppRunner) -> None:
     if runner.server is not None:
         await runner.cleanup()
+    else:  # it did not start, and what had been opened by then is open
+        await runner.app.cleanup()

@@ -109,8 +109,14 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     if problems:
         raise ConfigError(problems)
     # What the file says of other files it says from where it is.
-    stores = written.stores.placed_in(source.parent)
-    return written.model_copy(update={"auth": tuple(methods) or None, "stores": stores})
+    ledger = written.ledger.placed_in(source.parent)
+    found = {
+        "auth": tuple(methods) or None,
+        "stores": written.stores.placed_in(source.parent),
+        # Decided here: a copy does not tell any more what was written.
+        "ledger": ledger.model_copy(update={"enabled": written.keeps_ledger}),
+    }
+    return written.model_copy(update=found)
 
 
 def known_secrets(settings: Settings, registry: Registry) -> list[str]:

@@ -20,6 +20,7 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
+from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.networks import ProxyNetwork
 from gateway.config.spec import Spec
@@ -212,7 +213,10 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
-    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys and counters are.")
+    stores: StoresSpec = Field(
+        default=StoresSpec(), description="Where keys, counters and the ledger are."
+    )
+    ledger: LedgerSpec = Field(default=LedgerSpec(), description="Who used what, and what it cost.")
     limits: tuple[LimitSpec, ...] = Field(
         default=(), description="How much may be asked for; every rule that fits has to agree."
     )
@@ -247,6 +251,15 @@ class Settings(Spec):
     def caller_digests(self) -> frozenset[str]:
         """The hashes of the callers' keys that are written in the file."""
         return _digests_of(self.auth)
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether exchanges are booked."""
+        if self.ledger.enabled is not None:
+            return self.ledger.enabled
+        # Whoever says who may call, or how much, wants to know who did.
+        is_written = "ledger" in self.model_fields_set
+        return is_written or self.wants_stored_keys or bool(self.limits)
 
     @property
     def token_auth(self) -> tuple[TokenAuth, ...]:

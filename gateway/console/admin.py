@@ -16,6 +16,7 @@ from gateway.console import keys
 from gateway.console.bodies import BODY_TIMEOUT_S, MAX_BODY_BYTES
 from gateway.console.guard import GUARD, Guard, guard
 from gateway.console.readiness import Readiness
+from gateway.console.usage import FETCH_USAGE, FetchUsage, show_usage
 from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
 from gateway.core.request_id import new_request_id
 from gateway.core.tasks import Tasks
@@ -35,6 +36,7 @@ def build_admin_app(
     render_metrics: Callable[[], bytes],
     settings: Settings | None = None,
     find_keys: Callable[[], OpenKeys | None] = lambda: None,
+    fetch_usage: FetchUsage | None = None,
 ) -> web.Application:
     """The pages for operators and their machines; without settings nobody is an admin."""
     settings = settings or Settings()
@@ -51,11 +53,14 @@ def build_admin_app(
         await tasks.cancel()
 
     app.cleanup_ctx.append(finish_changes)
+    if fetch_usage is not None:
+        app[FETCH_USAGE] = fetch_usage
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_routes(keys.ROUTES)
+    app.router.add_get("/usage", show_usage)
     return app
 
 
@@ -102,7 +107,7 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
 
 def _translate(refusal: web.HTTPException) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz, /metrics and /keys here.")
+        return NotFoundError("There is /healthz, /readyz, /metrics, /keys and /usage here.")
     if isinstance(refusal, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refusal.allowed_methods))
         return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})

@@ -271,6 +271,14 @@ class LimitsUnavailableError(InternalError):
     type = "overloaded_error"
 
 
+class AccountingUnavailableError(InternalError):
+    """Nothing can be booked just now, and `ledger.on_full` wants no request that is not."""
+
+    status = 503
+    code = "accounting_unavailable"
+    type = "overloaded_error"
+
+
 class ProviderBusyError(InternalError):
     """All connections the registry allows to this provider are in use."""
 

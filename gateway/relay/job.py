@@ -8,6 +8,8 @@ import msgspec
 from aiohttp import web
 
 from gateway.config.settings import Settings
+from gateway.core.attempts import AttemptRecord
+from gateway.core.clock import monotonic
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
@@ -71,6 +73,17 @@ class Job(msgspec.Struct):
         self.request = b""
         self.caller.pop(PROMPT, None)
         self.held.let_go()
+
+    def make_record(self) -> AttemptRecord:
+        """Where the next attempt is written down."""
+        exchange = self.exchange
+        return AttemptRecord(
+            exchange.attempts + 1,
+            self.call.provider.name,
+            self.call.model,
+            exchange.credential_id,
+            monotonic(),
+        )
 
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""

@@ -15,6 +15,7 @@ from gateway.core.errors import GatewayError, ShuttingDownError, UpstreamError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
+from gateway.ledger.ledger import Ledger
 from gateway.plugins.keys import CALL
 from gateway.relay.attempt import Attempt
 from gateway.relay.downstream import make_response
@@ -32,12 +33,18 @@ class Relay:
     """Relays chat exchanges; one for each application."""
 
     def __init__(
-        self, upstreams: Upstreams, settings: Settings, tasks: Tasks, clock: Clock
+        self,
+        upstreams: Upstreams,
+        settings: Settings,
+        tasks: Tasks,
+        clock: Clock,
+        ledger: Ledger | None = None,
     ) -> None:
         self._upstreams = upstreams
         self._settings = settings
         self._tasks = tasks
         self._clock = clock
+        self._ledger = ledger
         # Strong references: an attempt whose caller has left is held by nobody else.
         self._attempts: set[Attempt] = set()
 
@@ -63,17 +70,24 @@ class Relay:
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         budget = RetryBudget(job.call.provider.retries, self._clock)
         while True:
+            self._begin_attempt(job)
             try:
                 return await self._try(job)
             except UpstreamError as error:
+                job.exchange.note_failed_attempt(error, at=monotonic())
                 wait_s = budget.spend(error)
                 if wait_s is None:
                     raise
                 error.__traceback__ = None  # it holds the attempt, which holds it
             await asyncio.sleep(wait_s)
 
+    def _begin_attempt(self, job: Job) -> None:
+        record = job.make_record()
+        if self._ledger is not None:
+            self._ledger.write_ahead(job.exchange, record)
+        job.exchange.note_attempt(record)
+
     async def _try(self, job: Job) -> Attempt:
-        job.exchange.attempts += 1
         connection = await job.upstream.take_connection()
         is_reused = connection.served > 0
         attempt = await self._start(job, connection)
@@ -199,6 +213,7 @@ class Relay:
         self._attempts.discard(attempt)
         exchange = job.exchange
         attempt.note_on(exchange)
+        attempt.note_in(exchange.attempt_records[-1])
         if attempt.error is not None and attempt.downstream.is_open:
             self._break_off(job, attempt, attempt.error)
         if exchange.detached:

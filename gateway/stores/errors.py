@@ -34,3 +34,7 @@ class CountersDownError(StoreDownError):
     def __init__(self, rule: int) -> None:
         super().__init__("the counters do not answer")
         self.rule = rule
+
+
+class RowRefusedError(StoreError):
+    """The store is well and does not take this row, now or later."""

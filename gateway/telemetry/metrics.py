@@ -16,10 +16,12 @@ from typing_extensions import override
 from gateway import __version__
 from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
+from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.telemetry.exchange_fields import added_s
 from gateway.telemetry.series import Counts, Distributions
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NO_LEDGER = LedgerNumbers(0, 0, 0, is_store_down=False)
 OTHER = "other"  # a provider that is not in the registry
 NONE = "none"  # a request that names no provider
 
@@ -66,6 +68,8 @@ class Metrics(Collector):
         # For rules with places: how many are taken. Set where there are rules.
         self.count_places: Callable[[], Mapping[str, int]] = dict
         self._watched: dict[str, Watched] = {}
+        # Set where a ledger is kept.
+        self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -145,6 +149,7 @@ class Metrics(Collector):
             places.add_metric([rule], taken)
         yield places
         yield from self._collect_watched()
+        yield from self._collect_ledger()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
@@ -161,6 +166,25 @@ class Metrics(Collector):
             lost.add_metric([component], part.lost)
         yield degraded
         yield lost
+
+    def _collect_ledger(self) -> Iterator[Metric]:
+        numbers = self.count_ledger()
+        yield GaugeMetricFamily(
+            "gateway_ledger_backlog_bytes",
+            "In the journal and not in the database.",
+            value=numbers.backlog_bytes,
+        )
+        yield GaugeMetricFamily(
+            "gateway_ledger_held", "Exchanges in memory that no file takes.", value=numbers.held
+        )
+        yield CounterMetricFamily(
+            "gateway_ledger_unwritten", "Exchanges that were not booked.", value=numbers.unwritten
+        )
+        yield GaugeMetricFamily(
+            "gateway_ledger_store_down",
+            "1 while the database takes nothing.",
+            value=numbers.is_store_down,
+        )
 
     def _label(self, exchange: Exchange) -> str:
         if exchange.provider:

@@ -113,9 +113,25 @@ class GatewayProcess:
         """The most memory that it has taken since."""
         return self._memory("VmHWM")
 
+    def limit_file_size(self, size: int) -> None:
+        """Let no file grow beyond so many bytes: 0 is a full disk."""
+        hard = resource.prlimit(self._running.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self._running.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    async def wait_for_line(self, event: str) -> dict[str, Any]:
+        """The first line of an event."""
+        await self._wait(lambda: any(event in line for line in self.output))
+        return self.lines(event)[0]
+
+    async def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        self._running.kill()
+        await self._running.wait()
+
     async def stop(self) -> None:
         """End it, and read what it still says."""
-        self._running.terminate()
+        if self._running.returncode is None:
+            self._running.terminate()
         async with asyncio.timeout(TIMEOUT_S):
             await self._running.wait()
             if self._reader is not None:

@@ -38,6 +38,11 @@ class PostgresqlServer:
         """Run a statement as its administrator would."""
         self._server.psql(sql)
 
+    def end_connections(self, database: str) -> None:
+        """End every connection to a database, as a failover does."""
+        of_it = f"datname = '{database}'"
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of_it};")  # noqa: S608 - a name of the test's own
+
     def freeze(self) -> None:
         """Let it answer nobody, without closing anything."""
         for process in self._processes():
