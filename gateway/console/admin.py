@@ -60,7 +60,7 @@ def build_admin_app(
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_routes(keys.ROUTES)
-    app.router.add_get("/usage", show_usage)
+    app.router.add_get("/usage", show_usage, allow_head=False)
     return app
 
 

@@ -26,11 +26,7 @@ from gateway.core.admin_errors import (
     UnsupportedMediaTypeError,
 )
 from gateway.core.clock import Clock, monotonic
-from gateway.core.errors import (
-    OriginRefusedError,
-    TooManyWrongKeysError,
-    UnauthenticatedError,
-)
+from gateway.core.errors import OriginRefusedError, UnauthenticatedError
 from gateway.core.gateway_key import is_key
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -96,13 +92,8 @@ class Guard:
 
     def _recognise(self, request: web.Request) -> str:
         client = request.remote or "unix"
-        wait_s = self._wrong_keys.wait_s(client)
-        if wait_s:
-            # Before the key is looked at, a right one too: somebody may have chosen a weak one.
-            raise TooManyWrongKeysError(
-                f"Too many wrong keys came from this address; try again in {wait_s} s.",
-                headers={"Retry-After": str(wait_s)},
-            )
+        # Before the key is looked at, a right one too: somebody may have chosen a weak one.
+        self._wrong_keys.refuse_flood(client)
         key = read_key(request.headers)
         if key is None:
             raise _unauthenticated()

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.faults.conftest import OpenScene
-from tests.plugins.canaries import files_in, find_leaks, processes_below, read_process
+from tests.plugins.canaries import files_in, find_leaks, processes_below, seen_of
 from tests.plugins.raw_caller import Heard
 from tests.plugins.scene import GATEWAY_KEY, PROMPT, Scene
 
@@ -62,7 +62,7 @@ def test_a_secret_is_found_in_a_process() -> None:
     with running(SECRET, environ={"SIM_API_KEY": SECRET}) as told:
         assert find_leaks([SECRET], processes_below()) == [f"…91d0 in the command line of {told}"]
     with running(environ={"LEAK": SECRET}) as given:
-        assert find_leaks([SECRET], read_process(given)) == [f"…91d0 in the environment of {given}"]
+        assert find_leaks([SECRET], seen_of(given)) == [f"…91d0 in the environment of {given}"]
     assert find_leaks([SECRET], processes_below(os.getpid())) == []
 
 

@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
 from gateway.console.readiness import Readiness
+from gateway.console.usage import FetchUsage
 from gateway.stores.opening import OpenKeys
 
 ADMIN_KEY = "canary-key-of-an-admin-71c0ffee"
@@ -77,13 +78,16 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
     clients: list[TestClient[Any, Any]] = []
 
     async def start(
-        settings: dict[str, Any] | None = None, opened: OpenKeys | None = None
+        settings: dict[str, Any] | None = None,
+        opened: OpenKeys | None = None,
+        fetch_usage: FetchUsage | None = None,
     ) -> AdminCaller:
         app = build_admin_app(
             Readiness(),
             render_metrics=lambda: b"gateway_things 1\n",
             settings=Settings.model_validate({"admin": ADMIN, **(settings or {})}),
             find_keys=lambda: opened,
+            fetch_usage=fetch_usage,
         )
         client = TestClient(TestServer(app))
         await client.start_server()

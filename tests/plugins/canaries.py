@@ -47,11 +47,11 @@ def files_in(directory: Path) -> Iterator[Place]:
 def processes_below(pid: int | None = None) -> Iterator[Place]:
     """What everybody on the machine can see of the processes that one has started."""
     for child in _children_of(os.getpid() if pid is None else pid):
-        yield from read_process(child)
+        yield from seen_of(child)
         yield from processes_below(child)
 
 
-def read_process(pid: int) -> Iterator[Place]:
+def seen_of(pid: int) -> Iterator[Place]:
     """The command line and the environment of a process, without what an operator set."""
     # Gone meanwhile, or another user's, whom nobody else can look into either.
     with suppress(FileNotFoundError, ProcessLookupError, PermissionError):

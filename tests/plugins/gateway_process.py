@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from tests.plugins.canaries import Place, files_in, read_process, refuse_leaks
+from tests.plugins.canaries import Place, files_in, refuse_leaks, seen_of
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
 
@@ -191,7 +191,7 @@ async def gateway_process(
     try:
         await gateway.wait_until_listening()
         yield gateway
-        seen += read_process(running.pid)
+        seen += seen_of(running.pid)
     finally:
         await gateway.stop()
     refuse_leaks([CREDENTIAL, *gateway.secrets], [*seen, *files_in(directory)])

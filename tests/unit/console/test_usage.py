@@ -1,18 +1,14 @@
 """`/usage`: the sums of the ledger over HTTP."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.console.admin import build_admin_app
-from gateway.console.readiness import Readiness
 from gateway.stores.errors import StoreDownError
 from gateway.stores.ledger import UsageQuery, UsageRow
+from tests.plugins.admins import AdminCaller, StartAdmin
 from tests.unit.ledger.test_usage import row_of
-
-Client = TestClient[object, object]
 
 
 class Books:
@@ -37,27 +33,25 @@ def books() -> Books:
 
 
 @pytest.fixture
-async def client(books: Books) -> AsyncIterator[Client]:
-    """A caller on the admin listener."""
-    app = build_admin_app(Readiness(), render_metrics=lambda: b"", fetch_usage=books.fetch_usage)
-    async with TestClient(TestServer(app)) as running:
-        yield running
+async def admin(start_admin: StartAdmin, books: Books) -> AdminCaller:
+    """An admin, where a ledger is kept."""
+    return await start_admin(fetch_usage=books.fetch_usage)
 
 
-async def test_the_question_is_in_the_query(client: Client, books: Books) -> None:
+async def test_the_question_is_in_the_query(admin: AdminCaller, books: Books) -> None:
     """The same words as `gateway usage` has."""
-    reply = await client.get("/usage?by=principal&by=day&since=2026-11-01&until=2026-11-02")
+    answer = await admin.get("/usage?by=principal&by=day&since=2026-11-01&until=2026-11-02")
 
-    assert (reply.status, reply.content_type) == (200, "application/json")
+    assert (answer.status, answer.body["by"]) == (200, ["principal", "day"])
     assert books.asked == [UsageQuery(("principal", "day"), 1_793_491_200_000, 1_793_577_600_000)]
 
 
-async def test_a_spreadsheet_gets_csv(client: Client) -> None:
+async def test_a_spreadsheet_gets_csv(admin: AdminCaller) -> None:
     """With a heading."""
-    reply = await client.get("/usage?by=principal&format=csv")
+    answer = await admin.get("/usage?by=principal&format=csv")
 
-    assert reply.content_type == "text/csv"
-    assert (await reply.text()).startswith("principal,requests,")
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert answer.body.startswith("principal,requests,")
 
 
 @pytest.mark.parametrize(
@@ -70,36 +64,31 @@ async def test_a_spreadsheet_gets_csv(client: Client) -> None:
     ],
 )
 async def test_a_question_that_is_none_is_refused(
-    client: Client, books: Books, query: str, said: str
+    admin: AdminCaller, books: Books, query: str, said: str
 ) -> None:
     """A misspelt word must not give the sum of everything."""
-    reply = await client.get(f"/usage?{query}")
+    answer = await admin.get(f"/usage?{query}")
 
-    answer = await reply.json()
-    assert (reply.status, answer["error"]["code"]) == (400, "invalid_request")
-    assert said in answer["message"]
+    assert answer.outcome == (400, "invalid_request")
+    assert said in answer.body["message"]
     assert books.asked == []
 
 
-async def test_a_database_that_is_away_is_503(client: Client, books: Books) -> None:
+async def test_a_database_that_is_away_is_503(admin: AdminCaller, books: Books) -> None:
     """And where it is, is nobody's business."""
     books.is_down = True
 
-    reply = await client.get("/usage")
+    answer = await admin.get("/usage")
 
-    assert (reply.status, (await reply.json())["error"]["code"]) == (
-        503,
-        "accounting_unavailable",
-    )
-    assert "postgresql" not in await reply.text()
+    assert answer.outcome == (503, "accounting_unavailable")
+    assert "postgresql" not in str(answer.body)
 
 
-async def test_without_a_ledger_there_is_no_such_page() -> None:
+async def test_without_a_ledger_there_is_no_such_page(start_admin: StartAdmin) -> None:
     """And the answer says how to get one."""
-    app = build_admin_app(Readiness(), render_metrics=lambda: b"")
-    async with TestClient(TestServer(app)) as client:
-        reply = await client.get("/usage")
-        answer = await reply.json()
+    admin = await start_admin()
 
-    assert reply.status == 404
-    assert "ledger: {}" in answer["message"]
+    answer = await admin.get("/usage")
+
+    assert answer.status == 404
+    assert "ledger: {}" in answer.body["message"]
