@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 import typer
 import uvloop
 
@@ -27,6 +28,8 @@ from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.spec import Spec
 from gateway.core.exchange import Observer
+from gateway.limits.proof import ToothlessRuleError, prove_rules
+from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
 from gateway.middleware.enforce_limits import IdleRuleError, refuse_idle_rules
 from gateway.plugins.loading import PluginError, look_in
@@ -46,6 +49,7 @@ _REFUSALS = (
     ParserError,
     PluginError,
     StoreError,
+    ToothlessRuleError,
     UnsafeBindError,
 )
 
@@ -101,6 +105,9 @@ def tune_garbage_collector() -> None:
 
 
 async def _serve(settings: Settings, registry: Registry, log: Observer) -> None:
+    await prove_rules(settings.rules)
+    for sentence in find_unpriced(settings.rules, registry.providers):
+        structlog.get_logger().warning("limits.unpriced", sentence=sentence)
     service = Service(settings, registry, log)
     try:
         await service.start()
