@@ -26,6 +26,7 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.credentials.pools import POOLS, Pools
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
 from gateway.ledger.writer import Writer
@@ -108,7 +109,9 @@ def build_app(
     metrics = Metrics(registry.providers, lambda: in_flight.count)
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
-    app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
+    app[POOLS] = pools = Pools(registry.credentials)
+    metrics.list_credentials = pools.standings
+    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
     if settings.server.trusted_proxies:
         app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.keeps_ledger:
@@ -154,11 +157,12 @@ def add_routes(app: web.Application) -> None:
         resource = router.add_resource(path, name=name)
         # "100 Continue" invites the body: not before we know who is calling.
         resource.add_route("POST", relay_exchange, expect_handler=postpone_continue)
-    router.add_get("/api/keys", show_keys, allow_head=False)
-    router.add_get("/api/providers", show_providers, allow_head=False)
-    router.add_get("/api/providers/{provider}/models", show_provider_models, allow_head=False)
-    router.add_get("/v1/models", show_models, allow_head=False)
-    router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
+    # GET brings HEAD with it, whose answer is the same without its body (RFC 9110, 9.3.2).
+    router.add_get("/api/keys", show_keys)
+    router.add_get("/api/providers", show_providers)
+    router.add_get("/api/providers/{provider}/models", show_provider_models)
+    router.add_get("/v1/models", show_models)
+    router.add_get("/v1/models/{model:.+}", show_model)
 
 
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
@@ -233,7 +237,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
         simulator_url=None if simulator is None else simulator.base_url,
     )
     tasks = Tasks(report_crash)
-    app[RELAY] = Relay(upstreams, app[SETTINGS], tasks, system_clock, app.get(LEDGER))
+    app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
     yield
     await tasks.cancel()
     upstreams.close()

@@ -12,10 +12,11 @@ import typer
 from gateway import __version__
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
-from gateway.cli.running import ConfigOption, run
+from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PORT_MAX = 65_535
+WORKERS_MAX = 256
 
 app = typer.Typer(
     name="gateway",
@@ -26,10 +27,6 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 
-ProvidersOption = Annotated[
-    Path | None,
-    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
-]
 PortOption = Annotated[
     int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
 ]
@@ -64,13 +61,17 @@ def choose_command(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - one for each option
+    *,
     config: ConfigOption = None,
     providers: ProvidersOption = None,
     host: Annotated[str | None, typer.Option(help="Address of the public listener.")] = None,
     port: PortOption = None,
     admin_host: Annotated[str | None, typer.Option(help="Address of the admin listener.")] = None,
     admin_port: PortOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=WORKERS_MAX, help="Processes. Default: 1.")
+    ] = None,
 ) -> None:
     """Start the gateway in the foreground."""
     run(
@@ -78,7 +79,7 @@ def serve(
         config=config,
         providers=providers,
         overrides={
-            "server": {"host": host, "port": port},
+            "server": {"host": host, "port": port, "workers": workers},
             "admin": {"host": admin_host, "port": admin_port},
         },
     )

@@ -14,6 +14,12 @@ from aiohttp.typedefs import Handler
 from gateway.config.settings import Settings
 from gateway.console import keys
 from gateway.console.bodies import BODY_TIMEOUT_S, MAX_BODY_BYTES
+from gateway.console.credentials import (
+    LIST_CREDENTIALS,
+    ListCredentials,
+    name_credentials,
+    show_credentials,
+)
 from gateway.console.guard import GUARD, Guard, guard
 from gateway.console.readiness import Readiness
 from gateway.console.usage import FETCH_USAGE, FetchUsage, show_usage
@@ -34,6 +40,7 @@ def build_admin_app(
     readiness: Readiness,
     *,
     render_metrics: Callable[[], bytes],
+    list_credentials: ListCredentials = tuple,
     settings: Settings | None = None,
     find_keys: Callable[[], OpenKeys | None] = lambda: None,
     fetch_usage: FetchUsage | None = None,
@@ -55,12 +62,14 @@ def build_admin_app(
     app.cleanup_ctx.append(finish_changes)
     if fetch_usage is not None:
         app[FETCH_USAGE] = fetch_usage
+    app[LIST_CREDENTIALS] = list_credentials
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_routes(keys.ROUTES)
     app.router.add_get("/usage", show_usage, allow_head=False)
+    app.router.add_get("/credentials", show_credentials, allow_head=False)
     return app
 
 
@@ -70,10 +79,16 @@ async def show_health(_: web.Request) -> web.Response:
 
 
 async def show_readiness(request: web.Request) -> web.Response:
-    """200 when requests are welcome, 503 while starting and draining."""
+    """200 when requests are welcome, 503 while starting and draining.
+
+    Which credentials there are is said too; how they fare decides nothing here.
+    """
     readiness = request.app[READINESS]
     status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return web.json_response({"status": readiness.reason}, status=status)
+    said: dict[str, object] = {"status": readiness.reason}
+    if names := name_credentials(request.app[LIST_CREDENTIALS]()):
+        said["credentials"] = names
+    return web.json_response(said, status=status)
 
 
 async def show_metrics(request: web.Request) -> web.Response:
@@ -107,7 +122,9 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
 
 def _translate(refusal: web.HTTPException) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz, /metrics, /keys and /usage here.")
+        return NotFoundError(
+            "There is /healthz, /readyz, /metrics, /keys, /usage and /credentials here."
+        )
     if isinstance(refusal, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refusal.allowed_methods))
         return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})

@@ -27,7 +27,8 @@ from gateway.limits.answers import (
     render_headers,
 )
 from gateway.limits.asked import Asked
-from gateway.limits.rules import NO_CAP, Rule, Use
+from gateway.limits.plans import Plans
+from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Used
 from gateway.stores.errors import CountersDownError
 
@@ -62,6 +63,7 @@ class Limiter:
         tasks: Tasks | None = None,
     ) -> None:
         self._rules = [Rule(spec, index) for index, spec in enumerate(specs)]
+        self._plans = Plans(self._rules)
         self._tries_out = any(rule.is_tried_out for rule in self._rules)
         self._store = store
         self._wall = wall
@@ -79,15 +81,18 @@ class Limiter:
         """Let a request in, or say why not; an exchange is let in once, however often it asks."""
         if exchange in self._holds:
             return Grant({})
-        rules = [rule for rule in self._rules if rule.fits(asked)]
-        cap = min([rule.output_cap for rule in rules], default=NO_CAP)
-        grant = Grant({}, None if cap == NO_CAP else cap)
+        plan = self._plans.find(asked)
+        grant = Grant({}, plan.output_cap)
         output_tokens = _shorter(asked.output_tokens, grant.output_cap)
         now = self._wall()
         uses: list[Use] = []
         shares: list[Share] = []
-        for rule in rules:
-            taken = rule.uses(asked, output_tokens, now)
+        for part in plan.parts:
+            if part.ready is not None:
+                uses += part.ready
+                continue
+            rule = part.rule
+            taken = rule.uses(part.counters, asked, output_tokens, now)
             refusal = _refuse_size(rule, taken, asked) if rule.looks_at_size else None
             if refusal is None:
                 uses += taken

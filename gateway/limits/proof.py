@@ -42,7 +42,7 @@ async def prove_rules(
                 f"The rule {spec.name} of `limits` is for no request there can be: a key is held "
                 "by the principal of the same name, and its `match` names different ones."
             )
-        for use in rule.uses(asked, 1, _NOON):
+        for use in rule.uses(rule.find_counters(asked), asked, 1, _NOON):
             await _prove(spec, asked, make_store(), taken=use)
         if spec.max_body_bytes is not None:
             large = msgspec.structs.replace(asked, body_bytes=spec.max_body_bytes + 1)

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.config.settings import Settings
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
+from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
@@ -36,6 +37,8 @@ from gateway.wire.completions_request import render_completions
 from gateway.wire.headers import select_request_headers
 from gateway.wire.render_errors import render_openai_event
 
+END_OF_HEAD = b"\r\n\r\n"
+
 _STREAM_HEADERS = {
     # nginx holds a stream back to its end unless told otherwise (measured).
     "X-Accel-Buffering": "no",
@@ -52,7 +55,7 @@ STREAM_HEADERS = {
 
 
 class Job(msgspec.Struct):
-    """One exchange, ready to be tried; nothing of it changes but that the request is let go."""
+    """One exchange, ready to be tried; what changes is its credential, and when it is let go."""
 
     caller: web.Request
     exchange: Exchange
@@ -61,7 +64,13 @@ class Job(msgspec.Struct):
     upstream: Upstream
     request: bytes  # the whole HTTP request for the provider
     held: HeldBody
-    secrets: tuple[str, ...]
+    credential: Credential | None  # the one that it shows
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be quoted from an answer."""
+        credential = self.credential
+        return () if credential is None else (credential.secret.get_secret_value(),)
 
     @property
     def label(self) -> str:
@@ -84,6 +93,14 @@ class Job(msgspec.Struct):
             exchange.credential_id,
             monotonic(),
         )
+
+    def change_credential(self, credential: Credential | None) -> None:
+        """Show this one in the next attempt; None for the same as before."""
+        if credential is None or credential is self.credential:
+            return
+        body = self.request[self.request.index(END_OF_HEAD) + len(END_OF_HEAD) :]
+        self.request = _render_request(self.caller, self.upstream, credential, body)
+        self.credential = credential
 
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""
@@ -139,16 +156,22 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     if prompt is None:
         raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
-    message = upstream.render_request(
-        _render_body(call, prompt, request.get(OUTPUT_CAP)),
+    body = _render_body(call, prompt, request.get(OUTPUT_CAP))
+    message = _render_request(request, upstream, credential, body)
+    held = request[HELD_BODY]
+    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, credential)
+
+
+def _render_request(
+    request: web.Request, upstream: Upstream, credential: Credential | None, body: bytes
+) -> bytes:
+    return upstream.render_request(
+        body,
         credential,
         # Only a trace crosses, and most callers send none.
         select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),
-        stream=call.stream,
+        stream=request[CALL].stream,
     )
-    secrets = () if credential is None else (credential.secret.get_secret_value(),)
-    held = request[HELD_BODY]
-    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, secrets)
 
 
 def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:

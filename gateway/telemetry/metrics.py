@@ -4,7 +4,7 @@ The rule here: the number of series is bounded. A label is a word of ours or a n
 registry; what a caller writes is never a label.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from gateway import __version__
+from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
 from gateway.core.ledger_numbers import LedgerNumbers
@@ -70,6 +71,8 @@ class Metrics(Collector):
         self._watched: dict[str, Watched] = {}
         # Set where a ledger is kept.
         self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
+        # How the credentials stand. Set by `app`.
+        self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -150,6 +153,7 @@ class Metrics(Collector):
         yield places
         yield from self._collect_watched()
         yield from self._collect_ledger()
+        yield from self._collect_credentials()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
@@ -185,6 +189,22 @@ class Metrics(Collector):
             "1 while the database takes nothing.",
             value=numbers.is_store_down,
         )
+
+    def _collect_credentials(self) -> Iterator[Metric]:
+        labels = ["provider", "credential_id"]
+        in_flight = GaugeMetricFamily(
+            "gateway_credential_in_flight", "Requests that hold a credential.", labels=labels
+        )
+        states = GaugeMetricFamily(
+            "gateway_credential_state", "1 for the state it is in.", labels=[*labels, "state"]
+        )
+        for standing in self.list_credentials():
+            names = [standing.provider, standing.id]
+            in_flight.add_metric(names, standing.in_flight)
+            for state in CredentialState:
+                states.add_metric([*names, state], standing.state is state)
+        yield in_flight
+        yield states
 
     def _label(self, exchange: Exchange) -> str:
         if exchange.provider:

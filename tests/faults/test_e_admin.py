@@ -35,6 +35,8 @@ KNOWN = {
     ("GET", "/keys/bob"),
     ("POST", "/keys/bob/rotate"),
     ("POST", "/keys/bob/disable"),
+    ("GET", "/usage"),
+    ("GET", "/credentials"),
 }
 
 

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
+from gateway.console.credentials import ListCredentials
 from gateway.console.readiness import Readiness
 from gateway.console.usage import FetchUsage
 from gateway.stores.opening import OpenKeys
@@ -81,6 +82,7 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
         settings: dict[str, Any] | None = None,
         opened: OpenKeys | None = None,
         fetch_usage: FetchUsage | None = None,
+        list_credentials: ListCredentials = tuple,
     ) -> AdminCaller:
         app = build_admin_app(
             Readiness(),
@@ -88,6 +90,7 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
             settings=Settings.model_validate({"admin": ADMIN, **(settings or {})}),
             find_keys=lambda: opened,
             fetch_usage=fetch_usage,
+            list_credentials=list_credentials,
         )
         client = TestClient(TestServer(app))
         await client.start_server()

@@ -26,6 +26,7 @@ from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
 from gateway.core.credential import Credential
 from gateway.core.exchange import Exchange
+from gateway.credentials.pools import POOLS, Pools
 from gateway.limits.limiter import Limiter
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -180,7 +181,7 @@ def make_registry(**providers: Provider) -> Registry:
     """A registry with `groq`, which has a credential, and what else is given."""
     groq = Provider(name="groq", base_url="https://api.groq.com/openai/v1")
     return Registry(
-        {"groq": groq, **providers}, {"groq": Credential("GROQ_API_KEY", SecretStr(CREDENTIAL))}
+        {"groq": groq, **providers}, {"groq": (Credential("GROQ_API_KEY", SecretStr(CREDENTIAL)),)}
     )
 
 
@@ -207,7 +208,8 @@ async def start_chain() -> AsyncIterator[StartChain]:
         settings = settings or Settings(server=server or ServerSpec())
         app = web.Application(middlewares=chain)
         app[SETTINGS] = settings
-        app[REGISTRY] = registry or make_registry()
+        app[REGISTRY] = registry = registry or make_registry()
+        app[POOLS] = Pools(registry.credentials)
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
         if settings.server.trusted_proxies:
@@ -216,7 +218,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
             app[STORED_KEYS] = stored_keys
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
-        app[OBSERVERS] = (running.note_settled, app[IN_FLIGHT].count_out)
+        app[OBSERVERS] = (app[POOLS].settle, running.note_settled, app[IN_FLIGHT].count_out)
         if limiter is not None:
             app[LIMITER] = limiter
             app[OBSERVERS] += (limiter.settle,)

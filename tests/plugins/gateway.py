@@ -22,6 +22,7 @@ from gateway.cli.service import Service
 from gateway.config.load import known_secrets, load_registry, load_settings
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Outcome
+from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
@@ -107,12 +108,13 @@ class Gateway:
 
     @property
     def is_quiet(self) -> bool:
-        """True while nothing is in flight: no exchange, no attempt, no body, no limit's hold."""
+        """True while nothing is in flight, and nothing is held for it."""
         app = self.service.app
         return not (
             app[IN_FLIGHT].count
             or app[RELAY].attempts_in_flight
             or app[HELD_BODIES].held_bytes
+            or app[POOLS].held
             or (LIMITER in app and app[LIMITER].held)
         )
 
@@ -129,6 +131,7 @@ class Gateway:
         self.look_for_secrets()
         self._check_lines()
         assert self.is_quiet
+        assert all(one.in_flight == 0 for one in self.service.app[POOLS].standings())
         assert "gateway_exchanges_in_flight 0.0" in self.metrics
 
     def look_for_secrets(self) -> None:

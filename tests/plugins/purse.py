@@ -77,7 +77,8 @@ def make_share(
     """What the rule r gives to a stream, with so much set aside."""
     spec = {"tokens_per_day": 10_000, **(rule or {})}
     made = Rule(LimitSpec.model_validate({"name": "r", "on": "principal", **spec}), 0)
-    share = make_shares(made, made.uses(ASKED, output, MIDNIGHT), ASKED, output)[0]
+    uses = made.uses(made.find_counters(ASKED), ASKED, output, MIDNIGHT)
+    share = make_shares(made, uses, ASKED, output)[0]
     return msgspec.structs.replace(share, held=held)
 
 

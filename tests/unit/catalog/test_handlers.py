@@ -47,7 +47,7 @@ def make_registry() -> Registry:
     xai = Provider.model_validate(
         {"name": "xai", "base_url": "https://xai.invalid/v1", "models": [{"id": "grok"}]}
     )
-    return Registry({"groq": groq, "xai": xai}, {"groq": Credential("K", SecretStr("k"))})
+    return Registry({"groq": groq, "xai": xai}, {"groq": (Credential("K", SecretStr("k")),)})
 
 
 @web.middleware

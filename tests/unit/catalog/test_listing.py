@@ -55,7 +55,7 @@ AZURE = provider("azure", base_url="https://EXAMPLE.openai.azure.com/openai/v1")
 def registry() -> Registry:
     """Four providers, two with a credential."""
     providers = {each.name: each for each in (GROQ, OPEN, BARE, AZURE)}
-    secret = Credential("K", SecretStr(SECRET))
+    secret = (Credential("K", SecretStr(SECRET)),)
     credentials = {"groq": secret, "azure": secret}
     return Registry(providers, credentials, legacy_flags={"openai_organization_id": True})
 

@@ -20,7 +20,8 @@ from tests.plugins.purse import ASKED
 def uses_of(**fields: object) -> list[Use]:
     """What the usual request takes of a rule."""
     spec = LimitSpec.model_validate({"name": "few", "on": "principal", **fields})
-    return Rule(spec, 0).uses(ASKED, 50, MIDNIGHT + 3_600)
+    rule = Rule(spec, 0)
+    return rule.uses(rule.find_counters(ASKED), ASKED, 50, MIDNIGHT + 3_600)
 
 
 @pytest.mark.parametrize(

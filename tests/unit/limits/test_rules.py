@@ -10,7 +10,7 @@ from gateway.config.limit_rules import LimitSpec
 from gateway.core.cost import make_price
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule
-from gateway.stores.counters import CounterKind
+from gateway.stores.counters import Charge, CounterKind
 from tests.plugins.counters import MIDNIGHT
 from tests.plugins.purse import ASKED
 
@@ -22,7 +22,12 @@ def make_rule(**fields: object) -> Rule:
 
 def keys_of(rule: Rule, asked: Asked = ASKED) -> list[str]:
     """The keys of the counters, readable."""
-    return [use.charge.key.replace("\x1f", "/") for use in rule.uses(asked, None, MIDNIGHT)]
+    return [key.replace("\x1f", "/") for _, key in rule.find_counters(asked)]
+
+
+def charges_of(rule: Rule, asked: Asked, now: float = MIDNIGHT) -> list[Charge]:
+    """What a request for 50 tokens at most takes."""
+    return [use.charge for use in rule.uses(rule.find_counters(asked), asked, 50, now)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +101,7 @@ def test_each_number_is_a_counter() -> None:
         tokens_per_month=100_000,
     )
 
-    charges = [use.charge for use in rule.uses(ASKED, 50, MIDNIGHT + 5)]
+    charges = charges_of(rule, ASKED, MIDNIGHT + 5)
 
     assert [(c.kind, c.capacity, c.cost, c.per_s) for c in charges[:3]] == [
         (CounterKind.REQUESTS, 5, 1, 1.0),
@@ -133,7 +138,7 @@ def test_money_is_a_counter_of_micros() -> None:
     """100 tokens at 3 dollars for a million, and 50 at 15."""
     rule = make_rule(money_per_day=5, money_per_month="2.50", tokens_per_day=10_000)
 
-    charges = [use.charge for use in rule.uses(ASKED, 50, MIDNIGHT + 5)]
+    charges = charges_of(rule, ASKED, MIDNIGHT + 5)
 
     assert [(c.kind, c.capacity, c.cost) for c in charges] == [
         (CounterKind.QUOTA, 10_000, 150),
@@ -170,7 +175,7 @@ def test_where_there_is_no_price_the_least_is_set_aside() -> None:
     rule = make_rule(money_per_day=5, unpriced="allow")
     unpriced = msgspec.structs.replace(ASKED, price=None)
 
-    assert [use.charge.cost for use in rule.uses(unpriced, 50, MIDNIGHT)] == [1]
+    assert [charge.cost for charge in charges_of(rule, unpriced)] == [1]
     assert not rule.refuses_unpriced
     assert make_rule(money_per_day=5).refuses_unpriced
 
@@ -179,7 +184,7 @@ def test_a_model_that_is_free_takes_no_money() -> None:
     """It may be asked for when the budget is spent."""
     free = msgspec.structs.replace(ASKED, price=make_price(Decimal(0), Decimal(0)))
 
-    assert make_rule(money_per_day=5).uses(free, 50, MIDNIGHT) == []
+    assert charges_of(make_rule(money_per_day=5), free) == []
 
 
 def test_the_limits_of_those_who_show_nothing_are_for_nobody_else() -> None:

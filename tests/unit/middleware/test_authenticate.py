@@ -244,7 +244,7 @@ def test_credentials_on_a_reachable_address_need_authentication() -> None:
     [
         (
             Settings(server=ServerSpec(host="0.0.0.0"), auth=(ANYBODY,)),
-            {"groq": Credential("X", SecretStr("x"))},
+            {"groq": (Credential("X", SecretStr("x")),)},
         ),
         (Settings(server=ServerSpec(host="0.0.0.0")), {}),
     ],

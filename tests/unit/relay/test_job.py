@@ -250,3 +250,25 @@ async def test_only_a_stream_that_a_rule_may_end_is_watched(
     unused = Connection("Groq", on_idle=lambda _: None, on_gone=lambda _: None)
 
     assert type(job.make_attempt(unused)) is kind
+
+
+async def test_another_credential_changes_its_header_and_nothing_else(desk: Desk) -> None:
+    """The prompt is in the request once, whichever credential is shown."""
+    job = desk.make(Dialect.OPENAI, openai(stream=True))
+    before = job.request
+
+    job.change_credential(Credential("SECOND", SecretStr("gsk-second")))
+
+    assert job.request == before.replace(b"Bearer gsk-1\r\n", b"Bearer gsk-second\r\n")
+    assert job.secrets == ("gsk-second",)
+
+
+async def test_the_same_credential_changes_nothing(desk: Desk) -> None:
+    """Further attempts are for broken connections, as a rule."""
+    job = desk.make(Dialect.OPENAI, openai())
+    before = job.request
+
+    for same in (None, job.credential):
+        job.change_credential(same)
+
+    assert job.request is before
