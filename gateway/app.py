@@ -31,6 +31,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
 from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
+from gateway.limits.recall import find_recallable, keep_recalling
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -58,6 +59,7 @@ from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
+from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
@@ -80,6 +82,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     enforce_limits,  # may they call now
 )
 
+RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
@@ -123,7 +126,7 @@ def build_app(
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
-        [open_stored_keys, open_methods, open_ledger, open_simulator, open_relay]
+        [open_stored_keys, open_methods, open_ledger, recall_budgets, open_simulator, open_relay]
     )
     app.on_shutdown.append(stop_relay)
     add_routes(app)
@@ -193,6 +196,19 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
     async with keep_ledger(app[LEDGER], settings.ledger, settings.stores, report_crash) as writer:
         app[WRITER] = writer
         yield
+
+
+async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
+    """Let days and months go on where the ledger says, when counters begin in memory."""
+    rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
+    if not rules or WRITER not in app or not isinstance(counters, MemoryCounters):
+        yield
+        return
+    tasks = Tasks(report_crash)
+    tasks.spawn("recall_spent", keep_recalling(rules, counters, app[WRITER]))
+    await tasks.wait(RECALL_S)  # a database that is away does not stop the start
+    yield
+    await tasks.cancel()
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:
