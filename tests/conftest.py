@@ -15,6 +15,8 @@ pytest_plugins = [
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
+    "tests.plugins.front_end_tables",
     "tests.plugins.stored_keys",
+    "tests.plugins.stored_credentials",
     "tests.plugins.recordings",
 ]

@@ -24,7 +24,7 @@ _FLAGS_ALWAYS = (
 
 def is_callable(registry: Registry, provider: Provider) -> bool:
     """True when a call to this provider has what it needs."""
-    if provider.is_placeholder:
+    if provider.is_placeholder or provider.is_custom:
         return False
     return not provider.auth.required or provider.name in registry.credentials
 

@@ -4,7 +4,10 @@ Rule: a duration has a unit; a bare number is nobody's guess.
 """
 
 import re
-from datetime import UTC, datetime
+
+from gateway.core.clock import render_time
+
+__all__ = ["parse_duration", "render_time"]
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -17,10 +20,3 @@ def parse_duration(text: str) -> int:
     if found is None:
         raise ValueError("needs to be a number and a unit, such as 90s, 15m, 24h, 30d or 4w")
     return int(found["count"]) * SECONDS[found["unit"]]
-
-
-def render_time(at: int | None) -> str | None:
-    """A Unix time as `2026-11-28T05:52:00Z`; None for None."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

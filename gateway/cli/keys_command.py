@@ -86,3 +86,9 @@ def try_key(
 ) -> None:
     """Say whose key this is and whether it works; exit 1 when it does not."""
     run("keys test", key=key, config=config)
+
+
+@app.command()
+def reencrypt(config: ConfigOption = None) -> None:
+    """Seal stored credentials with the newest of `stores.encryption_keys`; may be stopped."""
+    run("keys reencrypt", config=config)

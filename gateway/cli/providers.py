@@ -50,6 +50,8 @@ def _credential(registry: Registry, provider: Provider) -> str:
     """Return whether the provider can be called, as far as its credential goes."""
     if provider.name in registry.credentials:
         return "yes"
+    if provider.is_custom:
+        return "of each model"
     if provider.is_placeholder:
         return "no (EXAMPLE in base URL)"
     return "no" if provider.auth.required else "not needed"

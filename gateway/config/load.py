@@ -69,8 +69,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     for name, provider in written.providers.items():
         try:
             headers = fill_headers(provider.headers, environ)
-            # EXAMPLE in the address may be somebody's host: no credential goes there.
-            found = None if provider.is_placeholder else find_credential(provider, environ)
+            found = find_credential(provider, environ) if _wants_ours(provider) else None
         except CredentialError as error:
             problems.append(document.problem(("providers", name), str(error), at_key=True))
             continue
@@ -111,6 +110,13 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     # What the file says of other files it says from where it is.
     stores = written.stores.placed_in(source.parent)
     return written.model_copy(update={"auth": tuple(methods) or None, "stores": stores})
+
+
+def _wants_ours(provider: Provider) -> bool:
+    """Return whether a credential of the operator's may be sent to a provider."""
+    # EXAMPLE in the address may be somebody's host, and that of `custom` is somebody's.
+    is_somebodys = provider.is_placeholder or provider.is_custom
+    return not is_somebodys and "operator" in provider.credential_order
 
 
 def known_secrets(settings: Settings, registry: Registry) -> list[str]:

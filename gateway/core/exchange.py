@@ -47,6 +47,7 @@ class Exchange(msgspec.Struct, eq=False):
     provider: str = ""
     model: str = ""
     credential_id: str = ""  # which credential the provider was shown
+    credential_version: int = 0  # which value of a stored one; 0: not one of those
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None

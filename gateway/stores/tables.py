@@ -16,7 +16,7 @@ from sqlalchemy import (
     Table,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 metadata = MetaData()
 
@@ -51,4 +51,19 @@ gateway_key_secrets = Table(
     Column("prefix", String(8), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+)
+
+stored_credentials = Table(
+    "stored_credentials",
+    metadata,
+    Column("owner", String(400), primary_key=True),
+    Column("field", String(128), primary_key=True),
+    Column("version", BigInteger, nullable=False, index=True, unique=True),
+    Column("key", Integer, nullable=False, index=True),  # the version of the encryption key
+    Column("key_check", LargeBinary(8), nullable=False),
+    Column("data_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("set_at", BigInteger, nullable=False),
+    Column("worked_at", BigInteger),
+    Column("failed_at", BigInteger),
 )

@@ -26,6 +26,8 @@ from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
 from gateway.core.credential import Credential
 from gateway.core.exchange import Exchange
+from gateway.credentials.finder import CREDENTIALS, CredentialFinder
+from gateway.credentials.operator import OperatorSource
 from gateway.limits.limiter import Limiter
 from gateway.middleware.assign_request_id import IN_FLIGHT, OBSERVERS, add_response_headers
 from gateway.middleware.enforce_limits import LIMITER
@@ -197,11 +199,15 @@ async def start_chain() -> AsyncIterator[StartChain]:
         server: ServerSpec | None = None,
         stored_keys: StoredKeys | None = None,
         limiter: Limiter | None = None,
+        credentials: CredentialFinder | None = None,
     ) -> Running:
         settings = settings or Settings(server=server or ServerSpec())
         app = web.Application(middlewares=chain)
         app[SETTINGS] = settings
         app[REGISTRY] = registry or make_registry()
+        app[CREDENTIALS] = credentials or CredentialFinder(
+            {"operator": OperatorSource(app[REGISTRY].credentials)}
+        )
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
         if stored_keys is not None:

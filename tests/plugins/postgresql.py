@@ -35,6 +35,10 @@ class PostgresqlServer:
         """Run a statement as its administrator would."""
         self._server.psql(sql)
 
+    def run_in(self, database: str, sql: str) -> None:
+        """Run statements in one of its databases; the first that fails is an error."""
+        self._server.psql(f"\\set ON_ERROR_STOP on\n\\connect {database}\n{sql}")
+
     def freeze(self) -> None:
         """Let it answer nobody, without closing anything."""
         for process in self._processes():

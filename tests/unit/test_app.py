@@ -72,6 +72,10 @@ def test_every_public_path_is_known() -> None:
         ("GET", "/api/keys"),
         ("GET", "/api/providers"),
         ("GET", "/api/providers/{provider}/models"),
+        ("GET", "/api/profile/keys"),
+        ("GET", "/api/profile/keys/{provider}"),
+        ("PUT", "/api/profile/keys/{provider}"),
+        ("DELETE", "/api/profile/keys/{provider}"),
         ("GET", "/v1/models"),
         ("GET", "/v1/models/{model}"),
     }

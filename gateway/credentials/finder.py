@@ -1,0 +1,54 @@
+"""The credential of a call: each provider's sources, in its order.
+
+The rule here: the first source that has one is taken, and one that cannot say ends the search; the
+next one's credential would be somebody else's money.
+"""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from gateway.core.errors import ProviderNotFoundError
+from gateway.core.identity import ANONYMOUS, Principal
+from gateway.credentials.custom_models import CustomModels
+from gateway.credentials.source import Found, Source
+from gateway.plugins.keys import Call
+
+
+class CredentialFinder:
+    """Asks the sources that there are."""
+
+    def __init__(
+        self, sources: Mapping[str, Source], custom_models: CustomModels | None = None
+    ) -> None:
+        self._sources = sources  # by the word in `credential_order`
+        self._custom_models = custom_models
+
+    @property
+    def has_profiles(self) -> bool:
+        """Whether callers may have credentials of their own."""
+        return "profile" in self._sources
+
+    async def find(self, call: Call, principal: Principal | None) -> Found:
+        """What a call is made with; without a credential where no source has one."""
+        if call.provider.is_custom:
+            return await self._find_custom(call, principal or ANONYMOUS)
+        for word in call.provider.credential_order:
+            source = self._sources.get(word)
+            if source is not None:
+                found = await source.find(call, principal or ANONYMOUS)
+                if found is not None:
+                    return found
+        return Found(None, call)
+
+    async def _find_custom(self, call: Call, principal: Principal) -> Found:
+        if self._custom_models is None:
+            raise ProviderNotFoundError(
+                "Callers have no models of their own here; whoever runs the gateway writes "
+                "`profiles: {source: postgres}` in gateway.yaml."
+            )
+        return await self._custom_models.find(call, principal)
+
+
+CREDENTIALS: web.AppKey[CredentialFinder] = web.AppKey("credentials", CredentialFinder)
+"""Where the credential of a call comes from; set by `open_sources`."""

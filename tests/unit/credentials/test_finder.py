@@ -1,0 +1,79 @@
+"""The sources are asked in the provider's order, and one that cannot say is not passed over."""
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.core.credential import Credential
+from gateway.core.errors import CredentialUnavailableError, ProviderNotFoundError
+from gateway.core.identity import Principal
+from gateway.credentials.finder import CredentialFinder
+from gateway.credentials.source import Found, Source
+from gateway.plugins.keys import Call
+from tests.unit.credentials.conftest import ALICE, call_of, provider_of
+
+WORDS = ("operator", "profile", "tenant")
+
+
+class Fixed:
+    """A source that has one credential, or none, or cannot say."""
+
+    def __init__(self, name: str, *, is_down: bool = False) -> None:
+        self._credential = Credential(name, SecretStr("canary"))
+        self._is_down = is_down
+        self.asked: list[Principal] = []
+
+    async def find(self, call: Call, principal: Principal) -> Found | None:
+        """What it has."""
+        self.asked.append(principal)
+        if self._is_down:
+            raise CredentialUnavailableError("Not now.")
+        return Found(self._credential, call)
+
+
+def finder_of(*names: str, down: str = "") -> CredentialFinder:
+    """A finder with these sources."""
+    sources: dict[str, Source] = {name: Fixed(name, is_down=name == down) for name in names}
+    return CredentialFinder(sources)
+
+
+@pytest.mark.parametrize(
+    ("order", "there", "taken"),
+    [
+        (WORDS, WORDS, "operator"),
+        (("profile", "operator"), WORDS, "profile"),
+        (("tenant", "profile"), ("operator", "profile"), "profile"),
+        (WORDS, ("tenant",), "tenant"),
+        (("profile",), ("operator", "tenant"), None),
+        (WORDS, (), None),
+    ],
+)
+async def test_the_first_that_has_one_is_taken(
+    order: tuple[str, ...], there: tuple[str, ...], taken: str | None
+) -> None:
+    """What is not in the order is never taken."""
+    call = call_of(provider_of(credential_order=order))
+
+    found = await finder_of(*there).find(call, ALICE)
+
+    assert (found.credential and found.credential.id) == taken
+    assert found.call is call
+
+
+async def test_one_that_cannot_say_is_not_passed_over() -> None:
+    """The next one's credential would be somebody else's money."""
+    call = call_of(provider_of(credential_order=("profile", "operator")))
+
+    with pytest.raises(CredentialUnavailableError):
+        await finder_of(*WORDS, down="profile").find(call, ALICE)
+
+
+async def test_models_of_callers_need_a_table() -> None:
+    """Without one, whoever runs the gateway is told what to write."""
+    with pytest.raises(ProviderNotFoundError, match="source: postgres"):
+        await finder_of(*WORDS).find(call_of(provider_of("custom", base_url="models:")), ALICE)
+
+
+def test_profiles_are_there_or_not() -> None:
+    """What is said of a missing key depends on it."""
+    assert finder_of("operator", "profile").has_profiles
+    assert not finder_of("operator", "tenant").has_profiles
