@@ -43,7 +43,7 @@ def _make(provider: Provider, base_url: str, models: tuple[Model, ...]) -> Provi
     except ValueError as error:
         reason = str(error).removesuffix(f"; {ALLOW}")
         raise CredentialUnusableError(
-            f"The address of your {provider.label} cannot be used: it {reason}. {FIX_IT}"
+            f"Your address for {provider.label} cannot be used: it {reason}. {FIX_IT}"
         ) from None
     return provider.model_copy(
         update={
@@ -60,5 +60,5 @@ def _make(provider: Provider, base_url: str, models: tuple[Model, ...]) -> Provi
 def check_model_name(name: str, label: str) -> str:
     """The name of a model that somebody wrote down; it is logged, and sent."""
     if not 0 < len(name) <= MODEL_CHARS_MAX or not name.isprintable():
-        raise CredentialUnusableError(f"The name of your {label} model cannot be used. {FIX_IT}")
+        raise CredentialUnusableError(f"Your model's name for {label} cannot be used. {FIX_IT}")
     return name

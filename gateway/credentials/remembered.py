@@ -81,8 +81,11 @@ class Remembered(Generic[KeyT, ValueT]):
             if age_s < FRESH_S or self._may_go_on(answer):
                 return answer.value
         # What is handed over here, not what is remembered: that may be forgotten by now.
-        answer = await self._wait(self._ask(key)) or self._answers.get(key)
-        if answer is None or not (self._is_fresh(answer) or self._may_go_on(answer)):
+        given = await self._wait(self._ask(key))
+        if given is not None:
+            return given.value
+        answer = self._answers.get(key)
+        if answer is None or not self._may_go_on(answer):
             raise CredentialUnavailableError(
                 "Credentials cannot be looked up at the moment. Try again in a moment.",
                 detail=f"{self._store} does not answer",
@@ -95,9 +98,6 @@ class Remembered(Generic[KeyT, ValueT]):
         self._answers.pop(key, None)
         if key in self._under_way:
             self._outdated.add(key)
-
-    def _is_fresh(self, answer: _Answer[ValueT]) -> bool:
-        return self._clock() - answer.as_of < FRESH_S
 
     def _may_go_on(self, answer: _Answer[ValueT]) -> bool:
         return self._failed_at is not None and self._clock() - answer.as_of < STALE_S

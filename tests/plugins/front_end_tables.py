@@ -80,6 +80,11 @@ class FrontEndTables:
         self.run(f"INSERT INTO models ({columns}) VALUES ({values});")  # noqa: S608 - ours
         return model
 
+    def end_connections(self) -> None:
+        """Cut everybody off."""
+        whose = f"datname = '{self.database}'"
+        self.server.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {whose};")  # noqa: S608 - ours
+
 
 def _assign(columns: Mapping[str, str | None]) -> str:
     return ", ".join(f'"{name}" = {_quote(value)}' for name, value in columns.items())
