@@ -1,6 +1,7 @@
 """`GET /api/keys`, `/api/providers`, `/api/providers/{provider}/models`, `/v1/models`.
 
-The rule here: answered from the registry alone, so a provider that is down changes nothing.
+The rule here: answered from the registry and from what the caller's profile has, so a provider
+that is down changes nothing.
 """
 
 from aiohttp import web
@@ -14,6 +15,9 @@ from gateway.catalog.listing import (
     list_providers,
 )
 from gateway.core.errors import ModelNotFoundError, ProviderNotFoundError
+from gateway.core.identity import ANONYMOUS
+from gateway.credentials.finder import CREDENTIALS
+from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY
 
 
@@ -24,7 +28,8 @@ async def show_keys(request: web.Request) -> web.Response:
 
 async def show_providers(request: web.Request) -> web.Response:
     """Every provider of the registry."""
-    return web.json_response({"providers": list_providers(request.app[REGISTRY])})
+    own = await _find_own(request)
+    return web.json_response({"providers": list_providers(request.app[REGISTRY], own)})
 
 
 async def show_provider_models(request: web.Request) -> web.Response:
@@ -37,7 +42,8 @@ async def show_provider_models(request: web.Request) -> web.Response:
 
 async def show_models(request: web.Request) -> web.Response:
     """Every model that can be called."""
-    return web.json_response({"object": "list", "data": list_models(request.app[REGISTRY])})
+    models = list_models(request.app[REGISTRY], await _find_own(request))
+    return web.json_response({"object": "list", "data": models})
 
 
 async def show_model(request: web.Request) -> web.Response:
@@ -46,6 +52,17 @@ async def show_model(request: web.Request) -> web.Response:
     name, _, model_id = request.match_info["model"].partition("/")
     provider = registry.providers.get(name)
     model = provider.find_model(model_id) if provider is not None else None
-    if provider is None or model is None or not is_callable(registry, provider):
+    if (
+        provider is None
+        or model is None
+        or not is_callable(registry, provider, await _find_own(request))
+    ):
         raise ModelNotFoundError("There is no such model; GET /v1/models lists them.")
     return web.json_response(describe_model(provider, model))
+
+
+async def _find_own(request: web.Request) -> frozenset[str]:
+    """The providers for which the caller has a credential of their own."""
+    principal = request[EXCHANGE].principal or ANONYMOUS
+    providers = request.app[REGISTRY].providers.values()
+    return await request.app[CREDENTIALS].find_own(providers, principal)

@@ -3,6 +3,7 @@
 The rule here: names and facts only. Addresses, header values and credentials never leave.
 """
 
+from collections.abc import Container
 from typing import Any
 
 from gateway.config.load import Registry
@@ -22,11 +23,17 @@ _FLAGS_ALWAYS = (
 )
 
 
-def is_callable(registry: Registry, provider: Provider) -> bool:
-    """True when a call to this provider has what it needs."""
-    if provider.is_placeholder or provider.is_custom:
+def is_callable(registry: Registry, provider: Provider, own: Container[str] = ()) -> bool:
+    """True when a call to this provider has what it needs.
+
+    `own` names the providers for which the caller has a credential of their own.
+    """
+    if provider.is_custom:
         return False
-    return not provider.auth.required or provider.name in registry.credentials
+    if provider.is_placeholder:
+        return provider.own_endpoint is not None and provider.name in own
+    is_known = provider.name in registry.credentials or provider.name in own
+    return not provider.auth.required or is_known
 
 
 def list_key_flags(registry: Registry) -> dict[str, bool]:
@@ -36,13 +43,13 @@ def list_key_flags(registry: Registry) -> dict[str, bool]:
     return flags | dict(registry.legacy_flags)
 
 
-def list_providers(registry: Registry) -> list[dict[str, Any]]:
+def list_providers(registry: Registry, own: Container[str] = ()) -> list[dict[str, Any]]:
     """Every provider of the registry."""
     return [
         {
             "name": provider.name,
             "label": provider.label,
-            "callable": is_callable(registry, provider),
+            "callable": is_callable(registry, provider, own),
             "default_model": provider.default_model,
             "models": len(provider.models),
         }
@@ -55,12 +62,12 @@ def list_provider_models(provider: Provider) -> list[dict[str, Any]]:
     return [_describe(model) for model in provider.models]
 
 
-def list_models(registry: Registry) -> list[dict[str, Any]]:
+def list_models(registry: Registry, own: Container[str] = ()) -> list[dict[str, Any]]:
     """Every model that can be called, in the OpenAI dialect."""
     return [
         describe_model(provider, model)
         for provider in registry.providers.values()
-        if is_callable(registry, provider)
+        if is_callable(registry, provider, own)
         for model in provider.models
     ]
 

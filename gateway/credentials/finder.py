@@ -4,11 +4,13 @@ The rule here: the first source that has one is taken, and one that cannot say e
 next one's credential would be somebody else's money.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from aiohttp import web
 
-from gateway.core.errors import ProviderNotFoundError
+from gateway.config.registry import Provider
+from gateway.core.errors import CredentialUnavailableError, ProviderNotFoundError
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.credentials.custom_models import CustomModels
 from gateway.credentials.source import Found, Source
@@ -40,6 +42,21 @@ class CredentialFinder:
                 if found is not None:
                     return found
         return Found(None, call)
+
+    async def find_own(self, providers: Iterable[Provider], principal: Principal) -> frozenset[str]:
+        """The providers for which a caller, or their tenant, has a credential; by their names.
+
+        For lists alone: what cannot be looked up just now is left out, and nothing fails.
+        """
+        fields: dict[str, frozenset[str]] = {}
+        for word, source in self._sources.items():
+            with suppress(CredentialUnavailableError):
+                fields[word] = await source.fields_of(principal)
+        return frozenset(
+            provider.name
+            for provider in providers
+            if any(provider.key in fields.get(word, ()) for word in provider.credential_order)
+        )
 
     async def _find_custom(self, call: Call, principal: Principal) -> Found:
         if self._custom_models is None:

@@ -21,3 +21,7 @@ class OperatorSource:
         """The provider's credential, whoever calls."""
         credential = self._credentials.get(call.provider.name)
         return None if credential is None else Found(credential, call)
+
+    async def fields_of(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002 - it is nobody's own
+        """None: what the operator has, the registry says."""
+        return frozenset()

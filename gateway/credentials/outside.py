@@ -70,6 +70,11 @@ class OutsideSource:
             return Found(credential, call)
         return Found(credential, self._move(call, profile))
 
+    async def fields_of(self, principal: Principal) -> frozenset[str]:
+        """The columns in which the user has something."""
+        user = self._subjects.subject_of(principal)
+        return frozenset(() if user is None else await self._remembered.find(user) or ())
+
     def _goes_elsewhere(self, provider: Provider, profile: Profile) -> bool:
         """Whether the provider's own address is not the one that this credential is for."""
         own = provider.own_endpoint

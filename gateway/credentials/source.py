@@ -35,6 +35,12 @@ class Source(Protocol):
         cannot be sent.
         """
 
+    async def fields_of(self, principal: Principal) -> frozenset[str]:
+        """The fields in which a caller has a credential here; for lists of what can be called.
+
+        CredentialUnavailableError where it cannot say just now.
+        """
+
 
 def check_usable(credential: Credential, label: str) -> None:
     """Raise when a credential that somebody wrote down cannot stand in a header."""

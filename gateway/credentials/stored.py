@@ -62,6 +62,11 @@ class StoredSource:
         check_usable(credential, provider.label)
         return Found(credential, call)
 
+    async def fields_of(self, principal: Principal) -> frozenset[str]:
+        """The fields in which the caller, or their tenant, has a credential."""
+        owner = self._owner_of(principal)
+        return frozenset(() if owner is None else await self._remembered.find(owner) or ())
+
 
 class Opener:
     """Asks the store and opens what it gives."""

@@ -26,7 +26,7 @@ from tests.plugins.stored_credentials import (
 from tests.plugins.stored_keys import make_tables
 
 QUESTION = {"model": "sim/plain", "messages": [{"role": "user", "content": "Hi"}]}
-HERS, HIS, THEIRS = (f"sk-canary-of-{who}-{who[::-1]}-0a1b" for who in ("alice", "bob", "acme"))
+HERS, HIS, THEIRS = (f"canary.of.{who}.{who[::-1]}.0a1b" for who in ("alice", "bob", "acme"))
 
 
 @pytest.fixture
@@ -69,12 +69,18 @@ async def open_gateway(
     **fields: Any,
 ) -> Gateway:
     """A gateway with the simulator as its provider."""
-    provider = {"base_url": simulator.base_url, "allow_private": True, "retries": 0, **fields}
+    usual = {"allow_private": True, "retries": 0, "models": [{"id": "plain"}]}
+    provider = {"base_url": simulator.base_url, **usual, **fields}
     gateway = await start_gateway(
         providers={"sim": provider}, settings=settings, environ=environ or {}
     )
     gateway.secrets.append(encryption_key(1))
     return gateway
+
+
+async def models(person: Person) -> list[str]:
+    """The models that somebody is shown."""
+    return [model["id"] for model in (await person.ask("GET", "/v1/models"))[1]["data"]]
 
 
 @pytest.mark.usefixtures("_encryption_keys", "_no_memory")
@@ -92,6 +98,7 @@ async def test_everybody_is_served_with_their_own(
     assert await alice.chat() == (500, sentence)
 
     assert (await alice.set_key(HERS))[0] == 200
+    assert [len(await models(person)) for person in (alice, bob)] == [1, 0]
     assert (await bob.set_key(HIS))[0] == 200
     for person in (
         alice,

@@ -19,6 +19,10 @@ from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import GatewayError
+from gateway.core.exchange import Exchange
+from gateway.credentials.finder import CREDENTIALS, CredentialFinder
+from gateway.credentials.operator import OperatorSource
+from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY
 
 Ask = Callable[[str], Awaitable[tuple[int, Any]]]
@@ -42,6 +46,7 @@ def make_registry() -> Registry:
 @web.middleware
 async def render(request: web.Request, handler: Any) -> web.StreamResponse:
     """Errors as their code; the chain's own rendering is tested elsewhere."""
+    request[EXCHANGE] = Exchange("r1", 1.0, request.method, request.path, "unix", ())
     try:
         return await handler(request)
     except GatewayError as error:
@@ -52,7 +57,8 @@ async def render(request: web.Request, handler: Any) -> web.StreamResponse:
 async def ask() -> AsyncIterator[Ask]:
     """GET a path: the status and the JSON."""
     app = web.Application(middlewares=[render])
-    app[REGISTRY] = make_registry()
+    app[REGISTRY] = registry = make_registry()
+    app[CREDENTIALS] = CredentialFinder({"operator": OperatorSource(registry.credentials)})
     app.router.add_get("/api/keys", show_keys)
     app.router.add_get("/api/providers", show_providers)
     app.router.add_get("/api/providers/{provider}/models", show_provider_models)

@@ -29,6 +29,12 @@ class Fixed:
             raise CredentialUnavailableError("Not now.")
         return Found(self._credential, call)
 
+    async def fields_of(self, principal: Principal) -> frozenset[str]:
+        """One field, named after the source."""
+        if self._is_down:
+            raise CredentialUnavailableError("Not now.")
+        return frozenset({f"{self._credential.id}_key"} if principal == ALICE else ())
+
 
 def finder_of(*names: str, down: str = "") -> CredentialFinder:
     """A finder with these sources."""
@@ -77,3 +83,27 @@ def test_profiles_are_there_or_not() -> None:
     """What is said of a missing key depends on it."""
     assert finder_of("operator", "profile").has_profiles
     assert not finder_of("operator", "tenant").has_profiles
+
+
+@pytest.mark.parametrize(
+    ("down", "principal", "expected"),
+    [
+        ("", ALICE, {"a", "b"}),
+        ("profile", ALICE, {"b"}),
+        ("", Principal("bob", "jwt"), set()),
+    ],
+)
+async def test_lists_say_what_callers_have_themselves(
+    down: str, principal: Principal, expected: set[str]
+) -> None:
+    """As far as that is known, and where it would be taken."""
+    providers = [
+        provider_of("a", key="profile_key"),
+        provider_of("b", key="tenant_key"),
+        provider_of("c", key="tenant_key", credential_order=("operator", "profile")),
+        provider_of("d", key="other_key"),
+    ]
+
+    found = await finder_of("profile", "tenant", down=down).find_own(providers, principal)
+
+    assert found == expected

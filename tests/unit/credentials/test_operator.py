@@ -20,3 +20,4 @@ async def test_a_provider_has_one_or_has_none() -> None:
         assert found is not None
         assert (found.credential, found.call) == (OURS, call)
     assert await source.find(call_of(provider_of("openai")), ALICE) is None
+    assert await source.fields_of(ALICE) == frozenset()

@@ -57,6 +57,8 @@ async def test_a_user_has_what_is_in_their_profile(tasks: Tasks) -> None:
     assert found.call is call
     assert await source.find(call_of(provider_of("openai")), ALICE) is None
     assert await source.find(call_of(provider_of("azure", **AZURE)), ALICE) is None
+    assert await source.fields_of(ALICE) == {"groq_api_key"}
+    assert await source.fields_of(ANONYMOUS) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ async def test_everybody_has_their_own(
     assert await tenant.find(call, Principal("bob", "jwt")) is None
     assert await profile.find(call, ANONYMOUS) is None
     assert await profile.find(call_of(provider_of("openai")), ALICE) is None
+    assert [await one.fields_of(ALICE) for one in (profile, tenant)] == [{FIELD}] * 2
+    assert await profile.fields_of(ANONYMOUS) == frozenset()
 
 
 async def test_no_credential_goes_to_an_address_that_is_not_filled_in(

@@ -86,6 +86,10 @@ class Profile:
         moved = Call(call.dialect, self._provider, "deployed", call.stream, call.wants_usage)
         return Found(Credential("profile:a/mine_api_key", SecretStr("canary-0001"), 7), moved)
 
+    async def fields_of(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002 - it is anybody's
+        """Nothing that a list would show."""
+        return frozenset()
+
 
 AZURE = Provider.model_validate(
     {
