@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable
 
 import msgspec
+from pydantic import SecretStr
 
 from gateway.core.dialect import Dialect
 from gateway.core.identity import Principal
@@ -48,6 +49,7 @@ class Exchange(msgspec.Struct, eq=False):
     model: str = ""
     credential_id: str = ""  # which credential the provider was shown
     credential_version: int = 0  # which value of a stored one; 0: not one of those
+    credential_secret: SecretStr | None = None  # what must not stand in a line about it
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None

@@ -32,6 +32,7 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
         else:
             exchange.credential_id = credential.id
             exchange.credential_version = credential.version
+            exchange.credential_secret = credential.secret
         request[CREDENTIAL] = credential
     return await handler(request)
 
