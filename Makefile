@@ -14,6 +14,8 @@ PYTHON ?=
 ARGS ?=
 # Test processes; 0 runs the suite in one.
 TEST_WORKERS ?= 2
+# Each process begins with half of the suite and, once it is through, takes over of the other's.
+TEST_ORDER := worksteal
 # `make lock UPGRADE=--upgrade` takes the newest versions that pyproject.toml allows.
 UPGRADE ?=
 
@@ -24,7 +26,7 @@ run: $(RUN_STAMP) ## start the gateway on 127.0.0.1:8080 with ./providers.yaml (
 	@exec $(BIN)/python -m gateway serve --providers providers.yaml $(ARGS)
 
 test: $(DEV_STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part of it)
-	@exec $(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist $(TEST_ORDER) $(ARGS)
 
 check: $(DEV_STAMP) ## linter, formatting, types, import contracts
 	$(BIN)/python -m ruff check .

@@ -14,11 +14,12 @@ from types import FrameType
 from bench.figures import Results
 from bench.generator import run_generator
 from bench.machine import choose_cores, describe_machine, pinned_to, raise_open_files
-from bench.measure import Bench, measure_all
+from bench.measure import Bench
 from bench.nginx import NginxMissingError, find_nginx, read_version
 from bench.options import Options, read_options
 from bench.programs import ProgramError
 from bench.report import render_report
+from bench.subjects import measure_all
 from bench.systems import run_upstream
 
 ENDS = (signal.SIGINT, signal.SIGTERM)

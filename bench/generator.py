@@ -24,11 +24,22 @@ class Generator:
 
     def run(self, job: Job) -> Outcome:
         """What came of one job."""
+        self.begin(job)
+        return self.finish()
+
+    def begin(self, job: Job) -> None:
+        """Let it run a job; what came of it is read by `finish`."""
         child = self._program.child
-        if child.stdin is None or child.stdout is None:
+        if child.stdin is None:
             raise ValueError("The load generator was started without pipes.")
         child.stdin.write(msgspec.json.encode(job) + b"\n")
         child.stdin.flush()
+
+    def finish(self) -> Outcome:
+        """What came of the job that was begun last."""
+        child = self._program.child
+        if child.stdout is None:
+            raise ValueError("The load generator was started without pipes.")
         line = child.stdout.readline()
         if not line:
             child.wait()

@@ -3,8 +3,7 @@
 The rule here: rounds alternate the systems, so that a busy minute of the machine meets all of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.figures import Results, percentile
@@ -21,7 +20,6 @@ from bench.ways import (
     SCHEMES,
     Way,
     stream_answer,
-    ways_through,
 )
 
 CHUNK_GAP_S = 0.02  # of the preset `bench`
@@ -52,7 +50,10 @@ class Bench:
     def run(self, label: str, way: Way, job: Job) -> Outcome:
         """Run a job and count what failed in it."""
         print(f"  {label}", flush=True)
-        outcome = self.generator.run(job)
+        return self.take(label, way, self.generator.run(job))
+
+    def take(self, label: str, way: Way, outcome: Outcome) -> Outcome:
+        """Count what failed in a job that was run."""
         if way.system is not None:
             way.system.program.check()
         self.results.exchanges += outcome.exchanges + outcome.open_streams
@@ -217,29 +218,3 @@ def _add_cost(
     cost = outcome.system_cpu_ns / MICRO_NS / count
     busy = 100 * outcome.system_cpu_ns / 1e9 / outcome.window_s
     bench.results.add(subject, row, **{scheme: cost, f"core busy, {scheme}": busy})
-
-
-TOGETHER: Mapping[str, Callable[[Bench, Sequence[Way]], None]] = {
-    "chunk": measure_chunks,
-    "json": measure_documents,
-    "ttfc": measure_first_content,
-}
-FRESH: Mapping[str, Callable[[Bench], None]] = {"rss": measure_memory, "start": measure_starts}
-
-
-def measure_all(bench: Bench) -> None:
-    """Measure every subject that was asked for."""
-    only = bench.options.only
-    together = [subject for subject in TOGETHER if subject in only]
-    with ExitStack() as stack:
-        systems = [
-            stack.enter_context(STARTS[name](bench.site))
-            for name in (bench.options.systems if together else ())
-        ]
-        ways = [way for system in systems for way in ways_through(bench.site, system)]
-        for subject in together:
-            TOGETHER[subject](bench, ways)
-    for subject in FRESH:
-        if subject in only:
-            print(f"  {subject}", flush=True)
-            FRESH[subject](bench)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-SUBJECTS = ("chunk", "json", "ttfc", "rss", "start")
+SUBJECTS = ("chunk", "json", "ttfc", "rss", "start", "chain")
 SYSTEMS = ("nginx", "relay", "gateway")
 LONGEST_S = 600
 SETTLE_S = 0.3
@@ -27,6 +27,8 @@ class Options:
     open_streams: int = 5000
     starts: int = 5
     chunks: int = 100
+    turns: int = 15
+    keys: int = 1_000_000
     results: Path = RESULTS
 
     @property
@@ -35,7 +37,7 @@ class Options:
         return min(SETTLE_S, self.seconds)
 
 
-QUICK = Options(rounds=1, seconds=1, open_streams=500, starts=3)
+QUICK = Options(rounds=1, seconds=1, open_streams=500, starts=3, turns=5)
 
 
 def read_options(arguments: Sequence[str] | None = None) -> Options:
@@ -60,6 +62,8 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--open-streams", type=_number, help="open streams for the memory of one (5000)")
     add("--starts", type=_number, help="how often each system is started (5)")
     add("--chunks", type=_number, help="content chunks of a stream (100)")
+    add("--turns", type=_number, help="how often each figure of `chain` is taken (15)")
+    add("--keys", type=_number, help="stored keys of the gateway that has many (1000000)")
     add("--results", type=Path, help="directory for the report (bench/results)")
     return parser
 

@@ -82,6 +82,16 @@ class Program:
             f"{self.launch.name} gave {seen}, never 200, on {path}:\n{self._log_end()}"
         )
 
+    def wait_for_file(self, path: Path) -> None:
+        """Wait until it has made this file, which is the last thing before it answers."""
+        while time.perf_counter() < self.started_s + READY_S:
+            self.check()
+            if path.exists():
+                self.answered_s = time.perf_counter()
+                return
+            time.sleep(POLL_S)  # a program that starts tells nobody but by what it makes
+        raise ProgramError(f"{self.launch.name} did not make {path}:\n{self._log_end()}")
+
     def _log_end(self) -> str:
         lines = self.launch.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])

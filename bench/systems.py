@@ -18,13 +18,19 @@ from bench.certificates import SERVER_NAME, Certificates, write_certificates
 from bench.machine import Cores
 from bench.programs import HOST, Launch, Program, find_free_port, running
 
-GATEWAY_SETTINGS = """\
-server: {{host: {host}, port: {port}}}
-admin: {{host: {host}, port: {admin_port}, enabled: true}}
+GATEWAY = "gateway"
+
+# What every gateway here has.
+GATEWAY_SETTINGS = f"""\
+server: {{host: {HOST}}}
+admin: {{host: {HOST}, enabled: true}}
+logging: {{format: json, level: info}}
+"""
+
+WRITTEN_KEY = """\
 auth:
   - kind: gateway_key
     keys: {{bench: "sha256:{key_hash}"}}
-logging: {{format: json, level: info}}
 """
 
 GATEWAY_PROVIDERS = """\
@@ -135,36 +141,19 @@ def run_relay(site: Site) -> Iterator[System]:
 @contextmanager
 def run_gateway(site: Site) -> Iterator[System]:
     """This gateway with its whole chain: keys, log, metrics, admin listener."""
-    directory = site.make_directory("gateway")
-    port, admin_port = find_free_port(), find_free_port()
     key = f"gw-{secrets.token_hex(16)}"
-    settings, providers = _write_gateway_files(site, directory, key, (port, admin_port))
-    command: list[str | Path] = [
-        *(sys.executable, "-m", "gateway", "serve"),
-        *("--config", settings, "--providers", providers),
-        *("--host", HOST, "--port", str(port), "--admin-port", str(admin_port)),
-    ]
-    credentials = {"HTTP_API_KEY": secrets.token_hex(16), "HTTPS_API_KEY": secrets.token_hex(16)}
-    launch = Launch(
-        "gateway", command, directory / "access.log", site.cores.system, env=credentials
-    )
-    headers = {"Authorization": f"Bearer {key}"}
-    with running(launch) as program:
-        program.wait_until_ready(port, "/v1/models", headers)
-        yield System("gateway", program, port, headers)
-
-
-def _write_gateway_files(
-    site: Site, directory: Path, key: str, ports: tuple[int, int]
-) -> tuple[Path, Path]:
-    """The gateway's two files, as an operator would write them."""
-    settings, providers = directory / "gateway.yaml", directory / "providers.yaml"
-    port, admin_port = ports
     key_hash = hashlib.sha256(key.encode()).hexdigest()
-    settings.write_text(
-        GATEWAY_SETTINGS.format(host=HOST, port=port, admin_port=admin_port, key_hash=key_hash)
-    )
-    providers.write_text(
+    settings = GATEWAY_SETTINGS + WRITTEN_KEY.format(key_hash=key_hash)
+    directory = make_gateway_directory(site, settings)
+    with launch_gateway(site, directory, key) as system:
+        yield system
+
+
+def make_gateway_directory(site: Site, settings: str) -> Path:
+    """A directory with the gateway's two files, as an operator would write them."""
+    directory = site.make_directory(GATEWAY)
+    (directory / "gateway.yaml").write_text(settings)
+    (directory / "providers.yaml").write_text(
         GATEWAY_PROVIDERS.format(
             host=HOST,
             http_port=site.upstream_ports["http"],
@@ -173,8 +162,25 @@ def _write_gateway_files(
             server_name=SERVER_NAME,
         )
     )
-    return settings, providers
+    return directory
+
+
+@contextmanager
+def launch_gateway(site: Site, directory: Path, key: str | None) -> Iterator[System]:
+    """Run the gateway of a directory; its callers show this key."""
+    port, admin_port = find_free_port(), find_free_port()
+    command: list[str | Path] = [
+        *(sys.executable, "-m", "gateway", "serve"),
+        *("--config", directory / "gateway.yaml", "--providers", directory / "providers.yaml"),
+        *("--port", str(port), "--admin-port", str(admin_port)),
+    ]
+    credentials = {"HTTP_API_KEY": secrets.token_hex(16), "HTTPS_API_KEY": secrets.token_hex(16)}
+    launch = Launch(GATEWAY, command, directory / "access.log", site.cores.system, env=credentials)
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    with running(launch) as program:
+        program.wait_until_ready(port, "/v1/models", headers)
+        yield System(GATEWAY, program, port, headers)
 
 
 Start = Callable[[Site], AbstractContextManager[System]]
-STARTS: Mapping[str, Start] = {"nginx": run_nginx, "relay": run_relay, "gateway": run_gateway}
+STARTS: Mapping[str, Start] = {"nginx": run_nginx, "relay": run_relay, GATEWAY: run_gateway}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bench.accounting import find_tree
 from bench.jobs import Ask, Watch
 from bench.programs import HOST
-from bench.systems import Site, System
+from bench.systems import GATEWAY, Site, System
 
 SCHEMES = ("http", "https")
 DIRECT = "direct"
@@ -19,7 +19,7 @@ RELAY = "plain aiohttp relay"
 GATEWAY_COMPLETIONS = "gateway `/v1`"
 GATEWAY_CHAT = "gateway `/api/chat`"
 # What each system is asked for, by the row of the report.
-ROWS = {"nginx": (NGINX,), "relay": (RELAY,), "gateway": (GATEWAY_COMPLETIONS, GATEWAY_CHAT)}
+ROWS = {"nginx": (NGINX,), "relay": (RELAY,), GATEWAY: (GATEWAY_COMPLETIONS, GATEWAY_CHAT)}
 
 COMPLETIONS = "/v1/chat/completions"
 PRESET_CHUNKS = 100
@@ -80,7 +80,7 @@ class Way:
             settings = {"model": model, "temperature": 0.5}
             return f"/api/chat/{scheme}", {"chatSettings": settings, "messages": MESSAGES}
         path = COMPLETIONS
-        if self.row == GATEWAY_COMPLETIONS:
+        if self.system is not None and self.system.name == GATEWAY:
             model = f"{scheme}/{model}"  # the gateway's caller names the provider in the model
         elif self.row != DIRECT:
             path = f"/{scheme}{COMPLETIONS}"

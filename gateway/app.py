@@ -26,11 +26,16 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.credentials.pools import POOLS, Pools
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.opening import keep_ledger
+from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
     OBSERVERS,
+    PROXIES,
     add_response_headers,
     assign_request_id,
 )
@@ -53,12 +58,13 @@ from gateway.plugins.loading import place
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
-from gateway.stores.opening import open_keys
+from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
 from gateway.upstream.upstreams import Upstreams
+from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
     guard_stream,  # a stream that has begun is never answered a second time
@@ -78,9 +84,13 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
 SIMULATOR_JOURNAL_LIMIT = 50
 
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
+KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
+LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
+LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
+WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 
 
 def build_app(
@@ -99,14 +109,22 @@ def build_app(
     metrics = Metrics(registry.providers, lambda: in_flight.count)
     app[IN_FLIGHT] = in_flight
     app[METRICS] = metrics
-    app[OBSERVERS] = (log, metrics.observe, in_flight.count_out)
-    if settings.limits:
+    app[POOLS] = pools = Pools(registry.credentials)
+    metrics.list_credentials = pools.standings
+    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
+    if settings.server.trusted_proxies:
+        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+    if settings.keeps_ledger:
+        add_ledger(app)
+    if settings.rules:
         if counters is None:
             counters = make_counters(settings, is_restarted=worker.is_restarted)
         add_limits(app, counters)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
-    app.cleanup_ctx.extend([open_stored_keys, open_methods, open_simulator, open_relay])
+    app.cleanup_ctx.extend(
+        [open_stored_keys, open_methods, open_ledger, open_simulator, open_relay]
+    )
     app.on_shutdown.append(stop_relay)
     add_routes(app)
     return app
@@ -115,13 +133,21 @@ def build_app(
 def add_limits(app: web.Application, counters: CounterStore) -> None:
     """Have the rules of `limits` asked, and told how every exchange ends."""
     app[COUNTERS] = counters
-    app[LIMITER] = limiter = Limiter(app[SETTINGS].limits, counters)
+    app[LIMIT_TASKS] = Tasks(report_crash)
+    app[LIMITER] = limiter = Limiter(app[SETTINGS].rules, counters, tasks=app[LIMIT_TASKS])
     metrics = app[METRICS]
     metrics.count_places = limiter.count_places
     if isinstance(counters, Watched):
         metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
+
+
+def add_ledger(app: web.Application) -> None:
+    """Have every exchange that is sent upstream booked."""
+    app[LEDGER] = ledger = Ledger(app[SETTINGS].ledger)
+    app[METRICS].count_ledger = lambda: ledger.counts
+    app[OBSERVERS] = (ledger.settle, *app[OBSERVERS])
 
 
 def add_routes(app: web.Application) -> None:
@@ -131,11 +157,12 @@ def add_routes(app: web.Application) -> None:
         resource = router.add_resource(path, name=name)
         # "100 Continue" invites the body: not before we know who is calling.
         resource.add_route("POST", relay_exchange, expect_handler=postpone_continue)
-    router.add_get("/api/keys", show_keys, allow_head=False)
-    router.add_get("/api/providers", show_providers, allow_head=False)
-    router.add_get("/api/providers/{provider}/models", show_provider_models, allow_head=False)
-    router.add_get("/v1/models", show_models, allow_head=False)
-    router.add_get("/v1/models/{model:.+}", show_model, allow_head=False)
+    # GET brings HEAD with it, whose answer is the same without its body (RFC 9110, 9.3.2).
+    router.add_get("/api/keys", show_keys)
+    router.add_get("/api/providers", show_providers)
+    router.add_get("/api/providers/{provider}/models", show_provider_models)
+    router.add_get("/v1/models", show_models)
+    router.add_get("/v1/models/{model:.+}", show_model)
 
 
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
@@ -149,12 +176,23 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     if not settings.wants_stored_keys:
         yield
         return
-    opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
+    app[KEYS] = opened = await open_keys(settings.stores, timeout_s=ANSWER_S)
     tasks = Tasks(report_crash)
     app[STORED_KEYS] = StoredKeys(opened, tasks)
     yield
     await tasks.cancel()
     await opened.store.close()
+
+
+async def open_ledger(app: web.Application) -> AsyncIterator[None]:
+    """Keep the ledger, when one is wanted, until the relay is closed."""
+    settings = app[SETTINGS]
+    if LEDGER not in app:
+        yield
+        return
+    async with keep_ledger(app[LEDGER], settings.ledger, settings.stores, report_crash) as writer:
+        app[WRITER] = writer
+        yield
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:
@@ -177,7 +215,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
     await app[COUNTERS].open()
-    tasks = Tasks(report_crash)
+    tasks = app[LIMIT_TASKS]
     tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
     yield
     await tasks.cancel()
@@ -199,7 +237,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
         simulator_url=None if simulator is None else simulator.base_url,
     )
     tasks = Tasks(report_crash)
-    app[RELAY] = Relay(upstreams, app[SETTINGS], tasks, system_clock)
+    app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
     yield
     await tasks.cancel()
     upstreams.close()

@@ -5,17 +5,23 @@ The rule here: the fixtures themselves live in `tests/plugins`, one concept per 
 
 pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
+    "tests.plugins.admins",
     "tests.plugins.browser",
     "tests.plugins.chain",
+    "tests.plugins.collector",
     "tests.plugins.count",
     "tests.plugins.redis_server",
     "tests.plugins.counters",
     "tests.plugins.gateway",
+    "tests.plugins.hypothesis_profile",
     "tests.plugins.issuer",
     "tests.plugins.nginx",
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
+    "tests.plugins.showing",
     "tests.plugins.stored_keys",
+    "tests.plugins.ledgers",
+    "tests.plugins.purse",
     "tests.plugins.recordings",
 ]

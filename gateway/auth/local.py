@@ -23,7 +23,8 @@ _PROXY_PREFIX = "x-forwarded-"
 _NO_AUTH = (
     "Only direct calls from the gateway's own machine are answered until gateway.yaml says who "
     "may call. For callers with keys write `auth: [{kind: gateway_key, keys: {alice: "
-    '"sha256:<SHA-256 of the key>"}}]`, for everybody write `auth: [{kind: anonymous}]`.'
+    '"sha256:<SHA-256 of the key>"}}]`, for everybody write '
+    "`auth: [{kind: anonymous, requests_per_minute: 60, concurrent: 10}]`."
 )
 
 
@@ -59,7 +60,7 @@ def _is_direct_local_call(request: web.Request) -> bool:
     headers = request.headers
     if request.remote is None or not is_loopback(request.remote):
         return False
-    if not _is_loopback_host(headers.getall("Host", ())):
+    if not is_loopback_host(headers.getall("Host", ())):
         return False  # a name of an attacker's that resolves to 127.0.0.1 (DNS rebinding)
     if headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":
         return False
@@ -70,7 +71,8 @@ def _is_direct_local_call(request: web.Request) -> bool:
     return True
 
 
-def _is_loopback_host(given: Iterable[str]) -> bool:
+def is_loopback_host(given: Iterable[str]) -> bool:
+    """True for one `Host` header with a name that never leaves this machine."""
     hosts = tuple(given)
     if len(hosts) != 1:
         return False

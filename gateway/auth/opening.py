@@ -15,7 +15,8 @@ from gateway.auth.method import Method
 from gateway.auth.static_keys import StaticKeys
 from gateway.auth.stored_key_method import StoredKeyMethod
 from gateway.auth.stored_keys import STORED_KEYS, StoredKeys
-from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, Settings
+from gateway.config.anonymous import AnonymousAuth
+from gateway.config.settings import GatewayKeyAuth, Settings
 from gateway.core.tasks import Tasks
 from gateway.plugins.keys import SETTINGS
 from gateway.upstream.resolver import Resolver

@@ -23,10 +23,11 @@ def is_from_own_page(headers: CIMultiDictProxy[str], listed: Sequence[str]) -> b
         # was opened from the address bar is "none", and sends nothing but GET.
         return sites[0].strip().lower() == "same-origin"
     # Over plain HTTP browsers send no Sec-Fetch-Site. A page cannot choose the Host that it calls.
-    return bool(origins) and _host_of(origins[0]) == headers.get("Host", "").lower() != ""
+    return bool(origins) and host_of(origins[0]) == headers.get("Host", "").lower() != ""
 
 
-def _host_of(origin: str) -> str:
+def host_of(origin: str) -> str:
+    """Host and port of an origin, as `Host` would have them; empty when it is none."""
     try:
         parts = urlsplit(origin)
     except ValueError:

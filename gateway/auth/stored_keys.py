@@ -15,11 +15,7 @@ from aiohttp import web
 
 from gateway.auth.wrong_keys import WrongKeys
 from gateway.core.clock import Clock, monotonic, system_clock
-from gateway.core.errors import (
-    AddressNotAllowedError,
-    AuthUnavailableError,
-    TooManyWrongKeysError,
-)
+from gateway.core.errors import AddressNotAllowedError, AuthUnavailableError
 from gateway.core.gateway_key import KEY_CHARS, is_key
 from gateway.core.identity import Principal
 from gateway.core.key_holder import KeyHolder
@@ -102,7 +98,7 @@ class StoredKeys:
 
     def count_wrong_key(self, client_address: str) -> None:
         """Note that no method knew a key from there; raises when there were too many."""
-        self._refuse_flood(client_address)
+        self._wrong_keys.refuse_flood(client_address)
         self._wrong_keys.count(client_address)
 
     async def _find(self, key: str, digest: bytes, client_address: str) -> _Answer:
@@ -110,7 +106,7 @@ class StoredKeys:
         if digest not in self._known:
             if not is_key(key):
                 return _NOBODY  # a typo: the store need not be asked
-            self._refuse_flood(client_address)
+            self._wrong_keys.refuse_flood(client_address)
         remembered = self._recall(digest)
         if remembered is not None and self._clock() - self._seen_at >= RENEW_S:
             question = self._ask(_CHANGES, self._look_for_changes)
@@ -133,14 +129,6 @@ class StoredKeys:
         age_s = self._clock() - self._seen_at
         is_failing = self._failed_at is not None
         return age_s < FRESH_S or (is_failing and answer.holder is not None and age_s < STALE_S)
-
-    def _refuse_flood(self, client_address: str) -> None:
-        wait_s = self._wrong_keys.wait_s(client_address)
-        if wait_s:
-            raise TooManyWrongKeysError(
-                f"Too many wrong keys came from this address; try again in {wait_s} s.",
-                headers={"Retry-After": str(wait_s)},
-            )
 
     def _ask(self, about: bytes, look: Look) -> Question | None:
         """The question about this that is under way, or a new one; None when none may be."""

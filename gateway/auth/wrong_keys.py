@@ -8,6 +8,7 @@ import ipaddress
 import math
 
 from gateway.core.clock import Clock
+from gateway.core.errors import TooManyWrongKeysError
 from gateway.core.key_holder import parse_address
 
 WRONG_KEYS_PER_MINUTE = 60
@@ -35,6 +36,15 @@ class WrongKeys:
         paid_until = self._paid_until.get(network_of(client_address), 0.0)
         ahead_s = paid_until + self._interval_s - self._clock() - MINUTE_S
         return math.ceil(ahead_s) if ahead_s > 1e-6 else 0  # noqa: PLR2004 - a float's last digits
+
+    def refuse_flood(self, client_address: str) -> None:
+        """Raise TooManyWrongKeysError when the address has to wait."""
+        wait_s = self.wait_s(client_address)
+        if wait_s:
+            raise TooManyWrongKeysError(
+                f"Too many wrong keys came from this address; try again in {wait_s} s.",
+                headers={"Retry-After": str(wait_s)},
+            )
 
     def count(self, client_address: str) -> None:
         """Note one wrong key."""

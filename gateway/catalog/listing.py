@@ -1,6 +1,7 @@
 """The registry as callers may see it.
 
-The rule here: names and facts only. Addresses, header values and credentials never leave.
+The rule here: names and facts only, and of those what the caller's key is for. Addresses, header
+values and credentials never leave.
 """
 
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 from gateway.config.load import Registry
 from gateway.config.provider_blocks import Model
 from gateway.config.registry import Provider
+from gateway.core.identity import Principal
+from gateway.core.key_holder import KeyHolder
 
 # The flags that the front end knows by name whatever the registry holds (contract 1.5).
 _FLAGS_ALWAYS = (
@@ -29,39 +32,63 @@ def is_callable(registry: Registry, provider: Provider) -> bool:
     return not provider.auth.required or provider.name in registry.credentials
 
 
-def list_key_flags(registry: Registry) -> dict[str, bool]:
+def can_see(caller: Principal | None, provider: Provider) -> bool:
+    """True when the caller's key is for something of this provider."""
+    return not isinstance(caller, KeyHolder) or caller.may_see(provider.name)
+
+
+def can_ask_for(caller: Principal | None, provider: Provider, name: str) -> bool:
+    """True when the caller's key is for the model of this name."""
+    if not isinstance(caller, KeyHolder):
+        return True
+    names = provider.names_of(name)
+    return caller.may_use(provider.name) and caller.may_ask_for(provider.name, names)
+
+
+def list_key_flags(registry: Registry, caller: Principal | None) -> dict[str, bool]:
     """Which providers have a credential in the gateway, by the names the front end knows."""
     flags = dict.fromkeys(_FLAGS_ALWAYS, False)
-    flags |= {name: name in registry.credentials for name in registry.providers}
-    return flags | dict(registry.legacy_flags)
+    flags |= {
+        name: name in registry.credentials
+        for name, provider in registry.providers.items()
+        if can_see(caller, provider)
+    }
+    legacy = dict(registry.legacy_flags)
+    if isinstance(caller, KeyHolder):  # each begins with the name of its provider
+        legacy = {
+            flag: is_set and caller.may_see(flag.partition("_")[0])
+            for flag, is_set in legacy.items()
+        }
+    return flags | legacy
 
 
-def list_providers(registry: Registry) -> list[dict[str, Any]]:
-    """Every provider of the registry."""
+def list_providers(registry: Registry, caller: Principal | None) -> list[dict[str, Any]]:
+    """Every provider of the registry that the caller's key is for."""
     return [
         {
             "name": provider.name,
             "label": provider.label,
             "callable": is_callable(registry, provider),
-            "default_model": provider.default_model,
-            "models": len(provider.models),
+            "default_model": _default_model(provider, caller),
+            "models": len(_models_of(provider, caller)),
         }
         for provider in registry.providers.values()
+        if can_see(caller, provider)
     ]
 
 
-def list_provider_models(provider: Provider) -> list[dict[str, Any]]:
-    """The models that the registry names for one provider."""
-    return [_describe(model) for model in provider.models]
+def list_provider_models(provider: Provider, caller: Principal | None) -> list[dict[str, Any]]:
+    """The models that the registry names for one provider and the caller's key is for."""
+    return [_describe(model) for model in _models_of(provider, caller)]
 
 
-def list_models(registry: Registry) -> list[dict[str, Any]]:
-    """Every model that can be called, in the OpenAI dialect."""
+def list_models(registry: Registry, caller: Principal | None) -> list[dict[str, Any]]:
+    """Every model that the caller can call, in the OpenAI dialect."""
     return [
         describe_model(provider, model)
         for provider in registry.providers.values()
         if is_callable(registry, provider)
-        for model in provider.models
+        for model in _models_of(provider, caller)
     ]
 
 
@@ -78,6 +105,15 @@ def describe_model(provider: Provider, model: Model) -> dict[str, Any]:
     if model.max_output is not None:
         described["max_completion_tokens"] = model.max_output
     return described
+
+
+def _models_of(provider: Provider, caller: Principal | None) -> list[Model]:
+    return [model for model in provider.models if can_ask_for(caller, provider, model.id)]
+
+
+def _default_model(provider: Provider, caller: Principal | None) -> str | None:
+    name = provider.default_model
+    return name if name is not None and can_ask_for(caller, provider, name) else None
 
 
 def _describe(model: Model) -> dict[str, Any]:

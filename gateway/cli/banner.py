@@ -4,7 +4,7 @@ Rule: names only. A credential is said to be there, and nothing else of it.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from gateway.auth.local import is_loopback
 from gateway.catalog.listing import is_callable
@@ -26,7 +26,7 @@ def describe_start(
         f"listening    {url}",
         f"admin        {admin_url or 'switched off'}",
         f"providers    {len(registry.providers)} in {registry.source}",
-        f"credentials  {_join(registry.credentials)}",
+        f"credentials  {_join(describe_credentials(registry))}",
         f"need none    {_join(keyless)}",
     ]
     if settings.auth is None and not is_loopback(settings.server.host):
@@ -34,6 +34,13 @@ def describe_start(
     command = _curl(settings, registry, url)
     # On a line of its own, so that it can be taken whole.
     return [*lines, "try it with", command] if command else lines
+
+
+def describe_credentials(registry: Registry) -> Iterator[str]:
+    """The providers that have credentials; where they have several, how many and which."""
+    for provider, found in registry.credentials.items():
+        names = ", ".join(credential.id for credential in found)
+        yield provider if len(found) == 1 else f"{provider} ({len(found)}: {names})"
 
 
 def _join(names: Iterable[str]) -> str:

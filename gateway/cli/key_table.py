@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.durations import render_time
 from gateway.cli.providers import WIDE
+from gateway.core.durations import render_time
 from gateway.stores.keys import StoredKey, StoredSecret, is_over
 
 COLUMNS = ("name", "state", "key", "tenant", "groups", "for", "expires")
@@ -31,7 +31,7 @@ def print_keys(keys: Sequence[StoredKey], now: float, console: Console | None = 
     console.print(table)
 
 
-def describe_key(key: StoredKey, now: float) -> Iterator[str]:
+def render_key(key: StoredKey, now: float) -> Iterator[str]:
     """Yield the lines about one key."""
     yield f"name        {key.name}"
     yield f"state       {key.state_at(now)}"

@@ -8,9 +8,16 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.running import ConfigOption, run
+from gateway.cli.running import ConfigOption, ProvidersOption, run
 
-app = typer.Typer(help="Make, show and end the gateway's own keys.", no_args_is_help=True)
+STDIN = "-"
+PREFIX = "gw_"  # what a key of the gateway begins with
+TRY_S = 20.0
+
+app = typer.Typer(
+    help="Make, show and end the gateway's own keys; test those and the providers' credentials.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(help="Who holds the key; the name in the log.")]
 
@@ -78,11 +85,37 @@ def disable(name: Name, config: ConfigOption = None) -> None:
 
 
 @app.command("test")
-def try_key(
-    key: Annotated[
-        str, typer.Argument(metavar="KEY", help="`-` reads it, so that no process list shows it.")
-    ],
+def try_keys(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PROVIDER]... | KEY",
+            help=(
+                "Providers to ask with the gateway's credentials; none: all that have one. "
+                "Or one key of the gateway, gw_…; `-` reads it, so that no process list shows it."
+            ),
+        ),
+    ] = None,
+    *,
     config: ConfigOption = None,
+    providers: ProvidersOption = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=600, help="Seconds to wait for each answer.")
+    ] = TRY_S,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print what providers answered for programs.")
+    ] = False,
 ) -> None:
-    """Say whose key this is and whether it works; exit 1 when it does not."""
-    run("keys test", key=key, config=config)
+    """Say which credentials providers accept, or whose key this is; exit 1 if one does not work."""
+    keys = [name for name in names or () if name == STDIN or name.startswith(PREFIX)]
+    if not keys:
+        run(
+            "keys test providers",
+            names=names or (),
+            providers=providers,
+            timeout_s=timeout,
+            as_json=as_json,
+        )
+    if names != keys or len(keys) > 1:
+        raise typer.BadParameter("needs to be one key alone, or providers", param_hint="NAMES")
+    run("keys test", key=keys[0], config=config)

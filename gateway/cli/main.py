@@ -12,7 +12,7 @@ import typer
 from gateway import __version__
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
-from gateway.cli.running import ConfigOption, run
+from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PORT_MAX = 65_535
@@ -27,10 +27,6 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(db_app, name="db")
 
-ProvidersOption = Annotated[
-    Path | None,
-    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
-]
 PortOption = Annotated[
     int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
 ]
@@ -133,6 +129,27 @@ def simulate(
 ) -> None:
     """Run the simulator: a scriptable provider for your own tests."""
     run("simulate", host=host, port=port)
+
+
+@app.command()
+def usage(
+    *,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="principal, tenant, provider, model, credential, outcome or day; may be repeated. "
+            "Default: one sum."
+        ),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="From then on: 7d, 12h or 2026-11-01. Default: everything.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Before then. Default: now.")] = None,
+    form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    config: ConfigOption = None,
+) -> None:
+    """Show who used what, and what it cost."""
+    run("usage", by=by or [], since=since, until=until, form=form, config=config)
 
 
 @app.command()

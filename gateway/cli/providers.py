@@ -24,7 +24,7 @@ def print_providers(registry: Registry, console: Console | None = None) -> int:
     table.add_column("base URL", overflow="fold")
     table.add_column("key field", overflow="fold")
     table.add_column("environment variable", overflow="fold")
-    table.add_column("credential", no_wrap=True)
+    table.add_column("credential", overflow="fold")
     table.add_column("models", overflow="fold")
     for provider in registry.providers.values():
         # As plain text: a square bracket in a name would be read as markup.
@@ -48,7 +48,12 @@ def _cells(registry: Registry, provider: Provider) -> tuple[str, ...]:
 
 def _credential(registry: Registry, provider: Provider) -> str:
     """Return whether the provider can be called, as far as its credential goes."""
-    if provider.name in registry.credentials:
+    found = registry.credentials.get(provider.name, ())
+    written = len(provider.credentials)
+    if written > 1:
+        names = "".join(f"\n{credential.id}" for credential in found)
+        return f"{len(found)} of {written}{':' if names else ''}{names}"
+    if found:
         return "yes"
     if provider.is_placeholder:
         return "no (EXAMPLE in base URL)"

@@ -24,14 +24,20 @@ COMMANDS = {  # where each command is
     "keys rotate": "gateway.cli.keys:rotate",
     "keys show": "gateway.cli.keys:show",
     "keys test": "gateway.cli.keys:try_key",
+    "keys test providers": "gateway.cli.try_credentials:try_credentials",
     "providers": "gateway.cli.list_providers:list_providers",
     "schema": "gateway.cli.check:print_schema",
     "serve": "gateway.cli.serve:serve",
     "simulate": "gateway.cli.simulate:simulate",
+    "usage": "gateway.cli.usage:show_usage",
 }
 
 ConfigOption = Annotated[
     Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
+]
+ProvidersOption = Annotated[
+    Path | None,
+    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
 ]
 
 

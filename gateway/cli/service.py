@@ -11,17 +11,19 @@ from collections.abc import Iterable, Sequence
 import structlog
 from aiohttp import web
 
-from gateway.app import METRICS, build_app
+from gateway.app import KEYS, METRICS, WRITER, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
+from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import GatewaySite, listen, listen_on, make_runner, retire_connections
 from gateway.server.sockets import open_sockets
 from gateway.stores.counters import CounterStore
+from gateway.stores.ledger import UsageQuery, UsageRow
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
@@ -47,7 +49,14 @@ class Service:
         self._worker = worker
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
-        admin = build_admin_app(self.readiness, render_metrics=self.app[METRICS].render)
+        admin = build_admin_app(
+            self.readiness,
+            render_metrics=self.app[METRICS].render,
+            settings=settings,
+            find_keys=lambda: self.app.get(KEYS),
+            fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
+            list_credentials=self.app[POOLS].standings,
+        )
         self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
@@ -111,6 +120,9 @@ class Service:
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
 
+    async def _fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
+        return await self.app[WRITER].fetch_usage(query)
+
     def tell_to_stop(self) -> None:
         """Do what a signal does."""
         if self._was_told.is_set():  # the second one: whoever sends it will not wait
@@ -121,3 +133,5 @@ class Service:
 async def _clean_up(runner: web.AppRunner) -> None:
     if runner.server is not None:
         await runner.cleanup()
+    else:  # it did not start, and what had been opened by then is open
+        await runner.app.cleanup()

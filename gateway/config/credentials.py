@@ -1,10 +1,10 @@
-"""Finding a provider's credential, and filling environment variables into headers.
+"""Finding a provider's credentials, and filling environment variables into headers.
 
 Rule: a message names the variable or the file, never what is in it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,13 +18,18 @@ FILE_PREFIX = "file:"
 FILE_BYTES_MAX = 64 * 1024
 
 WRITTEN_OUT = "written out"  # the id of a credential whose value stands in the registry
+TWICE = "the same credential stands here twice; keep one"
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header may carry as a token
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 class CredentialError(ValueError):
-    """A credential that was named and cannot be used."""
+    """A credential that was named and cannot be used; `place` says which of `credentials`."""
+
+    def __init__(self, message: str, *, place: int | None = None) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class CredentialSource(Protocol):
@@ -38,9 +43,20 @@ class CredentialSource(Protocol):
     def credential(self) -> SecretStr | None:
         """The reference in the registry, if there is one."""
 
+    @property
+    def credentials(self) -> Sequence[SecretStr]:
+        """The references in the registry, where there are several."""
 
-def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> Credential | None:
-    """Return the provider's credential, or None when none is set; blank is not set."""
+
+def find_credentials(
+    provider: CredentialSource, environ: Mapping[str, str]
+) -> tuple[Credential, ...]:
+    """Return the provider's credentials, each once; those that are blank or not set are left out.
+
+    A CredentialError names the one that cannot be used.
+    """
+    if provider.credentials:
+        return _find_several(provider.credentials, environ)
     written = provider.credential
     if written is None:
         name = provider.env
@@ -48,7 +64,39 @@ def find_credential(provider: CredentialSource, environ: Mapping[str, str]) -> C
     else:
         name = _name_of(written.get_secret_value())
         secret = find_secret(written, environ)
-    return None if secret is None else Credential(name, secret)
+    return () if secret is None else (Credential(name, secret),)
+
+
+def check_references(references: Sequence[SecretStr]) -> None:
+    """Raise ValueError when two of them are the same."""
+    texts = [reference.get_secret_value() for reference in references]
+    for place, text in enumerate(texts):
+        if text in texts[:place]:
+            name = _name_of(text)
+            raise ValueError(TWICE if name == WRITTEN_OUT else f"holds {name} twice; keep one")
+
+
+def _find_several(
+    references: Sequence[SecretStr], environ: Mapping[str, str]
+) -> tuple[Credential, ...]:
+    found: list[Credential] = []
+    for place, reference in enumerate(references):
+        name = _name_of(reference.get_secret_value())
+        if name == WRITTEN_OUT:
+            name = f"{WRITTEN_OUT} {place + 1}"  # an id is one credential's
+        try:
+            secret = find_secret(reference, environ)
+        except CredentialError as error:
+            raise CredentialError(str(error), place=place) from None
+        if secret is None:
+            continue
+        for other in found:
+            if other.secret == secret:
+                # They share one limit at the provider: two places in the pool would be a lie.
+                message = f"{name} holds the same value as {other.id}; keep one of the two"
+                raise CredentialError(message, place=place)
+        found.append(Credential(name, secret))
+    return tuple(found)
 
 
 def find_secret(written: SecretStr, environ: Mapping[str, str]) -> SecretStr | None:

@@ -22,6 +22,7 @@ INJECTED = "name"  # of a provider: it is the key, not a field to write
 HINTS = {
     "api_base": "write base_url",
     "api_key": "write credential: ${VARIABLE}, or set the variable named by env",
+    "api_keys": "write credentials: [${VARIABLE}, ${ANOTHER}]",
     "apikey": "write credential: ${VARIABLE}, or set the variable named by env",
     "token": "write credential: ${VARIABLE}, or set the variable named by env",
     "endpoint": "write base_url",

@@ -11,7 +11,6 @@ from pydantic import (
     Discriminator,
     Field,
     NonNegativeInt,
-    PositiveInt,
     StringConstraints,
     Tag,
     field_validator,
@@ -25,7 +24,9 @@ Dimension = Literal["principal", "key", "tenant", "group", "address", "provider"
 DimensionOrAll = Literal[
     "principal", "key", "tenant", "group", "address", "provider", "model", "everything"
 ]
-# Kept in millionths; the largest sum is as much as a number in a header may have digits.
+# A number in a header has 15 digits at most (RFC 9651, section 3.3.1).
+Count = Annotated[int, Field(gt=0, le=10**15 - 1)]
+# Kept in millionths.
 Usd = Annotated[Decimal, Field(gt=0, le=100_000_000, decimal_places=6)]
 OnStoreFailure = Literal["local", "open", "closed"]
 RuleName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
@@ -85,27 +86,27 @@ class LimitSpec(Spec):
     match: MatchSpec = Field(
         default=MatchSpec(), description="Which calls the rule is for. Default: all."
     )
-    requests_per_minute: PositiveInt | None = Field(
+    requests_per_minute: Count | None = Field(
         default=None, description="Requests that are let in each minute, evenly."
     )
-    request_burst: PositiveInt | None = Field(
+    request_burst: Count | None = Field(
         default=None,
         description="Requests that may come at once. Unset: as many as `requests_per_minute`.",
     )
-    tokens_per_minute: PositiveInt | None = Field(
+    tokens_per_minute: Count | None = Field(
         default=None, description="Tokens of prompts and answers each minute, evenly."
     )
-    token_burst: PositiveInt | None = Field(
+    token_burst: Count | None = Field(
         default=None,
         description="Tokens that may be used at once. Unset: as many as `tokens_per_minute`.",
     )
-    concurrent: PositiveInt | None = Field(
+    concurrent: Count | None = Field(
         default=None, description="Requests that are being answered at the same time."
     )
-    tokens_per_day: PositiveInt | None = Field(
+    tokens_per_day: Count | None = Field(
         default=None, description="Tokens from midnight to midnight."
     )
-    tokens_per_month: PositiveInt | None = Field(
+    tokens_per_month: Count | None = Field(
         default=None, description="Tokens from the first of a month to the next."
     )
     money_per_day: Usd | None = Field(
@@ -132,10 +133,10 @@ class LimitSpec(Spec):
         default=False,
         description="End a stream when it has used what the rule has left of tokens or money.",
     )
-    max_body_bytes: PositiveInt | None = Field(
+    max_body_bytes: Count | None = Field(
         default=None, description="Largest request body; a larger one is answered 413."
     )
-    max_output_tokens: PositiveInt | None = Field(
+    max_output_tokens: Count | None = Field(
         default=None,
         description="Longest answer; asking for more is answered 400, and who asks for no length "
         "gets this one.",

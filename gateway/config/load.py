@@ -17,7 +17,7 @@ from pydantic import SecretStr, ValidationError
 from gateway.config.credentials import (
     CredentialError,
     fill_headers,
-    find_credential,
+    find_credentials,
     find_secret,
     is_written_out,
 )
@@ -53,7 +53,7 @@ class Registry:
     """The providers as they are called: headers filled in, credentials found."""
 
     providers: Mapping[str, Provider]
-    credentials: Mapping[str, Credential]
+    credentials: Mapping[str, tuple[Credential, ...]]  # of those that have one or more
     source: Path = REGISTRY_FILE
     legacy_flags: Mapping[str, bool] = field(default_factory=dict)
 
@@ -64,21 +64,21 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     document = load_document(source)
     written = _parse_registry(document, source)
     providers: dict[str, Provider] = {}
-    credentials: dict[str, Credential] = {}
+    credentials: dict[str, tuple[Credential, ...]] = {}
     problems: list[Problem] = []
     for name, provider in written.providers.items():
         try:
             headers = fill_headers(provider.headers, environ)
             # EXAMPLE in the address may be somebody's host: no credential goes there.
-            found = None if provider.is_placeholder else find_credential(provider, environ)
+            found = () if provider.is_placeholder else find_credentials(provider, environ)
         except CredentialError as error:
-            problems.append(document.problem(("providers", name), str(error), at_key=True))
+            problems.append(_credential_problem(document, name, error))
             continue
         ca_file = provider.tls.ca_file
         if ca_file is not None and not ca_file.is_file():
             problems.append(document.problem(("providers", name, "tls", "ca_file"), NO_CA_FILE))
         providers[name] = provider.model_copy(update={"headers": headers})
-        if found is not None:
+        if found:
             credentials[name] = found
     if problems:
         raise ConfigError(problems)
@@ -109,14 +109,20 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     if problems:
         raise ConfigError(problems)
     # What the file says of other files it says from where it is.
-    stores = written.stores.placed_in(source.parent)
-    return written.model_copy(update={"auth": tuple(methods) or None, "stores": stores})
+    ledger = written.ledger.placed_in(source.parent)
+    found = {
+        "auth": tuple(methods) or None,
+        "stores": written.stores.placed_in(source.parent),
+        # Decided here: a copy does not tell any more what was written.
+        "ledger": ledger.model_copy(update={"enabled": written.keeps_ledger}),
+    }
+    return written.model_copy(update=found)
 
 
 def known_secrets(settings: Settings, registry: Registry) -> list[str]:
     """Return every secret in use, for the log to take out wherever one stands."""
     found = [
-        *(credential.secret for credential in registry.credentials.values()),
+        *(one.secret for credentials in registry.credentials.values() for one in credentials),
         *(method.secret for method in settings.token_auth if method.secret),
     ]
     return [secret.get_secret_value() for secret in found]
@@ -149,10 +155,12 @@ def _default_registry() -> Path:
 
 def _parse_registry(document: Document, path: Path) -> RegistryFile:
     """Return the providers of a document, each with its key as its name."""
-    written_out: dict[KeyPath, object] = {
-        ("providers", name, "credential"): entry.get("credential")
-        for name, entry in _entries(document).items()
-    }
+    written_out: dict[KeyPath, object] = {}
+    for name, entry in _entries(document).items():
+        written_out["providers", name, "credential"] = entry.get("credential")
+        several = entry.get("credentials")
+        for index, text in enumerate(several if isinstance(several, list) else ()):
+            written_out["providers", name, "credentials", index] = text
     problems = _open_secret_problems(document, path, written_out, "credential")
     problems += _name_problems(document)
     try:
@@ -162,6 +170,13 @@ def _parse_registry(document: Document, path: Path) -> RegistryFile:
     if problems:
         raise ConfigError(problems)
     return written
+
+
+def _credential_problem(document: Document, name: str, error: CredentialError) -> Problem:
+    """Return the problem where the credential stands, or else at the provider's name."""
+    if error.place is None:
+        return document.problem(("providers", name), str(error), at_key=True)
+    return document.problem(("providers", name, "credentials", error.place), str(error))
 
 
 def _entries(document: Document) -> dict[str, dict[str, object]]:

@@ -6,6 +6,7 @@ Rule: two lines are a provider; every default is right for a host that speaks th
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     Field,
     NonNegativeInt,
     PositiveInt,
@@ -17,7 +18,11 @@ from pydantic import (
 
 from gateway.config import forms
 from gateway.config.addresses import check_base_url
-from gateway.config.credentials import check_header_template, check_reference
+from gateway.config.credentials import (
+    check_header_template,
+    check_reference,
+    check_references,
+)
 from gateway.config.provider_blocks import (
     AuthSpec,
     HeaderName,
@@ -32,6 +37,7 @@ from gateway.config.spec import Spec
 
 SIMULATOR = "simulator:"
 SIMULATED_PROVIDER = "demo"
+CREDENTIALS_MAX = 1000  # each is looked at for each request
 
 # Segments of our own paths: a provider of that name could not be told from a route.
 ROUTE_SEGMENTS = frozenset(
@@ -73,6 +79,15 @@ KeyField = Annotated[str, StringConstraints(pattern=forms.KEY_FIELD)]
 EnvName = Annotated[str, StringConstraints(pattern=forms.ENV_NAME)]
 
 
+def _as_reference(credential: SecretStr) -> SecretStr:
+    """Return what may stand for a credential; ValueError for anything else."""
+    check_reference(credential.get_secret_value())
+    return credential
+
+
+Reference = Annotated[SecretStr, AfterValidator(_as_reference)]
+
+
 def _snake(name: object) -> str:
     """Return a provider's name as part of a field's or a variable's name."""
     return str(name).replace("-", "_")
@@ -109,11 +124,19 @@ class Provider(Spec):
         default_factory=lambda fields: _snake(fields["name"]).upper() + "_API_KEY",
         description="Environment variable that holds the credential. Default: `<NAME>_API_KEY`.",
     )
-    credential: SecretStr | None = Field(
+    credential: Reference | None = Field(
         default=None,
         description=(
             "Where the credential is, when not in `env`: `${VARIABLE}` or `file:/absolute/path`. "
             "The credential itself may stand here only if the file's mode is 0600."
+        ),
+    )
+    credentials: tuple[Reference, ...] = Field(
+        default=(),
+        max_length=CREDENTIALS_MAX,
+        description=(
+            "Several credentials, used in turn: a list of what may stand in `credential`. "
+            "`env` is not looked at then."
         ),
     )
     auth: AuthSpec = Field(default=AuthSpec(), description="How the credential is sent.")
@@ -175,6 +198,13 @@ class Provider(Spec):
                 by_alias = model
         return by_alias
 
+    def names_of(self, id_or_alias: str) -> tuple[str, ...]:
+        """Return every name that leads to the model which this one leads to."""
+        model = self.find_model(id_or_alias)
+        if model is None:
+            return (id_or_alias,)
+        return (model.id,) if model.alias is None else (model.id, model.alias)
+
     @property
     def is_simulated(self) -> bool:
         """Whether the simulator inside the gateway answers."""
@@ -203,12 +233,17 @@ class Provider(Spec):
         check_base_url(url, allow_private=fields.data.get("allow_private", True))
         return url.rstrip("/")
 
-    @field_validator("credential")
+    @field_validator("credentials")
     @classmethod
-    def _is_reference(cls, credential: SecretStr | None) -> SecretStr | None:
-        if credential is not None:
-            check_reference(credential.get_secret_value())
-        return credential
+    def _are_several(
+        cls, credentials: tuple[SecretStr, ...], fields: ValidationInfo
+    ) -> tuple[SecretStr, ...]:
+        if fields.data.get("credential") is not None:
+            raise ValueError("stands beside `credential`; write all of them here, or only the one")
+        if not credentials:
+            raise ValueError("is empty; write one reference or more, or leave it out")
+        check_references(credentials)
+        return credentials
 
     @field_validator("headers")
     @classmethod

@@ -12,12 +12,17 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     StringConstraints,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from gateway.config import forms
+from gateway.config.anonymous import AnonymousAuth
+from gateway.config.key_hashes import check_hashes
+from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.networks import ProxyNetwork
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
@@ -74,6 +79,12 @@ class ServerSpec(Spec):
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Web origins that may call from a browser. Default: none."
     )
+    trusted_proxies: tuple[ProxyNetwork, ...] = Field(
+        default=(),
+        description="Networks of the proxies in front, and `unix` for one on this machine's own "
+        "socket. What they say of the caller's address in `X-Forwarded-For` or `Forwarded` is "
+        "believed. Default: none.",
+    )
 
     @model_validator(mode="after")
     def _holds_the_largest_body(self) -> Self:
@@ -83,11 +94,34 @@ class ServerSpec(Spec):
 
 
 class AdminSpec(Spec):
-    """The listener for health, readiness and metrics."""
+    """The listener for health, readiness, metrics and the admin API."""
 
     host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=8081, description="Port to listen on; 0 takes a free one.")
     enabled: bool = Field(default=True, description="Whether it listens at all.")
+    keys: dict[PrincipalName, KeyHash] | None = Field(
+        default=None,
+        min_length=1,
+        repr=False,
+        description="Who may use the admin API: the SHA-256 of each key, as `sha256:<64 hex>`, by "
+        "the name of who holds it. Unset: nobody.",
+    )
+    hosts: tuple[BindHost, ...] = Field(
+        default=(),
+        description="Names that the admin API may be called by, without a port, beside those of "
+        "this machine and `admin.host`.",
+    )
+
+    @cached_property
+    def names_by_digest(self) -> dict[str, str]:
+        """Who holds the key with this hash."""
+        return {digest: name for name, digest in (self.keys or {}).items()}
+
+    @field_validator("keys")
+    @classmethod
+    def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
+        check_hashes(keys or {})
+        return keys
 
 
 class GatewayKeyAuth(Spec):
@@ -110,18 +144,8 @@ class GatewayKeyAuth(Spec):
     @field_validator("keys")
     @classmethod
     def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
-        first: dict[str, str] = {}
-        for name, digest in (keys or {}).items():
-            other = first.setdefault(digest, name)
-            if other != name:
-                raise ValueError(f"gives {other} and {name} the same key; make one for each")
+        check_hashes(keys or {})
         return keys
-
-
-class AnonymousAuth(Spec):
-    """Callers that show nothing."""
-
-    kind: Literal["anonymous"] = Field(description="Everybody, without a key.")
 
 
 AuthMethod = Annotated[
@@ -178,7 +202,8 @@ class Settings(Spec):
 
     server: ServerSpec = Field(default=ServerSpec(), description="The public listener.")
     admin: AdminSpec = Field(
-        default=AdminSpec(), description="The listener for health, readiness and metrics."
+        default=AdminSpec(),
+        description="The listener for health, readiness, metrics and the admin API.",
     )
     auth: tuple[AuthMethod, ...] | None = Field(
         default=None,
@@ -188,7 +213,10 @@ class Settings(Spec):
             "Without it only direct calls from this machine are answered."
         ),
     )
-    stores: StoresSpec = Field(default=StoresSpec(), description="Where keys and counters are.")
+    stores: StoresSpec = Field(
+        default=StoresSpec(), description="Where keys, counters and the ledger are."
+    )
+    ledger: LedgerSpec = Field(default=LedgerSpec(), description="Who used what, and what it cost.")
     limits: tuple[LimitSpec, ...] = Field(
         default=(), description="How much may be asked for; every rule that fits has to agree."
     )
@@ -208,6 +236,30 @@ class Settings(Spec):
         return any(
             method.kind == "gateway_key" and method.keys is None for method in self.auth or ()
         )
+
+    @property
+    def rules(self) -> tuple[LimitSpec, ...]:
+        """Every rule there is: those of `limits`, and those that `anonymous` brings along."""
+        return self.limits + self._anonymous_rules
+
+    @property
+    def _anonymous_rules(self) -> tuple[LimitSpec, ...]:
+        methods = (m for m in self.auth or () if isinstance(m, AnonymousAuth))
+        return tuple(rule for method in methods for rule in method.rules)
+
+    @property
+    def caller_digests(self) -> frozenset[str]:
+        """The hashes of the callers' keys that are written in the file."""
+        return _digests_of(self.auth)
+
+    @property
+    def keeps_ledger(self) -> bool:
+        """Whether exchanges are booked."""
+        if self.ledger.enabled is not None:
+            return self.ledger.enabled
+        # Whoever says who may call, or how much, wants to know who did.
+        is_written = "ledger" in self.model_fields_set
+        return is_written or self.wants_stored_keys or bool(self.limits)
 
     @property
     def token_auth(self) -> tuple[TokenAuth, ...]:
@@ -231,6 +283,29 @@ class Settings(Spec):
                     )
         return methods
 
+    @field_validator("auth")
+    @classmethod
+    def _lets_in_everybody_once(
+        cls, methods: tuple[AuthMethod, ...] | None
+    ) -> tuple[AuthMethod, ...] | None:
+        if sum(isinstance(method, AnonymousAuth) for method in methods or ()) > 1:
+            raise ValueError("lets in everybody twice; keep one `anonymous`")
+        return methods
+
+    @field_validator("auth")
+    @classmethod
+    def _keeps_admins_apart(
+        cls, methods: tuple[AuthMethod, ...] | None, info: ValidationInfo
+    ) -> tuple[AuthMethod, ...] | None:
+        admin: AdminSpec | None = info.data.get("admin")  # none: it has mistakes of its own
+        for name, digest in ((admin and admin.keys) or {}).items():
+            if digest in _digests_of(methods):
+                raise ValueError(
+                    f"holds the key that `admin.keys` gives to {name}; "
+                    "a key that goes out with every request is not for administration"
+                )
+        return methods
+
     @field_validator("limits")
     @classmethod
     def _are_told_apart(cls, limits: tuple[LimitSpec, ...]) -> tuple[LimitSpec, ...]:
@@ -240,3 +315,19 @@ class Settings(Spec):
                 raise ValueError(f"has two rules of the name {limit.name}")
             seen.add(limit.name)
         return limits
+
+    @model_validator(mode="after")
+    def _names_no_rule_like_those_of_anonymous(self) -> Self:
+        taken = {rule.name for rule in self._anonymous_rules}
+        for limit in self.limits:
+            if limit.name in taken:
+                raise ValueError(
+                    f"`limits` has a rule named {limit.name}, which is the name of the limits of "
+                    "`anonymous`; give it another"
+                )
+        return self
+
+
+def _digests_of(methods: tuple[AuthMethod, ...] | None) -> frozenset[str]:
+    written = [method for method in methods or () if isinstance(method, GatewayKeyAuth)]
+    return frozenset(digest for method in written for digest in method.names_by_digest)

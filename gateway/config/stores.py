@@ -58,7 +58,7 @@ class DatabaseAddress:
 
 
 class StoresSpec(Spec):
-    """Where keys and counters are kept."""
+    """Where keys, counters and the ledger are kept."""
 
     database: str = Field(
         default="sqlite:///gateway.db",

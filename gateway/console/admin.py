@@ -1,18 +1,32 @@
-"""The app on the admin listener: `/healthz`, `/readyz`, `/metrics`.
+"""The app on the admin listener: health, readiness and metrics, and the admin API.
 
 The rule here: health says that the process answers and nothing else; what it depends on is
-readiness.
+readiness. Whatever else there is stands behind the guard.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 
+import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.settings import Settings
+from gateway.console import keys
+from gateway.console.bodies import BODY_TIMEOUT_S, MAX_BODY_BYTES
+from gateway.console.credentials import (
+    LIST_CREDENTIALS,
+    ListCredentials,
+    name_credentials,
+    show_credentials,
+)
+from gateway.console.guard import GUARD, Guard, guard
 from gateway.console.readiness import Readiness
+from gateway.console.usage import FETCH_USAGE, FetchUsage, show_usage
 from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
 from gateway.core.request_id import new_request_id
+from gateway.core.tasks import Tasks
+from gateway.stores.opening import OpenKeys
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_text
 
@@ -23,16 +37,39 @@ METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_admin_app(
-    readiness: Readiness, *, render_metrics: Callable[[], bytes]
+    readiness: Readiness,
+    *,
+    render_metrics: Callable[[], bytes],
+    list_credentials: ListCredentials = tuple,
+    settings: Settings | None = None,
+    find_keys: Callable[[], OpenKeys | None] = lambda: None,
+    fetch_usage: FetchUsage | None = None,
 ) -> web.Application:
-    """The pages for operators and their machines."""
-    app = web.Application(middlewares=[render_refusals])
+    """The pages for operators and their machines; without settings nobody is an admin."""
+    settings = settings or Settings()
+    app = web.Application(middlewares=[render_refusals, guard], client_max_size=MAX_BODY_BYTES)
     app[READINESS] = readiness
     app[RENDER_METRICS] = render_metrics
+    app[GUARD] = Guard(settings.admin, settings.caller_digests)
+    app[BODY_TIMEOUT_S] = settings.server.request_body_timeout_s
+    tasks = Tasks(_report_crash)
+    app[keys.DESK] = keys.KeyDesk(find_keys, tasks)
+
+    async def finish_changes(_: web.Application) -> AsyncIterator[None]:
+        yield
+        await tasks.cancel()
+
+    app.cleanup_ctx.append(finish_changes)
+    if fetch_usage is not None:
+        app[FETCH_USAGE] = fetch_usage
+    app[LIST_CREDENTIALS] = list_credentials
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
+    app.router.add_routes(keys.ROUTES)
+    app.router.add_get("/usage", show_usage, allow_head=False)
+    app.router.add_get("/credentials", show_credentials, allow_head=False)
     return app
 
 
@@ -42,10 +79,16 @@ async def show_health(_: web.Request) -> web.Response:
 
 
 async def show_readiness(request: web.Request) -> web.Response:
-    """200 when requests are welcome, 503 while starting and draining."""
+    """200 when requests are welcome, 503 while starting and draining.
+
+    Which credentials there are is said too; how they fare decides nothing here.
+    """
     readiness = request.app[READINESS]
     status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    return web.json_response({"status": readiness.reason}, status=status)
+    said: dict[str, object] = {"status": readiness.reason}
+    if names := name_credentials(request.app[LIST_CREDENTIALS]()):
+        said["credentials"] = names
+    return web.json_response(said, status=status)
 
 
 async def show_metrics(request: web.Request) -> web.Response:
@@ -55,9 +98,11 @@ async def show_metrics(request: web.Request) -> web.Response:
 
 @web.middleware
 async def render_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Say as JSON that there is no such page."""
+    """Answer with an error as JSON instead of raising one."""
     try:
         return await handler(request)
+    except GatewayError as refusal:
+        error = refusal
     except web.HTTPException as refusal:
         error = _translate(refusal)
     request_id = new_request_id()
@@ -77,10 +122,16 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
 
 def _translate(refusal: web.HTTPException) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz and /metrics here.")
-    if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        allow = refusal.headers.get("Allow", "GET")
-        return MethodNotAllowedError("This page can only be read.", headers={"Allow": allow})
+        return NotFoundError(
+            "There is /healthz, /readyz, /metrics, /keys, /usage and /credentials here."
+        )
+    if isinstance(refusal, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(refusal.allowed_methods))
+        return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})
     error = InternalError("This page could not be shown.")
     error.status = refusal.status
     return error
+
+
+def _report_crash(task: str, error: BaseException) -> None:
+    structlog.get_logger().error("task.crashed", task=task, exc_info=error)

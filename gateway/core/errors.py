@@ -255,6 +255,28 @@ class CredentialNotFoundError(InternalError):
     code = "credential_not_found"
 
 
+class CredentialsRefusedError(InternalError):
+    """The provider accepts none of the credentials of its pool; none was shown to it now."""
+
+    code = "credentials_refused"
+
+
+class CredentialsRestingError(InternalError):
+    """Every credential of the pool waits for the provider's rate limit; see `Retry-After`."""
+
+    status = 429
+    code = "credentials_resting"
+    type = "rate_limit_error"
+
+
+class CredentialsSpentError(InternalError):
+    """The quota of every credential of the pool is used up."""
+
+    status = 429
+    code = "credentials_spent"
+    type = "rate_limit_error"
+
+
 class AuthUnavailableError(InternalError):
     """What says who is calling cannot be asked just now; whether they may is not known."""
 
@@ -268,6 +290,14 @@ class LimitsUnavailableError(InternalError):
 
     status = 503
     code = "limits_unavailable"
+    type = "overloaded_error"
+
+
+class AccountingUnavailableError(InternalError):
+    """Nothing can be booked just now, and `ledger.on_full` wants no request that is not."""
+
+    status = 503
+    code = "accounting_unavailable"
     type = "overloaded_error"
 
 

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from gateway.core.attempts import AttemptRecord
 from gateway.core.cost import Cost, Price, price_usage
 from gateway.core.dialect import Dialect
+from gateway.core.errors import GatewayError
 from gateway.core.identity import Principal
 from gateway.core.usage import Usage
 
@@ -56,6 +58,7 @@ class Exchange(msgspec.Struct, eq=False):
     refused_by: str = ""  # the rule of `limits` that refused it
     would_refuse: tuple[str, ...] = ()  # rules that are tried out and would have
     attempts: int = 0
+    attempt_records: list[AttemptRecord] = []
     bytes_in: int = 0
     bytes_out: int = 0
     chunks: int = 0
@@ -75,6 +78,17 @@ class Exchange(msgspec.Struct, eq=False):
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
 
+    def note_attempt(self, record: AttemptRecord) -> None:
+        """Another attempt begins."""
+        self.attempts += 1
+        self.attempt_records.append(record)
+
+    def note_failed_attempt(self, error: GatewayError, *, at: float) -> None:
+        """The last attempt has failed; another may follow."""
+        record = self.attempt_records[-1]
+        record.note_error(error)
+        record.ended_at = record.ended_at or at
+
     def note_usage(self, usage: Usage) -> None:
         """Count what one attempt is billed for; to be called once for each attempt."""
         cost = price_usage(usage, self.price)
@@ -85,7 +99,15 @@ class Exchange(msgspec.Struct, eq=False):
             self.spent_micros = (self.spent_micros or 0) + spent
         if cost is not None:
             self.cost = cost if self.cost is None else self.cost.plus(cost)
+        if self.attempt_records:
+            record = self.attempt_records[-1]
+            record.usage, record.cost = usage, cost
         self.usage = usage if self.usage is None else self.usage.plus(usage)
+
+    def note_would_refuse(self, rule: str) -> None:
+        """A rule that is tried out would have refused this, or stopped it; each is named once."""
+        if rule not in self.would_refuse:
+            self.would_refuse += (rule,)
 
     def settle(self, outcome: Outcome, *, at: float) -> bool:
         """Fix the outcome and tell the observers; False when that was done before."""

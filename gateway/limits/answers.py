@@ -3,8 +3,12 @@
 The rule here: a time that is said is rounded up, so that who waits as long is let in.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
+from math import ceil
+from operator import attrgetter
+
+import msgspec
 
 from gateway.core.errors import (
     BodyLimitExceededError,
@@ -22,7 +26,7 @@ from gateway.core.errors import (
 )
 from gateway.core.money import say_usd
 from gateway.limits.asked import Asked
-from gateway.limits.rules import Rule, Use
+from gateway.limits.rules import Cap, Rule, Use
 from gateway.stores.counters import SOON_S, CounterKind, Standing
 
 # What a sum of floats is off by is not rounded up; stores let in who is early by as much.
@@ -32,6 +36,12 @@ HOUR = 3600
 UNCOUNTED_S = 5  # as often as Redis is asked whether it is back
 # SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
 NO_RETRY = {"x-should-retry": "false"}
+# Why an answer was stopped, and of what there is no more.
+STOPS: dict[CounterKind, tuple[type[DownstreamError], str]] = {
+    CounterKind.TOKENS: (TokenRateExceededError, "tokens a minute"),
+    CounterKind.QUOTA: (TokenQuotaExceededError, "tokens"),
+    CounterKind.MONEY: (BudgetExceededError, "money"),
+}
 
 
 def refuse_body(rule: Rule) -> DownstreamError:
@@ -86,7 +96,7 @@ def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
 
 def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
     """For a request that fits later; `now` is POSIX time."""
-    cap, wait_s = use.cap, max(math.ceil(standing.wait_s - DUST_S), 1)
+    cap, wait_s = use.cap, max(ceil(standing.wait_s - DUST_S), 1)
     headers = {"Retry-After": str(wait_s)}
     again = f"try again in {_say_wait(wait_s)}"
     if cap.counts_money:
@@ -101,6 +111,22 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
         f"{sentence}; {again}.",
         detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
         headers=headers,
+    )
+
+
+def refuse_the_rest(use: Use, standing: Standing, now: float) -> DownstreamError:
+    """For an answer that has used what a rule had left; `now` is POSIX time."""
+    cap, wait_s = use.cap, max(ceil(standing.wait_s - DUST_S), 1)
+    kind, what = STOPS[cap.kind]
+    again = f"the next tokens are there in {_say_wait(wait_s)}"
+    if cap.calendar is not None:
+        _, ends_at = cap.calendar.window(now)
+        again = f"the next {cap.unit} begins at {cap.calendar.say(ends_at)}"
+    return kind(
+        f"The answer was stopped: it has used what the rule {cap.rule} had left of {what} "
+        f"{cap.whom}; {again}.",
+        detail=f"rule={cap.rule} cap={cap.label} remaining={standing.remaining}",
+        headers={"Retry-After": str(wait_s)} | NO_RETRY,
     )
 
 
@@ -137,42 +163,89 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
             return BudgetExceededError, f"{sentence}, {left}{say_usd(use.charge.cost)}"
 
 
-def render_headers(uses: Sequence[Use], standings: Iterable[Standing]) -> dict[str, str]:
+def render_headers(uses: Sequence[Use], standings: Sequence[Standing]) -> dict[str, str]:
     """The headers that say how all rules stand, but for those that are tried out.
 
     OpenAI's names hold one number each: that of the counter with the least left. `RateLimit` and
-    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10) hold them all.
+    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11) hold them all; what refuses says
+    when there is more, and `Retry-After` is never earlier than that (section 6 there).
     """
-    told = [
-        (use.cap, standing)
-        for use, standing in zip(uses, standings, strict=True)
-        if not use.charge.is_tried_out
-    ]
-    if not told:
+    wording = _word(tuple(map(_cap_of, uses)))
+    if wording.told is not None:
+        standings = [standings[place] for place in wording.told]
+    if not standings:
         return {}
     headers = {
-        "RateLimit-Policy": ", ".join([cap.policy for cap, _ in told]),
+        "RateLimit-Policy": wording.policy,
         "RateLimit": ", ".join(
-            [f'"{cap.label}";r={s.remaining};t={math.ceil(s.reset_s - DUST_S)}' for cap, s in told]
+            [
+                f"{begin}{s.remaining};t={ceil((s.wait_s or s.reset_s) - DUST_S)}"
+                for begin, s in zip(wording.begins, standings, strict=True)
+            ]
         ),
     }
-    for unit in ("requests", "tokens"):
-        tightest = None
-        for cap, standing in told:
-            if cap.unit == unit and (tightest is None or standing.remaining < tightest.remaining):
-                tightest = standing
-                headers[f"x-ratelimit-limit-{unit}"] = str(cap.capacity)
-        if tightest is not None:
-            headers[f"x-ratelimit-remaining-{unit}"] = str(tightest.remaining)
-            headers[f"x-ratelimit-reset-{unit}"] = say_duration(tightest.reset_s)
+    for names, place, others in wording.units:
+        tightest = place
+        for other in others:
+            if standings[other].remaining < standings[tightest].remaining:
+                tightest = other
+        standing = standings[tightest]
+        headers[names.limit] = wording.capacities[tightest]
+        headers[names.remaining] = str(standing.remaining)
+        headers[names.reset] = say_duration(standing.reset_s)
     return headers
+
+
+_cap_of = attrgetter("cap")
+
+
+class _Names(msgspec.Struct, frozen=True):
+    """OpenAI's three headers of one unit."""
+
+    limit: str
+    remaining: str
+    reset: str
+
+
+_NAMES = {
+    unit: _Names(*(f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset")))
+    for unit in ("requests", "tokens")
+}
+
+
+class _Wording(msgspec.Struct, frozen=True):
+    """What the headers of some caps say whatever has been used; places are in their order."""
+
+    told: Sequence[int] | None  # without those that are tried out; None: there are none such
+    policy: str
+    begins: Sequence[str]
+    capacities: Sequence[str]
+    units: Sequence[tuple[_Names, int, Sequence[int]]]  # the first of its caps, and the others
+
+
+@lru_cache(maxsize=1_024)  # what a few combinations of rules say: 3 µs of the 7 for four rules
+def _word(caps: tuple[Cap, ...]) -> _Wording:
+    told = [place for place, cap in enumerate(caps) if not cap.is_tried_out]
+    shown = [caps[place] for place in told]
+    units = []
+    for unit, names in _NAMES.items():
+        places = [place for place, cap in enumerate(shown) if cap.unit == unit]
+        if places:
+            units.append((names, places[0], places[1:]))
+    return _Wording(
+        told=None if len(told) == len(caps) else told,
+        policy=", ".join([cap.policy for cap in shown]),
+        begins=[f'"{cap.label}";r=' for cap in shown],
+        capacities=[str(cap.capacity) for cap in shown],
+        units=units,
+    )
 
 
 def say_duration(seconds: float) -> str:
     """A time as OpenAI writes it: 20ms, 1s, 6m0s."""
     if seconds < 1:
-        return f"{math.ceil((seconds - DUST_S) * 1000)}ms"
-    whole = math.ceil(seconds - DUST_S)
+        return f"{ceil((seconds - DUST_S) * 1000)}ms"
+    whole = ceil(seconds - DUST_S)
     minutes, seconds_left = divmod(whole, MINUTE)
     hours, minutes_left = divmod(minutes, MINUTE)
     if hours:
@@ -184,5 +257,5 @@ def _say_wait(seconds: int) -> str:
     if seconds < 2 * MINUTE:
         return "1 second" if seconds == 1 else f"{seconds} seconds"
     if seconds < 2 * HOUR:
-        return f"{math.ceil(seconds / MINUTE)} minutes"
-    return f"{math.ceil(seconds / HOUR)} hours"
+        return f"{ceil(seconds / MINUTE)} minutes"
+    return f"{ceil(seconds / HOUR)} hours"

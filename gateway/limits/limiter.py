@@ -7,6 +7,7 @@ has an id of its own: the request's is the caller's, and two requests may come w
 import itertools
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -14,6 +15,8 @@ from gateway.config.limit_rules import LimitSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.errors import DownstreamError, GatewayError
 from gateway.core.exchange import Exchange
+from gateway.core.tasks import Tasks
+from gateway.limits.allowance import Allowance, Share, make_shares
 from gateway.limits.answers import (
     refuse_blindly,
     refuse_body,
@@ -24,8 +27,9 @@ from gateway.limits.answers import (
     render_headers,
 )
 from gateway.limits.asked import Asked
-from gateway.limits.rules import NO_CAP, Rule, Use
-from gateway.stores.counters import Admission, CounterKind, CounterStore, Used
+from gateway.limits.plans import Plans
+from gateway.limits.rules import Rule, Use
+from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Used
 from gateway.stores.errors import CountersDownError
 
 
@@ -35,6 +39,7 @@ class Grant(msgspec.Struct):
     headers: dict[str, str]  # for the answer, whichever it is
     output_cap: int | None = None  # the longest answer that may be asked for
     refusal: GatewayError | None = None
+    allowance: Allowance | None = None  # where a rule may end the stream that is asked for
 
 
 class _Hold(msgspec.Struct):
@@ -42,18 +47,27 @@ class _Hold(msgspec.Struct):
 
     id: str
     uses: Sequence[Use]
+    more: list[str] = []  # what its stream has taken since: holds of their own
+    allowance: Allowance | None = None
+    is_settled: bool = False
 
 
 class Limiter:
     """All rules of one gateway."""
 
     def __init__(
-        self, specs: Iterable[LimitSpec], store: CounterStore, wall: Clock = system_clock
+        self,
+        specs: Iterable[LimitSpec],
+        store: CounterStore,
+        wall: Clock = system_clock,
+        tasks: Tasks | None = None,
     ) -> None:
         self._rules = [Rule(spec, index) for index, spec in enumerate(specs)]
+        self._plans = Plans(self._rules)
         self._tries_out = any(rule.is_tried_out for rule in self._rules)
         self._store = store
         self._wall = wall
+        self._tasks = tasks
         self._holds: dict[Exchange, _Hold] = {}
         self._process = secrets.token_hex(8)
         self._numbers = itertools.count()
@@ -67,17 +81,23 @@ class Limiter:
         """Let a request in, or say why not; an exchange is let in once, however often it asks."""
         if exchange in self._holds:
             return Grant({})
-        rules = [rule for rule in self._rules if rule.fits(asked)]
-        cap = min([rule.output_cap for rule in rules], default=NO_CAP)
-        grant = Grant({}, None if cap == NO_CAP else cap)
+        plan = self._plans.find(asked)
+        grant = Grant({}, plan.output_cap)
         output_tokens = _shorter(asked.output_tokens, grant.output_cap)
         now = self._wall()
         uses: list[Use] = []
-        for rule in rules:
-            taken = rule.uses(asked, output_tokens, now)
+        shares: list[Share] = []
+        for part in plan.parts:
+            if part.ready is not None:
+                uses += part.ready
+                continue
+            rule = part.rule
+            taken = rule.uses(part.counters, asked, output_tokens, now)
             refusal = _refuse_size(rule, taken, asked) if rule.looks_at_size else None
             if refusal is None:
                 uses += taken
+                if rule.stops_streams and exchange.stream:
+                    shares += make_shares(rule, taken, asked, output_tokens)
             elif rule.is_tried_out:
                 exchange.would_refuse += (rule.name,)
             else:
@@ -85,19 +105,29 @@ class Limiter:
                 grant.refusal = refusal
                 return grant
         if uses:
-            await self._take(exchange, uses, grant)
+            hold = await self._take(exchange, uses, grant)
+            if shares and hold is not None:
+                grant.allowance = self._make_allowance(exchange, shares, hold)
         return grant
 
     def settle(self, exchange: Exchange) -> None:
         """Book what a settled exchange has used; an observer."""
         hold = self._holds.pop(exchange, None)
-        if hold is not None:
-            tokens = 0 if exchange.usage is None else exchange.usage.tokens
-            self._store.settle(hold.id, Used(tokens, exchange.spent_micros or 0))
+        if hold is None:
+            return
+        tokens = 0 if exchange.usage is None else exchange.usage.tokens
+        self._store.settle(hold.id, Used(tokens, exchange.spent_micros or 0))
+        hold.is_settled = True
+        for more in hold.more:
+            self._store.settle(more, Used())
+        allowance, hold.allowance = hold.allowance, None  # which knows the hold: a cycle
+        if allowance is not None:
+            allowance.leave()
 
     async def renew(self) -> None:
         """Keep what is held; to be called every third of `LEASE_S`."""
-        await self._store.renew([hold.id for hold in self._holds.values()])
+        holds = self._holds.values()
+        await self._store.renew([hold_id for hold in holds for hold_id in (hold.id, *hold.more)])
 
     def count_places(self) -> dict[str, int]:
         """Places that are taken by this process, for each rule that has any to give."""
@@ -113,8 +143,9 @@ class Limiter:
                     places[use.cap.rule] += 1
         return places
 
-    async def _take(self, exchange: Exchange, uses: Sequence[Use], grant: Grant) -> None:
-        hold = _Hold(f"{self._process}-{next(self._numbers)}", uses)
+    async def _take(self, exchange: Exchange, uses: Sequence[Use], grant: Grant) -> _Hold | None:
+        """Ask the store; what is held then, or None with a refusal in the grant."""
+        hold = _Hold(self._new_id(), uses)
         # Before it is asked for: a caller who leaves meanwhile may have been let in already.
         self._holds[exchange] = hold
         try:
@@ -124,7 +155,7 @@ class Limiter:
             rule = self._rules[error.rule]
             exchange.refused_by = rule.name
             grant.refusal = refuse_blindly(rule)
-            return
+            return None
         standings = admission.standings
         grant.headers = render_headers(uses, standings)
         if not admission.is_admitted:
@@ -141,15 +172,43 @@ class Limiter:
             grant.refusal = refuse_for_now(use, standing, self._wall())
         if self._tries_out:
             _note_tried_out(exchange, uses, admission)
+        return hold if admission.is_admitted else None
+
+    def _make_allowance(self, exchange: Exchange, shares: list[Share], hold: _Hold) -> Allowance:
+        if self._tasks is None:
+            raise RuntimeError("Rules that stop streams need tasks.")
+        would_refuse = exchange.would_refuse  # of a rule that is tried out nothing was taken then
+        taken = [share for share in shares if share.use.cap.rule not in would_refuse]
+        take = partial(self._take_more, hold)
+        allowance = Allowance(exchange, taken, take, tasks=self._tasks, wall=self._wall)
+        hold.allowance = allowance
+        return allowance
+
+    async def _take_more(self, hold: _Hold, charges: Sequence[Charge]) -> Admission | GatewayError:
+        """A further hold of the same exchange, which is settled with it."""
+        hold_id = self._new_id()
+        hold.more.append(hold_id)
+        try:
+            admission = await self._store.admit(hold_id, charges)
+        except CountersDownError as error:
+            hold.more.remove(hold_id)
+            return refuse_blindly(self._rules[error.rule])
+        finally:
+            if hold.is_settled:  # meanwhile; whatever was taken is given back
+                self._store.settle(hold_id, Used())
+        if not admission.is_admitted:
+            hold.more.remove(hold_id)
+        return admission
+
+    def _new_id(self) -> str:
+        return f"{self._process}-{next(self._numbers)}"
 
 
 def _note_tried_out(exchange: Exchange, uses: Sequence[Use], admission: Admission) -> None:
     """Write down which rules would have refused, each once."""
     for use, standing in zip(uses, admission.standings, strict=True):
         if standing.wait_s and use.charge.is_tried_out:
-            name = use.cap.rule
-            if name not in exchange.would_refuse:
-                exchange.would_refuse += (name,)
+            exchange.note_would_refuse(use.cap.rule)
 
 
 def _shorter(first: int | None, second: int | None) -> int | None:

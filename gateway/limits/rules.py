@@ -8,12 +8,13 @@ none.
 import itertools
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Literal
 
 import msgspec
 
+from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import Dimension, LimitSpec, words_of
 from gateway.core.money import round_micros
 from gateway.limits.asked import Asked
@@ -39,8 +40,8 @@ MATCHED: tuple[Dimension, ...] = ("principal", "key", "tenant", "provider", "mod
 SEPARATOR = "\x1f"
 
 
-class Cap(msgspec.Struct, frozen=True):
-    """One number of one rule, and how it is counted."""
+class Cap(msgspec.Struct, frozen=True, eq=False):
+    """One number of one rule, and how it is counted. Each is itself alone, and hashed as such."""
 
     rule: str
     label: str  # of the rule and what it counts, for headers
@@ -53,6 +54,7 @@ class Cap(msgspec.Struct, frozen=True):
     policy: str  # for the header `RateLimit-Policy`
     counts_tokens: bool  # the request's length is what counts
     counts_money: bool
+    is_tried_out: bool
     calendar: Calendar | None = None
 
 
@@ -61,6 +63,10 @@ class Use(msgspec.Struct, frozen=True):
 
     cap: Cap
     charge: Charge
+
+
+# A cap, and the key of the counter that counts it for some caller.
+Counter = tuple[Cap, str]
 
 
 class Rule:
@@ -81,8 +87,11 @@ class Rule:
             or spec.max_output_tokens
             or any(cap.counts_tokens or cap.counts_money for cap in self.caps)
         )
+        # Whether every request of a caller takes the same of it.
+        self.takes_one = not any(cap.counts_tokens or cap.counts_money for cap in self.caps)
         self.refuses_unpriced = spec.counts_money and spec.unpriced == "refuse"
         self.stops_streams = spec.stop_streams
+        self._is_for_anonymous = isinstance(spec, AnonymousLimitSpec)
         self._index = index
         self._dimensions = spec.dimensions
         # One value is itself, several are a tuple.
@@ -90,6 +99,7 @@ class Rule:
             *(spec.dimensions or ["principal"])
         )
         self._counts_groups = "group" in spec.dimensions
+        self.counts_addresses = "address" in spec.dimensions
         self.reserve_tokens = spec.reserve_output_tokens
         self._groups = words_of(spec.match.group)
         self._matches: list[tuple[Dimension, frozenset[str]]] = []
@@ -100,6 +110,8 @@ class Rule:
 
     def fits(self, asked: Asked) -> bool:
         """Whether the rule is for this request."""
+        if self._is_for_anonymous and not asked.is_anonymous:
+            return False
         for dimension, words in self._matches:
             if getattr(asked, dimension) not in words:
                 return False
@@ -116,10 +128,10 @@ class Rule:
         return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
 
     def needed_micros(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
-        """The same in money, at the price of the model; nothing where it has none."""
+        """The same in money, at the price of the model; the least there is where it has none."""
         price = asked.price
         if price is None:
-            return 0
+            return 1
         if output_tokens is not None:
             return price.at_most(asked.prompt_tokens, output_tokens * asked.choices)
         guess = price.at_most(asked.prompt_tokens, self.reserve_tokens * asked.choices)
@@ -127,31 +139,38 @@ class Rule:
             return guess
         return max(price.at_most(asked.prompt_tokens, 0), capacity)
 
-    def uses(self, asked: Asked, output_tokens: int | None, now: float) -> list[Use]:
-        """What this request takes of each cap; `now` is POSIX time."""
+    def find_counters(self, asked: Asked) -> list[Counter]:
+        """What this request is counted in, whatever its size."""
+        return [(cap, cap.label + key) for key in self._keys(asked) for cap in self.caps]
+
+    def uses(
+        self, counters: Iterable[Counter], asked: Asked, output_tokens: int | None, now: float
+    ) -> list[Use]:
+        """What this request takes of each of them; `now` is POSIX time."""
         uses = []
-        for key in self._keys(asked):
-            for cap in self.caps:
-                cost, starts_at, ends_at = 1, 0.0, 0.0
-                if cap.counts_tokens:
-                    cost = self.needed_tokens(asked, output_tokens, cap.capacity)
-                elif cap.counts_money:
-                    cost = self.needed_micros(asked, output_tokens, cap.capacity)
-                if cap.calendar is not None:
-                    starts_at, ends_at = cap.calendar.window(now)
-                charge = Charge(  # by position: by name takes twice as long
-                    cap.label + key,
-                    cap.kind,
-                    cap.capacity,
-                    cost,
-                    cap.per_s,
-                    starts_at,
-                    ends_at,
-                    self._index,
-                    self.is_tried_out,
-                    self.when_down,
-                )
-                uses.append(Use(cap, charge))
+        for cap, key in counters:
+            cost, starts_at, ends_at = 1, 0.0, 0.0
+            if cap.counts_tokens:
+                cost = self.needed_tokens(asked, output_tokens, cap.capacity)
+            elif cap.counts_money:
+                cost = self.needed_micros(asked, output_tokens, cap.capacity)
+                if not cost:  # the model is free
+                    continue
+            if cap.calendar is not None:
+                starts_at, ends_at = cap.calendar.window(now)
+            charge = Charge(  # by position: by name takes twice as long
+                key,
+                cap.kind,
+                cap.capacity,
+                cost,
+                cap.per_s,
+                starts_at,
+                ends_at,
+                self._index,
+                self.is_tried_out,
+                self.when_down,
+            )
+            uses.append(Use(cap, charge))
         return uses
 
     def _keys(self, asked: Asked) -> Sequence[str]:
@@ -205,7 +224,8 @@ def _make_cap(
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"
     elif unit != "concurrent":
-        policy += f";w={math.ceil(capacity * MINUTE_S / written)}"  # an empty one is full again
+        # In which an empty one is full again; in as many digits as a header takes.
+        policy += f";w={min(math.ceil(capacity * MINUTE_S / written), 10**15 - 1)}"
     return Cap(
         rule=spec.name,
         label=label,
@@ -218,6 +238,7 @@ def _make_cap(
         policy=f'{policy};qu="{QUOTA_UNITS[kind]}"',
         counts_tokens=kind in {CounterKind.TOKENS, CounterKind.QUOTA},
         counts_money=kind is CounterKind.MONEY,
+        is_tried_out=spec.dry_run,
         calendar=calendar,
     )
 

@@ -14,12 +14,16 @@ from gateway.core.request_id import is_request_id, new_request_id
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
 from gateway.telemetry.in_flight import InFlight
 from gateway.wire.fixed_headers import FIXED_HEADERS
+from gateway.wire.forwarded import UNIX, TrustedProxies
 
 OBSERVERS: web.AppKey[tuple[Observer, ...]] = web.AppKey("observers", tuple)
 """Who is told when an exchange is settled; set by `app`."""
 
 IN_FLIGHT: web.AppKey[InFlight] = web.AppKey("in_flight", InFlight)
 """Counts exchanges in, and as one of the observers out again; set by `app`."""
+
+PROXIES: web.AppKey[TrustedProxies] = web.AppKey("proxies", TrustedProxies)
+"""Set by `app` where `server.trusted_proxies` names some."""
 
 REQUEST_ID = "X-Request-ID"
 MAX_PATH_CHARS = 512
@@ -32,12 +36,15 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     given = request.headers.get(REQUEST_ID, "")
     request_id = given if is_request_id(given) else new_request_id()
     path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
+    client_address = request.remote or UNIX
+    if PROXIES in app:
+        client_address = app[PROXIES].find_client(client_address, request.headers)
     request[EXCHANGE] = Exchange(
         request_id=request_id,
         started_at=monotonic(),
         method=request.method,
         path=path[:MAX_PATH_CHARS] if path.startswith("/") else "",
-        client_address=request.remote or "unix",
+        client_address=client_address,
         observers=app[OBSERVERS],
         dialect=dialect_of_path(path),
     )

@@ -46,7 +46,8 @@ def refuse_unsafe_bind(settings: Settings, registry: Registry) -> None:
         f"server.host is {host}, which other machines can reach, there are credentials for "
         f"{names}, and nothing says who may use them. Write `auth` in gateway.yaml (keys: "
         '`auth: [{kind: gateway_key, keys: {alice: "sha256:<SHA-256 of the key>"}}]`; everybody, '
-        "if that is meant: `auth: [{kind: anonymous}]`), or listen on 127.0.0.1."
+        "if that is meant: `auth: [{kind: anonymous, requests_per_minute: 60, concurrent: 10}]`), "
+        "or listen on 127.0.0.1."
     )
 
 

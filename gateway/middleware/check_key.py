@@ -8,8 +8,9 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError
+from gateway.credentials.pools import POOLS
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, REGISTRY, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from gateway.wire.render_errors import missing_key_sentence
 
 
@@ -18,12 +19,10 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
     """Find the credential of the provider that is called; refuse when it needs one."""
     call = request.get(CALL)
     if call is not None:
-        credential = request.app[REGISTRY].credentials.get(call.provider.name)
+        credential = request.app[POOLS].take(request[EXCHANGE], call)
         if credential is None and call.provider.auth.required:
             raise CredentialNotFoundError(_explain(call), detail=f"{call.provider.env} is not set")
         request[CREDENTIAL] = credential
-        if credential is not None:
-            request[EXCHANGE].credential_id = credential.id
     return await handler(request)
 
 

@@ -25,24 +25,18 @@ async def check_rights(request: web.Request, handler: Handler) -> web.StreamResp
 
 def _check(holder: KeyHolder, call: Call) -> None:
     provider = call.provider
-    if holder.providers and provider.name not in holder.providers:
+    if not holder.may_use(provider.name):
         raise ProviderNotAllowedError(
             f"This key is not for {provider.label}; whoever runs the gateway can make one that is.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.providers))}",
         )
-    if holder.models and not _is_one_of(holder.models, call):
+    # A right may be written with the alias.
+    if not (
+        holder.may_ask_for(provider.name, (call.model,))
+        or holder.may_ask_for(provider.name, provider.names_of(call.model))
+    ):
         raise ModelNotAllowedError(
             "This key is not for this model; whoever runs the gateway can make one that is.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.models))}",
             param="model",
         )
-
-
-def _is_one_of(models: frozenset[str], call: Call) -> bool:
-    provider = call.provider
-    if f"{provider.name}/{call.model}" in models:
-        return True
-    known = provider.find_model(call.model)  # a right may be written with the alias
-    return (
-        known is not None and known.alias is not None and f"{provider.name}/{known.alias}" in models
-    )

@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from gateway.config.limit_rules import words_of
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
+from gateway.limits.allowance import ALLOWANCE
 from gateway.limits.asked import read_asked
 from gateway.limits.limiter import Limiter
 from gateway.limits.rules import make_caps
@@ -43,6 +44,8 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
         raise grant.refusal
     if grant.output_cap is not None:
         request[OUTPUT_CAP] = grant.output_cap
+    if grant.allowance is not None:
+        request[ALLOWANCE] = grant.allowance
     return await handler(request)
 
 

@@ -114,7 +114,9 @@ def _note(exchange: Exchange, failure: GatewayError, *, is_begun: bool) -> None:
     if isinstance(failure, UpstreamError):
         exchange.ending = Outcome.UPSTREAM_FAILED
     else:
-        exchange.ending = Outcome.POLICY_STOPPED if is_begun else Outcome.REJECTED
+        # A rule may end an answer of which the caller has seen nothing yet.
+        is_stopped = is_begun or (exchange.attempts > 0 and isinstance(failure, DownstreamError))
+        exchange.ending = Outcome.POLICY_STOPPED if is_stopped else Outcome.REJECTED
 
 
 def _render(request: web.Request, failure: GatewayError) -> web.Response:

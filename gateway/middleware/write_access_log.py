@@ -18,6 +18,7 @@ from gateway.plugins.api import EXCHANGE
 
 # nginx's number for a caller who left before the head; it is never sent.
 CLIENT_CLOSED_REQUEST = 499
+HEAD = "HEAD"
 
 
 @web.middleware
@@ -52,7 +53,9 @@ def _note_response(request: web.Request, exchange: Exchange, response: web.Strea
         _note_broken(request, exchange)  # `guard_stream` will cut it
         return
     exchange.status = response.status
-    if not exchange.bytes_out and isinstance(response, web.Response):
+    if request.method == HEAD:
+        exchange.bytes_out = 0  # its length is that of the body it does not have
+    elif not exchange.bytes_out and isinstance(response, web.Response):
         exchange.bytes_out = response.content_length or 0
 
 

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
@@ -171,6 +172,14 @@ class Attempt:
         usage = self.count_usage(exchange.prompt_tokens)
         if usage is not None:
             exchange.note_usage(usage)
+
+    def note_in(self, record: AttemptRecord) -> None:
+        """Write down what this attempt found out about itself, now that it has ended."""
+        record.ended_at = self.times.ended_at
+        record.status = self._status
+        record.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
+        if self.error is not None:
+            record.note_error(self.error)
 
     def start(self, request: bytes) -> None:
         """Send the request; everything after this is callbacks."""

@@ -8,10 +8,14 @@ import msgspec
 from aiohttp import web
 
 from gateway.config.settings import Settings
+from gateway.core.attempts import AttemptRecord
+from gateway.core.clock import monotonic
+from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
+from gateway.limits.allowance import ALLOWANCE
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import (
     CALL,
@@ -25,12 +29,15 @@ from gateway.plugins.keys import (
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
+from gateway.relay.watched_attempt import WatchedAttempt
 from gateway.upstream.connection import Connection
 from gateway.upstream.upstreams import Upstream
 from gateway.wire.chat_request import ChatRequest, render_chat
 from gateway.wire.completions_request import render_completions
 from gateway.wire.headers import select_request_headers
 from gateway.wire.render_errors import render_openai_event
+
+END_OF_HEAD = b"\r\n\r\n"
 
 _STREAM_HEADERS = {
     # nginx holds a stream back to its end unless told otherwise (measured).
@@ -48,7 +55,7 @@ STREAM_HEADERS = {
 
 
 class Job(msgspec.Struct):
-    """One exchange, ready to be tried; nothing of it changes but that the request is let go."""
+    """One exchange, ready to be tried; what changes is its credential, and when it is let go."""
 
     caller: web.Request
     exchange: Exchange
@@ -57,7 +64,13 @@ class Job(msgspec.Struct):
     upstream: Upstream
     request: bytes  # the whole HTTP request for the provider
     held: HeldBody
-    secrets: tuple[str, ...]
+    credential: Credential | None  # the one that it shows
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be quoted from an answer."""
+        credential = self.credential
+        return () if credential is None else (credential.secret.get_secret_value(),)
 
     @property
     def label(self) -> str:
@@ -70,13 +83,36 @@ class Job(msgspec.Struct):
         self.caller.pop(PROMPT, None)
         self.held.let_go()
 
+    def make_record(self) -> AttemptRecord:
+        """Where the next attempt is written down."""
+        exchange = self.exchange
+        return AttemptRecord(
+            exchange.attempts + 1,
+            self.call.provider.name,
+            self.call.model,
+            exchange.credential_id,
+            monotonic(),
+        )
+
+    def change_credential(self, credential: Credential | None) -> None:
+        """Show this one in the next attempt; None for the same as before."""
+        if credential is None or credential is self.credential:
+            return
+        body = self.request[self.request.index(END_OF_HEAD) + len(END_OF_HEAD) :]
+        self.request = _render_request(self.caller, self.upstream, credential, body)
+        self.credential = credential
+
     def make_attempt(self, connection: Connection) -> Attempt:
         """One try on this connection."""
         server = self.settings.server
         limits = AttemptLimits(
             self.label, server.max_reply_bytes, server.max_stream_bytes, self.secrets
         )
-        return Attempt(connection, self._make_pump(), self._make_deadlines(), limits)
+        pump, deadlines = self._make_pump(), self._make_deadlines()
+        allowance = self.caller.get(ALLOWANCE)
+        if allowance is None or pump is None:
+            return Attempt(connection, pump, deadlines, limits)
+        return WatchedAttempt(connection, pump, deadlines, limits, allowance)
 
     def _make_pump(self) -> Pump | None:
         """What reads the stream; None when the caller wants a whole reply."""
@@ -120,16 +156,22 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     if prompt is None:
         raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
-    message = upstream.render_request(
-        _render_body(call, prompt, request.get(OUTPUT_CAP)),
+    body = _render_body(call, prompt, request.get(OUTPUT_CAP))
+    message = _render_request(request, upstream, credential, body)
+    held = request[HELD_BODY]
+    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, credential)
+
+
+def _render_request(
+    request: web.Request, upstream: Upstream, credential: Credential | None, body: bytes
+) -> bytes:
+    return upstream.render_request(
+        body,
         credential,
         # Only a trace crosses, and most callers send none.
         select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),
-        stream=call.stream,
+        stream=request[CALL].stream,
     )
-    secrets = () if credential is None else (credential.secret.get_secret_value(),)
-    held = request[HELD_BODY]
-    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, secrets)
 
 
 def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:

@@ -108,6 +108,11 @@ class Pump(abc.ABC):
         return self._reader.estimate_usage() if self._reader.content_events else None
 
     @property
+    def counted(self) -> Usage | None:
+        """The provider's count alone."""
+        return self._reader.usage
+
+    @property
     def tokens_seen(self) -> int:
         """How long the answer is by now, as we estimate it."""
         return self._reader.count_tokens()

@@ -15,6 +15,8 @@ from gateway.core.errors import GatewayError, ShuttingDownError, UpstreamError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
+from gateway.credentials.pools import Pools
+from gateway.ledger.ledger import Ledger
 from gateway.plugins.keys import CALL
 from gateway.relay.attempt import Attempt
 from gateway.relay.downstream import make_response
@@ -32,12 +34,20 @@ class Relay:
     """Relays chat exchanges; one for each application."""
 
     def __init__(
-        self, upstreams: Upstreams, settings: Settings, tasks: Tasks, clock: Clock
+        self,
+        upstreams: Upstreams,
+        pools: Pools,
+        settings: Settings,
+        tasks: Tasks,
+        clock: Clock,
+        ledger: Ledger | None = None,
     ) -> None:
         self._upstreams = upstreams
+        self._pools = pools
         self._settings = settings
         self._tasks = tasks
         self._clock = clock
+        self._ledger = ledger
         # Strong references: an attempt whose caller has left is held by nobody else.
         self._attempts: set[Attempt] = set()
 
@@ -63,17 +73,35 @@ class Relay:
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         budget = RetryBudget(job.call.provider.retries, self._clock)
         while True:
+            self._begin_attempt(job)
             try:
-                return await self._try(job)
+                attempt = await self._try(job)
             except UpstreamError as error:
-                wait_s = budget.spend(error)
+                job.exchange.note_failed_attempt(error, at=monotonic())
+                wait_s = self._plan_retry(job, budget, error)
                 if wait_s is None:
                     raise
                 error.__traceback__ = None  # it holds the attempt, which holds it
-            await asyncio.sleep(wait_s)
+            else:
+                if attempt.times.headed_at:  # not when only the time to wait for it has passed
+                    self._pools.note_success(job.exchange, job.call)
+                return attempt
+            if wait_s:  # where another credential is free, nobody waits
+                await asyncio.sleep(wait_s)
+            job.change_credential(self._pools.take_again(job.exchange, job.call))
+
+    def _plan_retry(self, job: Job, budget: RetryBudget, error: UpstreamError) -> float | None:
+        """Seconds until another attempt; None when there is to be none."""
+        other_s = self._pools.note_failure(job.exchange, job.call, error)
+        return budget.spend(error) if other_s is None else budget.spend_knowing(other_s)
+
+    def _begin_attempt(self, job: Job) -> None:
+        record = job.make_record()
+        if self._ledger is not None:
+            self._ledger.write_ahead(job.exchange, record)
+        job.exchange.note_attempt(record)
 
     async def _try(self, job: Job) -> Attempt:
-        job.exchange.attempts += 1
         connection = await job.upstream.take_connection()
         is_reused = connection.served > 0
         attempt = await self._start(job, connection)
@@ -199,13 +227,18 @@ class Relay:
         self._attempts.discard(attempt)
         exchange = job.exchange
         attempt.note_on(exchange)
+        attempt.note_in(exchange.attempt_records[-1])
         if attempt.error is not None and attempt.downstream.is_open:
             self._break_off(job, attempt, attempt.error)
         if exchange.detached:
+            if isinstance(attempt.error, UpstreamError):
+                self._pools.note_failure(exchange, job.call, attempt.error)
             exchange.settle(Outcome.CLIENT_GONE, at=attempt.times.ended_at)
 
     def _break_off(self, job: Job, attempt: Attempt, error: GatewayError) -> None:
         note_failure(job.exchange, error)
+        if isinstance(error, UpstreamError):  # a head that left early does not hide a 401
+            self._pools.note_failure(job.exchange, job.call, error)
         attempt.downstream.break_off(
             job.last_words(error, already_told=attempt.fault_was_relayed),
             stall_s=job.call.provider.timeouts.write_stall_s,

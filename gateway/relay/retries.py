@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from gateway.core.clock import Clock
 from gateway.core.errors import UpstreamError
-from gateway.wire.headers import parse_retry_after
+from gateway.wire.headers import asked_wait_s
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 4.0
@@ -30,22 +30,21 @@ class RetryBudget:
 
     def spend(self, error: UpstreamError) -> float | None:
         """Seconds to wait before the next attempt; None when there is to be none."""
-        if not error.is_retryable or self._left == 0:
+        if not error.is_retryable:
             return None
-        asked_s = self._asked_for(error)
+        asked_s = asked_wait_s(error.headers, now=self._clock())
         # Full jitter: callers that failed together must not come back together.
-        wait_s = self._draw(0.0, self._backoff_s) if asked_s is None else asked_s
-        if wait_s > self._waiting_left_s:
+        wait_s = self.spend_knowing(
+            self._draw(0.0, self._backoff_s) if asked_s is None else asked_s
+        )
+        if wait_s is not None:
+            self._backoff_s = min(self._backoff_s * 2, MAX_BACKOFF_S)
+        return wait_s
+
+    def spend_knowing(self, wait_s: float) -> float | None:
+        """The same where it is known how long to wait, and that another attempt may help."""
+        if self._left == 0 or wait_s > self._waiting_left_s:
             return None
         self._left -= 1
         self._waiting_left_s -= wait_s
-        self._backoff_s = min(self._backoff_s * 2, MAX_BACKOFF_S)
         return wait_s
-
-    def _asked_for(self, error: UpstreamError) -> float | None:
-        milliseconds = error.headers.get("retry-after-ms")
-        if milliseconds is not None:
-            value = parse_retry_after(milliseconds, now=self._clock())
-            return None if value is None else value / 1000
-        seconds = error.headers.get("retry-after")
-        return None if seconds is None else parse_retry_after(seconds, now=self._clock())

@@ -48,7 +48,7 @@ def check_credential(request: Request, credential: str | None) -> Directive | No
     """A 401 as OpenAI gives it, or None when the credential is right or none is needed."""
     if credential is None:
         return None
-    given = request.header("api-key") or _bearer(request.header("authorization"))
+    given = read_credential(request)
     if given == credential:
         return None
     if given:
@@ -59,6 +59,11 @@ def check_credential(request: Request, credential: str | None) -> Directive | No
         status=401, message="You did not provide an API key.", type="invalid_request_error"
     )
     return Directive(error=error, http=HttpStyle(headers=(("WWW-Authenticate", "Bearer"),)))
+
+
+def read_credential(request: Request) -> str:
+    """The credential that a request carries; empty when it carries none."""
+    return request.header("api-key") or _bearer(request.header("authorization"))
 
 
 def _bearer(value: str | None) -> str:

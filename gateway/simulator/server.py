@@ -9,11 +9,16 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from gateway.simulator.asking import parse_body, read_ask
-from gateway.simulator.choosing import Chooser, DirectiveError
+from gateway.simulator.choosing import Chooser, DirectiveError, read_directive
 from gateway.simulator.connection import Connection
 from gateway.simulator.demo import GATEWAY_URL
 from gateway.simulator.journal import Journal
-from gateway.simulator.paths import answer_plainly, check_credential, refuse
+from gateway.simulator.paths import (
+    answer_plainly,
+    check_credential,
+    read_credential,
+    refuse,
+)
 from gateway.simulator.planning import build_plan
 
 if TYPE_CHECKING:
@@ -48,6 +53,7 @@ class Simulator:
         self._scriptable = scriptable
         self._gateway_url = gateway_url
         self._chooser = Chooser()
+        self._by_credential: dict[str, Directive] = {}
         self._precomputed: dict[tuple[object, ...], tuple[Directive, Plan]] = {}
         self._connections: set[Connection] = set()
         self._opened = 0
@@ -108,9 +114,19 @@ class Simulator:
         """Queue a directive for the next requests that carry none."""
         self._chooser.script(directive)
 
+    def answer_credential(
+        self, credential: str, directive: Directive | dict[str, Any] | str | None
+    ) -> None:
+        """Answer every request with this credential so, whatever else it says; None ends that."""
+        if directive is None:
+            self._by_credential.pop(credential, None)
+        else:
+            self._by_credential[credential] = read_directive(directive)
+
     def reset(self) -> None:
         """Forget queued directives and journal records."""
         self._chooser.clear()
+        self._by_credential.clear()
         self.journal.clear()
 
     def drop_connections(self) -> None:
@@ -134,6 +150,9 @@ class Simulator:
         """The answer to one request."""
         body = parse_body(request.body) if request.body else None
         ask = read_ask(request, body or {})
+        of_credential = self._by_credential.get(read_credential(request))
+        if of_credential is not None:
+            return self._plan(of_credential, ask)
         try:
             directive = self._chooser.choose(request, body) if self._scriptable else None
         except DirectiveError as error:

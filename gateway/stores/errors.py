@@ -24,9 +24,17 @@ class KeyNotFoundError(StoreError):
     """There is no key of this name."""
 
 
+class KeyDisabledError(StoreError):
+    """The key was disabled, and cannot be given another secret."""
+
+
 class CountersDownError(StoreDownError):
     """The counters cannot be asked, and a rule says that nobody is let in without."""
 
     def __init__(self, rule: int) -> None:
         super().__init__("the counters do not answer")
         self.rule = rule
+
+
+class RowRefusedError(StoreError):
+    """The store is well and does not take this row, now or later."""

@@ -80,8 +80,8 @@ class KeyStore(Protocol):
     async def fetch_key(self, name: str) -> StoredKey:
         """A key with all of its secrets; KeyNotFoundError."""
 
-    async def fetch_keys(self) -> list[StoredKey]:
-        """Every key with all of its secrets, by name."""
+    async def fetch_keys(self, *, after: str = "", limit: int | None = None) -> list[StoredKey]:
+        """Every key with all of its secrets, by name; or so many of those after a name."""
 
     async def fetch_changes(self, since: int) -> Changes:
         """The keys that were made or changed after a revision; cheap when there are none.
@@ -99,7 +99,10 @@ class KeyStore(Protocol):
         """Keep a new key with its secrets; KeyExistsError when the name is taken."""
 
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
-        """Give a key another secret; the ones it has end then, or when they would have before."""
+        """Give a key another secret; the ones it has end then, or when they would have before.
+
+        KeyNotFoundError; KeyDisabledError, also when another process disables it at this moment.
+        """
 
     async def disable_key(self, name: str, at: int) -> bool:
         """Refuse a key from now on; False when it was disabled before."""

@@ -8,6 +8,7 @@ import abc
 from collections import deque
 from collections.abc import Collection, Sequence
 
+import msgspec
 from typing_extensions import override
 
 from gateway.core.clock import Clock, monotonic, system_clock
@@ -28,6 +29,7 @@ EPSILON_S = 1e-6
 EPSILON = 1e-6  # of a request or token, for the same reason
 # A lapsed hold waits so long for a late settlement.
 LATE_S = 3600.0
+_MONEY = CounterKind.MONEY  # to look up a member of an enumeration takes 0.2 µs in Python 3.11
 # Counters that are looked at when one is made: two for one keeps at most twice as many as are
 # needed. The others are looked at when leases are renewed, in pieces of a millisecond.
 SWEPT_FOR_ONE = 2
@@ -226,15 +228,12 @@ class _Quota(_Counter):
         return max(SOON_S, left_s)
 
 
-class _Hold:
+class _Hold(msgspec.Struct):
     """What one request has taken."""
 
-    __slots__ = ("expires_at", "has_lapsed", "taken")
-
-    def __init__(self, taken: list[tuple[_Counter, Charge]], expires_at: float) -> None:
-        self.taken = taken
-        self.expires_at = expires_at
-        self.has_lapsed = False
+    taken: list[tuple[_Counter, Charge]]
+    expires_at: float
+    has_lapsed: bool = False
 
 
 class MemoryCounters(CounterStore):
@@ -264,10 +263,7 @@ class MemoryCounters(CounterStore):
         get = self._counters.get
         found = [(get(charge.key) or self._make(charge), charge) for charge in charges]
         waits = [counter.wait_s(charge, now) for counter, charge in found]
-        taken = found
-        is_admitted = True
-        if any(waits):
-            is_admitted, taken = _choose(found, waits)
+        is_admitted, taken = _choose(found, waits) if any(waits) else (True, found)
         if is_admitted:
             for counter, charge in taken:
                 counter.take(charge, now)
@@ -295,10 +291,11 @@ class MemoryCounters(CounterStore):
         hold = self._holds.pop(hold_id, None)
         if hold is None:
             return
-        now = self._clock()
+        now, has_lapsed = self._clock(), hold.has_lapsed
+        tokens, micros = used.tokens, used.micros
         for counter, charge in hold.taken:
-            amount = used.amount(charge.kind)
-            if not hold.has_lapsed:
+            amount = micros if charge.kind is _MONEY else tokens
+            if not has_lapsed:
                 counter.settle(charge, amount, now)
             elif amount > charge.cost:
                 found = self._counters.get(charge.key) or self._make(charge)

@@ -14,6 +14,7 @@ import msgspec
 from gateway.config.stores import PEPPER_FILE, DatabaseAddress, StoresError, StoresSpec
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
+from gateway.stores.ledger import LedgerStore
 from gateway.stores.peppers import Peppers, make_pepper_file, read_pepper_file
 
 if TYPE_CHECKING:
@@ -43,6 +44,15 @@ async def open_keys(
     except BaseException:
         await store.close()
         raise
+
+
+async def open_ledger_store(
+    spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
+) -> LedgerStore:
+    """Open the store of the ledger; an SQLite file is made where there is none."""
+    from gateway.stores.sql_ledger import SqlLedgerStore  # noqa: PLC0415 - heavy
+
+    return SqlLedgerStore(await open_checked(spec, environ, timeout_s=timeout_s))
 
 
 async def open_checked(

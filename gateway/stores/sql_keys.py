@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.stores.database import Database
-from gateway.stores.errors import KeyExistsError, KeyNotFoundError
+from gateway.stores.errors import KeyDisabledError, KeyExistsError, KeyNotFoundError
 from gateway.stores.keys import Changes, StoredKey, StoredSecret
 from gateway.stores.tables import gateway_key_secrets as secrets
 from gateway.stores.tables import gateway_keys as keys
@@ -41,10 +41,14 @@ class SqlKeyStore:
             raise _not_found(name)
         return found[0]
 
-    async def fetch_keys(self) -> list[StoredKey]:
-        """Every key with all of its secrets, by name."""
+    async def fetch_keys(self, *, after: str = "", limit: int | None = None) -> list[StoredKey]:
+        """Every key with all of its secrets, by name; or so many of those after a name."""
+        wanted = _joined()
+        if after or limit is not None:
+            names = select(keys.c.name).where(keys.c.name > after).order_by(keys.c.name)
+            wanted = wanted.where(keys.c.name.in_(names.limit(limit)))
         async with self._database.read() as connection:
-            return _keys_of(await connection.execute(_joined()))
+            return _keys_of(await connection.execute(wanted))
 
     async def fetch_changes(self, since: int) -> Changes:
         """The keys that were made or changed after a revision; cheap when there are none."""
@@ -83,7 +87,10 @@ class SqlKeyStore:
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
         """Give a key another secret; the ones it has end then, or when they would have before."""
         async with self._write() as (connection, revision):
-            await _check_name(connection, name)
+            if await _fetch_disabled_at(connection, name) is not None:
+                raise KeyDisabledError(
+                    f"{name} is disabled, and stays so; make a key of another name."
+                )
             ends_later = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > others_end_at)
             await connection.execute(
                 update(secrets)
@@ -98,7 +105,7 @@ class SqlKeyStore:
     async def disable_key(self, name: str, at: int) -> bool:
         """Refuse a key from now on; False when it was disabled before."""
         async with self._write() as (connection, revision):
-            await _check_name(connection, name)
+            await _fetch_disabled_at(connection, name)
             done = await connection.execute(
                 update(keys)
                 .where(keys.c.name == name, keys.c.disabled_at.is_(None))
@@ -144,11 +151,15 @@ async def _last_revision(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.max(keys.c.revision))) or 0
 
 
-async def _check_name(connection: AsyncConnection, name: str) -> None:
-    if not await connection.scalar(
-        select(func.count()).select_from(keys).where(keys.c.name == name)
-    ):
+async def _fetch_disabled_at(connection: AsyncConnection, name: str) -> int | None:
+    """When a key was disabled; KeyNotFoundError."""
+    found = (
+        await connection.execute(select(keys.c.disabled_at).where(keys.c.name == name))
+    ).one_or_none()
+    if found is None:
         raise _not_found(name)
+    disabled_at: int | None = found.disabled_at
+    return disabled_at
 
 
 def _not_found(name: str) -> KeyNotFoundError:

@@ -7,6 +7,7 @@ holds the three together.
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Integer,
@@ -14,9 +15,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
 )
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 metadata = MetaData()
 
@@ -51,4 +53,58 @@ gateway_key_secrets = Table(
     Column("prefix", String(8), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+)
+
+# Times of the ledger are Unix milliseconds.
+ledger_exchanges = Table(
+    "ledger_exchanges",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("request_id", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("principal_kind", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False, index=True),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("stream", Boolean, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("first_content_ms", BigInteger),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    sqlite_with_rowid=False,  # rows are kept by their key, which grows: half the writing
+)
+
+ledger_attempts = Table(
+    "ledger_attempts",
+    metadata,
+    Column(
+        "exchange_id",
+        Text,
+        ForeignKey("ledger_exchanges.id", name="ledger_attempts_exchange"),
+        primary_key=True,
+    ),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("credential_id", Text, nullable=False),
+    Column("started_at_ms", BigInteger, nullable=False),
+    Column("duration_ms", BigInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("upstream_request_id", Text, nullable=False),
+    Column("tokens_in", BigInteger),
+    Column("tokens_out", BigInteger),
+    Column("tokens_cached", BigInteger),
+    Column("tokens_reasoning", BigInteger),
+    Column("tokens_source", Text),
+    Column("cost_micros", BigInteger),
+    Column("price_version", Text),
+    Column("provider_cost_micros", BigInteger),
+    sqlite_with_rowid=False,
 )

@@ -4,7 +4,7 @@ The rule here: the number of series is bounded. A label is a word of ours or a n
 registry; what a caller writes is never a label.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
 from prometheus_client import CollectorRegistry
@@ -14,12 +14,15 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from gateway import __version__
+from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
+from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.telemetry.exchange_fields import added_s
 from gateway.telemetry.series import Counts, Distributions
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NO_LEDGER = LedgerNumbers(0, 0, 0, is_store_down=False)
 OTHER = "other"  # a provider that is not in the registry
 NONE = "none"  # a request that names no provider
 
@@ -66,6 +69,10 @@ class Metrics(Collector):
         # For rules with places: how many are taken. Set where there are rules.
         self.count_places: Callable[[], Mapping[str, int]] = dict
         self._watched: dict[str, Watched] = {}
+        # Set where a ledger is kept.
+        self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
+        # How the credentials stand. Set by `app`.
+        self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -145,6 +152,8 @@ class Metrics(Collector):
             places.add_metric([rule], taken)
         yield places
         yield from self._collect_watched()
+        yield from self._collect_ledger()
+        yield from self._collect_credentials()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
@@ -161,6 +170,41 @@ class Metrics(Collector):
             lost.add_metric([component], part.lost)
         yield degraded
         yield lost
+
+    def _collect_ledger(self) -> Iterator[Metric]:
+        numbers = self.count_ledger()
+        yield GaugeMetricFamily(
+            "gateway_ledger_backlog_bytes",
+            "In the journal and not in the database.",
+            value=numbers.backlog_bytes,
+        )
+        yield GaugeMetricFamily(
+            "gateway_ledger_held", "Exchanges in memory that no file takes.", value=numbers.held
+        )
+        yield CounterMetricFamily(
+            "gateway_ledger_unwritten", "Exchanges that were not booked.", value=numbers.unwritten
+        )
+        yield GaugeMetricFamily(
+            "gateway_ledger_store_down",
+            "1 while the database takes nothing.",
+            value=numbers.is_store_down,
+        )
+
+    def _collect_credentials(self) -> Iterator[Metric]:
+        labels = ["provider", "credential_id"]
+        in_flight = GaugeMetricFamily(
+            "gateway_credential_in_flight", "Requests that hold a credential.", labels=labels
+        )
+        states = GaugeMetricFamily(
+            "gateway_credential_state", "1 for the state it is in.", labels=[*labels, "state"]
+        )
+        for standing in self.list_credentials():
+            names = [standing.provider, standing.id]
+            in_flight.add_metric(names, standing.in_flight)
+            for state in CredentialState:
+                states.add_metric([*names, state], standing.state is state)
+        yield in_flight
+        yield states
 
     def _label(self, exchange: Exchange) -> str:
         if exchange.provider:

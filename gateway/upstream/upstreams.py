@@ -43,8 +43,9 @@ class Upstream:
             max_connections=provider.max_connections,
             keep_alive_s=provider.timeouts.keep_alive_s,
         )
+        self._netloc = parts.netloc
         self._constant_head = _render_constant_head(
-            provider, parts.netloc, parts.path + COMPLETIONS_PATH
+            provider, parts.netloc, f"POST {parts.path}{COMPLETIONS_PATH}"
         )
 
     async def take_connection(self, *, fresh: bool = False) -> Connection:
@@ -62,12 +63,26 @@ class Upstream:
         """One whole HTTP request; `headers` come from the caller and are allow-listed already."""
         lines = [self._constant_head]
         if credential is not None:
-            auth = self.provider.auth
-            lines.append(f"{auth.header}: {auth.prefix}{credential.secret.get_secret_value()}\r\n")
+            lines.append(self._render_auth(credential))
         lines.append(f"Accept: {'text/event-stream' if stream else 'application/json'}\r\n")
         lines.extend(f"{name}: {value}\r\n" for name, value in headers)
         lines.append(f"Content-Length: {len(body)}\r\n\r\n")
         return "".join(lines).encode("latin-1") + body
+
+    def render_question(
+        self, method: str, path: str, credential: Credential | None, body: bytes = b""
+    ) -> bytes:
+        """One whole HTTP request for another path, which is given with that of `base_url`."""
+        lines = [_render_constant_head(self.provider, self._netloc, f"{method} {path}")]
+        if credential is not None:
+            lines.append(self._render_auth(credential))
+        lines.append("Accept: application/json\r\n")
+        lines.append(f"Content-Length: {len(body)}\r\n\r\n" if body else "\r\n")
+        return "".join(lines).encode("latin-1") + body
+
+    def _render_auth(self, credential: Credential) -> str:
+        auth = self.provider.auth
+        return f"{auth.header}: {auth.prefix}{credential.secret.get_secret_value()}\r\n"
 
 
 class Upstreams:
@@ -91,9 +106,9 @@ class Upstreams:
         self._resolver.close()
 
 
-def _render_constant_head(provider: Provider, netloc: str, path: str) -> str:
+def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:
     lines = [
-        f"POST {path} HTTP/1.1",
+        f"{target} HTTP/1.1",
         f"Host: {netloc}",
         f"User-Agent: chat-gateway/{__version__}",
         "Content-Type: application/json",

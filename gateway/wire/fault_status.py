@@ -76,6 +76,7 @@ _QUOTA_PREFIXES: Final = ("billing_", "spend_limit", "spending_limit")
 _CREDENTIAL_WORDS: Final = frozenset({"invalid_api_key", "api_key_invalid"})
 # Gemini answers 400 to a wrong key, and says so in the sentence alone.
 _CREDENTIAL_SENTENCES: Final = ("api key not valid", "incorrect api key")
+_CREDENTIAL_SENTENCE: Final = "api key not valid. please pass a valid api key."
 
 
 def is_quota(fault: ProviderFault) -> bool:
@@ -87,6 +88,15 @@ def is_quota(fault: ProviderFault) -> bool:
 def is_credential_refused(fault: ProviderFault) -> bool:
     """True when the fault says that the credential is wrong, whatever the status."""
     return not _CREDENTIAL_WORDS.isdisjoint(_words(fault)) or says_incorrect_key(fault)
+
+
+def names_credential(fault: ProviderFault) -> bool:
+    """The same where nothing that a caller wrote can have made it so.
+
+    Sentences quote callers: a model may be called "incorrect api key".
+    """
+    is_sentence = fault.message.lower() == _CREDENTIAL_SENTENCE
+    return is_sentence or not _CREDENTIAL_WORDS.isdisjoint(_words(fault))
 
 
 def says_incorrect_key(fault: ProviderFault) -> bool:

@@ -5,7 +5,7 @@ The rule here: allow-lists. A name nobody put on a list stays where it came from
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -91,6 +91,18 @@ def select_response_headers(headers: Iterable[Header]) -> list[Header]:
 def is_safe_value(value: str) -> bool:
     """True when a value is short, printable ASCII: nothing in it can end a header."""
     return len(value) <= MAX_VALUE_CHARS and _VALUE.fullmatch(value) is not None
+
+
+def asked_wait_s(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Seconds that an answer asks to wait, in whichever form; None when it does not.
+
+    Names are in lower case; `now` is POSIX time.
+    """
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _SECONDS.fullmatch(milliseconds):
+        return min(float(milliseconds) / 1000, MAX_RETRY_AFTER_S)
+    seconds = headers.get("retry-after")
+    return None if seconds is None else parse_retry_after(seconds, now=now)
 
 
 def parse_retry_after(value: str, *, now: float) -> float | None:

@@ -11,6 +11,7 @@ import pytest
 from gateway.simulator import Simulator
 from tests.contract.calls import HELLO, chat_body, simulated
 from tests.contract.entries import entry
+from tests.plugins.anybody import ENTRY
 from tests.plugins.browser import FrontEnd
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
 
@@ -24,7 +25,7 @@ async def listed(start_gateway: StartGateway, simulator: Simulator, front_end: F
         providers={"sim": entry(simulator.base_url)},
         settings={
             "server": {"cors_origins": [front_end.origin]},
-            "auth": [{"kind": "anonymous"}],
+            "auth": [ENTRY],
         },
         environ={"SIM_API_KEY": CREDENTIAL},
     )
@@ -108,7 +109,7 @@ async def test_a_page_of_an_origin_that_is_not_listed_reads_nothing(
     """Off by default: the browser keeps status and text from it."""
     gateway = await start_gateway(
         providers={"sim": entry(simulator.base_url)},
-        settings={"auth": [{"kind": "anonymous"}]},
+        settings={"auth": [ENTRY]},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.core.gateway_key import make_key
-from gateway.stores.errors import KeyExistsError, KeyNotFoundError
+from gateway.stores.errors import KeyDisabledError, KeyExistsError, KeyNotFoundError
 from gateway.stores.opening import open_keys
 from tests.plugins.stored_keys import ENVIRON, NOW, new_key, new_secret, spec_of
 
@@ -56,7 +56,10 @@ class KeyStoreMachine(RuleBasedStateMachine):
             self.loop.run_until_complete(self.store.save_secret(name, secret, others_end_at=until))
         except KeyNotFoundError:
             assert name not in self.secrets
+        except KeyDisabledError:
+            assert name in self.disabled
         else:
+            assert name not in self.disabled
             old = self.secrets[name]
             self.secrets[name] = {
                 one: until if end is None else min(end, until) for one, end in old.items()

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.gateway_key import make_key
 from gateway.stores import sql_keys
-from gateway.stores.errors import KeyExistsError, KeyNotFoundError
+from gateway.stores.errors import KeyDisabledError, KeyExistsError, KeyNotFoundError
 from gateway.stores.keys import Changes, StoredSecret
 from gateway.stores.opening import OpenKeys
 from tests.plugins.stored_keys import NOW, new_key, new_secret
@@ -129,6 +129,42 @@ async def test_keys_are_listed_by_name(opened: OpenKeys) -> None:
 
     assert [key.name for key in await opened.store.fetch_keys()] == ["alice", "bob", "carol"]
     assert await opened.store.fetch_peppers() == {1, 7}
+
+
+async def test_keys_are_listed_a_page_at_a_time(opened: OpenKeys) -> None:
+    """A million of them fit into no answer; each is on one page, with all of its secrets."""
+    for name in ("carol", "alice", "bob", "dave"):
+        _, stored = new_key(opened.peppers, name)
+        await opened.store.save_key(stored)
+    await opened.store.save_secret(
+        "bob", StoredSecret(b"d" * 32, 7, "gw_xxxxx", NOW), others_end_at=NOW
+    )
+
+    first = await opened.store.fetch_keys(limit=2)
+    second = await opened.store.fetch_keys(after="bob", limit=2)
+
+    assert [(key.name, len(key.secrets)) for key in first] == [("alice", 1), ("bob", 2)]
+    assert [key.name for key in second] == ["carol", "dave"]
+    assert await opened.store.fetch_keys(after="dave", limit=2) == []
+    assert await opened.store.fetch_keys(after="%", limit=9) != []  # no pattern
+
+
+async def test_a_disabled_key_gets_no_other_secret(opened: OpenKeys) -> None:
+    """Asked in the transaction that would write it: whoever disables it meanwhile has the word."""
+    key, stored = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+    await opened.store.disable_key("alice", NOW)
+    new = make_key()
+
+    with pytest.raises(KeyDisabledError, match="another name"):
+        await opened.store.save_secret(
+            "alice", new_secret(opened.peppers, new), others_end_at=NOW + 10
+        )
+
+    assert await opened.store.find_key(opened.peppers.digests(new)) is None
+    found = await opened.store.find_key(opened.peppers.digests(key))
+    assert found is not None
+    assert found.secrets[0].expires_at is None
 
 
 async def test_look_ups_and_writes_go_on_beside_each_other(opened: OpenKeys) -> None:

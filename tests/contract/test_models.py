@@ -3,7 +3,9 @@
 The rule here: the shape is OpenAI's, the ids are `<provider>/<model>`.
 """
 
+import aiohttp
 import pytest
+from yarl import URL
 
 from gateway.simulator import Simulator
 from tests.contract.calls import get
@@ -53,6 +55,21 @@ async def test_one_model_is_found_by_its_id_or_alias(
 
     assert heard.status == 200
     assert heard.json["id"] == model_id
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/groq%2Fmixtral-8x7b-32768"])
+async def test_head_says_what_get_would(shipped: Gateway, path: str) -> None:
+    """The same status and headers, its length among them, and nothing behind them."""
+    whole = await get(shipped, path)
+
+    async with aiohttp.ClientSession() as session:
+        url = URL(f"{shipped.url}{path}", encoded=True)
+        async with session.head(url) as head:
+            body = await head.read()
+
+    assert (head.status, body) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(whole.body))
+    assert head.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["groq/none", "none/none", "groq", "groq%2Fnone"])

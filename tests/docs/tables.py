@@ -8,16 +8,36 @@ import re
 from collections.abc import Callable
 
 from gateway.config.reference import provider_table, settings_table
+from gateway.console.admin import build_admin_app
+from gateway.console.guard import OPEN
+from gateway.console.readiness import Readiness
 from tests.docs.pages import ROOT, read
+
+
+def admin_table() -> str:
+    """Every page of the admin listener, as the router has it and its handler says."""
+    router = build_admin_app(Readiness(), render_metrics=lambda: b"").router
+    rows = [
+        f"| `{route.method} {path}` | {'nobody' if path in OPEN else 'an admin'} | "
+        f"{(route.handler.__doc__ or '').splitlines()[0]} |\n"
+        for resource in router.resources()
+        for path in [resource.canonical]
+        for route in resource
+        if route.method != "HEAD"
+    ]
+    return "| page | wants the key of | what it gives |\n|---|---|---|\n" + "".join(rows)
+
 
 TABLES: dict[str, Callable[[], str]] = {
     "provider-table": provider_table,
     "settings-table": settings_table,
+    "admin-table": admin_table,
 }
 PAGES = {
     "README.md": "provider-table",
     "docs/configure/providers.md": "provider-table",
     "docs/configure/gateway.md": "settings-table",
+    "docs/operate/admin.md": "admin-table",
 }
 
 

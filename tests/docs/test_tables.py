@@ -111,7 +111,8 @@ def test_every_metric_is_explained_with_its_labels() -> None:
     limit = LimitSpec(name="few", on="everything", concurrent=1)
     stores = StoresSpec(counters="redis://localhost")  # nobody connects before the start
     settings = Settings(limits=(limit,), stores=stores)
-    metrics = build_app(settings, load_registry(ROOT / "providers.yaml", {}))[METRICS]
+    registry = load_registry(ROOT / "providers.yaml", {"GROQ_API_KEY": "gsk-1"})
+    metrics = build_app(settings, registry)[METRICS]
     usage = Usage(1, 2, "provider")
     times = {"first_content_at": 2.0, "first_relayed_at": 3.0, "upstream_started_at": 1.5}
     exchange = Exchange("id", 1.0, "GET", "/", "127.0.0.1", (), usage=usage, attempts=1, **times)

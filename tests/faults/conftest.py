@@ -59,6 +59,7 @@ async def open_scene(
         settings: dict[str, Any] | None = None,
         counters: CounterStore | None = None,
         recovers: bool = True,
+        environ: dict[str, str] | None = None,
         **fields: Any,
     ) -> Scene:
         usual = {"base_url": simulator.base_url, "allow_private": True, "retries": 0}
@@ -66,7 +67,7 @@ async def open_scene(
         gateway = await start_gateway(
             providers={"sim": {**usual, **fields}, "other": other},
             settings={"auth": AUTH, **(settings or {})},
-            environ={"SIM_API_KEY": CREDENTIAL, "OTHER_API_KEY": CREDENTIAL},
+            environ={"SIM_API_KEY": CREDENTIAL, "OTHER_API_KEY": CREDENTIAL, **(environ or {})},
             counters=counters,
         )
         gateway.secrets += [GATEWAY_KEY, PROMPT]

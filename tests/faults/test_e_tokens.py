@@ -1,4 +1,4 @@
-"""Tokens and sessions that others issue, on a real gateway with a real issuer.
+"""Group E: tokens that others issue, on a real gateway with a real issuer.
 
 The rule here: whatever was shown is in no answer, no log line and no metric, and nobody who was not
 recognised has reached a provider.
@@ -6,83 +6,15 @@ recognised has reached a provider.
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
 from tests.faults.conftest import OpenScene
-from tests.plugins.issuer import (
-    SECRET,
-    Answer,
-    Issuer,
-    forge,
-    jwk_of,
-    public_pem,
-    saying,
-)
-from tests.plugins.raw_caller import Heard
-from tests.plugins.scene import (
-    AUTH,
-    AUTHORIZATION,
-    CHAT,
-    PATHS,
-    V1,
-    Scene,
-    body_of,
-    error_of,
-    header_of,
-    raw_request,
-)
-
-ANYBODY = {"kind": "anonymous"}
-COOKIE = "sb-127-auth-token"
-ORIGIN = "Origin: http://127.0.0.1"
-
-
-async def show(
-    scene: Scene, token: str | None, *headers: str, path: str = V1, verb: str = "POST"
-) -> Heard:
-    """What the gateway answers to a request with this token."""
-    shown = [] if token is None else [f"Authorization: Bearer {token}"]
-    body = json.dumps(body_of(path)).encode() if verb == "POST" else b""
-    heard = await scene.send(
-        raw_request(
-            f"{verb} {path} HTTP/1.1",
-            f"Content-Length: {len(body)}",
-            "Connection: close",
-            *shown,
-            *headers,
-            body=body,
-            authorized=False,
-        )
-    )
-    # The last parts of it; a header is the same for everybody.
-    for secret in [*(token or "").split(".")[1:], SECRET]:
-        if len(secret) > 16:
-            assert secret.encode() not in heard.raw
-            scene.gateway.secrets.append(secret)
-    return heard
-
-
-async def refusal(scene: Scene, token: str | None, *headers: str) -> str:
-    """The sentence of a 401, on both paths; no provider has heard of it."""
-    asked = scene.upstream_requests
-    for path in PATHS:
-        heard = await show(scene, token, *headers, path=path)
-        assert error_of(heard) == (401, "unauthenticated"), heard.raw
-        assert header_of(heard, "www-authenticate") == "Bearer"
-    assert scene.upstream_requests == asked
-    # `/api/chat` is asked by the front end, which shows `message`.
-    return str(heard.json["message"])
-
-
-async def open_with(
-    open_scene: OpenScene, *auth: dict[str, Any], settings: dict[str, Any] | None = None
-) -> Scene:
-    """A scene whose callers have a key, or what these entries say."""
-    return await open_scene(settings={"auth": [*AUTH, *auth], **(settings or {})})
+from tests.plugins.anybody import ENTRY
+from tests.plugins.issuer import SECRET, Answer, Issuer, forge, jwk_of, public_pem, saying
+from tests.plugins.scene import PATHS, error_of, header_of
+from tests.plugins.showing import open_with, refusal, show
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
@@ -149,14 +81,6 @@ async def test_a_flood_of_strange_tokens_does_not_reach_the_issuer(
     assert issuer.key_requests == 1
 
 
-@pytest.fixture
-def secret(tmp_path: Path) -> str:
-    """Where the secret of an issuer is, as it is written in an entry."""
-    file = tmp_path / "issuer-secret"
-    file.write_text(SECRET)
-    return f"file:{file}"
-
-
 def with_secret(issuer: Issuer, secret: str, **fields: Any) -> dict[str, Any]:
     """The entry of an issuer that signs with a secret."""
     return issuer.spec(algorithms=["HS256"], jwks_url=None, secret=secret, **fields)
@@ -181,20 +105,20 @@ def with_secret(issuer: Issuer, secret: str, **fields: Any) -> dict[str, Any]:
     ids=str,
 )
 async def test_claims_are_held_against_the_entry(
-    issuer: Issuer, open_scene: OpenScene, secret: str, changed: dict[str, Any], says: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str, changed: dict[str, Any], says: str
 ) -> None:
     """E10: the sentence says what was wrong, and repeats nothing."""
-    scene = await open_with(open_scene, with_secret(issuer, secret))
+    scene = await open_with(open_scene, with_secret(issuer, issuer_secret))
     made = forge({"alg": "HS256"}, issuer.claims(**changed), SECRET.encode())
 
     assert says in await refusal(scene, made)
 
 
 async def test_a_payload_without_an_end_is_a_401(
-    issuer: Issuer, open_scene: OpenScene, secret: str
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str
 ) -> None:
     """E10: deep JSON is a RecursionError, which is no ValueError and would be a 500."""
-    scene = await open_with(open_scene, with_secret(issuer, secret))
+    scene = await open_with(open_scene, with_secret(issuer, issuer_secret))
     opening = json.dumps(issuer.claims())[:-1].encode()
     deep = opening + b', "x": ' + b"[" * 2500 + b"]" * 2500 + b"}"
 
@@ -233,7 +157,7 @@ async def test_an_issuer_that_cannot_be_asked_is_a_503(
     issuer: Issuer, open_scene: OpenScene, answer: Answer
 ) -> None:
     """E13: a 401 would send its caller to look for a mistake of their own."""
-    scene = await open_with(open_scene, issuer.spec(), ANYBODY)
+    scene = await open_with(open_scene, issuer.spec(), ENTRY)
     issuer.answer = answer
     token = issuer.token()
 
@@ -263,7 +187,7 @@ async def test_who_was_known_stays_known_while_the_issuer_is_down(
 
 async def test_a_wrong_token_does_not_become_nobody(issuer: Issuer, open_scene: OpenScene) -> None:
     """E01: its owner has to hear of it; who shows nothing is let in as the list says."""
-    scene = await open_with(open_scene, issuer.spec(), ANYBODY)
+    scene = await open_with(open_scene, issuer.spec(), ENTRY)
 
     assert "expired" in await refusal(scene, issuer.token(exp=1))
     assert "not a JSON web token" in await refusal(scene, "eyJhbGciOi")
@@ -283,147 +207,3 @@ async def test_tokens_with_the_same_beginning_are_different_people(
 
     lines = await scene.gateway.log.wait_for_settled(3)
     assert [line["principal"] for line in lines[:3]] == list(names)
-
-
-def session_of(token: str, padding: int = 3000) -> str:
-    """The headers' value of a session: URL-encoded JSON, in parts."""
-    user = {"id": "u", "email": "ann@example.org", "about": "x" * padding}
-    value = quote(json.dumps({"access_token": token, "refresh_token": "r", "user": user}))
-    parts = [value[at : at + 3180] for at in range(0, len(value), 3180)]
-    return "; ".join(f"{COOKIE}.{number}={piece}" for number, piece in enumerate(parts))
-
-
-def project(issuer: Issuer, secret: str, **fields: Any) -> dict[str, Any]:
-    """The entry of a Supabase project; its issuer is the test's."""
-    return {
-        "kind": "supabase_cookie",
-        "url": "http://127.0.0.1:54321",
-        "issuer": issuer.url,
-        "secret": secret,
-        **fields,
-    }
-
-
-def access_token(issuer: Issuer, **changed: Any) -> str:
-    """A session's token."""
-    return issuer.token("HS256", **{"aud": "authenticated", **changed})
-
-
-async def test_a_front_end_keeps_its_login(
-    issuer: Issuer, open_scene: OpenScene, secret: str
-) -> None:
-    """chat-contract 2: the cookie in parts, and what a browser adds by itself."""
-    scene = await open_with(open_scene, project(issuer, secret))
-    cookie = f"Cookie: theme=dark; {session_of(access_token(issuer))}"
-
-    heard = await show(scene, None, cookie, ORIGIN, path=CHAT)
-    assert heard.status == 200
-    heard = await show(scene, None, cookie, path="/api/keys", verb="GET")
-    assert heard.status == 200
-    lines = await scene.gateway.log.wait_for_settled(2)
-    assert {line["principal"] for line in lines} == {"ann"}
-    assert access_token(issuer).split(".")[1] not in scene.gateway.log.getvalue()
-
-
-async def test_a_project_that_publishes_its_keys_needs_no_secret(
-    issuer: Issuer, open_scene: OpenScene
-) -> None:
-    """Newer ones do, and during a change both sorts of token are about."""
-    entry = project(issuer, "", jwks_url=issuer.keys_url, allow_private=True)
-    entry.pop("secret")
-    scene = await open_with(open_scene, entry)
-    token = issuer.token("ES256", aud="authenticated")
-
-    heard = await show(scene, None, f"Cookie: {session_of(token)}", ORIGIN, path=CHAT)
-
-    assert heard.status == 200
-    assert issuer.key_requests == 1
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        (),
-        ("Origin: https://evil.example",),
-        ("Origin: https://evil.example", "Sec-Fetch-Site: cross-site"),
-        ("Origin: http://127.0.0.1", "Sec-Fetch-Site: cross-site"),
-        ("Origin: null",),
-        ("Sec-Fetch-Site: same-site",),
-    ],
-    ids=str,
-)
-async def test_a_foreign_page_does_not_spend_somebody_s_money(
-    issuer: Issuer, open_scene: OpenScene, secret: str, headers: tuple[str, ...]
-) -> None:
-    """A browser sends the cookie whichever page asks, and text/plain needs no preflight."""
-    listed = {"server": {"cors_origins": ["https://chat.example.org"]}}
-    scene = await open_with(open_scene, project(issuer, secret), ANYBODY, settings=listed)
-    cookie = f"Cookie: {session_of(access_token(issuer))}"
-
-    assert "server.cors_origins" in await refusal(scene, None, cookie, *headers)
-    heard = await show(scene, None, cookie, "Origin: https://chat.example.org", path=CHAT)
-    assert heard.status == 200
-
-
-async def test_a_session_that_is_wrong_says_to_sign_in(
-    issuer: Issuer, open_scene: OpenScene, secret: str
-) -> None:
-    """What the front end shows is `message`."""
-    scene = await open_with(open_scene, project(issuer, secret))
-    whole = session_of(access_token(issuer), 9000)
-    first, _, rest = whole.partition("; ")
-    sentences = [
-        await refusal(scene, None, f"Cookie: {cookie}", ORIGIN)
-        for cookie in (
-            session_of(access_token(issuer, exp=1)),
-            rest,
-            first,
-            f"{COOKIE}=%ff",
-            f"{COOKIE}=\udcff",
-            f"{COOKIE}=base64-%%%",
-        )
-    ]
-
-    assert all(sentence.endswith("Please sign in again.") for sentence in sentences)
-
-
-async def test_a_key_counts_beside_a_session_that_does_not(
-    issuer: Issuer, open_scene: OpenScene, secret: str
-) -> None:
-    """The first method that recognises the caller wins, whatever the others found."""
-    scene = await open_scene(settings={"auth": [project(issuer, secret), *AUTH]})
-    cookie = f"Cookie: {session_of(access_token(issuer, exp=1))}"
-
-    heard = await show(scene, None, cookie, AUTHORIZATION)
-
-    assert heard.status == 200
-    assert (await scene.settled())["principal"] == "alice"
-
-
-async def test_a_key_counts_while_an_issuer_cannot_be_asked(
-    issuer: Issuer, open_scene: OpenScene
-) -> None:
-    """E13: a front end's cookie comes along with every request, whatever else it shows."""
-    entry = project(issuer, "", jwks_url=issuer.keys_url, allow_private=True)
-    entry.pop("secret")
-    scene = await open_scene(settings={"auth": [entry, *AUTH, ANYBODY]})
-    token = issuer.token("ES256", aud="authenticated")
-    cookie = f"Cookie: {session_of(token)}"
-    await issuer.stop()
-
-    assert (await show(scene, None, cookie, ORIGIN, AUTHORIZATION)).status == 200
-    heard = await show(scene, None, cookie, ORIGIN)
-    assert error_of(heard) == (503, "auth_unavailable")
-
-
-@pytest.mark.parametrize(
-    ("first", "says"), [("cookie", "Please sign in"), ("token", "A token is needed")]
-)
-async def test_who_shows_nothing_hears_what_is_wanted(
-    issuer: Issuer, open_scene: OpenScene, secret: str, first: str, says: str
-) -> None:
-    """By the first method of the list, which is what the operator has in mind."""
-    entries = {"cookie": project(issuer, secret), "token": issuer.spec()}
-    scene = await open_scene(settings={"auth": [entries[first], *AUTH]})
-
-    assert says in await refusal(scene, None)

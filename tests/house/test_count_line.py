@@ -34,11 +34,12 @@ def test_is_skipped(): pytest.skip("nginx is not installed")
 
 def run(directory: Path, *arguments: str) -> list[str]:
     """Run pytest in a directory and give the lines of its output."""
-    command = [sys.executable, "-m", "pytest", "-p", "tests.plugins.count", *arguments, "."]
+    plugins = ["-p", "tests.plugins.count", "-p", "xdist"]
     done = subprocess.run(
-        command,
+        [sys.executable, "-m", "pytest", *plugins, *arguments, "."],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT)},
+        # The other plugins take a second to load, in each of these processes.
+        env={"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

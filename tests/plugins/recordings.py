@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.simulator import Simulator
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import Gateway, StartGateway
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,4 @@ async def recorded_gateway(start_gateway: StartGateway, simulator: Simulator) ->
         "auth": {"required": False},
         "retries": 0,
     }
-    return await start_gateway(
-        providers={"sim": provider}, settings={"auth": [{"kind": "anonymous"}]}
-    )
+    return await start_gateway(providers={"sim": provider}, settings={"auth": [ENTRY]})

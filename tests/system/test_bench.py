@@ -12,14 +12,18 @@ from pathlib import Path
 import pytest
 
 from bench.accounting import find_tree, read_cpu_ns, read_rss_bytes
+from bench.chains import list_chains
+from bench.counters import has_server
 
 ROOT = Path(__file__).parents[2]
 TINY = (
     *("--rounds", "1", "--seconds", "0.1", "--starts", "1"),
     *("--streams", "4", "--open-streams", "4", "--chunks", "5"),
+    *("--turns", "1", "--keys", "1000"),
 )
-ROWS = ("nginx", "plain aiohttp relay", "gateway `/v1`", "gateway `/api/chat`")
-RATIOS_AND_LIMITS = 9
+ROWS = ["nginx", "plain aiohttp relay", "gateway `/v1`", "gateway `/api/chat`"]
+CHAINS = [chain.row for chain in list_chains(1000, has_redis=has_server())]
+RATIOS_AND_LIMITS = 9 + (5 if has_server() else 4)
 INTERRUPTED = 130
 
 
@@ -36,6 +40,11 @@ def table(report: str, heading: str) -> list[str]:
     return lines[start + 2 : start + end]
 
 
+def rows(report: str, heading: str) -> list[str]:
+    """The first column of that table."""
+    return [line.split("|")[1].strip() for line in table(report, heading)]
+
+
 @pytest.mark.usefixtures("nginx_path")
 def test_the_benchmark_measures_every_system_and_every_target(tmp_path: Path) -> None:
     """A figure that silently went missing would be a promise that nobody checks."""
@@ -45,7 +54,8 @@ def test_the_benchmark_measures_every_system_and_every_target(tmp_path: Path) ->
 
     assert done.returncode == 0, done.stdout + done.stderr
     (report,) = (path.read_text(encoding="utf-8") for path in tmp_path.iterdir())
-    assert [line.split("|")[1].strip() for line in table(report, "CPU time per str")] == list(ROWS)
+    assert rows(report, "CPU time per str") == ROWS
+    assert rows(report, "CPU time of the whole chain") == CHAINS
     assert len(table(report, "Targets")) == RATIOS_AND_LIMITS
     assert "0 failed" in report
 

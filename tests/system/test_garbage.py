@@ -11,11 +11,13 @@ import pytest
 
 from gateway.simulator import Simulator
 from gateway.upstream.answer_parser import AnswerParser
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, request_bytes
 
 EXCHANGES = 10
 FAILURES = 3  # some are tried again, after a wait
+STOPPED = [f"stopped{number}" for number in range(FAILURES)]  # models that a rule ends
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
@@ -24,7 +26,11 @@ async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
     """One that anybody may call."""
     sim = {"base_url": simulator.base_url, "allow_private": True, "auth": {"required": False}}
     sim |= {"retries": 1}
-    return await start_gateway(providers={"sim": sim}, settings={"auth": [{"kind": "anonymous"}]})
+    stop = {"name": "stop", "on": "model", "match": {"model": STOPPED}, "tokens_per_day": 200}
+    return await start_gateway(
+        providers={"sim": sim},
+        settings={"auth": [ENTRY], "limits": [{**stop, "stop_streams": True}]},
+    )
 
 
 @pytest.fixture
@@ -36,7 +42,6 @@ def saved_garbage() -> Iterator[list[object]]:
     gc.set_debug(gc.DEBUG_SAVEALL)
     yield gc.garbage
     gc.set_debug(0)
-    gc.unfreeze()
     gc.garbage.clear()
     gc.enable()
 
@@ -99,6 +104,22 @@ async def test_a_failure_makes_no_reference_cycle(
             request = request_bytes("/v1/chat/completions", body, headers=("Connection: close",))
             await caller.send(request)
             assert (await caller.read_to_end()).status == status
+    await gateway.log.wait_for_settled(FAILURES)
+    gc.collect()
+
+    assert [found for found in saved_garbage if _is_of_an_exchange(found)] == []
+
+
+async def test_a_stream_that_a_rule_ends_makes_no_reference_cycle(
+    gateway: Gateway, saved_garbage: list[object]
+) -> None:
+    """Whoever looks at the answer is known to it, and the other way round."""
+    for model in STOPPED:
+        simulate = {"count": 2_000, "gap_s": 0.0005}
+        body = {"model": f"sim/{model}", "stream": True, "messages": MESSAGES, "simulate": simulate}
+        async with Caller(gateway.port) as caller:
+            await caller.send(request_bytes("/v1/chat/completions", body))
+            assert not (await caller.read_to_end()).is_whole
     await gateway.log.wait_for_settled(FAILURES)
     gc.collect()
 

@@ -14,6 +14,7 @@ import openai
 import pytest
 import yaml
 
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.llamacpp import LlamaCpp
 from tests.plugins.raw_caller import Caller, request_bytes
@@ -41,7 +42,7 @@ async def gateway(start_gateway: StartGateway, llamacpp: LlamaCpp) -> Gateway:
     nowhere = {**provider, "base_url": f"{llamacpp.url}/nowhere"}
     return await start_gateway(
         providers={"llamacpp": limited, "endless": endless, "nowhere": nowhere},
-        settings={"auth": [{"kind": "anonymous"}]},
+        settings={"auth": [ENTRY]},
     )
 
 

@@ -16,6 +16,7 @@ from gateway.simulator import Simulator
 from tests.contract.calls import HELLO, chat_body, simulated
 from tests.contract.entries import entry
 from tests.contract.node import finish, start
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
 from tests.plugins.nginx import Nginx, StartNginx
 
@@ -28,7 +29,7 @@ async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
     """One that anybody may call, and that asks once."""
     return await start_gateway(
         providers={"sim": entry(simulator.base_url)},
-        settings={"auth": [{"kind": "anonymous"}]},
+        settings={"auth": [ENTRY]},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.nginx import Nginx, StartNginx
 from tests.plugins.raw_caller import Caller, request_bytes
@@ -62,7 +63,7 @@ async def open_gateway(
     provider: SteppedProvider, start_gateway: StartGateway, **commit: float
 ) -> Gateway:
     """A gateway for everybody that asks only once."""
-    settings = {"auth": [{"kind": "anonymous"}], "commit": commit}
+    settings = {"auth": [ENTRY], "commit": commit}
     entry = {
         "base_url": provider.base_url,
         "allow_private": True,

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import CREDENTIAL, StartGateway
 from tests.plugins.raw_caller import Caller, request_bytes
 
@@ -82,7 +83,7 @@ async def test_a_reset_behind_the_last_bytes_does_not_hang_the_caller(
                 "tls": {"ca_file": str(path)},
             }
         },
-        settings={"auth": [{"kind": "anonymous"}]},
+        settings={"auth": [ENTRY]},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
     body = {"model": "sim/m", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}

@@ -15,6 +15,7 @@ import pytest
 import trustme
 
 from gateway.simulator import Simulator
+from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
 from tests.plugins.raw_caller import Caller, Heard, request_bytes
 from tests.plugins.raw_provider import RawProvider
@@ -88,7 +89,7 @@ async def open_gateway(
     }
     return await start_gateway(
         providers={"sim": entry},
-        settings={"auth": [{"kind": "anonymous"}]},
+        settings={"auth": [ENTRY]},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
 
@@ -204,7 +205,7 @@ async def test_without_the_authority_in_the_registry_nothing_is_trusted(
     entry = {"base_url": simulator.base_url, "allow_private": True, "retries": 0}
     gateway = await start_gateway(
         providers={"sim": entry},
-        settings={"auth": [{"kind": "anonymous"}]},
+        settings={"auth": [ENTRY]},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
 

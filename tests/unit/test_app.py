@@ -66,14 +66,17 @@ def test_every_public_path_is_known() -> None:
         for route in app.router.routes()
         if route.resource is not None
     }
+    read = {
+        "/api/keys",
+        "/api/providers",
+        "/api/providers/{provider}/models",
+        "/v1/models",
+        "/v1/models/{model}",
+    }
     assert routes == {
         ("POST", "/api/chat/{provider}"),
         ("POST", "/v1/chat/completions"),
-        ("GET", "/api/keys"),
-        ("GET", "/api/providers"),
-        ("GET", "/api/providers/{provider}/models"),
-        ("GET", "/v1/models"),
-        ("GET", "/v1/models/{model}"),
+        *((method, path) for path in read for method in ("GET", "HEAD")),
     }
 
 

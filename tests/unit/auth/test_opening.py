@@ -16,6 +16,7 @@ from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.upstream.resolver import Resolver
 from tests.house.tree import ROOT
+from tests.plugins.anybody import ENTRY
 
 KEYS = {"kind": "gateway_key", "keys": {"alice": f"sha256:{'0' * 64}"}}
 TOKENS = {
@@ -46,7 +47,7 @@ async def test_every_entry_is_a_method_in_its_place(resolver: Resolver) -> None:
     names = [one.__name__ for one in make((TOKENS, KEYS, COOKIES), resolver)]
 
     assert names == ["BearerTokens", "StaticKeys", "SupabaseCookie"]
-    assert make((KEYS, {"kind": "anonymous"}), resolver) == [StaticKeys, Anonymous]
+    assert make((KEYS, ENTRY), resolver) == [StaticKeys, Anonymous]
 
 
 async def test_without_entries_there_are_local_calls_alone(resolver: Resolver) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.auth import wrong_keys
 from gateway.auth.wrong_keys import WrongKeys, network_of
+from gateway.core.errors import TooManyWrongKeysError
 from tests.plugins.stored_keys import Clock
 
 PER_MINUTE = 6
@@ -85,3 +86,17 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(counter) == 3
     assert counter.wait_s("10.0.0.1") > 0
     assert counter.wait_s("10.0.0.2") == 0
+
+
+def test_a_flood_is_told_how_long_to_wait() -> None:
+    """In the words that callers and admins hear."""
+    clock = Clock()
+    counter = WrongKeys(clock, PER_MINUTE)
+    counter.refuse_flood("10.0.0.1")
+    show(counter, "10.0.0.1", PER_MINUTE)
+
+    with pytest.raises(TooManyWrongKeysError, match="try again in 10 s") as refused:
+        counter.refuse_flood("10.0.0.1")
+
+    assert refused.value.headers == {"Retry-After": "10"}
+    counter.refuse_flood("10.0.0.2")

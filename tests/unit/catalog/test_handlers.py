@@ -19,9 +19,20 @@ from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import GatewayError
+from gateway.core.exchange import Exchange
+from gateway.core.identity import ANONYMOUS
+from gateway.core.key_holder import KeyHolder
+from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY
 
-Ask = Callable[[str], Awaitable[tuple[int, Any]]]
+Ask = Callable[..., Awaitable[tuple[int, Any]]]
+
+CALLERS = {
+    "": ANONYMOUS,
+    "of groq": KeyHolder("bob", "gateway_key", providers=frozenset({"groq"})),
+    "of llama": KeyHolder("carol", "gateway_key", models=frozenset({"groq/llama"})),
+    "of whisper": KeyHolder("dave", "gateway_key", models=frozenset({"groq/whisper"})),
+}
 
 
 def make_registry() -> Registry:
@@ -36,12 +47,14 @@ def make_registry() -> Registry:
     xai = Provider.model_validate(
         {"name": "xai", "base_url": "https://xai.invalid/v1", "models": [{"id": "grok"}]}
     )
-    return Registry({"groq": groq, "xai": xai}, {"groq": Credential("K", SecretStr("k"))})
+    return Registry({"groq": groq, "xai": xai}, {"groq": (Credential("K", SecretStr("k")),)})
 
 
 @web.middleware
 async def render(request: web.Request, handler: Any) -> web.StreamResponse:
     """Errors as their code; the chain's own rendering is tested elsewhere."""
+    caller = CALLERS[request.headers.get("X-Caller", "")]
+    request[EXCHANGE] = Exchange("id", 0.0, "GET", "/", "", (), principal=caller)
     try:
         return await handler(request)
     except GatewayError as error:
@@ -60,8 +73,8 @@ async def ask() -> AsyncIterator[Ask]:
     app.router.add_get("/v1/models/{model:.+}", show_model)
     async with TestClient(TestServer(app)) as client:
 
-        async def get(path: str) -> tuple[int, Any]:
-            async with client.get(path) as answer:
+        async def get(path: str, caller: str = "") -> tuple[int, Any]:
+            async with client.get(path, headers={"X-Caller": caller}) as answer:
                 return answer.status, await answer.json()
 
         yield get
@@ -117,3 +130,21 @@ async def test_a_model_is_found_by_its_id_or_alias(ask: Ask, name: str) -> None:
 async def test_a_model_that_cannot_be_called_is_not_found(ask: Ask, name: str) -> None:
     """What is listed works; what is not listed is not there."""
     assert await ask(f"/v1/models/{name}") == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("caller", ["of groq", "of llama"])
+async def test_a_key_sees_what_it_is_for(ask: Ask, caller: str) -> None:
+    """As one that may use everything does."""
+    for path in ("/v1/models", "/v1/models/groq/llama", "/api/providers/groq/models"):
+        assert await ask(path, caller) == await ask(path)
+    _, listed = await ask("/api/providers", caller)
+    assert [each["name"] for each in listed["providers"]] == ["groq"]
+    assert "xai" not in (await ask("/api/keys", caller))[1]["isUsingEnvKeyMap"]
+
+
+async def test_what_a_key_is_not_for_is_not_there(ask: Ask) -> None:
+    """A 403 would say that there is such a thing (E16)."""
+    assert await ask("/api/providers/xai/models", "of groq") == (404, "provider_not_found")
+    assert await ask("/v1/models/groq/llama", "of whisper") == (404, "model_not_found")
+    assert (await ask("/v1/models", "of whisper"))[1]["data"] == []
+    assert (await ask("/api/providers/groq/models", "of whisper"))[1] == {"models": []}

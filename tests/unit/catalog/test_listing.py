@@ -7,6 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.catalog.listing import (
+    can_ask_for,
+    can_see,
     describe_model,
     is_callable,
     list_key_flags,
@@ -17,6 +19,8 @@ from gateway.catalog.listing import (
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
+from gateway.core.identity import ANONYMOUS
+from gateway.core.key_holder import KeyHolder
 
 SECRET = "gsk-secret"
 HEADER = "header-secret"
@@ -51,7 +55,7 @@ AZURE = provider("azure", base_url="https://EXAMPLE.openai.azure.com/openai/v1")
 def registry() -> Registry:
     """Four providers, two with a credential."""
     providers = {each.name: each for each in (GROQ, OPEN, BARE, AZURE)}
-    secret = Credential("K", SecretStr(SECRET))
+    secret = (Credential("K", SecretStr(SECRET)),)
     credentials = {"groq": secret, "azure": secret}
     return Registry(providers, credentials, legacy_flags={"openai_organization_id": True})
 
@@ -67,7 +71,7 @@ def test_a_provider_is_callable_with_all_that_a_call_needs(registry: Registry) -
 
 def test_the_flags_are_those_that_the_front_end_knows(registry: Registry) -> None:
     """It reads each by its name, whatever the registry holds (contract 1.5)."""
-    flags = list_key_flags(registry)
+    flags = list_key_flags(registry, None)
 
     assert all(type(flag) is bool for flag in flags.values())
     assert {name for name, flag in flags.items() if flag} == {
@@ -80,7 +84,7 @@ def test_the_flags_are_those_that_the_front_end_knows(registry: Registry) -> Non
 
 def test_an_empty_registry_still_has_the_flags() -> None:
     """A missing one would be `undefined` there."""
-    flags = list_key_flags(Registry({}, {}))
+    flags = list_key_flags(Registry({}, {}), None)
 
     assert set(flags.values()) == {False}
     assert "groq" in flags
@@ -88,7 +92,7 @@ def test_an_empty_registry_still_has_the_flags() -> None:
 
 def test_providers_are_listed_with_names_and_facts(registry: Registry) -> None:
     """In the operator's order."""
-    listed = list_providers(registry)
+    listed = list_providers(registry, None)
 
     assert [each["name"] for each in listed] == ["groq", "ollama", "xai", "azure"]
     assert listed[0] == {
@@ -102,7 +106,7 @@ def test_providers_are_listed_with_names_and_facts(registry: Registry) -> None:
 
 def test_a_model_is_listed_with_all_that_is_known_of_it() -> None:
     """A price is text: a JSON number is not exact."""
-    full, bare = list_provider_models(GROQ)
+    full, bare = list_provider_models(GROQ, None)
 
     assert full == {
         "id": "llama-3.3-70b",
@@ -119,7 +123,7 @@ def test_a_model_is_listed_with_all_that_is_known_of_it() -> None:
 
 def test_only_models_that_can_be_called_are_in_the_openai_list(registry: Registry) -> None:
     """A client takes what is listed for what works."""
-    listed = list_models(registry)
+    listed = list_models(registry, None)
 
     assert [each["id"] for each in listed] == [
         "groq/llama-3.3-70b",
@@ -146,13 +150,62 @@ def test_no_secret_and_no_address_leaves(registry: Registry) -> None:
     """Names and facts only."""
     everything = json.dumps(
         [
-            list_key_flags(registry),
-            list_providers(registry),
-            list_models(registry),
-            [list_provider_models(each) for each in registry.providers.values()],
+            list_key_flags(registry, None),
+            list_providers(registry, None),
+            list_models(registry, None),
+            [list_provider_models(each, None) for each in registry.providers.values()],
         ]
     )
 
     assert SECRET not in everything
     assert HEADER not in everything
     assert "https://" not in everything
+
+
+def holder(*models: str, providers: tuple[str, ...] = ()) -> KeyHolder:
+    """Somebody whose key has rights."""
+    rights = {"providers": frozenset(providers), "models": frozenset(models)}
+    return KeyHolder("alice", "gateway_key", **rights)
+
+
+def test_who_has_no_such_limits_sees_everything(registry: Registry) -> None:
+    """A key without rights is for all, as are tokens and sessions."""
+    for caller in (None, ANONYMOUS, holder()):
+        assert list_providers(registry, caller) == list_providers(registry, None)
+        assert list_models(registry, caller) == list_models(registry, None)
+        assert list_key_flags(registry, caller) == list_key_flags(registry, None)
+
+
+def test_a_key_for_a_provider_sees_that_one_alone(registry: Registry) -> None:
+    """What else there is, is nobody's business."""
+    caller = holder(providers=("ollama",))
+
+    assert [each["name"] for each in list_providers(registry, caller)] == ["ollama"]
+    assert [each["id"] for each in list_models(registry, caller)] == ["ollama/qwen"]
+    flags = list_key_flags(registry, caller)
+    assert set(flags.values()) == {False}
+    assert "xai" not in flags
+    assert {"groq", "azure", "openai_organization_id"} <= set(flags)
+
+
+def test_a_key_for_a_model_sees_that_one_alone(registry: Registry) -> None:
+    """By its id or its alias; the default is shown to those who may use it."""
+    caller = holder("groq/org/model:free")
+    by_alias = holder("groq/llama")
+
+    assert [each["id"] for each in list_models(registry, caller)] == ["groq/org/model:free"]
+    (entry,) = list_providers(registry, caller)
+    assert (entry["name"], entry["models"], entry["default_model"]) == ("groq", 1, None)
+    assert list_key_flags(registry, caller)["groq"] is True
+    assert [each["id"] for each in list_provider_models(GROQ, by_alias)] == ["llama-3.3-70b"]
+    assert list_providers(registry, by_alias)[0]["default_model"] == "llama"
+
+
+def test_both_rights_have_to_agree() -> None:
+    """As they do when the model is called."""
+    both = holder("groq/llama", providers=("ollama",))
+
+    assert not can_see(both, GROQ)
+    assert not can_see(both, OPEN)
+    assert not can_ask_for(both, GROQ, "llama")
+    assert not can_ask_for(both, OPEN, "qwen")

@@ -11,11 +11,11 @@ from gateway.config.provider_blocks import Model
 from gateway.config.registry import Provider
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
 from gateway.core.credential import Credential
+from tests.plugins.anybody import ANYBODY
 
 SECRET = "gsk_CanaryCanaryCanary"
 URL = "http://127.0.0.1:8080"
 KEYS = GatewayKeyAuth(kind="gateway_key", keys={"alice": f"sha256:{'0' * 64}"})
-ANYBODY = AnonymousAuth(kind="anonymous")
 GROQ = Provider(
     name="groq", base_url="https://api.groq.com/openai/v1", models=(Model(id="it's-a-model"),)
 )
@@ -29,7 +29,7 @@ def describe(registry: Registry, settings: Settings | None = None) -> list[str]:
 def test_credentials_are_named_and_not_shown(registry: Registry) -> None:
     """Terminals are recorded and shared."""
     with_credential = Registry(
-        registry.providers, {"groq": Credential("GROQ_API_KEY", SecretStr(SECRET))}
+        registry.providers, {"groq": (Credential("GROQ_API_KEY", SecretStr(SECRET)),)}
     )
 
     text = "\n".join(describe(with_credential))
@@ -37,6 +37,15 @@ def test_credentials_are_named_and_not_shown(registry: Registry) -> None:
     assert "credentials  groq" in text
     assert "need none    demo" in text
     assert SECRET not in text
+
+
+def test_of_several_credentials_it_is_said_how_many_and_which(registry: Registry) -> None:
+    """A pool of which one is missing looks like one that is whole, otherwise."""
+    pool = (Credential("GROQ_A", SecretStr(SECRET)), Credential("GROQ_B", SecretStr("gsk-b")))
+
+    lines = describe(Registry(registry.providers, {"groq": pool}))
+
+    assert "credentials  groq (2: GROQ_A, GROQ_B)" in lines
 
 
 def test_the_demo_is_what_to_try_first(registry: Registry) -> None:
@@ -49,7 +58,7 @@ def test_the_demo_is_what_to_try_first(registry: Registry) -> None:
 def test_the_line_survives_a_shell() -> None:
     """A quote in a model's name must not end the argument."""
     line = describe(
-        Registry({"groq": GROQ}, {"groq": Credential("GROQ_API_KEY", SecretStr(SECRET))})
+        Registry({"groq": GROQ}, {"groq": (Credential("GROQ_API_KEY", SecretStr(SECRET)),)})
     )[-1]
 
     assert "it's-a-model" in shlex.split(line)[-1]

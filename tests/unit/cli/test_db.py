@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
+from gateway.stores.tables import SCHEMA
 from tests.plugins.postgresql import PostgresqlServer
 
 
@@ -25,9 +26,9 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_upgrade_says_what_it_did() -> None:
     """And the second one that there was nothing to do."""
-    assert run("db", "upgrade") == (0, "gateway.db: schema 0001, was empty\n", "")
-    assert run("db", "upgrade") == (0, "gateway.db: schema 0001, nothing to do\n", "")
-    assert run("db", "check") == (0, "gateway.db: schema 0001, no damage found\n", "")
+    assert run("db", "upgrade") == (0, f"gateway.db: schema {SCHEMA}, was empty\n", "")
+    assert run("db", "upgrade") == (0, f"gateway.db: schema {SCHEMA}, nothing to do\n", "")
+    assert run("db", "check") == (0, f"gateway.db: schema {SCHEMA}, no damage found\n", "")
 
 
 def test_a_check_makes_nothing(directory: Path) -> None:
@@ -51,7 +52,7 @@ def test_tables_of_another_version_stop_every_command(directory: Path, version: 
         code, out, err = run(*command)
         assert (code, out) == (1, "")
         assert version in err
-        assert "0001" in err
+        assert SCHEMA in err
         assert "gateway db upgrade" in err
 
 

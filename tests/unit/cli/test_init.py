@@ -6,6 +6,7 @@ import pytest
 
 from gateway.cli.check import check
 from gateway.cli.init import init
+from gateway.config.ledger import LedgerSpec
 from gateway.config.load import load_registry, load_settings
 from gateway.config.settings import Settings
 
@@ -19,7 +20,7 @@ def test_what_is_written_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert code == 0
     assert check([]) == 0
     assert "demo" in load_registry(environ={}).providers
-    assert load_settings() == Settings()
+    assert load_settings() == Settings(ledger=LedgerSpec(enabled=False))
 
 
 def test_a_file_that_is_there_is_left_alone(

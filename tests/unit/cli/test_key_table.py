@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from gateway.cli.key_table import describe_key, print_keys
+from gateway.cli.key_table import print_keys, render_key
 from gateway.stores.keys import StoredKey, StoredSecret
 
 NOW = 1_800_000_000
@@ -42,7 +42,7 @@ def test_a_row_holds_what_a_key_is_for() -> None:
 
 def test_a_key_is_described_with_each_of_its_secrets() -> None:
     """Those that ended too: they are what a log may still speak of."""
-    lines = list(describe_key(KEY, NOW))
+    lines = list(render_key(KEY, NOW))
 
     assert "providers   all" in lines
     assert lines[-3:] == [
@@ -50,5 +50,5 @@ def test_a_key_is_described_with_each_of_its_secrets() -> None:
         "key         gw_midxx…, until 2027-01-15T08:00:05Z",
         "key         gw_newxx…, since 2027-01-15T07:59:59Z",
     ]
-    disabled = list(describe_key(StoredKey("bob", NOW, disabled_at=NOW), NOW))
+    disabled = list(render_key(StoredKey("bob", NOW, disabled_at=NOW), NOW))
     assert "disabled    2027-01-15T08:00:00Z" in disabled

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.core.gateway_key import is_key
+from gateway.stores.tables import SCHEMA
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.stored_keys import ENVIRON, PEPPER
 
@@ -209,7 +210,7 @@ def test_all_of_it_on_postgresql(
     assert "`gateway db upgrade` makes them" in err
     done = CliRunner().invoke(app, ["db", "upgrade"], env=shell.environ)
     assert done.stdout.startswith("postgresql:///gateway")
-    assert done.stdout.endswith(": schema 0001, was empty\n")
+    assert done.stdout.endswith(f": schema {SCHEMA}, was empty\n")
 
     key = shell.create("alice", "--group", "a")
     new = shell.run("rotate", "alice")[1].strip()

@@ -57,3 +57,18 @@ def test_every_provider_that_ships_has_a_row() -> None:
     text = printed(shipped_file("providers.yaml"), {})
 
     assert all(f"│ {name} " in text for name in ("demo", "groq", "openrouter", "lmstudio"))
+
+
+def test_of_several_credentials_the_table_says_how_many_and_which(tmp_path: Path) -> None:
+    """One that is not set is left out of the pool, and has to be seen to be missing."""
+    file = tmp_path / "providers.yaml"
+    file.write_text(
+        "providers: {mine: {base_url: 'https://llm.example.org/v1', "
+        "credentials: ['${A}', '${B}', '${C}']}}"
+    )
+
+    lines = printed(file, {"A": CANARY, "C": "c"}).splitlines()
+    cells = [line.split("│")[5].strip() for line in lines if line.count("│") > 5]
+
+    assert cells == ["2 of 3:", "A", "C"]
+    assert "0 of 3" in printed(file, {})

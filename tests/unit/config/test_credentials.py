@@ -9,8 +9,9 @@ from gateway.config.credentials import (
     CredentialError,
     check_header_template,
     check_reference,
+    check_references,
     fill_headers,
-    find_credential,
+    find_credentials,
     is_written_out,
 )
 from gateway.config.registry import Provider
@@ -26,8 +27,8 @@ def provider_with(credential: str | None = None) -> Provider:
 
 def found(credential: str | None, environ: dict[str, str]) -> str | None:
     """Return the credential in the clear, so that it can be compared."""
-    credential_found = find_credential(provider_with(credential), environ)
-    return None if credential_found is None else credential_found.secret.get_secret_value()
+    one = find_credentials(provider_with(credential), environ)
+    return one[0].secret.get_secret_value() if one else None
 
 
 def test_the_derived_variable_is_read_when_nothing_is_written() -> None:
@@ -167,10 +168,9 @@ def test_a_credential_is_called_by_where_it_is(written: str | None, name: str) -
     """Logs and the ledger say which one was used, and nothing of what it is."""
     environ = {"MINE_API_KEY": CANARY, "SPECIAL": CANARY}
 
-    credential = find_credential(provider_with(written), environ)
+    credentials = find_credentials(provider_with(written), environ)
 
-    assert credential is not None
-    assert credential.id == name
+    assert [credential.id for credential in credentials] == [name]
 
 
 def test_a_credential_of_a_file_is_called_by_the_file(tmp_path: Path) -> None:
@@ -178,7 +178,64 @@ def test_a_credential_of_a_file_is_called_by_the_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(CANARY)
 
-    credential = find_credential(provider_with(f"file:{file}"), {})
+    credentials = find_credentials(provider_with(f"file:{file}"), {})
 
-    assert credential is not None
-    assert credential.id == f"file:{file}"
+    assert [credential.id for credential in credentials] == [f"file:{file}"]
+
+
+A, B = "${A}", "${B}"
+
+
+def several(*references: str) -> Provider:
+    """Return a provider with these under `credentials`."""
+    written = tuple(map(SecretStr, references))
+    return Provider(name="mine", base_url="https://llm.example.org/v1", credentials=written)
+
+
+def test_several_credentials_are_found_in_order_and_by_their_own_names(tmp_path: Path) -> None:
+    """The log says which of them was shown."""
+    file = tmp_path / "key"
+    file.write_text("three")
+    environ = {"A": "one", "B": "two", "MINE_API_KEY": "never"}
+
+    found = find_credentials(several(A, B, f"file:{file}", "sk-four", "sk-five"), environ)
+
+    assert [(one.id, one.secret.get_secret_value()) for one in found] == [
+        ("A", "one"),
+        ("B", "two"),
+        (f"file:{file}", "three"),
+        ("written out 4", "sk-four"),
+        ("written out 5", "sk-five"),
+    ]
+
+
+def test_of_several_credentials_those_that_are_not_set_are_left_out() -> None:
+    """A machine with one of two variables serves with that one."""
+    assert [one.id for one in find_credentials(several(A, B), {"B": "two"})] == ["B"]
+    assert find_credentials(several(A, B), {"MINE_API_KEY": "never", "A": " "}) == ()
+
+
+def test_two_names_of_one_value_are_a_mistake() -> None:
+    """They share one limit at the provider, and half of the pool would not be there."""
+    with pytest.raises(CredentialError, match="B holds the same value as A") as caught:
+        find_credentials(several(A, B), {"A": CANARY, "B": f" {CANARY}\n"})
+
+    assert caught.value.place == 1
+    assert CANARY not in str(caught.value)
+
+
+def test_a_broken_credential_of_several_is_named_with_its_place() -> None:
+    """Which of ten it is decides where to look."""
+    with pytest.raises(CredentialError, match="the environment variable B") as caught:
+        find_credentials(several(A, B), {"A": "one", "B": f"{CANARY} x"})
+
+    assert caught.value.place == 1
+
+
+@pytest.mark.parametrize(("text", "said"), [(A, "holds A twice"), (CANARY, "stands here twice")])
+def test_the_same_reference_twice_is_a_mistake(text: str, said: str) -> None:
+    """Found without the environment; a value that is written out is not repeated."""
+    with pytest.raises(ValueError, match=said) as caught:
+        check_references([SecretStr(B), SecretStr(text), SecretStr(text)])
+
+    assert CANARY not in str(caught.value)

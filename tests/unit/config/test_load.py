@@ -136,7 +136,7 @@ def test_credentials_are_found_and_never_shown(registry_file: Path) -> None:
 
     registry = load_registry(registry_file, {"MINE_API_KEY": CANARY})
 
-    assert registry.credentials["mine"].secret.get_secret_value() == CANARY
+    assert registry.credentials["mine"][0].secret.get_secret_value() == CANARY
     assert CANARY not in repr(registry)
     assert CANARY not in str(registry)
     assert registry.source == registry_file
@@ -192,7 +192,7 @@ def test_a_written_credential_needs_a_private_file(registry_file: Path) -> None:
 
     assert len(said) == 1
     assert said[0].startswith("4:17: providers.mine.credential: holds the credential itself")
-    assert registry.credentials["mine"].secret.get_secret_value() == CANARY
+    assert registry.credentials["mine"][0].secret.get_secret_value() == CANARY
 
 
 def test_what_the_environment_gets_wrong_is_reported_together(

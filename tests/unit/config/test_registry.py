@@ -107,6 +107,16 @@ def test_a_model_is_found_by_id_and_by_alias() -> None:
     assert provider.find_model("c") is None
 
 
+def test_a_model_goes_by_all_of_its_names() -> None:
+    """A right may be written with any of them."""
+    models = (Model(id="a", alias="first"), Model(id="b"))
+    provider = Provider(name="p", base_url=URL, models=models)
+
+    assert provider.names_of("a") == provider.names_of("first") == ("a", "first")
+    assert provider.names_of("b") == ("b",)
+    assert provider.names_of("of-no-entry") == ("of-no-entry",)
+
+
 def test_two_models_cannot_go_by_one_name() -> None:
     """Which one answers would depend on the order of the lines."""
     for models in ([{"id": "a"}, {"id": "a"}], [{"id": "a"}, {"id": "b", "alias": "a"}]):

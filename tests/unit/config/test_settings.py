@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, Settings
+from gateway.config.settings import GatewayKeyAuth, Settings
+from tests.plugins.anybody import ANYBODY, ENTRY
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -26,12 +27,12 @@ def test_the_defaults_are_safe_on_a_laptop() -> None:
 def test_the_methods_keep_their_order() -> None:
     """The first that recognises a caller wins; anonymous recognises everybody."""
     settings = Settings.model_validate(
-        {"auth": [{"kind": "gateway_key", "keys": {"alice": DIGEST}}, {"kind": "anonymous"}]}
+        {"auth": [{"kind": "gateway_key", "keys": {"alice": DIGEST}}, ENTRY]}
     )
 
     assert settings.auth == (
         GatewayKeyAuth(kind="gateway_key", keys={"alice": DIGEST}),
-        AnonymousAuth(kind="anonymous"),
+        ANYBODY,
     )
 
 

@@ -7,6 +7,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.console.admin import build_admin_app
 from gateway.console.readiness import Readiness
+from gateway.core.credential import CredentialStanding, CredentialState
+
+STANDINGS = (
+    CredentialStanding("groq", "GROQ_A", CredentialState.OK, 1),
+    CredentialStanding("groq", "GROQ_B", CredentialState.SET_ASIDE, 0),
+)
 
 Client = TestClient[object, object]
 
@@ -20,7 +26,9 @@ def readiness() -> Readiness:
 @pytest.fixture
 async def client(readiness: Readiness) -> AsyncIterator[Client]:
     """A caller on the admin listener."""
-    app = build_admin_app(readiness, render_metrics=lambda: b"gateway_things 1\n")
+    app = build_admin_app(
+        readiness, render_metrics=lambda: b"gateway_things 1\n", list_credentials=lambda: STANDINGS
+    )
     async with TestClient(TestServer(app)) as running:
         yield running
 
@@ -45,7 +53,8 @@ async def test_readiness_says_whether_requests_are_welcome(
     draining = await client.get("/readyz")
 
     assert [reply.status for reply in (starting, ready, draining)] == [503, 200, 503]
-    assert await draining.json() == {"status": "draining"}
+    names = {"groq": ["GROQ_A", "GROQ_B"]}
+    assert await draining.json() == {"status": "draining", "credentials": names}
 
 
 async def test_metrics_are_text_for_prometheus(client: Client) -> None:

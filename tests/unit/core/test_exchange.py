@@ -2,8 +2,10 @@
 
 from decimal import Decimal
 
+from gateway.core.attempts import AttemptRecord
 from gateway.core.cost import make_price
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
 
 
@@ -83,3 +85,19 @@ def test_without_a_price_a_cost_is_unknown_and_not_zero() -> None:
 
     exchange.note_usage(Usage(10, 5, "provider", provider_cost_micros=9))
     assert (exchange.cost, exchange.spent_micros) == (None, 9)
+
+
+def test_each_attempt_keeps_what_it_used() -> None:
+    """I09: of an exchange that was tried twice both attempts are billed."""
+    exchange = make_exchange()
+    for number, tokens in ((1, 5), (2, 20)):
+        exchange.note_attempt(AttemptRecord(number, "sim", "m", "SIM_API_KEY", float(number)))
+        exchange.note_usage(Usage(tokens, 1, "provider"))
+        if number == 1:
+            exchange.note_failed_attempt(UpstreamCutError("Cut."), at=1.5)
+
+    first, second = exchange.attempt_records
+    assert exchange.attempts == 2
+    assert (first.usage, second.usage) == (Usage(5, 1, "provider"), Usage(20, 1, "provider"))
+    assert (first.error_code, first.ended_at, second.error_code) == ("upstream_cut", 1.5, "")
+    assert exchange.usage == Usage(25, 2, "provider")

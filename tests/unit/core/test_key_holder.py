@@ -38,3 +38,27 @@ def test_no_address_is_told_from_an_address() -> None:
     """A name is none."""
     assert parse_address("localhost") is None
     assert str(parse_address("::ffff:1.2.3.4")) == "1.2.3.4"
+
+
+def test_a_key_without_rights_is_for_everything() -> None:
+    """An empty list is no limit."""
+    holder = KeyHolder("alice", "gateway_key")
+
+    assert holder.may_use("groq")
+    assert holder.may_ask_for("groq", ["llama"])
+    assert holder.may_see("groq")
+
+
+def test_a_list_with_something_in_it_is_closed() -> None:
+    """Names are compared whole: `groq` is not `groq-eu`."""
+    holder = KeyHolder(
+        "alice",
+        "gateway_key",
+        providers=frozenset({"groq", "groq-eu"}),
+        models=frozenset({"groq/llama"}),
+    )
+
+    assert (holder.may_use("groq"), holder.may_use("xai")) == (True, False)
+    assert holder.may_ask_for("groq", ["llama-3.3-70b", "llama"])
+    assert not holder.may_ask_for("groq", ["whisper"])
+    assert [holder.may_see(name) for name in ("groq", "groq-eu", "xai")] == [True, False, False]

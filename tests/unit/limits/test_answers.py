@@ -14,13 +14,14 @@ from gateway.limits.answers import (
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import Standing
 from tests.plugins.counters import MIDNIGHT
-from tests.unit.limits.test_rules import ASKED
+from tests.plugins.purse import ASKED
 
 
 def uses_of(**fields: object) -> list[Use]:
     """What the usual request takes of a rule."""
     spec = LimitSpec.model_validate({"name": "few", "on": "principal", **fields})
-    return Rule(spec, 0).uses(ASKED, 50, MIDNIGHT + 3_600)
+    rule = Rule(spec, 0)
+    return rule.uses(rule.find_counters(ASKED), ASKED, 50, MIDNIGHT + 3_600)
 
 
 @pytest.mark.parametrize(
@@ -201,6 +202,18 @@ def test_the_headers_say_how_every_number_stands() -> None:
         "RateLimit": '"few-requests";r=9;t=1, "few-tokens";r=5850;t=362, '
         '"few-concurrent";r=4;t=1, "few-day";r=8850;t=82800',
     }
+
+
+def test_what_refuses_says_when_there_is_more() -> None:
+    """I16: in the words of the draft, `Retry-After` is not earlier than the end of that window."""
+    uses = uses_of(requests_per_minute=6, tokens_per_day=9_000)
+    standings = [Standing(0, 60.0, 9.2), Standing(8_850, 82_800.0, 0.0)]
+
+    told = render_headers(uses, standings)["RateLimit"]
+
+    assert told == '"few-requests";r=0;t=10, "few-day";r=8850;t=82800'
+    refusal = refuse_for_now(uses[0], standings[0], MIDNIGHT)
+    assert refusal.headers["Retry-After"] == "10"
 
 
 def test_of_two_rules_the_tighter_one_is_told() -> None:

@@ -16,7 +16,7 @@ from gateway.stores.counters import LEASE_S, Admission, Charge, CounterStore, Us
 from gateway.stores.errors import CountersDownError
 from gateway.stores.memory_counters import MemoryCounters
 from tests.plugins.counters import Hand
-from tests.unit.limits.test_rules import ASKED
+from tests.plugins.purse import ASKED
 
 
 class SlowCounters(CounterStore):

@@ -5,28 +5,14 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from gateway.config.anonymous import AnonymousAuth
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.cost import make_price
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule
-from gateway.stores.counters import CounterKind
+from gateway.stores.counters import Charge, CounterKind
 from tests.plugins.counters import MIDNIGHT
-
-ASKED = Asked(
-    principal="alice",
-    tenant="acme",
-    groups=("staff", "sales"),
-    provider="groq",
-    model="llama",
-    body_bytes=400,
-    prompt_tokens=100,
-    output_tokens=None,
-    asked_output_tokens=None,
-    choices=1,
-    key="alice",
-    client_address="2001:db8::1:2",
-    price=make_price(Decimal(3), Decimal(15)),
-)
+from tests.plugins.purse import ASKED
 
 
 def make_rule(**fields: object) -> Rule:
@@ -36,7 +22,12 @@ def make_rule(**fields: object) -> Rule:
 
 def keys_of(rule: Rule, asked: Asked = ASKED) -> list[str]:
     """The keys of the counters, readable."""
-    return [use.charge.key.replace("\x1f", "/") for use in rule.uses(asked, None, MIDNIGHT)]
+    return [key.replace("\x1f", "/") for _, key in rule.find_counters(asked)]
+
+
+def charges_of(rule: Rule, asked: Asked, now: float = MIDNIGHT) -> list[Charge]:
+    """What a request for 50 tokens at most takes."""
+    return [use.charge for use in rule.uses(rule.find_counters(asked), asked, 50, now)]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +101,7 @@ def test_each_number_is_a_counter() -> None:
         tokens_per_month=100_000,
     )
 
-    charges = [use.charge for use in rule.uses(ASKED, 50, MIDNIGHT + 5)]
+    charges = charges_of(rule, ASKED, MIDNIGHT + 5)
 
     assert [(c.kind, c.capacity, c.cost, c.per_s) for c in charges[:3]] == [
         (CounterKind.REQUESTS, 5, 1, 1.0),
@@ -147,7 +138,7 @@ def test_money_is_a_counter_of_micros() -> None:
     """100 tokens at 3 dollars for a million, and 50 at 15."""
     rule = make_rule(money_per_day=5, money_per_month="2.50", tokens_per_day=10_000)
 
-    charges = [use.charge for use in rule.uses(ASKED, 50, MIDNIGHT + 5)]
+    charges = charges_of(rule, ASKED, MIDNIGHT + 5)
 
     assert [(c.kind, c.capacity, c.cost) for c in charges] == [
         (CounterKind.QUOTA, 10_000, 150),
@@ -179,11 +170,28 @@ def test_money_is_set_aside_like_tokens(
     assert make_rule(concurrent=1).needed_micros(asked, output, capacity) == micros
 
 
-def test_where_there_is_no_price_nothing_is_set_aside() -> None:
-    """A rule with `unpriced: allow` books what the provider says at the end."""
+def test_where_there_is_no_price_the_least_is_set_aside() -> None:
+    """A rule with `unpriced: allow` books what the provider says, and refuses when it is spent."""
     rule = make_rule(money_per_day=5, unpriced="allow")
     unpriced = msgspec.structs.replace(ASKED, price=None)
 
-    assert [use.charge.cost for use in rule.uses(unpriced, 50, MIDNIGHT)] == [0]
+    assert [charge.cost for charge in charges_of(rule, unpriced)] == [1]
     assert not rule.refuses_unpriced
     assert make_rule(money_per_day=5).refuses_unpriced
+
+
+def test_a_model_that_is_free_takes_no_money() -> None:
+    """It may be asked for when the budget is spent."""
+    free = msgspec.structs.replace(ASKED, price=make_price(Decimal(0), Decimal(0)))
+
+    assert charges_of(make_rule(money_per_day=5), free) == []
+
+
+def test_the_limits_of_those_who_show_nothing_are_for_nobody_else() -> None:
+    """Also where somebody's name is `anonymous`."""
+    entry = {"kind": "anonymous", "requests_per_minute": 1, "concurrent": 1}
+    (spec,) = AnonymousAuth.model_validate(entry).rules
+    named = msgspec.structs.replace(ASKED, principal="anonymous")
+
+    assert not Rule(spec, 0).fits(named)
+    assert Rule(spec, 0).fits(msgspec.structs.replace(named, is_anonymous=True))

@@ -5,6 +5,7 @@ import re
 import pytest
 from aiohttp import web
 
+from gateway.config.settings import ServerSpec
 from gateway.core.dialect import Dialect
 from gateway.plugins.api import EXCHANGE
 from tests.plugins.chain import StartChain
@@ -97,3 +98,19 @@ async def test_the_dialect_is_known_from_the_path(start_chain: StartChain) -> No
 
     assert (await chain.ask(path="/v1/models")).json() == {"dialect": Dialect.OPENAI}
     assert (await chain.ask(path="/api/keys")).json() == {"dialect": Dialect.TEXT}
+
+
+@pytest.mark.parametrize(
+    ("proxies", "client"),
+    [((), "127.0.0.1"), (("10.0.0.0/8",), "127.0.0.1"), (("127.0.0.1",), "192.0.2.1")],
+    ids=str,
+)
+async def test_a_proxy_says_who_called_where_it_is_trusted(
+    start_chain: StartChain, proxies: tuple[str, ...], client: str
+) -> None:
+    """Anybody else who says so calls for themselves (D06)."""
+    chain = await start_chain(server=ServerSpec(trusted_proxies=proxies))
+
+    await chain.ask(headers=[("X-Forwarded-For", "6.6.6.6, 192.0.2.1")])
+
+    assert (await chain.wait_settled()).client_address == client

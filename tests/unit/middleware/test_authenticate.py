@@ -9,6 +9,7 @@ from gateway.config.load import Registry
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
 from gateway.core.credential import Credential
 from gateway.middleware.authenticate import UnsafeBindError, is_loopback, refuse_unsafe_bind
+from tests.plugins.anybody import ANYBODY
 from tests.plugins.chain import LogLines, StartChain, make_registry
 
 KEY = "gw-alice-0123456789"
@@ -22,7 +23,6 @@ def digest(key: str) -> str:
 
 KEYS = GatewayKeyAuth(kind="gateway_key", keys={"alice": digest(KEY)})
 MORE_KEYS = GatewayKeyAuth(kind="gateway_key", keys={"bob": digest(OTHER)})
-ANYBODY = AnonymousAuth(kind="anonymous")
 
 Headers = list[tuple[str, str]]
 
@@ -77,7 +77,10 @@ async def test_what_may_speak_for_a_stranger_is_401(
     reply = await chain.ask(headers=headers)
 
     assert (reply.status, reply.headers["www-authenticate"]) == (401, "Bearer")
-    assert "auth: [{kind: anonymous}]" in reply.json()["message"]
+    assert (
+        "auth: [{kind: anonymous, requests_per_minute: 60, concurrent: 10}]"
+        in reply.json()["message"]
+    )
 
 
 @pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
@@ -241,7 +244,7 @@ def test_credentials_on_a_reachable_address_need_authentication() -> None:
     [
         (
             Settings(server=ServerSpec(host="0.0.0.0"), auth=(ANYBODY,)),
-            {"groq": Credential("X", SecretStr("x"))},
+            {"groq": (Credential("X", SecretStr("x")),)},
         ),
         (Settings(server=ServerSpec(host="0.0.0.0")), {}),
     ],

@@ -7,10 +7,11 @@ import pytest
 
 from gateway.auth.stored_keys import StoredKeys
 from gateway.auth.wrong_keys import WRONG_KEYS_PER_MINUTE
-from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, Settings
+from gateway.config.settings import GatewayKeyAuth, Settings
 from gateway.core.gateway_key import make_key
 from gateway.core.tasks import Tasks
 from gateway.stores.opening import OpenKeys
+from tests.plugins.anybody import ANYBODY
 from tests.plugins.chain import LogLines, StartChain
 from tests.plugins.stored_keys import FickleStore, new_key
 
@@ -20,7 +21,6 @@ WRITTEN = GatewayKeyAuth(
     keys={"wendy": "sha256:" + hashlib.sha256(WRITTEN_KEY.encode()).hexdigest()},
 )
 STORED = GatewayKeyAuth(kind="gateway_key")
-ANYBODY = AnonymousAuth(kind="anonymous")
 Case = tuple[dict[str, tuple[str, ...]], bytes, int, str | None]
 QUESTION = b'{"model":"%s","messages":[{"role":"user","content":"Hi"}]}'
 

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.config.provider_blocks import AuthSpec, Model
 from gateway.config.registry import Provider
-from gateway.config.settings import AnonymousAuth, ServerSpec, Settings
+from gateway.config.settings import ServerSpec, Settings
 from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Outcome
 from gateway.middleware.read_request import (
@@ -18,6 +18,7 @@ from gateway.middleware.read_request import (
 )
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, HELD_BODY
+from tests.plugins.anybody import ANYBODY
 from tests.plugins.chain import Reply, StartChain, make_registry, parse_reply, render_request
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -395,7 +396,7 @@ async def test_a_body_that_would_be_refused_is_not_invited(
 @pytest.mark.parametrize("path", ["/api/chat/groq", "/api/keys", "/nothing"])
 async def test_any_other_expectation_is_417(start_chain: StartChain, path: str) -> None:
     """As JSON too where aiohttp answers before the chain."""
-    chain = await start_chain(show_call, settings=Settings(auth=(AnonymousAuth(kind="anonymous"),)))
+    chain = await start_chain(show_call, settings=Settings(auth=(ANYBODY,)))
 
     reply = await chain.ask(
         "POST" if "chat" in path else "GET", path, headers=[("Expect", "a miracle")], body=CHAT

@@ -4,8 +4,9 @@ import pytest
 from aiohttp import web
 
 from gateway.app import CHAIN
-from gateway.config.settings import AnonymousAuth, MiddlewareSpec, Settings
+from gateway.config.settings import MiddlewareSpec, Settings
 from gateway.plugins.loading import place
+from tests.plugins.anybody import ANYBODY
 from tests.plugins.chain import StartChain
 
 SPEC = MiddlewareSpec(use="plugins.hello:stamp", after="authenticate")
@@ -34,7 +35,7 @@ async def test_every_answer_is_stamped(start_chain: StartChain, handler: object)
 
 async def test_it_says_who_is_calling(start_chain: StartChain) -> None:
     """That is known where it stands."""
-    settings = Settings(auth=(AnonymousAuth(kind="anonymous"),))
+    settings = Settings(auth=(ANYBODY,))
     chain = await start_chain(settings=settings, chain=place(CHAIN, [SPEC]))
 
     assert (await chain.ask()).headers["x-hello"] == "anonymous"

@@ -21,6 +21,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.tasks import Tasks
+from gateway.credentials.pools import Pools
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call
 from gateway.relay.relay import Relay
@@ -62,7 +63,7 @@ class Gateway:
         self.upstreams = Upstreams({provider.name: provider}, simulator_url=None)
         self.crashes: list[BaseException] = []
         self.tasks = WatchedTasks(lambda _, error: self.crashes.append(error))
-        self.relay = Relay(self.upstreams, settings, self.tasks, system_clock)
+        self.relay = Relay(self.upstreams, Pools({}), settings, self.tasks, system_clock)
         self.held_bodies = HeldBodies(2**30)
         self.settled: list[Exchange] = []
         self.raised: list[BaseException] = []

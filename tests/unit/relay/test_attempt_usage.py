@@ -8,7 +8,9 @@ from gateway.core.errors import GatewayError, ShuttingDownError
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
 from gateway.relay.attempt import Attempt
-from tests.unit.relay.test_attempt import DONE, JSON, STOP, event, make_attempt, start_stream, text
+from tests.unit.relay.attempts import DONE, STOP, event, make_attempt, start_stream, text
+
+JSON = [(b"content-type", b"application/json")]
 
 
 def end_whole(body: bytes, status: int = 200) -> Attempt:

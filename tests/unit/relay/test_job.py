@@ -16,13 +16,18 @@ from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.upstream_errors import UpstreamCutError
+from gateway.limits.allowance import ALLOWANCE
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, OUTPUT_CAP, PROMPT, Call
+from gateway.relay.attempt import Attempt
 from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.pumps import OpenAIPump, TextPump
+from gateway.relay.watched_attempt import WatchedAttempt
+from gateway.upstream.connection import Connection
 from gateway.upstream.upstreams import Upstreams
 from gateway.wire.chat_request import read_chat
 from gateway.wire.completions_request import read_completions
+from tests.plugins.purse import Purse, make_allowance
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 TRACE = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -228,3 +233,42 @@ async def test_a_prompt_is_let_go_of(desk: Desk) -> None:
 
     assert PROMPT not in job.caller
     assert (job.request, desk.held.held_bytes) == (b"", 0)
+
+
+@pytest.mark.parametrize(
+    ("stream", "has_allowance", "kind"),
+    [(True, False, Attempt), (False, True, Attempt), (True, True, WatchedAttempt)],
+)
+async def test_only_a_stream_that_a_rule_may_end_is_watched(
+    desk: Desk, purse: Purse, *, stream: bool, has_allowance: bool, kind: type[Attempt]
+) -> None:
+    """Others pay nothing for it, not even a comparison a chunk."""
+    job = desk.make(Dialect.OPENAI, openai(stream=stream))
+    if has_allowance:
+        job.caller[ALLOWANCE] = make_allowance(purse, held=5)[1]
+
+    unused = Connection("Groq", on_idle=lambda _: None, on_gone=lambda _: None)
+
+    assert type(job.make_attempt(unused)) is kind
+
+
+async def test_another_credential_changes_its_header_and_nothing_else(desk: Desk) -> None:
+    """The prompt is in the request once, whichever credential is shown."""
+    job = desk.make(Dialect.OPENAI, openai(stream=True))
+    before = job.request
+
+    job.change_credential(Credential("SECOND", SecretStr("gsk-second")))
+
+    assert job.request == before.replace(b"Bearer gsk-1\r\n", b"Bearer gsk-second\r\n")
+    assert job.secrets == ("gsk-second",)
+
+
+async def test_the_same_credential_changes_nothing(desk: Desk) -> None:
+    """Further attempts are for broken connections, as a rule."""
+    job = desk.make(Dialect.OPENAI, openai())
+    before = job.request
+
+    for same in (None, job.credential):
+        job.change_credential(same)
+
+    assert job.request is before

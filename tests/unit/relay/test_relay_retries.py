@@ -37,6 +37,37 @@ async def test_what_may_pass_is_tried_again(
     assert (exchange.attempts, exchange.outcome) == (2, Outcome.FINISHED)
 
 
+async def test_each_attempt_leaves_its_record(gateway: Any, simulator: Simulator) -> None:
+    """I09: what failed is in the books beside what did not, and billed if it was counted."""
+    simulator.script(failing(503))
+
+    await gateway.ask(None)
+    exchange = await gateway.wait_settled()
+
+    first, second = exchange.attempt_records
+    assert [record.number for record in (first, second)] == [1, 2]
+    assert [record.status for record in (first, second)] == [503, 200]
+    assert [record.error_code for record in (first, second)] == ["upstream_server_error", ""]
+    assert first.is_providers_fault
+    assert 0 < first.started_at <= first.ended_at <= second.started_at <= second.ended_at
+    assert first.usage is None
+    assert second.usage == exchange.usage is not None
+
+
+async def test_an_attempt_without_a_connection_leaves_its_record(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """Nothing was sent, and somebody wants to know why."""
+    gateway = await open_gateway(retries=1)
+    await simulator.stop()
+
+    await gateway.ask(None)
+    exchange = await gateway.wait_settled()
+
+    assert [record.error_code for record in exchange.attempt_records] == ["upstream_connect"] * 2
+    assert all(record.ended_at and not record.status for record in exchange.attempt_records)
+
+
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
 async def test_what_will_not_pass_is_not_tried_again(
     gateway: Any, simulator: Simulator, status: int

@@ -109,3 +109,12 @@ def test_what_was_asked_for_counts_against_the_bound() -> None:
     budget = budget_of(3)
 
     assert [budget.spend(failure(retry_after="3")) for _ in range(2)] == [3.0, None]
+
+
+def test_a_wait_that_is_known_is_taken_as_it_is() -> None:
+    """Whether another attempt may help is known too, and what it costs is the same."""
+    budget = budget_of(3)
+
+    waits = [budget.spend_knowing(seconds) for seconds in (0.0, 4.0, 4.0, float("inf"), 1.0, 0.0)]
+
+    assert waits == [0.0, 4.0, None, None, 1.0, None]

@@ -200,3 +200,30 @@ async def _read_text(simulator, wish, *, ssl_context=None):
     lines = [line.removeprefix("data: ") for line in body.decode().split("\n") if line]
     chunks = [json.loads(line) for line in lines if line != "[DONE]"]
     return "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks)
+
+
+def test_a_credential_is_answered_as_was_said_whatever_the_request_says(run):
+    """A revoked or limited credential among others that work."""
+
+    async def read():
+        async with Simulator() as simulator, aiohttp.ClientSession() as session:
+            simulator.answer_credential("sk-bad", {"error": {"status": 401}})
+            statuses = [
+                await _status(session, simulator, credential)
+                for credential in ("sk-bad", "sk-good")
+            ]
+            headers = {"Authorization": "Bearer sk-bad"}
+            async with session.get(f"{simulator.base_url}/models", headers=headers) as response:
+                statuses.append(response.status)
+            simulator.answer_credential("sk-bad", None)
+            return [*statuses, await _status(session, simulator, "sk-bad")]
+
+    assert run(read()) == [401, 200, 401, 200]
+
+
+async def _status(session, simulator, credential):
+    headers = {"Authorization": f"Bearer {credential}"}
+    body = {"model": "plain", "messages": []}
+    url = f"{simulator.base_url}/chat/completions"
+    async with session.post(url, json=body, headers=headers) as response:
+        return response.status

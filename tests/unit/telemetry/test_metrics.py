@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.usage import Usage
@@ -145,3 +146,21 @@ def test_a_part_that_does_without_another_is_seen(metrics: Metrics) -> None:
     text = metrics.render().decode()
     assert 'gateway_degraded{component="counters"} 1.0' in text
     assert 'gateway_settlements_lost_total{component="counters"} 3.0' in text
+
+
+def test_each_credential_has_its_load_and_exactly_one_state(metrics: Metrics) -> None:
+    """An alert on `set_aside` is how a revoked credential is found."""
+    metrics.list_credentials = lambda: (
+        CredentialStanding("groq", "GROQ_A", CredentialState.OK, 3),
+        CredentialStanding("groq", "GROQ_B", CredentialState.SET_ASIDE, 0),
+    )
+
+    a = {"provider": "groq", "credential_id": "GROQ_A"}
+    b = {"provider": "groq", "credential_id": "GROQ_B"}
+    assert value(metrics, "gateway_credential_in_flight", **a) == 3
+    for labels, expected in ((a, "ok"), (b, "set_aside")):
+        states = {
+            state: value(metrics, "gateway_credential_state", **labels, state=state)
+            for state in CredentialState
+        }
+        assert states == {state: float(state == expected) for state in CredentialState}

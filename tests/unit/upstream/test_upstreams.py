@@ -78,6 +78,29 @@ async def test_a_request_is_these_bytes(upstream_of: Make) -> None:
     )
 
 
+async def test_a_question_beside_the_answers_is_these_bytes(upstream_of: Make) -> None:
+    """Its path is given; all else is as in every request."""
+    upstream = upstream_of(headers={"X-Title": "Ours"}, auth={"header": "api-key"})
+    credential = Credential("K", SecretStr("k"))
+
+    listed = upstream.render_question("GET", "/openai/v1/models", credential)
+    asked = upstream.render_question("POST", "/x", None, b"{}")
+
+    assert listed == (
+        b"GET /openai/v1/models HTTP/1.1\r\n"
+        b"Host: api.groq.com\r\n"
+        b"User-Agent: chat-gateway/" + __version__.encode() + b"\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"X-Title: Ours\r\n"
+        b"api-key: k\r\n"
+        b"Accept: application/json\r\n"
+        b"\r\n"
+    )
+    assert asked.endswith(b"Accept: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    assert b"api-key" not in asked
+
+
 async def test_no_credential_means_no_header_for_one(upstream_of: Make) -> None:
     """An empty `Bearer` is refused by hosts that need nothing."""
     request = upstream_of().render_request(b"{}", None, [], stream=False)

@@ -7,6 +7,7 @@ from gateway.wire.fault_status import (
     STATUS_OF_WORD,
     is_credential_refused,
     is_quota,
+    names_credential,
     says_incorrect_key,
 )
 
@@ -46,3 +47,21 @@ def test_every_word_is_lower_case_and_an_error():
     """The look-up folds case; a word in capitals would never be found."""
     assert all(word == word.lower() for word in STATUS_OF_WORD)
     assert all(400 <= status <= 599 for status in STATUS_OF_WORD.values())
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "expected"),
+    [
+        ("API key not valid. Please pass a valid API key.", None, True),
+        ("No.", "invalid_api_key", True),
+        ("No.", "API_KEY_INVALID", True),
+        ("incorrect api key is not a valid model ID", None, False),
+        ("API key not valid. Please pass a valid API key. is not a model", None, False),
+        ("No.", None, False),
+    ],
+)
+def test_nobody_can_have_a_credential_refused_by_what_they_write(
+    message: str, code: str | None, *, expected: bool
+) -> None:
+    """Providers quote the names of models."""
+    assert names_credential(ProviderFault(message, code=code)) is expected

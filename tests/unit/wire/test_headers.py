@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from gateway.wire.headers import (
     MAX_HEADERS,
+    asked_wait_s,
     parse_retry_after,
     select_request_headers,
     select_response_headers,
@@ -197,3 +198,22 @@ def test_retry_after_never_raises(value):
     seconds = parse_retry_after(value, now=NOW)
 
     assert seconds is None or 0 <= seconds <= 86_400
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after-ms": "120000"}, 120.0),
+        ({"retry-after-ms": "9" * 30}, 86_400.0),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
+        ({"retry-after": "-1"}, None),
+    ],
+)
+def test_the_more_exact_form_of_a_wait_counts(
+    headers: dict[str, str], expected: float | None
+) -> None:
+    """Azure and OpenAI send both, and milliseconds are not to be taken for seconds."""
+    assert asked_wait_s(headers, now=0.0) == expected

@@ -1,8 +1,8 @@
-"""Durations and times on a command line."""
+"""Durations and times as people write them."""
 
 import pytest
 
-from gateway.cli.durations import parse_duration, render_time
+from gateway.core.durations import parse_duration, render_time
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,13 @@ def test_anything_else_is_refused(text: str) -> None:
     """A bare number is seconds to one and days to another."""
     with pytest.raises(ValueError, match="a number and a unit"):
         parse_duration(text)
+
+
+def test_a_duration_ends_within_a_lifetime() -> None:
+    """A later end would be written in a year that no calendar has, and fail when it is shown."""
+    assert parse_duration("36500d") == 3_153_600_000
+    with pytest.raises(ValueError, match="at most 100 years"):
+        parse_duration("999999w")
 
 
 def test_a_time_is_written_in_utc() -> None:

@@ -1,4 +1,4 @@
-"""Durations and times as people write and read them on a command line.
+"""Durations and times as people write and read them.
 
 Rule: a duration has a unit; a bare number is nobody's guess.
 """
@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
+LONGEST_S = 100 * 365 * SECONDS["d"]  # what lasts longer ends in a year that no calendar has
+
 _DURATION = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
 
 
@@ -16,7 +18,10 @@ def parse_duration(text: str) -> int:
     found = _DURATION.fullmatch(text)
     if found is None:
         raise ValueError("needs to be a number and a unit, such as 90s, 15m, 24h, 30d or 4w")
-    return int(found["count"]) * SECONDS[found["unit"]]
+    seconds = int(found["count"]) * SECONDS[found["unit"]]
+    if seconds > LONGEST_S:
+        raise ValueError("needs to be at most 100 years, which is 36500d")
+    return seconds
 
 
 def render_time(at: int | None) -> str | None:

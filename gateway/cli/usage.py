@@ -1,0 +1,81 @@
+"""`gateway usage`: the sums of the ledger.
+
+Rule: what is shown is in the database; a running gateway brings it there within a second.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.providers import WIDE
+from gateway.cli.stores import TIMEOUT_S, run_with_settings
+from gateway.config.settings import Settings
+from gateway.core.clock import system_clock
+from gateway.ledger.usage import (
+    NUMBERS,
+    UsageError,
+    make_query,
+    numbers_of,
+    render_csv,
+    render_json,
+)
+from gateway.stores.errors import StoreError
+from gateway.stores.ledger import UsageQuery, UsageRow
+from gateway.stores.opening import find_address, open_ledger_store
+
+FORMATS = ("table", "csv", "json")
+
+
+def show_usage(
+    by: Sequence[str], since: str | None, until: str | None, form: str, config: Path | None
+) -> int:
+    """Print the sums in one of FORMATS."""
+    if form not in FORMATS:
+        raise typer.BadParameter("needs to be table, csv or json", param_hint="--format")
+    try:
+        query = make_query(by, since, until, system_clock())
+    except UsageError as error:
+        option, _, reason = str(error).partition(": ")
+        raise typer.BadParameter(reason, param_hint=f"--{option}") from None
+
+    async def work(settings: Settings) -> int:
+        address = find_address(settings.stores)
+        if address.file is not None and not address.file.exists():
+            raise StoreError(f"{address.file} is not there yet; a gateway with a ledger makes it.")
+        store = await open_ledger_store(settings.stores, timeout_s=TIMEOUT_S)
+        try:
+            rows = await store.fetch_usage(query)
+        finally:
+            await store.close()
+        if form == "csv":
+            typer.echo(render_csv(query, rows), nl=False)
+        elif form == "json":
+            typer.echo(render_json(query, rows))
+        else:
+            print_usage(query, rows)
+        return 0
+
+    return run_with_settings(config, work)
+
+
+def print_usage(
+    query: UsageQuery, rows: Sequence[UsageRow], console: Console | None = None
+) -> None:
+    """Print one line for each sum."""
+    if console is None:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=WIDE)
+    table = Table()
+    for heading in query.by:
+        table.add_column(heading, overflow="fold")
+    for heading in NUMBERS:
+        table.add_column(heading.replace("_", " "), justify="right")
+    for row in rows:
+        # As plain text: a square bracket in a name would be read as markup.
+        table.add_row(*map(Text, (*row.of, *numbers_of(row))))
+    console.print(table)

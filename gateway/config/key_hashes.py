@@ -1,0 +1,24 @@
+"""Keys that are written into gateway.yaml, each as its SHA-256.
+
+Rule: a hash stands for one holder, and is never the hash of nothing.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+# `printf %s "$key" | sha256sum` of a variable that is not set, and the same with `echo`.
+_OF_NOTHING = frozenset(f"sha256:{hashlib.sha256(text).hexdigest()}" for text in (b"", b"\n"))
+
+
+def check_hashes(hashes: Mapping[str, str]) -> None:
+    """Raise ValueError when two names share a key, or one's key is empty."""
+    first: dict[str, str] = {}
+    for name, digest in hashes.items():
+        if digest in _OF_NOTHING:
+            raise ValueError(
+                f"gives {name} the hash of an empty text, which everybody can send; "
+                "the key was empty when it was hashed"
+            )
+        other = first.setdefault(digest, name)
+        if other != name:
+            raise ValueError(f"gives {other} and {name} the same key; make one for each")

@@ -1,0 +1,32 @@
+"""What became of one try at one provider.
+
+The rule here: an attempt without an error of its own ended as its exchange did.
+"""
+
+import msgspec
+
+from gateway.core.cost import Cost
+from gateway.core.errors import GatewayError, UpstreamError
+from gateway.core.usage import Usage
+
+
+class AttemptRecord(msgspec.Struct, eq=False):
+    """One attempt of an exchange. Times are seconds of `core.clock.monotonic`."""
+
+    number: int  # 1 is the first
+    provider: str
+    model: str
+    credential_id: str  # which credential the provider was shown
+    started_at: float
+    ended_at: float = 0.0  # 0: not yet
+    status: int = 0  # the provider's; 0: it sent none
+    error_code: str = ""
+    is_providers_fault: bool = False  # the error is
+    upstream_request_id: str = ""
+    usage: Usage | None = None  # what it is billed for
+    cost: Cost | None = None  # of that, at our price
+
+    def note_error(self, error: GatewayError) -> None:
+        """Why it failed."""
+        self.error_code = error.code
+        self.is_providers_fault = isinstance(error, UpstreamError)

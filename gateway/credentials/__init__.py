@@ -1,0 +1,1 @@
+"""What we show providers: which credential, where it comes from, and how it has fared."""

@@ -1,0 +1,77 @@
+"""One credential of a pool, and what is known of it.
+
+The rule here: nothing but the pool writes in it.
+"""
+
+from typing import Final
+
+from gateway.core.credential import Credential, CredentialState
+
+# Of those a credential is known not to work with; what callers write is not kept without bound.
+MAX_MODELS: Final = 100
+
+
+class Slot:
+    """A credential with its state and its load; times are seconds of the pool's clock."""
+
+    __slots__ = (
+        "changed_at",
+        "credential",
+        "failed_at",
+        "in_flight",
+        "last_error",
+        "last_status",
+        "last_used",
+        "refused",
+        "rests",
+        "state",
+        "tried_by",
+        "until",
+    )
+
+    def __init__(self, credential: Credential) -> None:
+        self.credential = credential
+        self.state = CredentialState.OK
+        self.in_flight = 0
+        self.last_used = 0  # the number of the request that took it last
+        self.until = 0.0  # when the state ends, or may be tried
+        # Limits of most providers are for one model, and so may a refusal be.
+        self.rests: dict[str, float] = {}  # models that were told to wait, and until when
+        self.refused: dict[str, None] = {}  # models with which it was refused or used up, in order
+        self.tried_by: object | None = None  # who finds out whether it works again
+        self.changed_at = 0.0
+        self.last_error = ""
+        self.last_status = 0
+        self.failed_at = 0.0
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """What is compared: requests in flight, then who has waited longest for one."""
+        return self.in_flight, self.last_used
+
+    def give_back(self, who: object) -> None:
+        """A request needs it no longer; once for each time that it was taken."""
+        self.in_flight -= 1
+        if self.tried_by is who:
+            self.tried_by = None
+
+    def rest(self, model: str, until: float) -> None:
+        """Wait with this model; a later answer does not shorten an earlier one."""
+        if model not in self.rests and len(self.rests) >= MAX_MODELS:
+            del self.rests[min(self.rests, key=self.rests.__getitem__)]
+        self.rests[model] = max(until, self.rests.get(model, 0.0))
+
+    def refuse(self, model: str) -> None:
+        """It does not work with this model, for no time that anybody has named."""
+        if model not in self.refused and len(self.refused) >= MAX_MODELS:
+            del self.refused[next(iter(self.refused))]
+        self.refused[model] = None
+
+    def rests_until(self, model: str) -> float:
+        """Until when it was told to wait with a model; 0 where it was not."""
+        return self.rests.get(model, 0.0)
+
+    def forget(self) -> None:
+        """Nothing is known against any model."""
+        self.rests.clear()
+        self.refused.clear()

@@ -1,0 +1,203 @@
+"""The journal of this process: lines go in at one end and rows come out at the other.
+
+The rule here: what is in the kernel's hands when `begin` or `end` returns survives the process. A
+file is deleted when all that has ended in it is committed; what has not is written anew before.
+"""
+
+import os
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from gateway.ledger.places import Place
+from gateway.ledger.records import has_ended
+from gateway.ledger.segment import Segment
+from gateway.stores.ledger import LedgerExchange
+
+SEGMENT_BYTES = 8 * 1024 * 1024
+FRESH_ROWS = 5_000  # in memory too; reading them from the file would cost 5 µs each
+TAKEN_ROWS = 500
+
+
+class _Begun(msgspec.Struct):
+    """An exchange that has not ended, and where it is written."""
+
+    line: bytes
+    segment: Segment
+
+
+class _Fresh(msgspec.Struct):
+    """A row that was not given yet, and where the file is right after it."""
+
+    row: LedgerExchange
+    segment: Segment
+    end: int
+
+
+class Journal:
+    """An open journal, for one event loop: nothing here waits for the disk."""
+
+    def __init__(
+        self, place: Place, *, segment_bytes: int = SEGMENT_BYTES, fresh_rows: int = FRESH_ROWS
+    ) -> None:
+        self._place = place
+        self._segment_bytes = segment_bytes
+        self._fresh_rows = fresh_rows
+        self._fresh: deque[_Fresh] = deque()
+        self._has_all = True  # whether every row that was not given is in `_fresh`
+        self._begun: dict[str, _Begun] = {}
+        self._segments: deque[Segment] = deque()
+        self._unsynced: set[Segment] = set()
+        self._is_listed = True  # whether the disk knows of every file
+        self._written_bytes = 0  # of the files that are there
+        self._committed_bytes = 0  # of the oldest
+        self._number = 0
+        self._damaged = 0  # in files that are gone from here
+        self._add_segment()
+
+    @property
+    def path(self) -> Path:
+        """Its directory."""
+        return self._place.path
+
+    @property
+    def open_count(self) -> int:
+        """Exchanges that are written and have not ended."""
+        return len(self._begun)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What is written and not committed."""
+        return self._written_bytes - self._committed_bytes
+
+    @property
+    def damaged(self) -> int:
+        """Lines that could not be read; the files that have them are kept."""
+        return self._damaged + sum(segment.damaged for segment in self._segments)
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the disk has been told of everything."""
+        return not self._unsynced
+
+    def begin(self, key: str, line: bytes) -> None:
+        """Write an exchange before it is sent anything; OSError when it is not written."""
+        self._begun[key] = _Begun(line, self._append(line))
+
+    def end(self, row: LedgerExchange, line: bytes) -> None:
+        """Write its end; OSError when it is not written, and then it counts as under way."""
+        segment = self._append(line)
+        self._begun.pop(row.id, None)
+        if not self._has_all:
+            return
+        if len(self._fresh) < self._fresh_rows:
+            self._fresh.append(_Fresh(row, segment, segment.size_bytes))
+        else:
+            self._has_all = False
+            self._fresh.clear()
+
+    def forget(self, key: str) -> None:
+        """Its end is kept elsewhere."""
+        self._begun.pop(key, None)
+
+    def take(self) -> list[LedgerExchange]:
+        """The next rows that were not given yet; none when there are no more for now."""
+        if not self._has_all:
+            rows = self._take_from_files()
+            self._has_all = not rows
+            return rows
+        taken = [self._fresh.popleft() for _ in range(min(TAKEN_ROWS, len(self._fresh)))]
+        self._skip_to(taken[-1] if self._fresh else None)
+        return [fresh.row for fresh in taken]
+
+    def commit(self) -> None:
+        """All that was taken is where it belongs; files with nothing else in them are deleted."""
+        while len(self._segments) > 1 and self._segments[0].is_read:
+            oldest = self._segments[0]
+            if not self._carry_over(oldest):
+                break  # the next commit tries again
+            self._segments.popleft()
+            self._unsynced.discard(oldest)
+            self._written_bytes -= oldest.size_bytes
+            self._damaged += oldest.damaged
+            oldest.remove()
+        self._committed_bytes = self._segments[0].read_bytes
+
+    def take_unsynced(self) -> list[int]:
+        """Descriptors for a thread to sync and to close; what they stand for counts as synced."""
+        descriptors = [os.dup(segment.descriptor) for segment in self._unsynced]
+        self._unsynced.clear()
+        if not self._is_listed:
+            descriptors.append(os.dup(self._place.descriptor))
+            self._is_listed = True
+        return descriptors
+
+    def close(self) -> None:
+        """Let go of it; deleted when nothing is left in it."""
+        is_done = not self._begun and not self.backlog_bytes
+        for segment in self._segments:
+            if is_done:
+                segment.remove()
+            else:
+                segment.close()
+        if is_done:
+            self._place.remove()
+        else:
+            self._place.release()
+
+    def _skip_to(self, last: _Fresh | None) -> None:
+        """What was given need not be read; None: nothing is left to be read at all."""
+        for segment in self._segments:
+            if last is not None and segment is last.segment:
+                segment.read_bytes = last.end
+                return
+            segment.skip_rest()
+
+    def _take_from_files(self) -> list[LedgerExchange]:
+        for segment in list(self._segments):
+            while not segment.is_read:
+                rows = segment.read()
+                if rows is None and segment is self._segments[-1]:
+                    break  # torn: the next line will say so
+                if rows is None:
+                    segment.skip_rest()
+                    segment.damaged += 1
+                ended = [row for row in rows or () if has_ended(row)]
+                if ended:
+                    return ended
+        return []
+
+    def _append(self, line: bytes) -> Segment:
+        if self._segments[-1].size_bytes >= self._segment_bytes:
+            self._rotate()
+        newest = self._segments[-1]
+        before = newest.size_bytes
+        try:
+            newest.append(line)
+        finally:
+            self._written_bytes += newest.size_bytes - before
+        self._unsynced.add(newest)
+        return newest
+
+    def _rotate(self) -> None:
+        try:
+            self._add_segment()
+        except OSError:
+            return  # no file is to be had: the one that is there grows on
+
+    def _add_segment(self) -> None:
+        created = Segment.create(self._place.path / f"{self._number + 1:08}.journal")
+        self._number += 1
+        self._segments.append(created)
+        self._is_listed = False
+
+    def _carry_over(self, oldest: Segment) -> bool:
+        """Write what began in a file and has not ended once more; False where that fails."""
+        try:
+            for begun in self._begun.values():
+                if begun.segment is oldest:
+                    begun.segment = self._append(begun.line)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,91 @@
+"""From the settings to a ledger that is kept, and back to nothing.
+
+The rule here: whatever would keep rows out of the database for ever (other tables, a directory that
+cannot be written) stops the start; a database that is away does not.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from gateway.config.ledger import LedgerSpec
+from gateway.config.stores import StoresSpec
+from gateway.core.clock import system_clock
+from gateway.core.tasks import ReportCrash, Tasks
+from gateway.ledger.condition import Condition
+from gateway.ledger.journal import Journal
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.places import Place
+from gateway.ledger.rows import MS_PER_S
+from gateway.ledger.syncing import keep_synced, sync_journal
+from gateway.ledger.writer import Writer
+from gateway.stores.errors import StoreDownError, StoreError
+from gateway.stores.ledger import LedgerStore
+from gateway.stores.opening import open_ledger_store
+
+ANSWER_S: Final = 10.0  # of the database; no request waits for it
+STOP_S: Final = 5.0  # for the last rows; what is left is brought in at the next start
+
+
+@asynccontextmanager
+async def keep_ledger(
+    ledger: Ledger,
+    spec: LedgerSpec,
+    stores: StoresSpec,
+    report_crash: ReportCrash,
+    *,
+    stop_s: float = STOP_S,
+) -> AsyncIterator[Writer]:
+    """Keep the ledger for as long as this is entered; StoreError when that cannot begin."""
+
+    async def open_store() -> LedgerStore:
+        return await open_ledger_store(stores, timeout_s=ANSWER_S)
+
+    writer = Writer(ledger, open_store)
+    try:
+        await writer.open_store()
+    except StoreDownError as error:
+        ledger.store.fail(str(error))
+    try:
+        ledger.open(make_journal(spec))
+    except BaseException:
+        await writer.close()
+        raise
+    syncing, writing = Tasks(report_crash), Tasks(report_crash)
+    syncing.spawn("sync_journal", keep_synced(ledger, spec.fsync_ms))
+    writing.spawn("write_ledger", writer.run())
+    try:
+        yield writer
+    finally:
+        writer.stop()
+        if not await writing.wait(stop_s):
+            await writing.cancel()
+        await syncing.cancel()
+        await _finish(ledger, writer, stop_s)
+
+
+def make_journal(spec: LedgerSpec) -> Journal:
+    """A new journal; StoreError when there cannot be one."""
+    name = f"{int(system_clock() * MS_PER_S):011x}-{secrets.token_hex(6)}"
+    try:
+        return Journal(Place.make(spec.directory, name))
+    except OSError as error:
+        raise StoreError(
+            f"{spec.directory}: the ledger's journal cannot be made: {error.strerror}; give "
+            "`ledger.journal` a directory that can be written, or write `ledger: {enabled: false}`."
+        ) from None
+
+
+async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
+    """Write the last rows if that is quick; let go of everything."""
+    try:
+        async with asyncio.timeout(stop_s):
+            await writer.flush()
+    except TimeoutError:
+        ledger.store.fail("no answer while stopping")
+    ledger.write_held()
+    await sync_journal(ledger, Condition("ledger.sync_failed", "ledger.sync_recovered"))
+    ledger.journal.close()
+    await writer.close()

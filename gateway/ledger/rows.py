@@ -1,0 +1,119 @@
+"""From an exchange to what is booked of it.
+
+The rule here: the time of day is asked once, before the first attempt, and durations are those of
+a clock that only goes forward; so a clock that is put back makes no exchange end before it began.
+"""
+
+from typing import Final
+
+import msgspec
+
+from gateway.core.attempts import AttemptRecord
+from gateway.core.cost import price_usage
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.identity import ANONYMOUS
+from gateway.core.usage import Usage
+from gateway.stores.ledger import LedgerAttempt, LedgerExchange
+
+MS_PER_S: Final = 1000
+
+
+class Started(msgspec.Struct, frozen=True):
+    """An exchange that is in the books: under which key, and when it began."""
+
+    key: str
+    at_ms: int  # of the wall clock
+    at: float  # of the monotonic one
+
+
+def row_before(exchange: Exchange, started: Started, attempt: AttemptRecord) -> LedgerExchange:
+    """An exchange whose next attempt is about to begin, as it stands if nothing more is heard.
+
+    The prompt is taken for read; what the provider would have answered nobody can know.
+    """
+    cost, price = None, exchange.price
+    if price is not None:
+        cost = price_usage(Usage(exchange.prompt_tokens, None, "estimate"), price)
+    now = LedgerAttempt(
+        attempt.number,
+        attempt.provider,
+        attempt.model,
+        attempt.credential_id,
+        started.at_ms + int((attempt.started_at - started.at) * MS_PER_S),
+        0,
+        Outcome.LOST,
+        tokens_in=exchange.prompt_tokens,
+        tokens_source="estimate",
+        cost_micros=None if cost is None else cost.micros,
+        price_version=None if cost is None else cost.price_version,
+    )
+    earlier = exchange.attempt_records
+    tries = [_attempt_row(one, started, Outcome.UPSTREAM_FAILED) for one in earlier]
+    return _row(exchange, started, Outcome.LOST, (*tries, now))
+
+
+def row_after(exchange: Exchange, started: Started) -> LedgerExchange:
+    """An exchange that is settled."""
+    outcome = exchange.outcome or Outcome.LOST
+    tries = [_attempt_row(one, started, outcome) for one in exchange.attempt_records]
+    return _row(exchange, started, outcome, tuple(tries))
+
+
+def _row(
+    exchange: Exchange, started: Started, outcome: Outcome, attempts: tuple[LedgerAttempt, ...]
+) -> LedgerExchange:
+    principal = exchange.principal or ANONYMOUS
+    first_content_at, ended_at = exchange.first_content_at, exchange.ended_at
+    return LedgerExchange(
+        started.key,
+        exchange.request_id,
+        principal.name,
+        principal.kind,
+        principal.tenant,
+        exchange.dialect,
+        exchange.provider,
+        exchange.model,
+        started.at_ms,
+        int((ended_at - started.at) * MS_PER_S) if ended_at else 0,
+        outcome,
+        exchange.stream,
+        exchange.status,
+        exchange.error_code,
+        int((first_content_at - started.at) * MS_PER_S) if first_content_at else None,
+        exchange.bytes_in,
+        exchange.bytes_out,
+        attempts,
+    )
+
+
+def _attempt_row(record: AttemptRecord, started: Started, outcome: Outcome) -> LedgerAttempt:
+    if record.error_code:
+        at_fault = Outcome.UPSTREAM_FAILED if record.is_providers_fault else Outcome.POLICY_STOPPED
+        outcome = at_fault
+    usage, cost = record.usage, record.cost
+    started_at, ended_at = record.started_at, record.ended_at
+    row = (
+        record.number,
+        record.provider,
+        record.model,
+        record.credential_id,
+        started.at_ms + int((started_at - started.at) * MS_PER_S),
+        int((ended_at - started_at) * MS_PER_S) if ended_at else 0,
+        outcome,
+        record.status,
+        record.error_code,
+        record.upstream_request_id,
+    )
+    if usage is None:
+        return LedgerAttempt(*row)
+    return LedgerAttempt(
+        *row,
+        usage.tokens_in,
+        usage.tokens_out,
+        usage.tokens_cached,
+        usage.tokens_reasoning,
+        usage.source,
+        None if cost is None else cost.micros,
+        None if cost is None else cost.price_version,
+        usage.provider_cost_micros,
+    )

@@ -1,0 +1,136 @@
+"""The sums of the ledger as people ask for them, and as programs read them.
+
+The rule here: money is shown in dollars with six places, exactly; a sum that lacks something says
+how much it lacks.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from gateway.core.money import MICROS_PER_USD
+from gateway.stores.ledger import DIMENSIONS, UsageQuery, UsageRow
+
+MS_PER_S: Final = 1000
+UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+NUMBERS: Final = (
+    "requests",
+    "attempts",
+    "tokens_in",
+    "tokens_out",
+    "tokens_cached",
+    "tokens_reasoning",
+    "cost_usd",
+    "provider_cost_usd",
+    "estimated",
+    "unpriced",
+)
+
+_DURATION = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9:]+)?)?")
+
+
+class UsageError(ValueError):
+    """A question that cannot be answered; the text says how to ask it."""
+
+
+def make_query(by: Iterable[str], since: str | None, until: str | None, now: float) -> UsageQuery:
+    """What is asked for; `by` holds words, or several with commas. UsageError when it is wrong."""
+    words = tuple(dict.fromkeys(word for part in by for word in part.split(",") if word))
+    for word in words:
+        if word not in DIMENSIONS:
+            raise UsageError(f"by: {word!r} is none of {', '.join(DIMENSIONS)}")
+    since_ms, until_ms = _read_time("since", since, now), _read_time("until", until, now)
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        raise UsageError("since: has to be before until")
+    return UsageQuery(words, since_ms, until_ms)
+
+
+def render_csv(query: UsageQuery, rows: Sequence[UsageRow]) -> str:
+    """A table with a heading; what a spreadsheet would run as a formula is marked as text."""
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\n")
+    writer.writerow([*query.by, *NUMBERS])
+    for row in rows:
+        writer.writerow([*map(_plain_cell, row.of), *numbers_of(row)])
+    return written.getvalue()
+
+
+def render_json(query: UsageQuery, rows: Sequence[UsageRow]) -> bytes:
+    """One object, with micros as whole numbers and nothing rounded."""
+    answer = {
+        "by": query.by,
+        "since": _show_time(query.since_ms),
+        "until": _show_time(query.until_ms),
+        "usage": list(_objects(query, rows)),
+    }
+    return msgspec.json.encode(answer)
+
+
+def numbers_of(row: UsageRow) -> list[str]:
+    """The numbers of a row as text, in the order of NUMBERS."""
+    return [
+        str(row.requests),
+        str(row.attempts),
+        str(row.tokens_in),
+        str(row.tokens_out),
+        str(row.tokens_cached),
+        str(row.tokens_reasoning),
+        show_usd(row.cost_micros),
+        show_usd(row.provider_cost_micros),
+        str(row.estimated),
+        str(row.unpriced),
+    ]
+
+
+def show_usd(micros: int) -> str:
+    """Micros as dollars: `12.340000`."""
+    sign = "-" if micros < 0 else ""
+    dollars, rest = divmod(abs(micros), MICROS_PER_USD)
+    return f"{sign}{dollars}.{rest:06}"
+
+
+def _objects(query: UsageQuery, rows: Iterable[UsageRow]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        numbers = msgspec.structs.asdict(row)
+        del numbers["of"]
+        yield dict(zip(query.by, row.of, strict=True)) | numbers
+
+
+def _plain_cell(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t"} else text
+
+
+def _read_time(name: str, text: str | None, now: float) -> int | None:
+    """A moment as Unix milliseconds: `7d` ago, or a date and a time, of UTC unless it says."""
+    if not text:
+        return None
+    ago = _DURATION.fullmatch(text)
+    if ago is not None:
+        return int((now - int(ago["count"]) * UNITS_S[ago["unit"]]) * MS_PER_S)
+    moment = _read_moment(text)
+    if moment is None:
+        raise UsageError(f"{name}: needs to be 7d, 12h or the like, or a date such as 2026-11-01")
+    return int(moment.timestamp() * MS_PER_S)
+
+
+def _read_moment(text: str) -> datetime | None:
+    if _DATE.fullmatch(text) is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _show_time(at_ms: int | None) -> str | None:
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms / MS_PER_S, UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,150 @@
+"""Making and rotating stored keys, for whoever asks: the command line or the admin API.
+
+The rule here: what a key may be for is checked here and said in the same words to both. A key is
+given to whoever had it made, once; neither the store nor anything here keeps it.
+"""
+
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gateway.config import forms
+from gateway.core.durations import parse_duration, render_time
+from gateway.core.gateway_key import make_key
+from gateway.stores.keys import StoredKey, StoredSecret, shown_part
+from gateway.stores.opening import OpenKeys
+from gateway.stores.peppers import Peppers
+
+LISTS = ("groups", "providers", "models", "networks")
+"""The fields of a key that are lists."""
+
+_MODEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}/[\x21-\x7e]{1,256}")
+_FORMS = {"groups": forms.PRINCIPAL, "providers": forms.PROVIDER_NAME}
+
+
+class KeyFieldError(ValueError):
+    """A field of a key cannot be what it is; the message follows the name of the field."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class WantedKey(msgspec.Struct, frozen=True):
+    """A key that is to be made, its fields checked."""
+
+    name: str
+    tenant: str
+    groups: tuple[str, ...]
+    providers: tuple[str, ...]
+    models: tuple[str, ...]
+    networks: tuple[str, ...]
+    lasts_s: int | None  # None: it has no end
+
+
+def check_wanted(
+    name: str, *, tenant: str, lists: Mapping[str, Iterable[str]], expires: str | None
+) -> WantedKey:
+    """The key as it can be made; KeyFieldError names the first field that is wrong."""
+    check_name(name)
+    if tenant:
+        _check("tenant", tenant, forms.PRINCIPAL)
+    checked = {field: _check_list(field, lists.get(field, ())) for field in LISTS}
+    lasts_s = None if expires is None else read_duration("expires", expires)
+    return WantedKey(name=name, tenant=tenant, lasts_s=lasts_s, **checked)
+
+
+def check_name(name: str) -> None:
+    """Raise KeyFieldError when no key can have this name."""
+    _check("name", name, forms.PRINCIPAL)
+
+
+def read_duration(field: str, text: str) -> int:
+    """The seconds of `30d`; KeyFieldError."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise KeyFieldError(field, str(error)) from None
+
+
+async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str, StoredKey]:
+    """A new key and what is stored of it; KeyExistsError."""
+    key = make_key()
+    stored = StoredKey(
+        name=wanted.name,
+        created_at=now,
+        tenant=wanted.tenant,
+        groups=wanted.groups,
+        providers=wanted.providers,
+        models=wanted.models,
+        networks=wanted.networks,
+        expires_at=None if wanted.lasts_s is None else now + wanted.lasts_s,
+        secrets=(_hash(key, opened.peppers, now),),
+    )
+    await opened.store.save_key(stored)
+    return key, stored
+
+
+async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> tuple[str, int]:
+    """Another key for the same holder, and when the ones there were end at the latest.
+
+    KeyNotFoundError, KeyDisabledError.
+    """
+    key = make_key()
+    old_ends_at = now + overlap_s
+    secret = _hash(key, opened.peppers, now)
+    await opened.store.save_secret(name, secret, others_end_at=old_ends_at)
+    return key, old_ends_at
+
+
+def describe_key(key: StoredKey, now: float) -> dict[str, object]:
+    """What programs are shown of a key: everything but the key itself."""
+    return {
+        "name": key.name,
+        "state": key.state_at(now),
+        "tenant": key.tenant,
+        **{field: getattr(key, field) for field in LISTS},
+        "created_at": render_time(key.created_at),
+        "expires_at": render_time(key.expires_at),
+        "disabled_at": render_time(key.disabled_at),
+        "secrets": [
+            {
+                "prefix": secret.prefix,
+                "pepper": secret.pepper,
+                "created_at": render_time(secret.created_at),
+                "expires_at": render_time(secret.expires_at),
+            }
+            for secret in key.secrets
+        ],
+    }
+
+
+def _hash(key: str, peppers: Peppers, now: int) -> StoredSecret:
+    return StoredSecret(peppers.digest(key), peppers.newest, shown_part(key), now)
+
+
+def _check_list(field: str, values: Iterable[str]) -> tuple[str, ...]:
+    """The values of a list, each once and in order."""
+    return tuple(sorted({_check_item(field, value) for value in values}))
+
+
+def _check_item(field: str, value: str) -> str:
+    if field == "networks":
+        try:
+            return str(ipaddress.ip_network(value))
+        except ValueError as error:
+            raise KeyFieldError(field, f"{error}; write it as 10.1.0.0/16") from None
+    if field == "models":
+        if _MODEL.fullmatch(value) is None:
+            raise KeyFieldError(field, "needs to be PROVIDER/MODEL")
+    else:
+        _check(field, value, _FORMS[field])
+    return value
+
+
+def _check(field: str, value: str, form: str) -> None:
+    # Not `match`: its `$` lets a line break through at the end.
+    if re.fullmatch(form, value) is None:
+        raise KeyFieldError(field, f"needs to be {forms.MEANINGS[form]}")

@@ -1,0 +1,118 @@
+"""Group E: two gateways in processes of their own on one database of keys.
+
+The rule here: everything is asked over the admin API and by callers, as operators and their
+programs would.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, ClientTimeout
+
+from gateway.simulator import Simulator
+from tests.plugins.admins import ADMIN, ADMIN_KEY, AUTHORIZATION
+from tests.plugins.gateway_process import GatewayProcess, gateway_process
+from tests.plugins.stored_keys import PEPPER, make_tables, spec_of
+
+REVOKED_WITHIN_S = 10
+NAMES = [f"key{number}" for number in range(10)]
+QUESTION = {"model": "sim/sim:groq-2026", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+class Pair:
+    """Two gateways, and who calls them."""
+
+    def __init__(self, gateways: list[GatewayProcess], session: ClientSession) -> None:
+        self.gateways = gateways
+        self._session = session
+
+    async def change(self, at: int, path: str, **fields: str) -> tuple[int, Any]:
+        """What an admin asks of one of the two."""
+        url = f"http://127.0.0.1:{self.gateways[at].admin_port}{path}"
+        async with self._session.post(url, json=fields, headers=AUTHORIZATION) as reply:
+            body = await reply.json()
+            for gateway in self.gateways if "key" in body else ():
+                gateway.secrets.append(body["key"])
+            return reply.status, body
+
+    async def call(self, at: int, key: str) -> int:
+        """The status of a caller's question."""
+        url = f"http://127.0.0.1:{self.gateways[at].port}/v1/chat/completions"
+        headers = {"Authorization": f"Bearer {key}"}
+        async with self._session.post(url, json=QUESTION, headers=headers) as reply:
+            await reply.read()
+            return reply.status
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, simulator: Simulator, database_address: str) -> AsyncIterator[Pair]:
+    """Both running; what they have said and written is searched for secrets when they end."""
+    await make_tables(spec_of(database_address))
+    pepper = tmp_path / "pepper"
+    pepper.write_text(PEPPER)
+    settings = {
+        "auth": [{"kind": "gateway_key"}],
+        "admin": ADMIN,
+        "stores": {"database": database_address, "peppers": {"1": f"file:{pepper}"}},
+    }
+    provider = {"base_url": simulator.base_url, "allow_private": True, "auth": {"required": False}}
+    async with AsyncExitStack() as stack:
+        directories = [tmp_path / name for name in ("one", "two")]
+        for directory in directories:
+            directory.mkdir()
+        gateways = await asyncio.gather(
+            *(
+                stack.enter_async_context(gateway_process(directory, {"sim": provider}, settings))
+                for directory in directories
+            )
+        )
+        timeout = ClientTimeout(total=20)
+        session = await stack.enter_async_context(ClientSession(timeout=timeout))
+        for gateway in gateways:
+            gateway.secrets += [ADMIN_KEY, PEPPER]
+        yield Pair(list(gateways), session)
+
+
+async def test_two_processes_agree_on_every_key(pair: Pair, database_address: str) -> None:
+    """E06: a name is given once, a key opens both, and a revoked one neither after 10 s."""
+    answers = await asyncio.gather(
+        *(pair.change(at, "/keys", name=name) for name in NAMES for at in (0, 1))
+    )
+    made = {body["name"]: body["key"] for status, body in answers if status == 201}
+    assert Counter(status for status, _ in answers) == {201: len(NAMES), 409: len(NAMES)}
+    assert made.keys() == set(NAMES)
+    calls = [pair.call(at, key) for key in made.values() for at in (0, 1)]
+    assert set(await asyncio.gather(*calls)) == {200}
+
+    ended = await asyncio.gather(
+        *(pair.change(at, f"/keys/{name}/disable") for name in NAMES[:5] for at in (0, 1))
+    )
+    disabled_at = time.monotonic()
+    rotated = await asyncio.gather(
+        *(pair.change(at, f"/keys/{NAMES[5]}/rotate", overlap="0s") for at in (0, 1))
+    )
+
+    assert Counter(body["was_disabled"] for _, body in ended) == {False: 5, True: 5}
+    assert [status for status, _ in rotated] == [200, 200]
+    lines = [line for one in pair.gateways for line in one.lines("key.disabled")]
+    assert Counter(line["key"] for line in lines) == dict.fromkeys(NAMES[:5], 1)
+    if database_address.startswith("postgresql"):  # once is enough: it takes its seconds
+        await wait_until_refused(pair, [made[name] for name in NAMES[:6]])
+        assert time.monotonic() - disabled_at < REVOKED_WITHIN_S
+    assert {await pair.call(at, made[NAMES[6]]) for at in (0, 1)} == {200}
+
+
+async def wait_until_refused(pair: Pair, keys: list[str]) -> None:
+    """Ask both gateways with every one of the keys until none is let in."""
+    open_ = {(at, key) for at in (0, 1) for key in keys}
+    while open_:
+        asked = list(open_)
+        statuses = await asyncio.gather(*(pair.call(at, key) for at, key in asked))
+        assert set(statuses) <= {200, 401}
+        open_ = {one for one, status in zip(asked, statuses, strict=True) if status == 200}

@@ -1,0 +1,98 @@
+"""`gateway usage`, in its three forms."""
+
+import asyncio
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from gateway.cli.main import app
+from gateway.cli.usage import print_usage
+from gateway.config.stores import StoresSpec
+from gateway.stores.ledger import UsageQuery
+from gateway.stores.opening import open_ledger_store
+from tests.plugins.ledgers import new_row
+from tests.unit.ledger.test_usage import row_of
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where an operator stands."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    done = CliRunner().invoke(app, ["usage", *words], catch_exceptions=False)
+    return done.exit_code, done.stdout, done.stderr
+
+
+async def save(directory: Path) -> None:
+    """Two exchanges."""
+    spec = StoresSpec(database=f"sqlite:///{directory / 'gateway.db'}")
+    store = await open_ledger_store(spec, timeout_s=5)
+    await store.save([new_row("p-1"), new_row("p-2", principal="bob")])
+    await store.close()
+
+
+def test_a_table_is_for_people(directory: Path) -> None:
+    """One line for each sum."""
+    asyncio.run(save(directory))
+
+    code, out, err = run("--by", "principal", "--by", "model")
+
+    assert (code, err) == (0, "")
+    assert [line.split("│")[1].strip() for line in out.splitlines() if "│" in line] == [
+        "alice",
+        "bob",
+    ]
+
+
+def test_csv_and_json_are_for_programs(directory: Path) -> None:
+    """The same sums."""
+    asyncio.run(save(directory))
+
+    _, written, _ = run("--by", "principal", "--format", "csv")
+    _, answer, _ = run("--since", "2026-01-01", "--format", "json")
+
+    assert written.splitlines()[1].startswith("alice,1,1,10,20,3,4,1.500000,")
+    (usage,) = json.loads(answer)["usage"]
+    assert (usage["requests"], usage["cost_micros"]) == (2, 3_000_000)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--by", "principle"), "--by"),
+        (("--since", "yesterday"), "--since"),
+        (("--format", "xml"), "--format"),
+    ],
+)
+def test_a_mistake_is_said(directory: Path, words: tuple[str, ...], said: str) -> None:  # noqa: ARG001 - to stand there
+    """With the option that has it."""
+    code, _, err = run(*words)
+
+    assert code == 2
+    assert said in err
+
+
+def test_where_no_gateway_ran_nothing_is_made(directory: Path) -> None:
+    """Looking changes nothing."""
+    code, out, err = run()
+
+    assert (code, out) == (1, "")
+    assert "gateway.db is not there yet" in err
+    assert list(directory.iterdir()) == []
+
+
+def test_a_name_is_shown_as_it_is() -> None:
+    """A square bracket is no markup."""
+    out = io.StringIO()
+
+    print_usage(UsageQuery(("principal",)), [row_of("[bold]x")], Console(file=out, width=200))
+
+    assert "[bold]x" in out.getvalue()

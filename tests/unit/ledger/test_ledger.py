@@ -1,0 +1,215 @@
+"""The books: each exchange once, whatever the disk and the callers do."""
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.config.ledger import LedgerSpec
+from gateway.core.attempts import AttemptRecord
+from gateway.core.clock import monotonic
+from gateway.core.errors import AccountingUnavailableError
+from gateway.core.exchange import Exchange, Outcome
+from gateway.ledger.held_rows import HeldRows
+from gateway.ledger.ledger import Ledger
+from tests.plugins.chain import LogLines
+from tests.plugins.stored_keys import Clock
+from tests.unit.ledger.conftest import OpenJournal, find_left, kill, take_all
+from tests.unit.ledger.test_rows import new_exchange
+
+
+def begin(ledger: Ledger, **fields: object) -> Exchange:
+    """An exchange whose first attempt begins."""
+    exchange = new_exchange(started_at=monotonic(), observers=(ledger.settle,), **fields)
+    try_once(ledger, exchange)
+    return exchange
+
+
+def try_once(ledger: Ledger, exchange: Exchange) -> None:
+    """Another attempt, as the relay makes it."""
+    number = exchange.attempts + 1
+    record = AttemptRecord(number, "sim", "m", "SIM_API_KEY", monotonic())
+    ledger.write_ahead(exchange, record)
+    exchange.note_attempt(record)
+
+
+def finish(exchange: Exchange, outcome: Outcome = Outcome.FINISHED) -> None:
+    """It ends."""
+    exchange.settle(outcome, at=monotonic())
+
+
+def no_file_grows() -> None:
+    """What a full disk is to a process."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+
+
+def files_grow() -> None:
+    """Room again."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@pytest.fixture(autouse=True)
+def files_grow_afterwards() -> Iterator[None]:
+    """The limit is the whole process's."""
+    yield
+    files_grow()
+
+
+@pytest.fixture(autouse=True)
+def quiet(log_lines: LogLines) -> LogLines:
+    """Lines go to memory: files are full here."""
+    return log_lines
+
+
+@pytest.fixture
+def ledger(open_journal: OpenJournal) -> Ledger:
+    """An open ledger with the usual settings."""
+    made = Ledger(LedgerSpec())
+    made.open(open_journal())
+    return made
+
+
+def test_an_exchange_is_booked_once(ledger: Ledger) -> None:
+    """I06: under a key of its own, however often it is settled."""
+    first, second = begin(ledger), begin(ledger)  # with the same request id
+    for exchange in (first, second, first):
+        finish(exchange)
+    ledger.settle(first)
+
+    rows = take_all(ledger.journal)
+
+    assert len({row.id for row in rows}) == len(rows) == 2
+    assert ledger.open_count == ledger.journal.open_count == 0
+
+
+def test_what_was_never_sent_is_not_in_the_books(ledger: Ledger) -> None:
+    """A flood of wrong keys fills no database."""
+    exchange = new_exchange(observers=(ledger.settle,))
+
+    finish(exchange, Outcome.REJECTED)
+
+    assert take_all(ledger.journal) == []
+    assert ledger.journal.backlog_bytes == 0
+
+
+def test_it_is_written_before_it_is_sent(ledger: Ledger, tmp_path: Path) -> None:
+    """K02: a process that is killed right after leaves it for the next one."""
+    begin(ledger)
+    kill(ledger.journal)
+
+    (left,) = find_left(tmp_path)
+
+    assert [row.outcome for row in take_all(left)] == ["lost"]
+    left.remove()
+
+
+def test_every_attempt_is_written_before_it_is_sent(ledger: Ledger, tmp_path: Path) -> None:
+    """I09: also of what failed before."""
+    exchange = begin(ledger)
+    try_once(ledger, exchange)
+    kill(ledger.journal)
+
+    (left,) = find_left(tmp_path)
+    (row,) = take_all(left)
+
+    assert [attempt.number for attempt in row.attempts] == [1, 2]
+    left.remove()
+
+
+def test_a_clock_that_is_put_back_changes_no_duration(open_journal: OpenJournal) -> None:
+    """M07: an hour back in the middle of an exchange; the next one is booked all the same."""
+    clock = Clock(1_800_000_000)
+    ledger = Ledger(LedgerSpec(), clock)
+    ledger.open(open_journal())
+    first = begin(ledger)
+    clock.now -= 3600
+    finish(first)
+    finish(begin(ledger))
+
+    before, after = take_all(ledger.journal)
+
+    assert 0 <= before.duration_ms < 5_000
+    assert abs(before.started_at_ms - 1_800_000_000_000) < 5_000
+    assert abs(after.started_at_ms - 1_799_996_400_000) < 5_000
+    assert before.id != after.id
+
+
+def test_a_full_disk_stops_nobody_and_loses_nothing(ledger: Ledger, log_lines: LogLines) -> None:
+    """J11: rows wait in memory, and one line says so."""
+    before = begin(ledger)
+    no_file_grows()
+    for _ in range(5):
+        finish(begin(ledger))
+    finish(before)
+    files_grow()
+
+    assert (ledger.counts.held, ledger.counts.unwritten) == (6, 0)
+    assert len(log_lines.find("ledger.journal_failed")) == 1
+    ledger.write_held()
+    assert ledger.counts.held == 0
+    assert len(take_all(ledger.journal)) == 6
+    assert len(log_lines.find("ledger.journal_recovered")) == 1
+    assert ledger.journal.open_count == 0
+
+
+def test_what_there_is_no_room_for_is_counted(
+    open_journal: OpenJournal, log_lines: LogLines
+) -> None:
+    """J11: a number that an alert can stand on."""
+    ledger = Ledger(LedgerSpec(), held=HeldRows(room=2))
+    ledger.open(open_journal())
+    no_file_grows()
+    for _ in range(5):
+        finish(begin(ledger))
+    files_grow()
+
+    assert (ledger.counts.held, ledger.counts.unwritten) == (2, 3)
+    assert len(log_lines.find("ledger.journal_failed")) == 1
+
+
+def test_whoever_wants_no_unwritten_request_gets_none(open_journal: OpenJournal) -> None:
+    """J11, `on_full: refuse`: refused before anything is sent, and the next one is served."""
+    ledger = Ledger(LedgerSpec(on_full="refuse"))
+    ledger.open(open_journal())
+    under_way = begin(ledger)
+    no_file_grows()
+
+    with pytest.raises(AccountingUnavailableError) as refused:
+        begin(ledger)
+    try_once(ledger, under_way)  # who was let in is not turned away half-way
+    finish(under_way)
+    files_grow()
+
+    assert refused.value.status == 503
+    assert int(refused.value.headers["Retry-After"]) > 0
+    assert ledger.open_count == 0
+    assert ledger.counts.held == 1
+    finish(begin(ledger))
+
+
+@pytest.mark.parametrize("on_full", ["serve", "refuse"])
+def test_a_backlog_has_an_end(open_journal: OpenJournal, log_lines: LogLines, on_full: str) -> None:
+    """J09: nothing that is written is dropped; what comes then is refused, or held and counted."""
+    spec = LedgerSpec(max_backlog_bytes=1000, on_full=on_full)
+    ledger = Ledger(spec, held=HeldRows(room=1))
+    ledger.open(open_journal())
+    refused = 0
+    for _ in range(10):
+        try:
+            finish(begin(ledger))
+        except AccountingUnavailableError:
+            refused += 1
+
+    written = take_all(ledger.journal)
+    counts = ledger.counts
+    assert counts.backlog_bytes < 2000
+    assert len(written) + counts.held + counts.unwritten + refused == 10
+    assert (refused > 0) is (on_full == "refuse")
+    assert len(log_lines.find("ledger.backlog_full")) == 1
+    ledger.journal.commit()
+    finish(begin(ledger))
+    assert len(take_all(ledger.journal)) == 1
+    assert len(log_lines.find("ledger.backlog_drained")) == 1

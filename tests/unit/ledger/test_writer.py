@@ -1,0 +1,282 @@
+"""Rows on their way into the database, while that is well, away, slow or choosy."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from typing_extensions import override
+
+from gateway.config.ledger import LedgerSpec
+from gateway.ledger.ledger import Ledger
+from gateway.ledger.lines import unseal
+from gateway.ledger.records import decode_payload
+from gateway.ledger.writer import BACK_OFF_S, FLUSH_S, JITTER, REFUSED, Writer
+from gateway.stores.errors import RowRefusedError, StoreDownError
+from gateway.stores.ledger import LedgerExchange, LedgerStore
+from tests.plugins.chain import LogLines
+from tests.plugins.ledgers import FickleLedgerStore, new_row
+from tests.plugins.scene import eventually
+from tests.unit.ledger.conftest import OpenJournal, kill, write_begin, write_whole
+from tests.unit.ledger.test_ledger import begin, files_grow, finish, no_file_grows
+
+
+def names_in(directory: Path) -> list[str]:
+    """What is there."""
+    return [path.name for path in directory.iterdir()]
+
+
+@pytest.fixture
+def ledger(open_journal: OpenJournal, log_lines: LogLines) -> Ledger:  # noqa: ARG001 - for its lines
+    """An open ledger with the usual settings."""
+    made = Ledger(LedgerSpec())
+    made.open(open_journal("own"))
+    return made
+
+
+@pytest.fixture
+def store() -> FickleLedgerStore:
+    """A store that does as it is told."""
+    return FickleLedgerStore()
+
+
+@pytest.fixture
+async def writer(ledger: Ledger, store: FickleLedgerStore) -> AsyncIterator[Writer]:
+    """Between the two."""
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    made = Writer(ledger, open_store)
+    yield made
+    await made.close()
+
+
+async def test_what_ended_is_in_the_store(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """And nothing waits in the journal then; what has not ended is not there yet."""
+    finish(begin(ledger))
+    under_way = begin(ledger)
+
+    assert await writer.flush() == FLUSH_S
+
+    assert [row.outcome for row in store.rows.values()] == ["finished"]
+    assert ledger.journal.backlog_bytes == 0
+    finish(under_way)
+    await writer.flush()
+    assert len(store.rows) == 2
+
+
+async def test_nothing_to_write_is_no_question(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """An idle gateway leaves its database alone."""
+    begin(ledger)
+    for _ in range(3):
+        await writer.flush()
+
+    assert store.saves == 0
+
+
+async def test_a_store_that_is_away_gets_its_rows_when_it_is_back(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer, log_lines: LogLines
+) -> None:
+    """J07, J08: each once; one line when it goes and one when it comes."""
+    store.is_down = True
+    waits = []
+    for _ in range(8):
+        finish(begin(ledger))
+        waits.append(await writer.flush())
+    assert store.rows == {}
+    assert ledger.counts.is_store_down
+    store.is_down = False
+
+    await writer.flush()
+
+    assert len(store.rows) == 8
+    assert ledger.counts.backlog_bytes == 0
+    assert not ledger.counts.is_store_down
+    assert len(log_lines.find("ledger.store_down")) == len(log_lines.find("ledger.store_up")) == 1
+    for wait_s, usual_s in zip(waits, (*BACK_OFF_S, BACK_OFF_S[-1], BACK_OFF_S[-1]), strict=True):
+        assert usual_s * (1 - JITTER) <= wait_s <= usual_s * (1 + JITTER)
+    assert await writer.flush() == FLUSH_S
+
+
+async def test_a_commit_that_was_not_heard_of_books_nothing_twice(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """J08: the connection ended between the commit and its answer."""
+    finish(begin(ledger))
+    store.fails_after_commit = True
+    await writer.flush()
+    assert ledger.journal.backlog_bytes > 0
+    store.fails_after_commit = False
+
+    await writer.flush()
+
+    assert len(store.rows) == 1
+    assert ledger.journal.backlog_bytes == 0
+
+
+async def test_what_others_have_left_is_brought_in(
+    ledger: Ledger,
+    store: FickleLedgerStore,
+    writer: Writer,
+    open_journal: OpenJournal,
+    log_lines: LogLines,
+    tmp_path: Path,
+) -> None:
+    """K02: with its lost ones, once, and its files are gone."""
+    dead = open_journal("dead")
+    write_whole(dead, new_row("a"), new_row("b"))
+    write_begin(dead, new_row("c"))
+    kill(dead)
+    store.is_down = True
+    await writer.flush()
+    store.is_down = False
+    finish(begin(ledger))
+
+    await writer.flush()
+
+    assert {row.id: row.outcome for row in store.rows.values() if len(row.id) == 1} == {
+        "a": "finished",
+        "b": "finished",
+        "c": "lost",
+    }
+    assert len(store.rows) == 4
+    (line,) = log_lines.find("ledger.recovered")
+    assert (line["journal"], line["settled"], line["lost"], line["damaged"]) == ("dead", 2, 1, 0)
+    assert names_in(tmp_path) == ["own"]
+
+
+async def test_rows_that_no_file_takes_go_straight_to_the_store(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """J11: a full disk here is no full disk there."""
+    no_file_grows()
+    for _ in range(3):
+        finish(begin(ledger))
+    await writer.flush()
+    files_grow()
+
+    assert len(store.rows) == 3
+    assert ledger.counts.held == 0
+
+
+async def test_rows_that_neither_takes_wait_for_whichever_comes_first(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """J11 with J07: and are booked once."""
+    store.is_down = True
+    no_file_grows()
+    finish(begin(ledger))
+    await writer.flush()
+    assert ledger.counts.held == 1
+    finish(begin(ledger))
+    files_grow()
+    await writer.flush()
+    assert ledger.counts.held == 0
+    store.is_down = False
+
+    await writer.flush()
+
+    assert len(store.rows) == 2
+
+
+class ChoosyStore(FickleLedgerStore):
+    """Takes no row of Mallory's."""
+
+    @override
+    async def save(self, exchanges: Sequence[LedgerExchange]) -> None:
+        if any(row.principal == "mallory" for row in exchanges):
+            raise RowRefusedError("gateway.db: takes no such row (DataError)")
+        await super().save(exchanges)
+
+
+async def test_a_row_that_is_refused_keeps_nobody_out(
+    ledger: Ledger, log_lines: LogLines, tmp_path: Path
+) -> None:
+    """It is set aside for a person, and the rows around it are booked."""
+    store = ChoosyStore()
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store)
+    bad = new_row("b", principal="mallory")
+    write_whole(ledger.journal, new_row("a"), bad, new_row("c"))
+
+    await writer.flush()
+
+    assert sorted(store.rows) == ["a", "c"]
+    assert ledger.journal.backlog_bytes == 0
+    (line,) = log_lines.find("ledger.row_refused")
+    assert line["id"] == "b"
+    assert "mallory" not in log_lines.text
+    payload = unseal((tmp_path / REFUSED).read_bytes()[:-1])
+    assert payload is not None
+    assert decode_payload(payload) == bad
+    assert not ledger.counts.is_store_down
+
+
+async def test_a_store_that_cannot_be_opened_is_tried_again(
+    ledger: Ledger, store: FickleLedgerStore, log_lines: LogLines
+) -> None:
+    """J07: a gateway starts without its database, and books when that is there."""
+    is_there = False
+
+    async def open_store() -> LedgerStore:
+        if not is_there:
+            raise StoreDownError("db: Connection refused")
+        return store
+
+    writer = Writer(ledger, open_store)
+    finish(begin(ledger))
+    await writer.flush()
+    await writer.flush()
+    assert len(log_lines.find("ledger.store_down")) == 1
+    is_there = True
+
+    await writer.flush()
+
+    assert len(store.rows) == 1
+    assert len(log_lines.find("ledger.store_up")) == 1
+
+
+async def test_cancelled_anywhere_it_loses_nothing(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """A stop that cannot wait for a slow store (J07)."""
+    for _ in range(3):
+        finish(begin(ledger))
+        store.gate.clear()
+        flushing = asyncio.ensure_future(writer.flush())
+        before = store.saves
+        await eventually(lambda: store.saves > before, "the store is asked")  # noqa: B023 - now
+        flushing.cancel()
+        await asyncio.gather(flushing, return_exceptions=True)
+    assert ledger.journal.backlog_bytes > 0
+    store.gate.set()
+
+    await writer.flush()
+
+    assert len(store.rows) == 3
+    assert ledger.journal.backlog_bytes == 0
+
+
+async def test_it_writes_by_itself_until_it_is_stopped(
+    ledger: Ledger, store: FickleLedgerStore
+) -> None:
+    """And stops at once when it has nothing to do."""
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store, flush_s=0.001)
+    running = asyncio.ensure_future(writer.run())
+    finish(begin(ledger))
+    await eventually(lambda: bool(store.rows), "it is written")
+    writer.stop()
+    async with asyncio.timeout(10):
+        await running

@@ -1,0 +1,174 @@
+"""When one try at one upstream has waited long enough, and what fills the waiting."""
+
+import asyncio
+
+import pytest
+from typing_extensions import override
+
+from gateway.core.errors import UpstreamError
+from gateway.core.upstream_errors import (
+    UpstreamFirstContentTimeoutError,
+    UpstreamIdleTimeoutError,
+    UpstreamRequestTimeoutError,
+    UpstreamTotalTimeoutError,
+)
+from gateway.relay.deadlines import DONE_LINGER_S
+from gateway.relay.pumps import OpenAIPump, TextPump
+from tests.unit.relay.attempts import (
+    COMMENT,
+    DONE,
+    SHORT_S,
+    STOP,
+    TIMEOUT_S,
+    Line,
+    event,
+    held,
+    make_attempt,
+    over,
+    start_stream,
+    text,
+)
+
+
+class CommentingPump(OpenAIPump):
+    """One that says when it was asked for its third comment."""
+
+    def __init__(self) -> None:
+        super().__init__(wants_usage=True)
+        self.third_comment = asyncio.Event()
+        self._asked = 0
+
+    @override
+    def keep_alive(self) -> bytes:
+        self._asked += 1
+        if self._asked == 3:
+            self.third_comment.set()
+        return super().keep_alive()
+
+
+@pytest.mark.parametrize(
+    ("clock", "error"),
+    [
+        ({"first_content_s": SHORT_S}, UpstreamFirstContentTimeoutError),
+        ({"idle_s": SHORT_S}, UpstreamIdleTimeoutError),
+        ({"total_s": SHORT_S}, UpstreamTotalTimeoutError),
+    ],
+)
+async def test_silence_ends_it_under_the_name_of_its_deadline(
+    clock: dict[str, float], error: type[UpstreamError]
+) -> None:
+    """Each is set by the operator, and each needs another cure."""
+    attempt, line = start_stream(**clock)
+    if "idle_s" in clock:
+        attempt.on_body(text("a"))
+
+    assert type(await over(attempt)) is error
+    assert line.asked == ["send", "release"]
+
+
+async def test_a_request_that_the_provider_does_not_take_ends_it() -> None:
+    """A large prompt into a full socket."""
+    attempt, _ = make_attempt(None, Line(unsent_bytes=7), request_body_s=SHORT_S)
+    attempt.start(b"request")
+
+    assert type(await over(attempt)) is UpstreamRequestTimeoutError
+
+
+@pytest.mark.parametrize("filler", [COMMENT, b"data:\n\n", event({"choices": []})])
+async def test_only_content_keeps_it_alive(filler: bytes) -> None:
+    """Keep-alives once came for 17 minutes (wire 1.6)."""
+    attempt, _ = start_stream(idle_s=SHORT_S)
+    attempt.on_body(text("a"))
+
+    async with asyncio.timeout(TIMEOUT_S):
+        while not attempt.has_ended:
+            attempt.on_body(filler)
+            await asyncio.wait([attempt.ended], timeout=SHORT_S / 10)
+
+    assert type(attempt.error) is UpstreamIdleTimeoutError
+
+
+async def test_the_head_leaves_in_time_without_content() -> None:
+    """A proxy in front gives up at 60 s; the caller sees that we are at work."""
+    attempt, _ = make_attempt(OpenAIPump(wants_usage=True), commit_s=SHORT_S)
+    attempt.start(b"request")
+
+    async with asyncio.timeout(TIMEOUT_S):
+        await attempt.ready
+
+    assert not attempt.has_ended
+    attempt.abandon()
+
+
+async def test_silence_is_filled_with_comments_once_the_head_is_out() -> None:
+    """So that no proxy between us and the caller takes it for death."""
+    pump = CommentingPump()
+    attempt, _ = start_stream(pump, commit_s=SHORT_S, comment_every_s=SHORT_S)
+
+    async with asyncio.timeout(TIMEOUT_S):
+        await pump.third_comment.wait()
+    attempt.abandon()
+
+    assert attempt.error is None
+    assert held(attempt).count(b": keep-alive\n\n") >= 2  # the third is about to be written
+
+
+async def test_blanks_before_a_text_are_not_its_first_content() -> None:
+    """They are left out; what the log says came first is what the caller saw first."""
+    attempt, _ = start_stream(TextPump())
+    attempt.on_body(text("\n"))
+    assert (attempt.times.first_content_at, attempt.ready.done()) == (0.0, False)
+
+    attempt.on_body(text("a"))
+
+    assert attempt.times.first_content_at > 0
+    attempt.abandon()
+
+
+async def test_no_comment_is_written_into_half_an_event() -> None:
+    """It would break the event for every reader."""
+    attempt, _ = start_stream(commit_s=SHORT_S, comment_every_s=SHORT_S, total_s=10 * SHORT_S)
+    attempt.on_body(text("a")[:20])
+
+    await over(attempt)
+
+    assert held(attempt) == b""
+
+
+async def test_a_provider_that_stays_after_its_terminator_is_not_waited_for() -> None:
+    """All of the answer has come."""
+    now = asyncio.get_running_loop().time()
+    attempt, _ = start_stream(idle_s=SHORT_S, done_at=now - DONE_LINGER_S + SHORT_S)
+    attempt.on_body(text("a") + STOP + DONE)
+
+    assert await over(attempt) is None
+    assert attempt.last == DONE
+
+
+async def test_while_the_caller_is_slow_the_providers_silence_does_not_count() -> None:
+    """We made it silent."""
+    attempt, line = start_stream(idle_s=SHORT_S, total_s=5 * SHORT_S)
+    attempt.on_body(text("a"))
+    attempt.pause()
+
+    assert attempt.is_paused
+    assert type(await over(attempt)) is UpstreamTotalTimeoutError
+    assert line.asked == ["send", "pause", "release"]
+
+
+async def test_when_the_caller_has_caught_up_the_silence_counts_from_there() -> None:
+    """Not from the content before the pause."""
+    loop = asyncio.get_running_loop()
+    attempt, line = start_stream(idle_s=SHORT_S)
+    attempt.on_body(text("a"))
+    attempt.pause()
+    other, _ = start_stream(idle_s=2 * SHORT_S)
+    other.on_body(text("a"))
+    await over(other)  # by then the idle deadline of the first has passed, and did not count
+    resumed_at = loop.time()
+    attempt.resume()
+    attempt.resume()
+
+    assert type(await over(attempt)) is UpstreamIdleTimeoutError
+    assert loop.time() - resumed_at >= SHORT_S / 2
+    assert line.asked == ["send", "pause", "resume", "release"]

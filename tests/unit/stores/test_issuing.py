@@ -1,0 +1,96 @@
+"""What a key may be, and what is handed out when one is made."""
+
+from typing import Any
+
+import pytest
+
+from gateway.core.gateway_key import is_key
+from gateway.stores.errors import KeyDisabledError
+from gateway.stores.issuing import (
+    KeyFieldError,
+    WantedKey,
+    check_name,
+    check_wanted,
+    create_key,
+    describe_key,
+    read_duration,
+    rotate_key,
+)
+from gateway.stores.opening import OpenKeys
+from tests.plugins.stored_keys import NOW
+
+
+def wanted(**changed: Any) -> WantedKey:
+    """A key of alice's."""
+    given: dict[str, Any] = {"name": "alice", "tenant": "", "lists": {}, "expires": None}
+    return check_wanted(**{**given, **changed})
+
+
+def test_lists_are_in_order_and_networks_written_one_way() -> None:
+    """So that two keys for the same read the same."""
+    lists = {"groups": ["b", "a", "b"], "networks": ["2001:DB8:0::/32", "10.0.0.0/8"]}
+
+    made = wanted(lists=lists, expires="1h")
+
+    assert made.groups == ("a", "b")
+    assert made.networks == ("10.0.0.0/8", "2001:db8::/32")
+    assert (made.providers, made.lasts_s) == ((), 3_600)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"name": "a b"}, "name"),
+        ({"name": "alice\n"}, "name"),
+        ({"tenant": "a/b"}, "tenant"),
+        ({"lists": {"groups": ["a "]}}, "groups"),
+        ({"lists": {"providers": ["../x"]}}, "providers"),
+        ({"lists": {"models": ["groq/\n"]}}, "models"),
+        ({"lists": {"networks": ["10.0.0.0/33"]}}, "networks"),
+        ({"expires": "soon"}, "expires"),
+    ],
+    ids=str,
+)
+def test_the_first_mistake_is_named_by_its_field(changed: dict[str, Any], field: str) -> None:
+    """The command line makes an option of it, the admin API a field of the body."""
+    with pytest.raises(KeyFieldError) as caught:
+        wanted(**changed)
+
+    assert caught.value.field == field
+
+
+def test_names_and_durations_are_checked_alone_too() -> None:
+    """For what comes in an address, or as an overlap."""
+    check_name("alice")
+    assert read_duration("overlap", "2h") == 7_200
+    with pytest.raises(KeyFieldError, match="letters, digits"):
+        check_name("")
+    with pytest.raises(KeyFieldError, match="a number and a unit"):
+        read_duration("overlap", "2")
+
+
+async def test_a_key_is_handed_out_and_not_kept(sqlite_keys: OpenKeys) -> None:
+    """What is shown of it later is its beginning."""
+    key, stored = await create_key(sqlite_keys, wanted(expires="1h"), NOW)
+
+    shown = describe_key(stored, NOW)
+
+    assert is_key(key)
+    assert await sqlite_keys.store.find_key(sqlite_keys.peppers.digests(key)) == stored
+    assert (shown["state"], shown["expires_at"]) == ("active", "2027-01-15T09:00:00Z")
+    assert key[:8] in str(shown)
+    assert key not in str(shown)
+
+
+async def test_a_rotation_says_when_the_old_key_ends(sqlite_keys: OpenKeys) -> None:
+    """And there is none for a key that was disabled."""
+    old, _ = await create_key(sqlite_keys, wanted(), NOW)
+
+    new, old_ends_at = await rotate_key(sqlite_keys, "alice", 60, NOW + 5)
+
+    assert (new != old, old_ends_at) == (True, NOW + 65)
+    secrets = (await sqlite_keys.store.fetch_key("alice")).secrets
+    assert [secret.expires_at for secret in secrets] == [NOW + 65, None]
+    await sqlite_keys.store.disable_key("alice", NOW)
+    with pytest.raises(KeyDisabledError):
+        await rotate_key(sqlite_keys, "alice", 60, NOW)

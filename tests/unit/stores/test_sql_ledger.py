@@ -1,0 +1,47 @@
+"""The ledger in tables, beyond what every store of it does (tests/contract)."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from gateway.stores.errors import StoreDownError
+from gateway.stores.opening import find_address
+from gateway.stores.sql_ledger import SqlLedgerStore
+from tests.plugins.ledgers import new_row
+from tests.plugins.stored_keys import ENVIRON, make_tables, spec_of
+
+
+async def test_a_period_goes_by_an_index(tmp_path: Path) -> None:
+    """The last week costs what it has, not what the years before have."""
+    spec = spec_of(f"sqlite:///{tmp_path / 'gateway.db'}")
+    await make_tables(spec)
+    address = find_address(spec, ENVIRON)
+    assert address.file is not None
+    connection = sqlite3.connect(address.file)
+    plan = connection.execute(
+        "EXPLAIN QUERY PLAN SELECT count(*) FROM ledger_exchanges LEFT JOIN ledger_attempts "
+        "ON exchange_id = id WHERE ledger_exchanges.started_at_ms >= 5"
+    ).fetchall()
+    connection.close()
+
+    assert [row[3] for row in plan if row[3].startswith("SCAN")] == []
+
+
+async def test_a_store_that_fails_says_so_and_nothing_of_the_rows(
+    ledger_store: SqlLedgerStore,
+) -> None:
+    """A driver's message holds the statement and what was written."""
+    database = ledger_store._database  # noqa: SLF001 - to break it
+    async with database.write() as connection:
+        await connection.execute(text("ALTER TABLE ledger_attempts RENAME TO gone"))
+    try:
+        with pytest.raises(StoreDownError) as refused:
+            await ledger_store.save([new_row(principal="canary")])
+    finally:
+        async with database.write() as connection:
+            await connection.execute(text("ALTER TABLE gone RENAME TO ledger_attempts"))
+
+    assert "INSERT" not in str(refused.value)
+    assert "canary" not in str(refused.value)
