@@ -73,10 +73,10 @@ def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
 def refuse_unshared_counters(settings: Settings) -> None:
     """Raise when several workers would each count for themselves; asked before listening."""
     workers = settings.server.workers
-    counted = [limit.name for limit in settings.rules if make_caps(limit)]
+    counted = [rule.name for rule in settings.rules if make_caps(rule)]
     if workers > 1 and counted and not settings.stores.shares_counters:
         raise UnsharedCountersError(
-            f"With {workers} workers the rule {counted[0]} of `limits` would let in {workers} "
+            f"With {workers} workers the rule {counted[0]} would let in {workers} "
             "times what it says, because each worker counts in its own memory. Let them count "
             "together, and write in gateway.yaml:\n\n"
             "stores:\n  counters: redis://localhost:6379/0\n\n"

@@ -35,6 +35,8 @@ TIMEOUT_S = 0.25
 HELD_UP_S = 0.05  # so late a timer is when this process was stopped, or had too much to do
 TRIES = 3
 BATCH = 256
+# What needs no answer goes with the next call that does, or after this: half as many batches.
+TOLD_WITHIN_S = 0.005
 KEPT = 50_000  # calls that need no answer; of the oldest nobody may ask any more
 FIRST_PROBE_S = 0.25
 LAST_PROBE_S = 5.0
@@ -96,6 +98,8 @@ class RedisLink:
         self._tasks = Tasks(self._crashed)
         self._calls: deque[_Call] = deque()
         self._was_asked = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None  # once it speaks
+        self._due: asyncio.TimerHandle | None = None  # what was told is sent then at the latest
         self._is_closing = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._probe_s = FIRST_PROBE_S
@@ -153,12 +157,15 @@ class RedisLink:
         if len(self._calls) >= KEPT:
             self._give_up(self._calls.popleft())
         self._calls.append(_Call(operation, arguments, None, self._now()))
-        self._was_asked.set()
+        if self._loop is not None and self._due is None:
+            self._due = self._loop.call_later(TOLD_WITHIN_S, self._hurry)
 
     async def close(self) -> None:
         """Wait until what was told is done, unless Redis is gone; then hang up."""
         self._is_closing.set()
-        self._was_asked.set()
+        if self._due is not None:
+            self._due.cancel()
+        self._hurry()
         if self._calls and not len(self._tasks):
             self._speak()
         while not await self._tasks.wait(self._timeout_s):
@@ -169,8 +176,13 @@ class RedisLink:
             _log.warning("counters.settlements_lost", redis=self.shown, count=len(self._calls))
             self._calls.clear()
 
+    def _hurry(self) -> None:
+        self._due = None
+        self._was_asked.set()
+
     def _speak(self) -> None:
         if not len(self._tasks):
+            self._loop = asyncio.get_running_loop()
             self._tasks.spawn("speak_to_redis", self._run())
 
     async def _run(self) -> None:
