@@ -75,6 +75,7 @@ class CredentialPool:
         verdict = judge_failure(error, now=self._wall())
         if verdict is None:
             return False
+        self._lapse(slot, self._clock())
         slot.last_error, slot.last_status = error.code, error.status
         slot.failed_at = self._clock()
         was_tried = slot.tried_by is who
@@ -149,8 +150,6 @@ class CredentialPool:
 
     def _finds_out(self, slot: Slot, model: str) -> bool:
         """Whether a success would show that it works: not with a model that it always did."""
-        if self._lone is not None:
-            return True
         if slot.state is CredentialState.RESTING or slot.tried_by is not None:
             return False
         return model in slot.refused or slot.until <= self._clock() + EARLY_S

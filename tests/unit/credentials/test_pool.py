@@ -286,6 +286,34 @@ def test_the_only_credential_is_always_shown(open_bench: OpenBench) -> None:
     assert bench.pool.is_lone
 
 
+@pytest.mark.parametrize("error", [LIMITED, SPENT, REFUSED])
+def test_one_model_that_works_and_one_that_does_not_are_no_news_every_time(
+    open_bench: OpenBench, error: UpstreamAnswerError
+) -> None:
+    """A caller who asks for both in turn would fill the log, a line for each change."""
+    bench = open_bench(1)
+
+    for who in range(100):
+        bench.fail(0, error, "broken")
+        slot = bench.take(who, "fine")
+        assert slot is not None
+        bench.pool.note_success(slot, who)
+        slot.give_back(who)
+
+    assert len(bench.changes) == 1
+
+
+def test_a_rest_that_was_over_before_the_next_one_is_told_as_two(open_bench: OpenBench) -> None:
+    """Nobody may have looked in between."""
+    bench = open_bench(1)
+    bench.fail(0, LIMITED)
+    bench.hand.now += 60.0
+
+    bench.fail(0, LIMITED)
+
+    assert [state for _, state in bench.changes] == ["resting", "ok", "resting"]
+
+
 def test_what_is_not_the_credentials_fault_changes_nothing(open_bench: OpenBench) -> None:
     """The caller's model may be wrong a thousand times."""
     bench = open_bench(2)
