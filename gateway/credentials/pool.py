@@ -167,7 +167,8 @@ class CredentialPool:
         bar = _bar_of(slot, model)
         if bar is CredentialState.RESTING:
             return rest_s
-        if bar is CredentialState.SET_ASIDE:
+        is_due = slot.until <= now and slot.tried_by is None
+        if bar is CredentialState.SET_ASIDE and not is_due:
             return NEVER
         # Whoever tries it will have found out in a moment.
         return max(slot.until - now, rest_s, 0.0 if slot.tried_by is None else 1.0)

@@ -193,6 +193,18 @@ def test_a_single_request_finds_out_whether_it_works_again(
     assert len(bench.changes) == 2
 
 
+def test_one_that_may_be_tried_again_need_not_be_waited_for(open_bench: OpenBench) -> None:
+    """A request that was just refused elsewhere goes on with it."""
+    bench = open_bench(2)
+    bench.fail(0, REFUSED)
+    bench.hand.now += SET_ASIDE_S
+    bench.fail(1, REFUSED)
+
+    assert bench.pool.wait_s("m") == 0.0
+    assert bench.take(may_try=False) is bench.pool.slots[0]
+    assert bench.pool.wait_s("m") == NEVER
+
+
 def test_who_could_not_try_another_does_not_try_a_refused_one(open_bench: OpenBench) -> None:
     """With `retries: 0` the request would fail where it need not."""
     bench = open_bench(2)
