@@ -6,6 +6,7 @@ The rule here: a credential is handed on wrapped; it is looked at nowhere in the
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.credentials import say_where
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError
 from gateway.credentials.pools import POOLS
@@ -21,15 +22,13 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
     if call is not None:
         credential = request.app[POOLS].take(request[EXCHANGE], call)
         if credential is None and call.provider.auth.required:
-            raise CredentialNotFoundError(_explain(call), detail=f"{call.provider.env} is not set")
+            where = say_where(call.provider)
+            raise CredentialNotFoundError(_explain(call, where), detail=f"{where} is not set")
         request[CREDENTIAL] = credential
     return await handler(request)
 
 
-def _explain(call: Call) -> str:
+def _explain(call: Call, where: str) -> str:
     if call.dialect is Dialect.TEXT:
         return missing_key_sentence(call.provider.label)
-    return (
-        f"The gateway has no credential for {call.provider.label}; "
-        f"whoever runs it sets the environment variable {call.provider.env}."
-    )
+    return f"The gateway has no credential for {call.provider.label}; whoever runs it sets {where}."
