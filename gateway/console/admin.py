@@ -41,7 +41,9 @@ def build_admin_app(
     app = web.Application(middlewares=[render_refusals, guard], client_max_size=MAX_BODY_BYTES)
     app[READINESS] = readiness
     app[RENDER_METRICS] = render_metrics
-    app[GUARD] = Guard(settings.admin, settings.caller_digests)
+    app[GUARD] = Guard(
+        settings.admin, settings.caller_digests, proxies=settings.server.trusted_proxies
+    )
     app[BODY_TIMEOUT_S] = settings.server.request_body_timeout_s
     tasks = Tasks(_report_crash)
     app[keys.DESK] = keys.KeyDesk(find_keys, tasks)

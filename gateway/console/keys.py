@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from gateway.console.bodies import OPTIONAL_TEXT, TEXT, TEXTS, read_fields
-from gateway.console.guard import ADMIN
+from gateway.console.guard import ADMIN, CLIENT
 from gateway.core.admin_errors import (
     KeysNotStoredError,
     StoredKeyDisabledError,
@@ -212,7 +212,7 @@ async def _run(
 
 def _note(event: str, request: web.Request, name: str) -> None:
     """The line by which a change is found again."""
-    _log.info(event, key=name, admin=request[ADMIN], client=request.remote or "unix")
+    _log.info(event, key=name, admin=request[ADMIN], client=request[CLIENT])
 
 
 def _name_of(request: web.Request) -> str:

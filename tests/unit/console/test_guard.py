@@ -106,6 +106,18 @@ async def test_guessing_is_ended(start_admin: StartAdmin) -> None:
     assert (await admin.ask("GET", "/metrics")).status == 200
 
 
+async def test_behind_a_proxy_each_address_is_counted_for_itself(start_admin: StartAdmin) -> None:
+    """Or a stranger could keep every admin waiting (E11)."""
+    admin = await start_admin({"server": {"trusted_proxies": ["127.0.0.1"]}})
+    stranger = {**bearer("x"), "X-Forwarded-For": "203.0.113.9"}
+    for _ in range(WRONG_KEYS_PER_MINUTE):
+        assert (await admin.ask("GET", "/keys", headers=stranger)).status == 401
+
+    assert (await admin.ask("GET", "/keys", headers=stranger)).status == 429
+    own = {**AUTHORIZATION, "X-Forwarded-For": "203.0.113.9, 192.0.2.1"}
+    assert (await admin.ask("GET", "/keys", headers=own)).code == "keys_not_stored"
+
+
 def test_every_digest_is_held_against_every_key() -> None:
     """In the same way, whichever matches: `find` has no early way out."""
     keys = {name: "sha256:" + name * 64 for name in "abcdef"}
