@@ -12,7 +12,7 @@ from aiohttp import web
 from gateway.app import KEYS, METRICS, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.console.admin import build_admin_app
+from gateway.console.admin import build_admin_app, finish_changes
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.middleware.assign_request_id import IN_FLIGHT
@@ -39,13 +39,13 @@ class Service:
         self.app = build_app(settings, registry, log, counters)
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
-        admin = build_admin_app(
+        self._admin_app = build_admin_app(
             self.readiness,
             render_metrics=self.app[METRICS].render,
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
         )
-        self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
+        self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._was_told = asyncio.Event()
@@ -97,6 +97,7 @@ class Service:
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
         self.readiness.set_unready("stopping")
+        await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
         if self._sites:  # otherwise it never began

@@ -4,7 +4,7 @@ The rule here: health says that the process answers and nothing else; what it de
 readiness. Whatever else there is stands behind the guard.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
@@ -45,20 +45,19 @@ def build_admin_app(
         settings.admin, settings.caller_digests, proxies=settings.server.trusted_proxies
     )
     app[BODY_TIMEOUT_S] = settings.server.request_body_timeout_s
-    tasks = Tasks(_report_crash)
-    app[keys.DESK] = keys.KeyDesk(find_keys, tasks)
-
-    async def finish_changes(_: web.Application) -> AsyncIterator[None]:
-        yield
-        await tasks.cancel()
-
-    app.cleanup_ctx.append(finish_changes)
+    app[keys.DESK] = keys.KeyDesk(find_keys, Tasks(_report_crash))
+    app.on_shutdown.append(finish_changes)
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
     app.router.add_get("/metrics", show_metrics)
     app.router.add_routes(keys.ROUTES)
     return app
+
+
+async def finish_changes(app: web.Application) -> None:
+    """Let changes end that have begun, and begin no other; also called before a store closes."""
+    await app[keys.DESK].close()
 
 
 async def show_health(_: web.Request) -> web.Response:

@@ -37,6 +37,7 @@ KNOWN = {
     ("HEAD", "/metrics"),
     ("GET", "/keys"),
     ("POST", "/keys"),
+    ("POST", "/keys/test"),
     ("GET", "/keys/bob"),
     ("POST", "/keys/bob/rotate"),
     ("POST", "/keys/bob/disable"),
