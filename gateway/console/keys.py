@@ -89,7 +89,7 @@ class KeyDesk:
     def opened(self) -> OpenKeys:
         """The store; KeysNotStoredError where this gateway has none."""
         if self._is_closed:
-            raise ShuttingDownError("The gateway is stopping; nothing was changed.")
+            raise _stopping()
         opened = self._find_opened()
         if opened is None:
             raise KeysNotStoredError(
@@ -106,6 +106,9 @@ class KeyDesk:
 
     async def finish(self, name: str, change: Coroutine[Any, Any, ResultT]) -> ResultT:
         """What a change gives; it goes on when the caller leaves."""
+        if self._is_closed:  # since the store was asked for: the body was waited for
+            change.close()
+            raise _stopping()
         ended: asyncio.Future[ResultT | GatewayError] = asyncio.get_running_loop().create_future()
         self._tasks.spawn(name, _run(change, ended))
         await asyncio.wait([ended])  # which, other than `await`, does not cancel it with us
@@ -239,6 +242,10 @@ async def _run(
         ended.set_result(_translate(error))
     finally:
         ended.cancel()  # nothing when there is a result; otherwise nobody waits for ever
+
+
+def _stopping() -> ShuttingDownError:
+    return ShuttingDownError("The gateway is stopping; nothing was changed.")
 
 
 def _note(event: str, request: web.Request, name: str) -> None:

@@ -4,6 +4,7 @@ The rule here: what the database decides is asked of both sorts of it.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -304,14 +305,22 @@ async def test_a_gateway_that_stops_finishes_what_has_begun(
         asking = asyncio.ensure_future(admin.post("/keys", {"name": "alice"}))
         await store.was_asked.wait()
 
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b'{"name":'
+            has_begun.set()
+            await stopping
+            yield b'"carol"}'
+
+        has_begun = asyncio.Event()
+        headers = {**AUTHORIZATION, **JSON}
+        slow = asyncio.ensure_future(admin.ask("POST", "/keys", headers=headers, data=slowly()))
         stopping = asyncio.ensure_future(finish_changes(app))
-        await asyncio.sleep(0)
+        await has_begun.wait()
         later = await admin.post("/keys", {"name": "bob"})
         store.may_go_on.set()
-        await stopping
 
         assert (await asking).status == 201
-    assert later.outcome == (503, "server_shutdown")
+        assert {(await slow).outcome, later.outcome} == {(503, "server_shutdown")}
     assert [line["key"] for line in log_lines.find("key.created")] == ["alice"]
 
 
