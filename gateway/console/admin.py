@@ -85,7 +85,7 @@ async def render_refusals(request: web.Request, handler: Handler) -> web.StreamR
     except GatewayError as refusal:
         error = refusal
     except web.HTTPException as refusal:
-        error = _translate(refusal)
+        error = _translate(refusal, request.app)
     request_id = new_request_id()
     return web.Response(
         status=error.status,
@@ -101,9 +101,11 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
     response.headers.update(FIXED_HEADERS)
 
 
-def _translate(refusal: web.HTTPException) -> GatewayError:
+def _translate(refusal: web.HTTPException, app: web.Application) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("There is /healthz, /readyz, /metrics and /keys here.")
+        pages = (resource.canonical for resource in app.router.resources())
+        to_read = ", ".join(page for page in pages if page.count("/") == 1)
+        return NotFoundError(f"There is no such page; here are {to_read}.")
     if isinstance(refusal, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refusal.allowed_methods))
         return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})
