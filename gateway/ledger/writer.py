@@ -19,7 +19,7 @@ from gateway.ledger.places import Place
 from gateway.ledger.records import encode_line
 from gateway.ledger.segment import OWNER_ONLY
 from gateway.stores.errors import RowRefusedError, StoreError
-from gateway.stores.ledger import LedgerExchange, LedgerStore, UsageQuery, UsageRow
+from gateway.stores.ledger import LedgerExchange, LedgerStore, Spent, UsageQuery, UsageRow
 
 FLUSH_S: Final = 0.5  # between two looks
 LOOK_S: Final = 60.0  # between two looks for journals that were left
@@ -58,6 +58,7 @@ class Writer:
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
         self._flushing = asyncio.Lock()  # what was taken is one batch at a time
+        self.caught_up = asyncio.Event()  # what was left by others is in the database
 
     @property
     def _parent(self) -> Path:
@@ -82,6 +83,7 @@ class Writer:
         try:
             async with self._flushing:
                 await self._flush()
+            self.caught_up.set()
         except (StoreError, OSError) as error:
             condition.fail(str(error))
             self._keep_held()
@@ -95,6 +97,10 @@ class Writer:
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """The sums; StoreError where the store cannot be asked."""
         return await (await self._get_store()).fetch_usage(query)
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """What each caller used; StoreError where the store cannot be asked."""
+        return await (await self._get_store()).fetch_spent(since_ms, until_ms)
 
     async def close(self) -> None:
         """Let go of the store and of journals that were not brought in."""
