@@ -40,7 +40,7 @@ def _cells(registry: Registry, provider: Provider) -> tuple[str, ...]:
         provider.name,
         provider.base_url,
         provider.key,
-        provider.env,
+        "not read" if provider.credentials else provider.env,
         _credential(registry, provider),
         models or "any",
     )

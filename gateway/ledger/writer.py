@@ -57,6 +57,7 @@ class Writer:
         self._damaged = 0
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
+        self._flushing = asyncio.Lock()  # what was taken is one batch at a time
         self.caught_up = asyncio.Event()  # what was left by others is in the database
 
     @property
@@ -80,7 +81,8 @@ class Writer:
         """Write all that is there now; in how many seconds it makes sense to do it again."""
         condition = self._ledger.store
         try:
-            await self._flush()
+            async with self._flushing:
+                await self._flush()
             self.caught_up.set()
         except (StoreError, OSError) as error:
             condition.fail(str(error))
@@ -122,15 +124,9 @@ class Writer:
         while self._left:
             left = self._left[0]
             await self._drain(left)
-            left.remove()
             self._left.pop(0)
-            _log.info(
-                "ledger.recovered",
-                journal=left.name,
-                settled=left.ended,
-                lost=left.lost,
-                damaged=left.damaged,
-            )
+            _report(left)
+            left.remove()
         await self._drain(self._ledger.journal)
         self._report_damage()
         await self._drain(self._ledger.held)
@@ -199,3 +195,15 @@ class Writer:
             except OSError:
                 place.release()
                 raise
+
+
+def _report(left: LeftJournal) -> None:
+    """Say what a dead process has left, if that was anything."""
+    if left.ended or left.lost or left.damaged:
+        _log.info(
+            "ledger.recovered",
+            journal=left.name,
+            settled=left.ended,
+            lost=left.lost,
+            damaged=left.damaged,
+        )

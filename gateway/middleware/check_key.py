@@ -6,6 +6,7 @@ The rule here: a credential is handed on wrapped; it is looked at nowhere in the
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.credentials import say_where
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
 from gateway.credentials.finder import CREDENTIALS
@@ -47,15 +48,15 @@ def _check_none_needed(call: Call, *, has_profiles: bool) -> None:
 
 def _missing(call: Call, *, has_profiles: bool) -> GatewayError:
     provider = call.provider
+    where = say_where(provider)
     if call.dialect is Dialect.TEXT:
         sentence = missing_key_sentence(provider.label)
     else:
         sentence = (
-            f"The gateway has no credential for {provider.label}; "
-            f"whoever runs it sets the environment variable {provider.env}"
+            f"The gateway has no credential for {provider.label}; whoever runs it sets {where}"
         )
         sentence += ", or you set one in your profile." if has_profiles else "."
-    detail = f"{provider.env} is not set"
+    detail = f"{where} is not set"
     if has_profiles:
         detail += f", nor is {provider.key} of the profile"
     return CredentialNotFoundError(sentence, detail=detail)

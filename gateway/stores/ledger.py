@@ -43,7 +43,7 @@ class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True):
     provider_cost_micros: int | None = None  # what the provider says that it charges
 
 
-class LedgerExchange(msgspec.Struct, frozen=True, array_like=True):
+class LedgerExchange(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     """One exchange; what it used stands with the attempts that used it.
 
     Times are as those of attempts, and so is the place of new fields.

@@ -63,7 +63,7 @@ class Upstream:
 
     def render_request(
         self,
-        body: bytes,
+        body: bytes | memoryview,
         credential: Credential | None,
         headers: Iterable[tuple[str, str]],
         *,
