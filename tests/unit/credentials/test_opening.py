@@ -117,11 +117,11 @@ def test_what_is_asked_of_a_profile_is_in_the_registry() -> None:
     assert fields_of(
         [
             GROQ,
-            provider_of("azure", own_endpoint=own),
+            provider_of("azure", own_endpoint=own, profile_headers={"X-Org": "org_id"}),
             provider_of("xai", credential_order=("operator", "tenant")),
             provider_of("custom", base_url="models:"),
         ]
-    ) == {"groq_api_key", "azure_api_key", "endpoint", "a_id", "b_id"}
+    ) == {"groq_api_key", "azure_api_key", "endpoint", "a_id", "b_id", "org_id"}
 
 
 def test_a_gateway_without_profiles_does_not_load_what_they_need() -> None:
