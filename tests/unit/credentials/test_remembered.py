@@ -297,3 +297,16 @@ async def test_nothing_is_mixed_up_when_somebody_leaves_at_any_point(
     await asyncio.wait([leaver])
     await scene.settle()
     assert [await scene.find(who) for who in asked] == ["her key", "his key", None]
+
+
+async def test_what_is_too_old_to_be_told_is_let_go(scene: Scene) -> None:
+    """Credentials of people who left do not stay in memory."""
+    await scene.find("alice")
+    scene.clock.now += STALE_S - 1
+    await scene.find("bob")
+    assert set(scene.remembered._answers) == {"alice", "bob"}  # noqa: SLF001 - to see what is kept
+    scene.clock.now += 1
+
+    await scene.find("nobody")
+
+    assert set(scene.remembered._answers) == {"bob", "nobody"}  # noqa: SLF001 - to see what is kept
