@@ -310,3 +310,17 @@ async def test_what_is_too_old_to_be_told_is_let_go(scene: Scene) -> None:
     await scene.find("nobody")
 
     assert set(scene.remembered._answers) == {"bob", "nobody"}  # noqa: SLF001 - to see what is kept
+
+
+async def test_an_answer_that_is_late_does_not_bring_the_old_one_back(scene: Scene) -> None:
+    """Nobody asks meanwhile, and the next one who does is told how it is."""
+    scene.shelf.gate.clear()
+    early = asyncio.ensure_future(scene.find("alice"))
+    await scene.shelf.has_read.wait()
+    scene.shelf.answers["alice"] = "another key"
+    scene.remembered.forget("alice")
+    scene.shelf.gate.set()
+    await early
+    await scene.settle()
+
+    assert await scene.find("alice") == "another key"
