@@ -215,7 +215,7 @@ class CredentialMachine(RuleBasedStateMachine):
 
 TestCredentialModel = CredentialMachine.TestCase
 TestCredentialModel.settings = settings(
-    max_examples=12,
+    max_examples=8,
     stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
