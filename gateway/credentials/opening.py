@@ -91,7 +91,13 @@ class OpenSources:
         wanted = fields_of(self._registry.providers.values())
         outside = await open_outside(
             profiles.database or self._settings.stores.database,
-            Columns(profiles.table, profiles.id, wanted, profiles.models),
+            Columns(
+                profiles.table,
+                profiles.id,
+                wanted,
+                profiles.models,
+                needs_models="models" in profiles.model_fields_set,
+            ),
             field="profiles.database" if profiles.database else "stores.database",
             timeout_s=ANSWER_S,
         )
