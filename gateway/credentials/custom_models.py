@@ -33,6 +33,10 @@ class CustomModels:
         self._subjects = subjects
         self._places = places
 
+    def are_for(self, principal: Principal) -> bool:
+        """Whether a caller may have models of their own."""
+        return self._subjects.subject_of(principal) is not None
+
     async def find(self, call: Call, principal: Principal) -> Found:
         """What a call is made with, whose model so far is the id of a row."""
         row_id = call.model

@@ -218,6 +218,8 @@ async def test_a_custom_model_is_its_owners_and_at_a_public_address(
     openai = {"model": f"custom/{foreign}", "messages": [{"role": "user", "content": "Hi"}]}
     status, answer = await alice.ask("POST", "/v1/chat/completions", openai)
 
+    _, listed = await alice.ask("GET", "/api/providers")
+    assert [one["name"] for one in listed["providers"] if one["callable"]] == ["custom"]
     for at, sentence in said:
         assert at == 400
         assert sentence.startswith("Your address for Custom cannot be used: it leads to a")
