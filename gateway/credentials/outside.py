@@ -12,7 +12,7 @@ from gateway.core.errors import CredentialUnusableError, InvalidRequestError
 from gateway.core.identity import Principal
 from gateway.credentials.places import Places, check_model_name
 from gateway.credentials.remembered import Remembered
-from gateway.credentials.source import Found, check_usable
+from gateway.credentials.source import Found, check_usable, moved_to
 from gateway.plugins.keys import Call
 from gateway.stores.profiles import Profile
 
@@ -67,7 +67,8 @@ class OutsideSource:
         credential = Credential(f"profile:{principal.name}/{provider.key}", secret)
         check_usable(credential, provider.label)
         if provider.own_endpoint is None or not self._goes_elsewhere(provider, profile):
-            return Found(credential, call)
+            there = self._places.provider_with(provider, profile)
+            return Found(credential, moved_to(call, there))
         return Found(credential, self._move(call, profile))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
@@ -95,10 +96,8 @@ class OutsideSource:
                 detail=f"the profile lacks {own.field if address is None else field}",
             )
         base_url = address.get_secret_value().rstrip("/") + own.path
-        return Call(
-            call.dialect,
+        return moved_to(
+            call,
             self._places.provider_at(call.provider, base_url),
             check_model_name(model.get_secret_value(), call.provider.label),
-            call.stream,
-            call.wants_usage,
         )

@@ -140,6 +140,7 @@ async def test_nothing_of_a_credential_comes_out(
 
     statuses = [status for status, _ in said]
     assert statuses == [200, 200, 401, 401, 200]
+    assert said[3][1]["error"]["message"].startswith("Sim does not accept the key in your profile")
     assert said[2][1] == "Sim API Key is incorrect. Please fix it in your profile settings."
     assert HERS not in repr(said)
     files = contents(tmp_path)
