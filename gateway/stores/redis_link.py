@@ -94,8 +94,8 @@ class RedisLink:
         self._timeout_s = timeout_s
         self._address = address
         self._script = script
-        self._sha = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - what Redis calls it
-        self._key = key
+        sha = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - what Redis calls it
+        self._head = b"".join(_pack(word) for word in ("EVALSHA", sha, 1, key))
         self._now = now
         self._tasks = Tasks(self._crashed)
         self._calls: deque[_Call] = deque()
@@ -237,7 +237,7 @@ class RedisLink:
     async def _exchange(self, batch: list[_Call]) -> list[_Call]:
         """Send calls and hand out the answers; those that are to be sent again are returned."""
         connection = self._connection or await self._connect(self._timeout_s)
-        packed = connection.pack_commands([self._command(call) for call in batch])
+        packed = [self._command(call) for call in batch]
         for call in batch:
             call.was_sent = True
         await connection.send_packed_command(packed, check_health=False)
@@ -260,10 +260,12 @@ class RedisLink:
             await self._load(connection)
         return again
 
-    def _command(self, call: _Call) -> tuple[Argument, ...]:
-        is_repeated = "1" if call.was_sent else ""
-        head = ("EVALSHA", self._sha, 1, self._key, call.operation, call.now, is_repeated)
-        return (*head, *call.arguments)
+    def _command(self, call: _Call) -> bytes:
+        """A call as Redis reads it; redis-py takes 10 µs to write one, this takes 3."""
+        arguments = (call.operation, call.now, "1" if call.was_sent else "", *call.arguments)
+        pieces = [b"*%d\r\n" % (4 + len(arguments)), self._head]
+        pieces += [_pack(argument) for argument in arguments]
+        return b"".join(pieces)
 
     async def _connect(self, timeout_s: float) -> AbstractConnection:
         connection = _make_connection(self._address, timeout_s)
@@ -287,8 +289,7 @@ class RedisLink:
         async with asyncio.timeout(self._timeout_s * PROBE_TIMES):
             connection = await self._connect(self._timeout_s * PROBE_TIMES)
             command = self._command(_Call("probe", (), None))
-            packed = connection.pack_command(*command)
-            await connection.send_packed_command(packed, check_health=False)
+            await connection.send_packed_command(command, check_health=False)
             await connection.read_response(timeout=FOREVER)
 
     async def _wait_and_probe(self) -> None:
@@ -388,6 +389,11 @@ async def _read(connection: AbstractConnection) -> Any:  # noqa: ANN401 - whatev
         return _NOT_KNOWN
     except ResponseError as error:
         return error
+
+
+def _pack(argument: Argument) -> bytes:
+    text = argument if type(argument) is bytes else str(argument).encode()
+    return b"$%d\r\n%b\r\n" % (len(text), text)
 
 
 def _has(answer: object, words: Iterable[str]) -> bool:
