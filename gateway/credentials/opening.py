@@ -105,8 +105,7 @@ class OpenSources:
         self._closing.push_async_callback(outside.close)
         if missing := sorted(wanted - outside.fields):
             _log.info("profiles.columns_missing", table=profiles.table, columns=missing)
-        prefix = self._settings.profile_prefix
-        subjects = Subjects(prefix, [method.prefix for method in self._settings.token_auth])
+        subjects = Subjects(self._settings.profile_prefix)
         rows: Remembered[str, Profile] = Remembered(
             f"table {profiles.table}", outside.fetch_profiles, self._tasks
         )

@@ -4,8 +4,6 @@ The rule here: a profile is found by the subject of the caller's token, at the i
 the table is about; nobody else's subject is looked up there, even if it reads the same.
 """
 
-from collections.abc import Collection
-
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnusableError, InvalidRequestError
@@ -22,19 +20,13 @@ _WITH_TOKENS = frozenset({"jwt", "supabase_cookie"})
 class Subjects:
     """Whose users the tables are about."""
 
-    def __init__(self, prefix: str, prefixes: Collection[str]) -> None:
-        self._prefix = prefix
-        # Of other issuers, whose names begin with this prefix and something more.
-        self._longer = tuple(
-            other for other in prefixes if other != prefix and other.startswith(prefix)
-        )
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix  # no other issuer's begins with it, as the settings see to
 
     def subject_of(self, principal: Principal) -> str | None:
         """The subject of a caller's token; None for everybody who is not one of these users."""
         name = principal.name
         if principal.kind not in _WITH_TOKENS or not name.startswith(self._prefix):
-            return None
-        if self._longer and name.startswith(self._longer):
             return None
         return name[len(self._prefix) :]
 

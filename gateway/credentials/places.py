@@ -13,7 +13,7 @@ from gateway.config.addresses import ALLOW, check_base_url
 from gateway.config.credentials import HEADER_VALUE
 from gateway.config.provider_blocks import Model, TlsSpec
 from gateway.config.registry import Provider
-from gateway.core.errors import CredentialUnusableError
+from gateway.core.errors import CredentialUnusableError, ProviderNotFoundError
 
 PLACES_MAX = 1_000
 MODEL_CHARS_MAX = 256
@@ -93,6 +93,16 @@ def _make(provider: Provider, base_url: str, models: tuple[Model, ...]) -> Provi
             "models": models,
             "default_model": None,
         }
+    )
+
+
+def unfilled(provider: Provider, param: str | None = None) -> ProviderNotFoundError:
+    """What is said of a provider whose address holds EXAMPLE."""
+    return ProviderNotFoundError(
+        f"The address of {provider.label} is not filled in; "
+        f"whoever runs the gateway writes the `base_url` of `{provider.name}` "
+        "in providers.yaml.",
+        param=param,
     )
 
 

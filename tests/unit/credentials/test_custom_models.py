@@ -23,7 +23,7 @@ ROW = ModelRow("https://llm.example.org/v1/", "my/model", SecretStr("canary-of-a
 def models_of(tasks: Tasks, row: ModelRow = ROW) -> CustomModels:
     """A table in which the user u1 has the row r1."""
     shelf = Shelf({("u1", "r1"): row})
-    return CustomModels(Remembered("models", shelf.look_up, tasks), Subjects("", [""]), Places())
+    return CustomModels(Remembered("models", shelf.look_up, tasks), Subjects(""), Places())
 
 
 async def test_a_row_says_address_name_and_credential(tasks: Tasks) -> None:
