@@ -26,6 +26,8 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.credentials.finder import CREDENTIALS
+from gateway.credentials.opening import PROFILE_KEYS, OpenSources
 from gateway.credentials.pools import POOLS, Pools
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
@@ -55,6 +57,12 @@ from gateway.middleware.render_errors import render_errors
 from gateway.middleware.write_access_log import write_access_log
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
+from gateway.profile.handlers import (
+    delete_profile_key,
+    list_profile_keys,
+    set_profile_key,
+    show_profile_key,
+)
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
@@ -123,7 +131,14 @@ def build_app(
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
-        [open_stored_keys, open_methods, open_ledger, open_simulator, open_relay]
+        [
+            open_stored_keys,
+            open_methods,
+            open_credentials,
+            open_ledger,
+            open_simulator,
+            open_relay,
+        ]
     )
     app.on_shutdown.append(stop_relay)
     add_routes(app)
@@ -161,6 +176,12 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/api/keys", show_keys)
     router.add_get("/api/providers", show_providers)
     router.add_get("/api/providers/{provider}/models", show_provider_models)
+    router.add_get("/api/profile/keys", list_profile_keys)
+    profile_key = router.add_resource("/api/profile/keys/{provider}")
+    profile_key.add_route("GET", show_profile_key)
+    profile_key.add_route("HEAD", show_profile_key)
+    profile_key.add_route("PUT", set_profile_key)
+    profile_key.add_route("DELETE", delete_profile_key)
     router.add_get("/v1/models", show_models)
     router.add_get("/v1/models/{model:.+}", show_model)
 
@@ -182,6 +203,21 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     yield
     await tasks.cancel()
     await opened.store.close()
+
+
+async def open_credentials(app: web.Application) -> AsyncIterator[None]:
+    """Open the places where callers' own credentials are."""
+    tasks = Tasks(report_crash)
+    sources = OpenSources(app[SETTINGS], app[REGISTRY], app[POOLS], tasks)
+    await sources.open()
+    app[CREDENTIALS] = sources.finder
+    if sources.profile_keys is not None:
+        app[PROFILE_KEYS] = sources.profile_keys
+    if sources.marks is not None:
+        app[OBSERVERS] = (*app[OBSERVERS], sources.marks.observe)
+    yield
+    await tasks.cancel()
+    await sources.close()
 
 
 async def open_ledger(app: web.Application) -> AsyncIterator[None]:

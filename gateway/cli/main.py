@@ -10,12 +10,14 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
+from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
 from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PORT_MAX = 65_535
+WORKERS_MAX = 256
 
 app = typer.Typer(
     name="gateway",
@@ -24,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it prints the values of variables: credentials among them
 )
 app.add_typer(keys_app, name="keys")
+app.add_typer(credentials_app, name="credentials")
 app.add_typer(db_app, name="db")
 
 PortOption = Annotated[
@@ -60,13 +63,17 @@ def choose_command(
 
 
 @app.command()
-def serve(
+def serve(  # noqa: PLR0913 - one for each option
+    *,
     config: ConfigOption = None,
     providers: ProvidersOption = None,
     host: Annotated[str | None, typer.Option(help="Address of the public listener.")] = None,
     port: PortOption = None,
     admin_host: Annotated[str | None, typer.Option(help="Address of the admin listener.")] = None,
     admin_port: PortOption = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=WORKERS_MAX, help="Processes. Default: 1.")
+    ] = None,
 ) -> None:
     """Start the gateway in the foreground."""
     run(
@@ -74,7 +81,7 @@ def serve(
         config=config,
         providers=providers,
         overrides={
-            "server": {"host": host, "port": port},
+            "server": {"host": host, "port": port, "workers": workers},
             "admin": {"host": admin_host, "port": admin_port},
         },
     )

@@ -55,6 +55,8 @@ def _credential(registry: Registry, provider: Provider) -> str:
         return f"{len(found)} of {written}{':' if names else ''}{names}"
     if found:
         return "yes"
+    if provider.is_custom:
+        return "of each model"
     if provider.is_placeholder:
         return "no (EXAMPLE in base URL)"
     return "no" if provider.auth.required else "not needed"

@@ -5,6 +5,8 @@ The rule here: what was started is stopped, in the reverse order, whatever happe
 
 import asyncio
 import signal
+import socket
+from collections.abc import Iterable, Sequence
 
 import structlog
 from aiohttp import web
@@ -17,12 +19,16 @@ from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
-from gateway.server.site import GatewaySite, listen, make_runner, retire_connections
+from gateway.plugins.keys import ONLY_WORKER, Worker
+from gateway.server.site import GatewaySite, listen, listen_on, make_runner, retire_connections
+from gateway.server.sockets import open_sockets
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger()
 
@@ -36,9 +42,11 @@ class Service:
         registry: Registry,
         log: Observer,
         counters: CounterStore | None = None,
+        worker: Worker = ONLY_WORKER,
     ) -> None:
         self.readiness = Readiness()
-        self.app = build_app(settings, registry, log, counters)
+        self.app = build_app(settings, registry, log, counters, worker)
+        self._worker = worker
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
         admin = build_admin_app(
@@ -64,28 +72,34 @@ class Service:
         """Where its health is; None when it is switched off."""
         return self._admin_sites[0].url if self._admin_sites else None
 
-    async def start(self) -> None:
-        """Listen; the admin listener first, so that health is seen from the start."""
+    async def start(self, listening: Sequence[socket.socket] | None = None) -> None:
+        """Listen; the admin listener first, so that health is seen from the start.
+
+        `listening` is what the public listener accepts from, where that is bound already. Of
+        several workers the first one has the admin listener.
+        """
         server, admin = self._settings.server, self._settings.admin
         await self._runner.setup()
-        if admin.enabled:
+        if admin.enabled and self._worker.index == 0:
             await self._admin_runner.setup()
             self._admin_sites = await listen(self._admin_runner, admin.host, admin.port, server)
-        self._sites = await listen(
-            self._runner,
-            server.host,
-            server.port,
-            server,
-            when_unused=self.app[METRICS].count_unused_connection,
-        )
+        if listening is None:
+            listening = await open_sockets(server.host, server.port)
+        when_unused = self.app[METRICS].count_unused_connection
+        self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
         self.readiness.set_ready()
-        _log.info("gateway.started", url=self.url, admin_url=self.admin_url)
+        _log.info(
+            "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
+        )
 
-    async def wait_for_signal(self) -> None:
-        """Sleep until SIGTERM or SIGINT."""
+    def hear_signals(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
+        """Take these as the word to stop; before it starts, so that none comes too early."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._take_signal)
+        for number in signals:
+            loop.add_signal_handler(number, self.tell_to_stop)
+
+    async def wait_until_told(self) -> None:
+        """Sleep until it is told to stop."""
         await self._was_told.wait()
 
     async def drain(self) -> None:
@@ -109,7 +123,8 @@ class Service:
     async def _fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         return await self.app[WRITER].fetch_usage(query)
 
-    def _take_signal(self) -> None:
+    def tell_to_stop(self) -> None:
+        """Do what a signal does."""
         if self._was_told.is_set():  # the second one: whoever sends it will not wait
             self.app[IN_FLIGHT].stop_waiting()
         self._was_told.set()

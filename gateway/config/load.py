@@ -69,8 +69,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     for name, provider in written.providers.items():
         try:
             headers = fill_headers(provider.headers, environ)
-            # EXAMPLE in the address may be somebody's host: no credential goes there.
-            found = () if provider.is_placeholder else find_credentials(provider, environ)
+            found = find_credentials(provider, environ) if _wants_ours(provider) else ()
         except CredentialError as error:
             problems.append(_credential_problem(document, name, error))
             continue
@@ -117,6 +116,13 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
         "ledger": ledger.model_copy(update={"enabled": written.keeps_ledger}),
     }
     return written.model_copy(update=found)
+
+
+def _wants_ours(provider: Provider) -> bool:
+    """Return whether a credential of the operator's may be sent to a provider."""
+    # EXAMPLE in the address may be somebody's host, and that of `custom` is somebody's.
+    is_somebodys = provider.is_placeholder or provider.is_custom
+    return not is_somebodys and "operator" in provider.credential_order
 
 
 def known_secrets(settings: Settings, registry: Registry) -> list[str]:

@@ -10,11 +10,12 @@ import msgspec
 from pydantic import SecretStr
 
 
-class Credential(msgspec.Struct, frozen=True):
+class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One credential of one provider."""
 
     id: str  # such as `GROQ_API_KEY`: the variable, the file, the profile's field
     secret: SecretStr
+    version: int = 0  # which value of a stored one it is; 0: not one of those
 
 
 class CredentialState(enum.StrEnum):

@@ -16,6 +16,7 @@ from gateway.config.settings import Settings
 from gateway.limits.allowance import ALLOWANCE
 from gateway.limits.asked import read_asked
 from gateway.limits.limiter import Limiter
+from gateway.limits.rules import make_caps
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
 from gateway.plugins.keys import CALL, OUTPUT_CAP
 
@@ -25,6 +26,10 @@ LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
 
 class IdleRuleError(ValueError):
     """A rule that is for no provider there is: whoever wrote it relies on a limit that is none."""
+
+
+class UnsharedCountersError(ValueError):
+    """Several processes that would each let in as much as the rules say."""
 
 
 @web.middleware
@@ -54,3 +59,17 @@ def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
                     f"The rule {limit.name} of `limits` is for a provider {name}, and the registry "
                     f"has none of that name{f'; did you mean {near[0]}?' if near else '.'}"
                 )
+
+
+def refuse_unshared_counters(settings: Settings) -> None:
+    """Raise when several workers would each count for themselves; asked before listening."""
+    workers = settings.server.workers
+    counted = [limit.name for limit in settings.limits if make_caps(limit)]
+    if workers > 1 and counted and not settings.stores.shares_counters:
+        raise UnsharedCountersError(
+            f"With {workers} workers the rule {counted[0]} of `limits` would let in {workers} "
+            "times what it says, because each worker counts in its own memory. Let them count "
+            "together, and write in gateway.yaml:\n\n"
+            "stores:\n  counters: redis://localhost:6379/0\n\n"
+            "or start one worker:\n\nserver:\n  workers: 1\n"
+        )

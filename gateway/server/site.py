@@ -5,7 +5,7 @@ The rule here: a listener that lacks a safeguard does not start.
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
@@ -91,6 +91,19 @@ async def listen(
 ) -> list[GatewaySite]:
     """Start to accept on every address of a host; ListenError when that cannot be."""
     require_c_parser()
+    sockets = await open_sockets(host, port)
+    return await listen_on(runner, sockets, settings, when_unused=when_unused)
+
+
+async def listen_on(
+    runner: web.AppRunner,
+    sockets: Iterable[socket.socket],
+    settings: ServerSpec,
+    *,
+    when_unused: Callable[[], None] = lambda: None,
+) -> list[GatewaySite]:
+    """Start to accept on sockets that are bound already."""
+    require_c_parser()
     places, departures = Places(), Departures()
     sites = [
         GatewaySite(
@@ -101,7 +114,7 @@ async def listen(
             departures=departures,
             when_unused=when_unused,
         )
-        for listening in await open_sockets(host, port)
+        for listening in sockets
     ]
     for site in sites:
         await site.start()

@@ -53,6 +53,19 @@ class GatewayProcess:
         return [line for line in lines if line["event"] == event]
 
     @property
+    def workers(self) -> list[int]:
+        """The processes that answer for it, in the order in which they were started."""
+        tasks = Path(f"/proc/{self._running.pid}/task").iterdir()
+        children = [c for task in tasks for c in (task / "children").read_text().split()]
+        commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children}
+        return sorted(child for child, command in commands.items() if b"spawn_main" in command)
+
+    async def wait_for_lines(self, event: str, count: int) -> list[dict[str, Any]]:
+        """The lines of one event, once there are that many."""
+        await self._wait(lambda: len(self.lines(event)) >= count)
+        return self.lines(event)
+
+    @property
     def open_files(self) -> int:
         """How many descriptors it has."""
         return len(list(Path(f"/proc/{self._running.pid}/fd").iterdir()))

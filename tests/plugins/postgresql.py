@@ -43,6 +43,10 @@ class PostgresqlServer:
         of_it = f"datname = '{database}'"
         self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of_it};")  # noqa: S608 - a name of the test's own
 
+    def run_in(self, database: str, sql: str) -> None:
+        """Run statements in one of its databases; the first that fails is an error."""
+        self._server.psql(f"\\set ON_ERROR_STOP on\n\\connect {database}\n{sql}")
+
     def freeze(self) -> None:
         """Let it answer nobody, without closing anything."""
         for process in self._processes():

@@ -4,6 +4,7 @@ The rule here: a server listens on a socket in a directory of its own, so no por
 that a session shares is never hurt.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -19,17 +20,18 @@ import pytest
 from gateway.config.stores import RedisAddress
 from tests.plugins.programs import MORE_PATH, refuse
 
-START_S = 10
+TIMEOUT_S = 10
 
 
 class RedisServer:
     """One server, and what can happen to it."""
 
-    def __init__(self, program: Path, *options: str) -> None:
+    def __init__(self, program: Path, *options: str, password: str = "") -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="gateway-redis-"))
         self.socket = self.directory / "socket"
         self._program = program
         self._options = options
+        self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
@@ -78,14 +80,19 @@ class RedisServer:
 
     def run(self, *words: str | int) -> Any:
         """Run a command, beside everything that the gateway does."""
+        with self.session() as session:
+            return session.run(*words)
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator["Session"]:
+        """A connection of a test's own."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(START_S)
+            connection.settimeout(TIMEOUT_S)
             connection.connect(str(self.socket))
-            parts = [str(word).encode() for word in words]
-            head = b"*%d\r\n" % len(parts)
-            connection.sendall(head + b"".join(b"$%d\r\n%b\r\n" % (len(p), p) for p in parts))
-            with connection.makefile("rb") as answer:
-                return _read(answer)
+            session = Session(connection)
+            if self._password:
+                session.run("AUTH", self._password)
+            yield session
 
     def close(self) -> None:
         """End it and leave nothing."""
@@ -95,6 +102,25 @@ class RedisServer:
     def _signal(self, number: int) -> None:
         if self._process is not None:
             os.kill(self._process.pid, number)
+
+
+class Session:
+    """Commands on one connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def send(self, *words: str | int) -> None:
+        """Send a command, and do not wait for what it says."""
+        parts = [str(word).encode() for word in words]
+        head = b"*%d\r\n" % len(parts)
+        self._connection.sendall(head + b"".join(b"$%d\r\n%b\r\n" % (len(p), p) for p in parts))
+
+    def run(self, *words: str | int) -> Any:
+        """Send a command and give what it says."""
+        self.send(*words)
+        with self._connection.makefile("rb") as answer:
+            return _read(answer)
 
 
 def _read(answer: Any) -> Any:

@@ -1,7 +1,6 @@
 """`gateway serve`, as a program: how it starts, refuses to start, and stops."""
 
 import contextlib
-import gc
 import json
 import resource
 import shlex
@@ -15,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.serve import raise_file_limit, tune_garbage_collector
+from gateway.cli.serve import raise_file_limit
 from gateway.stores.tables import SCHEMA
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +36,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 @contextlib.contextmanager
-def started(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def started(
+    directory: Path, *options: str, start_new_session: bool = False
+) -> Iterator[subprocess.Popen[str]]:
     """A gateway on free ports; killed if the test leaves it running."""
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--admin-port", "0"]
     with subprocess.Popen(
@@ -47,6 +48,7 @@ def started(directory: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=start_new_session,
     ) as running:
         try:
             yield running
@@ -215,12 +217,13 @@ def test_the_limit_of_open_files_is_raised() -> None:
     assert hard in {soft, resource.RLIM_INFINITY}
 
 
-def test_the_collector_looks_less_often() -> None:
-    """At Python's own pace it takes 7 % of the CPU of a JSON request."""
-    before = gc.get_threshold()
+def test_several_workers_do_not_each_let_in_what_a_rule_says(directory: Path) -> None:
+    """Exit code 2, and the lines to write; a rule that counts nothing is no reason."""
+    settings = directory / "gateway.yaml"
+    settings.write_text("limits: [{name: few, on: principal, concurrent: 3}]\n")
+    with started(directory, "--workers", "4") as running:
+        _, err = running.communicate(timeout=START_S)
 
-    tune_garbage_collector()
-    after = gc.get_threshold()
-    gc.set_threshold(*before)
-
-    assert after[0] > before[0]
+    assert running.returncode == 2
+    assert "With 4 workers the rule few of `limits` would let in 4 times what it says" in err
+    assert "stores:\n  counters: redis://" in err

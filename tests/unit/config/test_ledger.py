@@ -12,6 +12,7 @@ from gateway.config.problems import ConfigError
 from gateway.config.settings import Settings
 
 LIMITS = [{"name": "few", "on": "everything", "concurrent": 1}]
+ANONYMOUS = {"kind": "anonymous", "requests_per_minute": 60, "concurrent": 10}
 STATIC = [{"kind": "gateway_key", "keys": {"a": f"sha256:{'0' * 64}"}}]
 
 
@@ -24,7 +25,7 @@ STATIC = [{"kind": "gateway_key", "keys": {"a": f"sha256:{'0' * 64}"}}]
         ({"limits": LIMITS}, True),
         ({"auth": [{"kind": "gateway_key"}]}, True),
         ({"auth": STATIC}, False),
-        ({"auth": [{"kind": "anonymous"}]}, False),
+        ({"auth": [ANONYMOUS]}, False),
         ({"limits": LIMITS, "ledger": {"enabled": False}}, False),
         ({"auth": STATIC, "ledger": {"enabled": True}}, True),
     ],

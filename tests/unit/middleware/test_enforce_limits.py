@@ -6,13 +6,16 @@ from aiohttp.typedefs import Handler
 
 from gateway.app import CHAIN
 from gateway.config.limit_rules import LimitSpec
-from gateway.config.settings import Settings
+from gateway.config.settings import ServerSpec, Settings
+from gateway.config.stores import StoresSpec
 from gateway.limits.limiter import Limiter
 from gateway.middleware.enforce_limits import (
     LIMITER,
     IdleRuleError,
+    UnsharedCountersError,
     enforce_limits,
     refuse_idle_rules,
+    refuse_unshared_counters,
 )
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL
@@ -76,3 +79,29 @@ def test_a_rule_for_a_provider_that_is_not_there_stops_the_start() -> None:
 
     with pytest.raises(IdleRuleError, match=r"few .*a provider grok.*did you mean groq"):
         refuse_idle_rules(wrong, make_registry())
+
+
+@pytest.mark.parametrize(
+    ("workers", "counters", "rule", "is_refused"),
+    [
+        (1, "memory", {"concurrent": 1}, False),
+        (2, "memory", {"concurrent": 1}, True),
+        (2, "memory", {"max_body_bytes": 1}, False),  # counts nothing
+        (2, "redis://localhost", {"concurrent": 1}, False),
+    ],
+)
+def test_workers_that_count_for_themselves_stop_the_start(
+    workers: int, counters: str, rule: dict[str, int], *, is_refused: bool
+) -> None:
+    """Twice what the rule says would be let in, and nothing would show it."""
+    settings = Settings(
+        server=ServerSpec(workers=workers),
+        stores=StoresSpec(counters=counters),
+        limits=(LimitSpec(name="few", on="principal", **rule),),
+    )
+
+    if is_refused:
+        with pytest.raises(UnsharedCountersError, match="counters: redis://"):
+            refuse_unshared_counters(settings)
+    else:
+        refuse_unshared_counters(settings)

@@ -4,7 +4,14 @@ import socket
 
 import pytest
 
-from gateway.server.sockets import ListenError, open_sockets, url_of
+from gateway.server.sockets import (
+    SPREADS,
+    ListenError,
+    close_sockets,
+    open_shared_sockets,
+    open_sockets,
+    url_of,
+)
 
 
 async def test_a_port_in_use_is_said_plainly() -> None:
@@ -66,3 +73,30 @@ async def test_an_ipv6_address_is_written_in_brackets() -> None:
     listening.close()
 
     assert url.startswith("http://[::1]:")
+
+
+async def test_workers_listen_on_one_port() -> None:
+    """K02: one that stops listening takes no caller of the others."""
+    places = await open_shared_sockets("127.0.0.1", 0, 3)
+    port = places[0][0].getsockname()[1]
+    if SPREADS:
+        close_sockets(places[1])
+
+    callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(20)]
+
+    assert {one.getsockname()[1] for place in places for one in place if one.fileno() >= 0} == {
+        port
+    }
+    for one in (*callers, *(one for place in places for one in place)):
+        one.close()
+
+
+async def test_workers_do_not_share_a_port_with_another_gateway() -> None:
+    """Half of the callers would get answers of the other one."""
+    [others] = await open_shared_sockets("127.0.0.1", 0, 1)
+    port = others[0].getsockname()[1]
+
+    with pytest.raises(ListenError, match="another program listens there"):
+        await open_shared_sockets("127.0.0.1", port, 2)
+
+    close_sockets(others)

@@ -1,0 +1,78 @@
+"""One of several processes that answer requests, as it looks from inside.
+
+The rule here: a worker stops with whoever started it, whatever that died of. Signals are the
+supervisor's to pass on, or Ctrl-C, which the whole terminal hears, would count twice.
+"""
+
+import asyncio
+import multiprocessing
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from typing import Literal
+
+import msgspec
+import typer
+
+from gateway.cli.one_process import REFUSALS, Duty, serve_here
+from gateway.cli.service import Service
+from gateway.config.load import Registry
+from gateway.config.settings import Settings
+from gateway.plugins.keys import Worker
+
+
+class News(msgspec.Struct, frozen=True):
+    """What a worker tells its supervisor."""
+
+    what: Literal["ready", "stopping"]
+    admin_url: str | None = None
+
+
+def run_worker(
+    settings: Settings,
+    registry: Registry,
+    worker: Worker,
+    listening: Sequence[socket.socket],
+    supervisor: Connection,
+) -> None:
+    """Serve until told to stop; exits with 1 when it cannot start."""
+
+    def tell_ready(service: Service) -> None:
+        _stop_with_parent(service)
+        _tell(supervisor, News("ready", service.admin_url))
+
+    duty = Duty(
+        when_ready=tell_ready,
+        when_told=lambda: _tell(supervisor, News("stopping")),
+        worker=worker,
+        listening=listening,
+        signals=(signal.SIGTERM,),
+    )
+    try:
+        serve_here(settings, registry, duty)
+    except REFUSALS as error:
+        typer.echo(f"The gateway did not start. {error}", err=True)
+        sys.exit(1)
+
+
+def _tell(supervisor: Connection, news: News) -> None:
+    try:
+        supervisor.send(news)
+    except OSError:
+        return  # it is gone, and that is noticed elsewhere
+
+
+def _stop_with_parent(service: Service) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    loop = asyncio.get_running_loop()
+    sentinel = parent.sentinel
+
+    def stop() -> None:
+        loop.remove_reader(sentinel)
+        service.tell_to_stop()
+
+    loop.add_reader(sentinel, stop)

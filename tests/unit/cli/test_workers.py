@@ -1,0 +1,79 @@
+"""Several workers, as one program; what a crash costs is in tests/faults/test_k_workers.py."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.test_serve import PROVIDERS, START_S, read_banner, started
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="processes are read from /proc"
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A working directory with a registry."""
+    (tmp_path / "providers.yaml").write_text(PROVIDERS)
+    return tmp_path
+
+
+def children_of(running: subprocess.Popen[str]) -> list[int]:
+    """The processes that it has started."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{running.pid}/task").iterdir()
+        for child in (task / "children").read_text().split()
+    ]
+
+
+def test_ctrl_c_is_heard_once_and_answers_are_finished(directory: Path) -> None:
+    """K01: a terminal sends it to every process; the second one would cut them off."""
+    with started(directory, "--workers", "2", start_new_session=True) as running:
+        lines = read_banner(running)
+        command = [*shlex.split(lines[-1]), "-sS"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+            assert asking.stdout is not None
+            first = asking.stdout.read(1)
+            os.killpg(running.pid, signal.SIGINT)
+            rest = asking.stdout.read()
+        out, err = running.communicate(timeout=START_S)
+
+    assert (first + rest).startswith("Hello!")
+    assert (asking.returncode, running.returncode, err) == (0, 0, "")
+    assert out.count("gateway.stopped") == 2
+
+
+def test_workers_end_with_their_supervisor(directory: Path) -> None:
+    """K02: killed, it cannot tell them; a port that stays taken is found at the next start."""
+    with started(directory, "--workers", "2") as running:
+        read_banner(running)
+        children = children_of(running)
+        watched = [os.pidfd_open(child) for child in children]
+        running.kill()
+        out, _ = running.communicate(timeout=START_S)  # until the last one has closed it
+
+    assert len(children) >= 2
+    assert out.count("gateway.stopped") == 2
+    for file in watched:
+        os.close(file)
+
+
+def test_what_one_worker_cannot_do_is_said_once(directory: Path) -> None:
+    """K03: a start that fails is no start that is tried for ever."""
+    (directory / "gateway.yaml").write_text(
+        'stores: {counters: "redis://:${DB_PASSWORD}@127.0.0.1:1"}\n'
+        "limits: [{name: few, on: principal, concurrent: 3}]\n"
+    )
+    with started(directory, "--workers", "3") as running:
+        out, err = running.communicate(timeout=START_S)
+
+    assert running.returncode == 1
+    assert err.count("The gateway did not start.") == 1
+    assert "redis://127.0.0.1:1/0 does not answer" in err
+    assert "canary" not in out + err
