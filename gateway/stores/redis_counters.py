@@ -147,21 +147,25 @@ def find_taken(charges: Sequence[Charge], admission: Admission) -> list[Charge]:
 
 
 def _pack(charges: Sequence[Charge]) -> bytes:
-    return _encode(
-        [
-            (
-                charge.key,
-                KINDS[charge.kind],
-                min(charge.capacity, MOST),
-                min(charge.cost, MOST),
-                charge.per_s,
-                int(charge.starts_at * SECOND),
-                int(charge.ends_at * SECOND),
-                charge.rule,
-                charge.is_tried_out,
-            )
-            for charge in charges
-        ]
+    try:
+        return _encode([_fields_of(charge, charge.key) for charge in charges])
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, in a name that somebody else's token brings.
+        keys = [charge.key.encode("utf-8", "backslashreplace").decode() for charge in charges]
+        return _encode([_fields_of(*pair) for pair in zip(charges, keys, strict=True)])
+
+
+def _fields_of(charge: Charge, key: str) -> tuple[str | int | float, ...]:
+    return (
+        key,
+        KINDS[charge.kind],
+        min(charge.capacity, MOST),
+        min(charge.cost, MOST),
+        charge.per_s,
+        int(charge.starts_at * SECOND),
+        int(charge.ends_at * SECOND),
+        charge.rule,
+        charge.is_tried_out,
     )
 
 
