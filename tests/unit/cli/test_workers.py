@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.test_serve import PROVIDERS, START_S, read_banner, started
+from tests.unit.cli.test_serve import CREDENTIAL, PROVIDERS, START_S, read_banner, started
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes are read from /proc"
@@ -54,11 +54,13 @@ def test_workers_end_with_their_supervisor(directory: Path) -> None:
     with started(directory, "--workers", "2") as running:
         read_banner(running)
         children = children_of(running)
+        commands = [Path(f"/proc/{child}/cmdline").read_bytes() for child in children]
         watched = [os.pidfd_open(child) for child in children]
         running.kill()
         out, _ = running.communicate(timeout=START_S)  # until the last one has closed it
 
     assert len(children) >= 2
+    assert CREDENTIAL.encode() not in b"".join(commands)  # L01: anybody reads the list of processes
     assert out.count("gateway.stopped") == 2
     for file in watched:
         os.close(file)
