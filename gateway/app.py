@@ -33,6 +33,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
 from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
+from gateway.limits.recall import find_recallable, keep_recalling
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -66,6 +67,7 @@ from gateway.profile.handlers import (
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
+from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
@@ -88,6 +90,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     enforce_limits,  # may they call now
 )
 
+RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
@@ -136,6 +139,7 @@ def build_app(
             open_methods,
             open_credentials,
             open_ledger,
+            recall_budgets,
             open_simulator,
             open_relay,
         ]
@@ -229,6 +233,19 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
     async with keep_ledger(app[LEDGER], settings.ledger, settings.stores, report_crash) as writer:
         app[WRITER] = writer
         yield
+
+
+async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
+    """Let days and months go on where the ledger says, when counters begin in memory."""
+    rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
+    if not rules or WRITER not in app or not isinstance(counters, MemoryCounters):
+        yield
+        return
+    tasks = Tasks(report_crash)
+    tasks.spawn("recall_spent", keep_recalling(rules, counters, app[WRITER]))
+    await tasks.wait(RECALL_S)  # a database that is away does not stop the start
+    yield
+    await tasks.cancel()
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:

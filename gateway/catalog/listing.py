@@ -29,10 +29,10 @@ _FLAGS_ALWAYS = (
 def is_callable(registry: Registry, provider: Provider, own: Container[str] = ()) -> bool:
     """True when a call to this provider has what it needs.
 
-    `own` names the providers for which the caller has a credential of their own.
+    `own` names the providers for which the caller has what it takes.
     """
     if provider.is_custom:
-        return False
+        return provider.name in own
     if provider.is_placeholder:
         return provider.own_endpoint is not None and provider.name in own
     is_known = provider.name in registry.credentials or provider.name in own

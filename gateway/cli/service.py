@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.app import KEYS, METRICS, WRITER, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.console.admin import build_admin_app
+from gateway.console.admin import build_admin_app, finish_changes
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
@@ -49,7 +49,7 @@ class Service:
         self._worker = worker
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
-        admin = build_admin_app(
+        self._admin_app = build_admin_app(
             self.readiness,
             render_metrics=self.app[METRICS].render,
             settings=settings,
@@ -57,7 +57,7 @@ class Service:
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
             list_credentials=self.app[POOLS].standings,
         )
-        self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
+        self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._was_told = asyncio.Event()
@@ -115,6 +115,7 @@ class Service:
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
         self.readiness.set_unready("stopping")
+        await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
         if self._sites:  # otherwise it never began

@@ -134,17 +134,14 @@ def known_secrets(settings: Settings, registry: Registry) -> list[str]:
     return [secret.get_secret_value() for secret in found]
 
 
-def check_file(path: Path) -> None:
-    """Raise ConfigError with every mistake in a file of either sort, whatever the environment."""
+def check_file(path: Path) -> RegistryFile | Settings:
+    """What a file of either sort says, whatever the environment; ConfigError with its mistakes."""
     document = load_document(path)
     keys = document.value if isinstance(document.value, dict) else {}
     is_registry = "providers" in keys or (
         path.name.startswith("provider") and not set(keys) & set(Settings.model_fields)
     )
-    if is_registry:
-        _parse_registry(document, path)
-    else:
-        _parse_settings(document, path)
+    return _parse_registry(document, path) if is_registry else _parse_settings(document, path)
 
 
 def shipped_file(name: str) -> Path:

@@ -43,7 +43,7 @@ class ProfilesSpec(Spec):
     models: SqlName | None = Field(
         default="models",
         description="With `postgres`: the table of the users' own models, for `custom`; "
-        "null: they have none.",
+        "null: they have none. Where it is written down, the table has to be there.",
     )
     prefix: Prefix | None = Field(
         default=None,

@@ -168,6 +168,13 @@ class Provider(Spec):
             "a header whose value comes out empty is not sent."
         ),
     )
+    profile_headers: dict[HeaderName, KeyField] = Field(
+        default={},
+        description=(
+            "Request headers that go with a caller's or a tenant's own credential, and the "
+            "profile's field with their value; those of the same name in `headers` then do not."
+        ),
+    )
     params: ParamsSpec = Field(default=ParamsSpec(), description="What changes in a request body.")
     stream_usage: bool = Field(
         default=True,
@@ -287,6 +294,15 @@ class Provider(Spec):
         if len(set(order)) < len(order):
             raise ValueError("holds a source twice; keep one")
         return order
+
+    @field_validator("profile_headers")
+    @classmethod
+    def _are_the_profiles(cls, headers: dict[str, str], fields: ValidationInfo) -> dict[str, str]:
+        auth = fields.data.get("auth", AuthSpec())
+        for name in headers:
+            if name.lower() in RESERVED_HEADERS | {auth.header.lower()}:
+                raise ValueError(f"holds {name}, which is not the profile's to set; leave it out")
+        return headers
 
     @field_validator("headers")
     @classmethod

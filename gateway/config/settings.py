@@ -286,9 +286,18 @@ class Settings(Spec):
     @model_validator(mode="after")
     def _knows_whose_profiles(self) -> Self:
         profiles = self.profiles
-        if profiles is None or profiles.source != "postgres":
+        if profiles is None:
             return self
         prefixes = {m.prefix for m in self.token_auth}
+        if any(a != b and b.startswith(a) for a in prefixes for b in prefixes):
+            # With "" and "x:", the `x:bob` of one issuer is the `bob` of the other.
+            raise ValueError(
+                "`profiles` are known by their owners' names, and `auth` has an issuer whose "
+                "`prefix` begins with that of another, or with none; write one in each that no "
+                "other begins with"
+            )
+        if profiles.source != "postgres":
+            return self
         if not prefixes:
             raise ValueError(
                 "`profiles` of a table are those of users with tokens: "

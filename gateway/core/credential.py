@@ -18,6 +18,11 @@ class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     version: int = 0  # which value of a stored one it is; 0: not one of those
 
 
+def is_callers_own(credential_id: str) -> bool:
+    """Whether a credential is the caller's to mend: of their profile, or of a model of theirs."""
+    return credential_id.startswith(("profile:", "models:"))
+
+
 class CredentialState(enum.StrEnum):
     """What is known of a credential; a closed list."""
 

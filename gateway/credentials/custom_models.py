@@ -13,7 +13,7 @@ from gateway.core.identity import Principal
 from gateway.credentials.outside import Subjects
 from gateway.credentials.places import Places, check_model_name
 from gateway.credentials.remembered import Remembered
-from gateway.credentials.source import Found, check_usable
+from gateway.credentials.source import Found, check_usable, moved_to
 from gateway.plugins.keys import Call
 from gateway.stores.profiles import ModelPlace, ModelRow
 
@@ -32,6 +32,10 @@ class CustomModels:
         self._remembered = remembered
         self._subjects = subjects
         self._places = places
+
+    def are_for(self, principal: Principal) -> bool:
+        """Whether a caller may have models of their own."""
+        return self._subjects.subject_of(principal) is not None
 
     async def find(self, call: Call, principal: Principal) -> Found:
         """What a call is made with, whose model so far is the id of a row."""
@@ -56,4 +60,4 @@ class CustomModels:
         if row.api_key is not None:
             credential = Credential(f"models:{row_id}", row.api_key)
             check_usable(credential, label)
-        return Found(credential, Call(call.dialect, provider, name, call.stream, call.wants_usage))
+        return Found(credential, moved_to(call, provider, name))

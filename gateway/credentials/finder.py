@@ -60,7 +60,7 @@ class CredentialFinder:
         return Found(None, call)
 
     async def find_own(self, providers: Iterable[Provider], principal: Principal) -> frozenset[str]:
-        """The providers for which a caller, or their tenant, has a credential; by their names.
+        """The providers for which a caller, or their tenant, has what it takes; by their names.
 
         For lists alone: what cannot be looked up just now is left out, and nothing fails.
         """
@@ -68,10 +68,16 @@ class CredentialFinder:
         for word, source in self._sources.items():
             with suppress(CredentialUnavailableError):
                 fields[word] = await source.fields_of(principal)
+        custom = self._custom_models
+        has_models = custom is not None and custom.are_for(principal)
         return frozenset(
             provider.name
             for provider in providers
-            if any(provider.key in fields.get(word, ()) for word in provider.credential_order)
+            if (
+                has_models
+                if provider.is_custom
+                else any(provider.key in fields.get(word, ()) for word in provider.credential_order)
+            )
         )
 
     async def _find_custom(self, call: Call, principal: Principal) -> Found:

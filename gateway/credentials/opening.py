@@ -43,6 +43,7 @@ class OpenSources:
         self._pools = pools
         self._tasks = tasks
         self._closing = AsyncExitStack()
+        self._places = Places()
         self._sources: dict[str, Source] = {}
         self._custom_models: CustomModels | None = None
         self.profile_keys: ProfileKeys | None = None
@@ -81,36 +82,40 @@ class OpenSources:
         self.marks = Marks(opened.store, self._tasks)
         self._closing.push_async_callback(self.marks.close)
         if profiles.source == "stored":
-            self._sources["profile"] = StoredSource(remembered, owner_of)
+            self._sources["profile"] = StoredSource(remembered, owner_of, self._places)
             self.profile_keys = StoredProfileKeys(opened, remembered)
         if profiles.tenants:
-            self._sources["tenant"] = StoredSource(remembered, tenant_of)
+            self._sources["tenant"] = StoredSource(remembered, tenant_of, self._places)
 
     async def _open_outside(self, profiles: ProfilesSpec) -> None:
         """The tables of a chat front end."""
         wanted = fields_of(self._registry.providers.values())
         outside = await open_outside(
             profiles.database or self._settings.stores.database,
-            Columns(profiles.table, profiles.id, wanted, profiles.models),
+            Columns(
+                profiles.table,
+                profiles.id,
+                wanted,
+                profiles.models,
+                needs_models="models" in profiles.model_fields_set,
+            ),
             field="profiles.database" if profiles.database else "stores.database",
             timeout_s=ANSWER_S,
         )
         self._closing.push_async_callback(outside.close)
         if missing := sorted(wanted - outside.fields):
             _log.info("profiles.columns_missing", table=profiles.table, columns=missing)
-        prefix = self._settings.profile_prefix
-        subjects = Subjects(prefix, [method.prefix for method in self._settings.token_auth])
-        places = Places()
+        subjects = Subjects(self._settings.profile_prefix)
         rows: Remembered[str, Profile] = Remembered(
             f"table {profiles.table}", outside.fetch_profiles, self._tasks
         )
-        self._sources["profile"] = OutsideSource(rows, subjects, outside.fields, places)
+        self._sources["profile"] = OutsideSource(rows, subjects, outside.fields, self._places)
         self.profile_keys = OutsideProfileKeys(rows, subjects)
         if outside.has_models:
             models: Remembered[ModelPlace, ModelRow] = Remembered(
                 f"table {profiles.models}", outside.fetch_models, self._tasks
             )
-            self._custom_models = CustomModels(models, subjects, places)
+            self._custom_models = CustomModels(models, subjects, self._places)
 
 
 def fields_of(providers: Iterable[Provider]) -> frozenset[str]:
@@ -119,7 +124,7 @@ def fields_of(providers: Iterable[Provider]) -> frozenset[str]:
     for provider in providers:
         if provider.is_custom or "profile" not in provider.credential_order:
             continue
-        found.add(provider.key)
+        found |= {provider.key, *provider.profile_headers.values()}
         if provider.own_endpoint is not None:
             found |= {provider.own_endpoint.field, *provider.own_endpoint.models.values()}
     return frozenset(found)

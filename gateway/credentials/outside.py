@@ -4,15 +4,13 @@ The rule here: a profile is found by the subject of the caller's token, at the i
 the table is about; nobody else's subject is looked up there, even if it reads the same.
 """
 
-from collections.abc import Collection
-
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnusableError, InvalidRequestError
 from gateway.core.identity import Principal
 from gateway.credentials.places import Places, check_model_name
 from gateway.credentials.remembered import Remembered
-from gateway.credentials.source import Found, check_usable
+from gateway.credentials.source import Found, check_usable, moved_to
 from gateway.plugins.keys import Call
 from gateway.stores.profiles import Profile
 
@@ -22,19 +20,13 @@ _WITH_TOKENS = frozenset({"jwt", "supabase_cookie"})
 class Subjects:
     """Whose users the tables are about."""
 
-    def __init__(self, prefix: str, prefixes: Collection[str]) -> None:
-        self._prefix = prefix
-        # Of other issuers, whose names begin with this prefix and something more.
-        self._longer = tuple(
-            other for other in prefixes if other != prefix and other.startswith(prefix)
-        )
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix  # no other issuer's begins with it, as the settings see to
 
     def subject_of(self, principal: Principal) -> str | None:
         """The subject of a caller's token; None for everybody who is not one of these users."""
         name = principal.name
         if principal.kind not in _WITH_TOKENS or not name.startswith(self._prefix):
-            return None
-        if self._longer and name.startswith(self._longer):
             return None
         return name[len(self._prefix) :]
 
@@ -67,7 +59,8 @@ class OutsideSource:
         credential = Credential(f"profile:{principal.name}/{provider.key}", secret)
         check_usable(credential, provider.label)
         if provider.own_endpoint is None or not self._goes_elsewhere(provider, profile):
-            return Found(credential, call)
+            there = self._places.provider_with(provider, profile)
+            return Found(credential, moved_to(call, there))
         return Found(credential, self._move(call, profile))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
@@ -95,10 +88,8 @@ class OutsideSource:
                 detail=f"the profile lacks {own.field if address is None else field}",
             )
         base_url = address.get_secret_value().rstrip("/") + own.path
-        return Call(
-            call.dialect,
+        return moved_to(
+            call,
             self._places.provider_at(call.provider, base_url),
             check_model_name(model.get_secret_value(), call.provider.label),
-            call.stream,
-            call.wants_usage,
         )

@@ -5,12 +5,15 @@ connection checks again whatever the name resolves to. What the operator sends t
 (headers, a certificate's name) does not go there.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+
+from pydantic import SecretStr
 
 from gateway.config.addresses import ALLOW, check_base_url
+from gateway.config.credentials import HEADER_VALUE
 from gateway.config.provider_blocks import Model, TlsSpec
 from gateway.config.registry import Provider
-from gateway.core.errors import CredentialUnusableError
+from gateway.core.errors import CredentialUnusableError, ProviderNotFoundError
 
 PLACES_MAX = 1_000
 MODEL_CHARS_MAX = 256
@@ -30,11 +33,46 @@ class Places:
         key = (provider.name, base_url, tuple((model.id, model.context) for model in models))
         found = self._providers.get(key)
         if found is None:
-            found = _make(provider, base_url, models)
-            if len(self._providers) >= PLACES_MAX:
-                del self._providers[next(iter(self._providers))]
-            self._providers[key] = found
+            found = self._keep(key, _make(provider, base_url, models))
         return found
+
+    def provider_with(self, provider: Provider, profile: Mapping[str, SecretStr]) -> Provider:
+        """The provider as a credential that is not the operator's is sent to it.
+
+        With headers from the profile, where the registry names some, in place of the operator's:
+        those may name an account that the credential is not of.
+        """
+        named = provider.profile_headers
+        if not named:
+            return provider
+        headers = {
+            name: profile[field].get_secret_value()
+            for name, field in named.items()
+            if field in profile
+        }
+        key = (provider.name, provider.base_url, tuple(headers.items()))
+        found = self._providers.get(key)
+        if found is None:
+            found = self._keep(key, _make_with(provider, headers))
+        return found
+
+    def _keep(self, key: Hashable, provider: Provider) -> Provider:
+        if len(self._providers) >= PLACES_MAX:
+            del self._providers[next(iter(self._providers))]
+        self._providers[key] = provider
+        return provider
+
+
+def _make_with(provider: Provider, headers: Mapping[str, str]) -> Provider:
+    for name, value in headers.items():
+        if HEADER_VALUE.fullmatch(value) is None:
+            raise CredentialUnusableError(
+                f"What your profile has for {provider.label} cannot be sent. {FIX_IT}",
+                detail=f"{name} holds a control character or a letter outside ASCII",
+            )
+    theirs = {name.lower() for name in provider.profile_headers}
+    ours = {name: value for name, value in provider.headers.items() if name.lower() not in theirs}
+    return provider.model_copy(update={"headers": {**ours, **headers}})
 
 
 def _make(provider: Provider, base_url: str, models: tuple[Model, ...]) -> Provider:
@@ -50,10 +88,21 @@ def _make(provider: Provider, base_url: str, models: tuple[Model, ...]) -> Provi
             "base_url": base_url.rstrip("/"),
             "allow_private": False,
             "headers": {},
+            "profile_headers": {},
             "tls": TlsSpec(),
             "models": models,
             "default_model": None,
         }
+    )
+
+
+def unfilled(provider: Provider, param: str | None = None) -> ProviderNotFoundError:
+    """What is said of a provider whose address holds EXAMPLE."""
+    return ProviderNotFoundError(
+        f"The address of {provider.label} is not filled in; "
+        f"whoever runs the gateway writes the `base_url` of `{provider.name}` "
+        "in providers.yaml.",
+        param=param,
     )
 
 

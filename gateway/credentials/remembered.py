@@ -153,6 +153,7 @@ class Remembered(Generic[KeyT, ValueT]):
                 if key not in self._outdated:
                     self._keep(key, answer)
             self._outdated.clear()
+            self._drop_old()
             _tell(self._under_way, answers)
 
     def _keep(self, key: KeyT, answer: _Answer[ValueT]) -> None:
@@ -160,6 +161,14 @@ class Remembered(Generic[KeyT, ValueT]):
         if len(self._answers) >= ANSWERS_MAX:
             del self._answers[next(iter(self._answers))]
         self._answers[key] = answer
+
+    def _drop_old(self) -> None:
+        """Let go of what nobody is told any more: these are credentials, in plain text."""
+        while self._answers:
+            oldest = next(iter(self._answers))
+            if self._clock() - self._answers[oldest].as_of < STALE_S:
+                return
+            del self._answers[oldest]
 
     def _note_failure(self, reason: str) -> None:
         if self._failed_at is None:  # one line for each change, not one for each request

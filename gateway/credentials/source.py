@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.config.credentials import VISIBLE
+from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnusableError
 from gateway.core.identity import Principal
@@ -40,6 +41,13 @@ class Source(Protocol):
 
         CredentialUnavailableError where it cannot say just now.
         """
+
+
+def moved_to(call: Call, provider: Provider, model: str | None = None) -> Call:
+    """The call at another address, with other headers or with another model; or as it is."""
+    if provider is call.provider and model is None:
+        return call
+    return Call(call.dialect, provider, model or call.model, call.stream, call.wants_usage)
 
 
 def check_usable(credential: Credential, label: str) -> None:

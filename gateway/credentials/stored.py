@@ -13,12 +13,15 @@ from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnavailableError
 from gateway.core.identity import Principal
 from gateway.core.owner import TENANT
+from gateway.credentials.places import Places
 from gateway.credentials.remembered import Remembered
-from gateway.credentials.source import Found, check_usable
+from gateway.credentials.source import Found, check_usable, moved_to
 from gateway.plugins.keys import Call
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.errors import StoreError
 from gateway.stores.opening_credentials import OpenCredentials
+
+TOLD_MAX = 1_000  # of credentials that do not open; the next ones are like those
 
 _log = structlog.get_logger()
 
@@ -38,9 +41,12 @@ OwnerOf = Callable[[Principal], str | None]
 class StoredSource:
     """The credentials of one sort of owner."""
 
-    def __init__(self, remembered: Remembered[str, Opened], owner_of: OwnerOf) -> None:
+    def __init__(
+        self, remembered: Remembered[str, Opened], owner_of: OwnerOf, places: Places
+    ) -> None:
         self._remembered = remembered
         self._owner_of = owner_of
+        self._places = places
 
     async def find(self, call: Call, principal: Principal) -> Found | None:
         """The credential in the field that the registry names by `key`."""
@@ -60,7 +66,8 @@ class StoredSource:
                 detail=credential.problem,
             )
         check_usable(credential, provider.label)
-        return Found(credential, call)
+        # Nothing but credentials is stored, so there are no headers to send but fewer.
+        return Found(credential, moved_to(call, self._places.provider_with(provider, {})))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
         """The fields in which the caller, or their tenant, has a credential."""
@@ -92,7 +99,7 @@ class Opener:
         try:
             secret = self._open(self._keys, stored.owner, stored.field, stored.envelope)
         except StoreError as error:
-            if stored.version not in self._told:
+            if stored.version not in self._told and len(self._told) < TOLD_MAX:
                 self._told.add(stored.version)
                 _log.error("credential.not_opened", reason=str(error))
             return Sealed(str(error))

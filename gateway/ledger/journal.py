@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from gateway.ledger.places import Place
-from gateway.ledger.records import has_ended
+from gateway.ledger.records import End
 from gateway.ledger.segment import Segment
 from gateway.stores.ledger import LedgerExchange
 
@@ -163,7 +163,7 @@ class Journal:
                 if rows is None:
                     segment.skip_rest()
                     segment.damaged += 1
-                ended = [row for row in rows or () if has_ended(row)]
+                ended = [row for row in rows or () if isinstance(row, End)]
                 if ended:
                     return ended
         return []

@@ -16,8 +16,8 @@ from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.ledger.condition import Condition
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.journal import Journal
-from gateway.ledger.records import encode_line
-from gateway.ledger.rows import MS_PER_S, Started, row_after, row_before
+from gateway.ledger.records import Begin, encode_line
+from gateway.ledger.rows import MS_PER_S, Started, begin_of, end_of
 from gateway.stores.ledger import LedgerExchange
 
 RETRY_AFTER_S = 5
@@ -65,6 +65,11 @@ class Ledger:
         """Begin to write there."""
         self._journal = journal
 
+    def close(self) -> None:
+        """Write no more: nothing is in flight."""
+        self.journal.close()
+        self._journal = None
+
     def write_ahead(self, exchange: Exchange, attempt: AttemptRecord) -> None:
         """Write that an attempt is about to begin; to be called before anything of it is sent.
 
@@ -73,8 +78,8 @@ class Ledger:
         """
         known = self._started.get(exchange)
         started = self._start(exchange) if known is None else known
-        row = row_before(exchange, started, attempt)
-        if not self._write_begin(row) and known is None and self._spec.on_full == "refuse":
+        begin = begin_of(exchange, started, attempt)
+        if not self._write_begin(begin) and known is None and self._spec.on_full == "refuse":
             raise AccountingUnavailableError(
                 "The gateway cannot keep account of this request just now; try again.",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
@@ -86,7 +91,7 @@ class Ledger:
         started = self._started.pop(exchange, None)
         if started is None:
             return
-        row = row_after(exchange, started)
+        row = end_of(exchange, started)
         if self._write_end(row):
             return
         self.journal.forget(row.id)
@@ -104,11 +109,11 @@ class Ledger:
         key = f"{self.journal.path.name}-{next(self._numbers):x}"
         return Started(key, at_ms, exchange.started_at)
 
-    def _write_begin(self, row: LedgerExchange) -> bool:
+    def _write_begin(self, begin: Begin) -> bool:
         if self._is_full():
             return False
         try:
-            self.journal.begin(row.id, encode_line(row))
+            self.journal.begin(begin.id, encode_line(begin))
         except OSError as error:
             self._written.fail(error.strerror or type(error).__name__)
             return False

@@ -5,7 +5,7 @@ all of that is committed, and until then nobody else has its lock.
 """
 
 from gateway.ledger.places import Place
-from gateway.ledger.records import has_ended
+from gateway.ledger.records import Begin
 from gateway.ledger.segment import Segment
 from gateway.stores.ledger import LedgerExchange
 
@@ -18,7 +18,7 @@ class LeftJournal:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._segments = [Segment.open(path) for path in place.segments]
-        self._begun: dict[str, LedgerExchange] = {}  # no more than were under way at a time
+        self._begun: dict[str, Begin] = {}  # no more than were under way at a time
         self._lost: list[LedgerExchange] | None = None
         self._lost_given = 0
         self.ended = 0  # exchanges whose end was there
@@ -48,7 +48,7 @@ class LeftJournal:
                     self.ended += len(ended)
                     return ended
         if self._lost is None:
-            self._lost = list(self._begun.values())
+            self._lost = [begin.as_lost() for begin in self._begun.values()]
         given = self._lost_given
         self._lost_given += LOST_ROWS
         return self._lost[given : self._lost_given]
@@ -74,9 +74,9 @@ class LeftJournal:
             self.torn_bytes += segment.skip_rest()
         ended = []
         for row in rows or ():
-            if has_ended(row):
+            if isinstance(row, Begin):
+                self._begun[row.id] = row
+            else:
                 self._begun.pop(row.id, None)
                 ended.append(row)
-            else:
-                self._begun[row.id] = row
         return ended

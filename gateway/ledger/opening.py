@@ -68,14 +68,20 @@ async def keep_ledger(
 
 def make_journal(spec: LedgerSpec) -> Journal:
     """A new journal; StoreError when there cannot be one."""
-    name = f"{int(system_clock() * MS_PER_S):011x}-{secrets.token_hex(6)}"
     try:
-        return Journal(Place.make(spec.directory, name))
+        try:
+            return Journal(Place.make(spec.directory, _new_name()))
+        except FileExistsError:  # another process took the empty directory for one that was left
+            return Journal(Place.make(spec.directory, _new_name()))
     except OSError as error:
         raise StoreError(
             f"{spec.directory}: the ledger's journal cannot be made: {error.strerror}; give "
             "`ledger.journal` a directory that can be written, or write `ledger: {enabled: false}`."
         ) from None
+
+
+def _new_name() -> str:
+    return f"{int(system_clock() * MS_PER_S):011x}-{secrets.token_hex(6)}"
 
 
 async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
@@ -87,5 +93,5 @@ async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
         ledger.store.fail("no answer while stopping")
     ledger.write_held()
     await sync_journal(ledger, Condition("ledger.sync_failed", "ledger.sync_recovered"))
-    ledger.journal.close()
     await writer.close()
+    ledger.close()

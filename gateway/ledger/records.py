@@ -1,7 +1,7 @@
-"""What is written into a journal: exchanges, before and after.
+"""What is written into a journal: an exchange before each attempt, and when it has ended.
 
-The rule here: before it is sent anything an exchange is written as `lost`, which is what it is if
-nothing more is heard of it. What is written when it has ended says all, and takes that place.
+The rule here: an `End` says all that there is to say, and needs nothing that was written before. A
+`Begin` without one is an exchange that nobody saw the end of.
 """
 
 from typing import Final
@@ -10,25 +10,85 @@ import msgspec
 
 from gateway.core.exchange import Outcome
 from gateway.ledger.lines import seal
-from gateway.stores.ledger import LedgerExchange
+from gateway.stores.ledger import LedgerAttempt, LedgerExchange
+
+End = LedgerExchange
+
+
+class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
+    """An exchange whose next attempt is about to begin. New fields go to the end."""
+
+    id: str
+    request_id: str
+    principal: str
+    principal_kind: str
+    tenant: str
+    dialect: str
+    provider: str  # that was asked for
+    model: str
+    attempt_provider: str  # that is about to be tried
+    attempt_model: str
+    credential_id: str
+    stream: bool
+    bytes_in: int
+    started_at_ms: int
+    attempt_at_ms: int
+    prompt_tokens: int  # estimated
+    cost_micros: int | None  # of those
+    price_version: str | None
+    earlier: tuple[LedgerAttempt, ...] = ()  # attempts that have failed by now
+
+    def as_lost(self) -> LedgerExchange:
+        """What is booked of it when nothing more is heard.
+
+        The prompt is taken for read; what the provider would have answered nobody can know.
+        """
+        lost = LedgerAttempt(
+            number=len(self.earlier) + 1,
+            provider=self.attempt_provider,
+            model=self.attempt_model,
+            credential_id=self.credential_id,
+            started_at_ms=self.attempt_at_ms,
+            duration_ms=0,
+            outcome=Outcome.LOST,
+            tokens_in=self.prompt_tokens,
+            tokens_source="estimate",
+            cost_micros=self.cost_micros,
+            price_version=self.price_version,
+        )
+        return LedgerExchange(
+            id=self.id,
+            request_id=self.request_id,
+            principal=self.principal,
+            principal_kind=self.principal_kind,
+            tenant=self.tenant,
+            dialect=self.dialect,
+            provider=self.provider,
+            model=self.model,
+            started_at_ms=self.started_at_ms,
+            duration_ms=0,
+            outcome=Outcome.LOST,
+            stream=self.stream,
+            bytes_in=self.bytes_in,
+            attempts=(*self.earlier, lost),
+        )
+
+
+Record = Begin | End
 
 _encode: Final = msgspec.json.Encoder().encode
-_decode: Final = msgspec.json.Decoder(LedgerExchange).decode
+_decode: Final = msgspec.json.Decoder(Record).decode
 
 
-def encode_line(exchange: LedgerExchange) -> bytes:
-    """The line of an exchange."""
-    return seal(_encode(exchange))
+def encode_line(record: Record) -> bytes:
+    """The line of a record."""
+    return seal(_encode(record))
 
 
-def decode_payload(payload: bytes) -> LedgerExchange | None:
-    """The exchange in a payload; None for something that another version wrote."""
+def decode_payload(payload: bytes) -> Record | None:
+    """The record in a payload; None for something that another version wrote."""
     try:
-        return _decode(payload)
+        record: Record = _decode(payload)
     except msgspec.MsgspecError:
         return None
-
-
-def has_ended(exchange: LedgerExchange) -> bool:
-    """Whether this is the last word about it."""
-    return exchange.outcome is not Outcome.LOST
+    return record

@@ -13,7 +13,8 @@ from gateway.core.cost import price_usage
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import ANONYMOUS
 from gateway.core.usage import Usage
-from gateway.stores.ledger import LedgerAttempt, LedgerExchange
+from gateway.ledger.records import Begin, End
+from gateway.stores.ledger import LedgerAttempt
 
 MS_PER_S: Final = 1000
 
@@ -26,45 +27,45 @@ class Started(msgspec.Struct, frozen=True):
     at: float  # of the monotonic one
 
 
-def row_before(exchange: Exchange, started: Started, attempt: AttemptRecord) -> LedgerExchange:
-    """An exchange whose next attempt is about to begin, as it stands if nothing more is heard.
-
-    The prompt is taken for read; what the provider would have answered nobody can know.
-    """
+def begin_of(exchange: Exchange, started: Started, attempt: AttemptRecord) -> Begin:
+    """An exchange whose next attempt is about to begin."""
+    principal = exchange.principal or ANONYMOUS
     cost, price = None, exchange.price
     if price is not None:
         cost = price_usage(Usage(exchange.prompt_tokens, None, "estimate"), price)
-    now = LedgerAttempt(
-        attempt.number,
+    begin = Begin(
+        started.key,
+        exchange.request_id,
+        principal.name,
+        principal.kind,
+        principal.tenant,
+        exchange.dialect,
+        exchange.provider,
+        exchange.model,
         attempt.provider,
         attempt.model,
         attempt.credential_id,
+        exchange.stream,
+        exchange.bytes_in,
+        started.at_ms,
         started.at_ms + int((attempt.started_at - started.at) * MS_PER_S),
-        0,
-        Outcome.LOST,
-        tokens_in=exchange.prompt_tokens,
-        tokens_source="estimate",
-        cost_micros=None if cost is None else cost.micros,
-        price_version=None if cost is None else cost.price_version,
+        exchange.prompt_tokens,
+        None if cost is None else cost.micros,
+        None if cost is None else cost.price_version,
     )
-    earlier = exchange.attempt_records
-    tries = [_attempt_row(one, started, Outcome.UPSTREAM_FAILED) for one in earlier]
-    return _row(exchange, started, Outcome.LOST, (*tries, now))
+    if not exchange.attempt_records:
+        return begin
+    failed = Outcome.UPSTREAM_FAILED
+    earlier = tuple([_attempt_of(one, started, failed) for one in exchange.attempt_records])
+    return msgspec.structs.replace(begin, earlier=earlier)
 
 
-def row_after(exchange: Exchange, started: Started) -> LedgerExchange:
+def end_of(exchange: Exchange, started: Started) -> End:
     """An exchange that is settled."""
-    outcome = exchange.outcome or Outcome.LOST
-    tries = [_attempt_row(one, started, outcome) for one in exchange.attempt_records]
-    return _row(exchange, started, outcome, tuple(tries))
-
-
-def _row(
-    exchange: Exchange, started: Started, outcome: Outcome, attempts: tuple[LedgerAttempt, ...]
-) -> LedgerExchange:
     principal = exchange.principal or ANONYMOUS
-    first_content_at, ended_at = exchange.first_content_at, exchange.ended_at
-    return LedgerExchange(
+    outcome = exchange.outcome or Outcome.POLICY_STOPPED
+    first_content_at = exchange.first_content_at
+    return End(
         started.key,
         exchange.request_id,
         principal.name,
@@ -74,7 +75,7 @@ def _row(
         exchange.provider,
         exchange.model,
         started.at_ms,
-        int((ended_at - started.at) * MS_PER_S) if ended_at else 0,
+        int((exchange.ended_at - started.at) * MS_PER_S),
         outcome,
         exchange.stream,
         exchange.status,
@@ -82,11 +83,11 @@ def _row(
         int((first_content_at - started.at) * MS_PER_S) if first_content_at else None,
         exchange.bytes_in,
         exchange.bytes_out,
-        attempts,
+        tuple([_attempt_of(one, started, outcome) for one in exchange.attempt_records]),
     )
 
 
-def _attempt_row(record: AttemptRecord, started: Started, outcome: Outcome) -> LedgerAttempt:
+def _attempt_of(record: AttemptRecord, started: Started, outcome: Outcome) -> LedgerAttempt:
     if record.error_code:
         at_fault = Outcome.UPSTREAM_FAILED if record.is_providers_fault else Outcome.POLICY_STOPPED
         outcome = at_fault

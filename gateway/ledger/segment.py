@@ -9,8 +9,7 @@ import os
 from pathlib import Path
 
 from gateway.ledger.lines import BLOCK_BYTES, read_block
-from gateway.ledger.records import decode_payload
-from gateway.stores.ledger import LedgerExchange
+from gateway.ledger.records import Record, decode_payload
 
 OWNER_ONLY = 0o600
 SET_ASIDE = ".damaged"
@@ -59,8 +58,8 @@ class Segment:
             self._is_torn = True
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def read(self) -> list[LedgerExchange] | None:
-        """The rows of the next whole lines, which count as read; None when there are none."""
+    def read(self) -> list[Record] | None:
+        """The records of the next whole lines, which count as read; None when there are none."""
         left = min(self.size_bytes - self.read_bytes, BLOCK_BYTES)
         block = read_block(os.pread(self.descriptor, left, self.read_bytes))
         if not block.read_bytes:

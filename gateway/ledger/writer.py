@@ -19,7 +19,7 @@ from gateway.ledger.places import Place
 from gateway.ledger.records import encode_line
 from gateway.ledger.segment import OWNER_ONLY
 from gateway.stores.errors import RowRefusedError, StoreError
-from gateway.stores.ledger import LedgerExchange, LedgerStore, UsageQuery, UsageRow
+from gateway.stores.ledger import LedgerExchange, LedgerStore, Spent, UsageQuery, UsageRow
 
 FLUSH_S: Final = 0.5  # between two looks
 LOOK_S: Final = 60.0  # between two looks for journals that were left
@@ -57,6 +57,8 @@ class Writer:
         self._damaged = 0
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
+        self._flushing = asyncio.Lock()  # what was taken is one batch at a time
+        self.caught_up = asyncio.Event()  # what was left by others is in the database
 
     @property
     def _parent(self) -> Path:
@@ -79,7 +81,9 @@ class Writer:
         """Write all that is there now; in how many seconds it makes sense to do it again."""
         condition = self._ledger.store
         try:
-            await self._flush()
+            async with self._flushing:
+                await self._flush()
+            self.caught_up.set()
         except (StoreError, OSError) as error:
             condition.fail(str(error))
             self._keep_held()
@@ -93,6 +97,10 @@ class Writer:
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """The sums; StoreError where the store cannot be asked."""
         return await (await self._get_store()).fetch_usage(query)
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """What each caller used; StoreError where the store cannot be asked."""
+        return await (await self._get_store()).fetch_spent(since_ms, until_ms)
 
     async def close(self) -> None:
         """Let go of the store and of journals that were not brought in."""
@@ -116,15 +124,9 @@ class Writer:
         while self._left:
             left = self._left[0]
             await self._drain(left)
-            left.remove()
             self._left.pop(0)
-            _log.info(
-                "ledger.recovered",
-                journal=left.name,
-                settled=left.ended,
-                lost=left.lost,
-                damaged=left.damaged,
-            )
+            _report(left)
+            left.remove()
         await self._drain(self._ledger.journal)
         self._report_damage()
         await self._drain(self._ledger.held)
@@ -193,3 +195,15 @@ class Writer:
             except OSError:
                 place.release()
                 raise
+
+
+def _report(left: LeftJournal) -> None:
+    """Say what a dead process has left, if that was anything."""
+    if left.ended or left.lost or left.damaged:
+        _log.info(
+            "ledger.recovered",
+            journal=left.name,
+            settled=left.ended,
+            lost=left.lost,
+            damaged=left.damaged,
+        )

@@ -10,7 +10,7 @@ from gateway.config.credentials import say_where
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
 from gateway.credentials.finder import CREDENTIALS
-from gateway.middleware.read_request import unfilled
+from gateway.credentials.places import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from gateway.wire.render_errors import missing_key_sentence

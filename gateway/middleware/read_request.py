@@ -26,6 +26,7 @@ from gateway.core.errors import (
 )
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
+from gateway.credentials.places import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, HELD_BODY, PROMPT, REGISTRY, SETTINGS, Call
 from gateway.wire.chat_request import ChatRequest, read_chat
@@ -213,16 +214,6 @@ def _find_provider(registry: Registry, name: str, param: str | None = None) -> P
     if provider.is_placeholder and provider.own_endpoint is None:
         raise unfilled(provider, param)
     return provider
-
-
-def unfilled(provider: Provider, param: str | None = None) -> ProviderNotFoundError:
-    """What is said of a provider whose address holds EXAMPLE."""
-    return ProviderNotFoundError(
-        f"The address of {provider.label} is not filled in; "
-        f"whoever runs the gateway writes the `base_url` of `{provider.name}` "
-        "in providers.yaml.",
-        param=param,
-    )
 
 
 def _find_model(provider: Provider, asked: str, field: str) -> tuple[str, Price | None]:

@@ -24,6 +24,7 @@ from gateway.core.errors import (
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.key_holder import KeyHolder
 from gateway.credentials.opening import PROFILE_KEYS
+from gateway.credentials.places import unfilled
 from gateway.credentials.profile_keys import ProfileKey, ProfileKeys, check_key_text
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY, SETTINGS
@@ -63,6 +64,8 @@ async def set_profile_key(request: web.Request) -> web.Response:
     """Keep a credential, in place of the one there was."""
     keys, principal = _find_profile(request)
     provider = _find_provider(request, principal)
+    if provider.is_placeholder:
+        raise unfilled(provider)  # what is set would never be used
     secret = read_key(await _read_body(request))
     return web.json_response(_describe(provider, await keys.save(principal, provider.key, secret)))
 

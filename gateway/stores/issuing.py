@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.config import forms
 from gateway.core.durations import parse_duration, render_time
-from gateway.core.gateway_key import make_key
+from gateway.core.gateway_key import is_key, make_key
+from gateway.stores.errors import UnknownKeyError
 from gateway.stores.keys import StoredKey, StoredSecret, shown_part
 from gateway.stores.opening import OpenKeys
 from gateway.stores.peppers import Peppers
@@ -97,6 +98,16 @@ async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> t
     secret = _hash(key, opened.peppers, now)
     await opened.store.save_secret(name, secret, others_end_at=old_ends_at)
     return key, old_ends_at
+
+
+async def find_by_key(opened: OpenKeys, text: str) -> StoredKey:
+    """Whose key a text is, with that secret alone; UnknownKeyError, which does not repeat it."""
+    if not is_key(text):
+        raise UnknownKeyError("This is no key of the gateway: its form or its checksum is wrong.")
+    found = await opened.store.find_key(opened.peppers.digests(text))
+    if found is None:
+        raise UnknownKeyError("This key is in the form of one, and not known here.")
+    return found
 
 
 def describe_key(key: StoredKey, now: float) -> dict[str, object]:

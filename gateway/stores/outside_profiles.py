@@ -92,7 +92,7 @@ async def open_profiles(database: Database, columns: Columns) -> OutsideProfiles
         return OutsideProfiles(
             database,
             _table_of(database, columns.table, profiles, columns.id, columns.fields),
-            None if models is None else _models_table(database, str(columns.models), models),
+            _models_table(database, columns, models),
         )
     except BaseException:
         await database.close()
@@ -128,7 +128,13 @@ def _table_of(
     return _make_table(name, real, [id_, *fields])
 
 
-def _models_table(database: Database, name: str, real: dict[str, TypeEngine[Any]]) -> Table:
+def _models_table(
+    database: Database, columns: Columns, real: dict[str, TypeEngine[Any]] | None
+) -> Table | None:
+    """The table of models; None where there is none and nobody said that there is."""
+    name = columns.models
+    if name is None or real is None or not (real or columns.needs_models):
+        return None
     if not real:
         raise SchemaError(
             f"{database.shown} has no table {name}, which `profiles` names; "

@@ -20,6 +20,7 @@ class Columns(msgspec.Struct, frozen=True):
     id: str  # the column that says whose row it is
     fields: frozenset[str]  # wanted; those the table lacks are passed over
     models: str | None  # the table of the users' own models
+    needs_models: bool = False  # whether that table has to be there
 
 
 class ModelRow(msgspec.Struct, frozen=True):

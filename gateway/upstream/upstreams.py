@@ -128,9 +128,9 @@ class Upstreams:
 
 
 class OnDemand:
-    """Upstreams at addresses that callers wrote down, as many as are in use or were a moment ago.
+    """Upstreams at addresses that callers wrote down, or with headers of theirs.
 
-    An address of the registry is never among them: each is one provider's at one address.
+    As many as are in use or were a moment ago; each is one provider's at one address.
     """
 
     def __init__(self, resolver: Resolver, most: int = ON_DEMAND_MAX) -> None:
@@ -138,23 +138,28 @@ class OnDemand:
         self._most = most
         # One for all, made with the first: it takes 10 ms and a megabyte.
         self._tls: ssl.SSLContext | None = None
-        # By provider and address; the one that was asked for last is last.
-        self._upstreams: dict[tuple[str, str], Upstream] = {}
+        # By provider, address and headers; the one that was asked for last is last.
+        self._upstreams: dict[tuple[str, str, tuple[tuple[str, str], ...]], Upstream] = {}
 
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._upstreams.values())
 
     def find(self, provider: Provider) -> Upstream:
         """The upstream at this provider's address, made anew where there is none."""
-        key = (provider.name, provider.base_url)
+        key = (provider.name, provider.base_url, tuple(provider.headers.items()))
         upstream = self._upstreams.pop(key, None)
         if upstream is None:
             self._make_room(provider)
-            if self._tls is None and provider.base_url.startswith("https:"):
-                self._tls = open_tls_context(None)
-            upstream = Upstream(provider, provider.base_url, self._resolver, self._tls)
+            upstream = self._make(provider)
         self._upstreams[key] = upstream
         return upstream
+
+    def _make(self, provider: Provider) -> Upstream:
+        has_own = provider.tls.ca_file is not None
+        if self._tls is None and not has_own and provider.base_url.startswith("https:"):
+            self._tls = open_tls_context(None)
+        tls = None if has_own else self._tls
+        return Upstream(provider, provider.base_url, self._resolver, tls)
 
     def _make_room(self, provider: Provider) -> None:
         if len(self._upstreams) < self._most:

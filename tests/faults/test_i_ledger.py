@@ -6,6 +6,7 @@ The rule here: what the books say is held against what the simulator says that i
 import asyncio
 import json
 import resource
+import sqlite3
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -31,7 +32,9 @@ from tests.plugins.scene import (
     V1,
     Scene,
     body_of,
+    error_of,
     eventually,
+    header_of,
     raw_request,
 )
 from tests.plugins.stored_keys import make_tables, spec_of
@@ -257,11 +260,10 @@ async def test_connections_that_the_database_ends_lose_nothing(
     """J07, J08: a failover ends every connection, some between a commit and its answer."""
     scene, address = await open_on_postgresql(open_scene, postgresql)
     writer = scene.gateway.service.app[WRITER]
-    name = address.rpartition("/")[2].partition("?")[0]
     for _ in range(5):
         await scene.ask("plain")
         flushing = asyncio.ensure_future(writer.flush())
-        await asyncio.to_thread(postgresql.end_connections, name)
+        await asyncio.to_thread(postgresql.end_connections, address)
         await flushing
     await writer.flush()
     await writer.flush()
@@ -270,6 +272,74 @@ async def test_connections_that_the_database_ends_lose_nothing(
 
     assert len(rows) == 5
     assert all(len(row["attempts"]) == 1 for row in rows)
+
+
+async def test_a_database_that_is_down_gets_its_rows_when_it_is_up(
+    open_scene: OpenScene, postgresql: PostgresqlServer
+) -> None:
+    """J07, J09: answers go on meanwhile; one line when it goes and one when it comes."""
+    scene, address = await open_on_postgresql(open_scene, postgresql)
+    writer, ledger = scene.gateway.service.app[WRITER], scene.gateway.service.app[LEDGER]
+    await asyncio.to_thread(postgresql.refuse_connections, address)
+    for _ in range(5):
+        assert (await scene.ask("plain")).status == 200
+        await writer.flush()
+    assert "gateway_ledger_store_down 1.0" in scene.gateway.metrics
+    await asyncio.to_thread(postgresql.allow_connections, address)
+
+    await writer.flush()
+
+    assert len(await read_books(address)) == 5
+    assert ledger.counts.backlog_bytes == 0
+    assert "gateway_ledger_store_down 0.0" in scene.gateway.metrics
+    events = [line["event"] for line in scene.gateway.log.lines]
+    assert events.count("ledger.store_down") == events.count("ledger.store_up") == 1
+
+
+async def test_a_file_that_somebody_else_has_locked_delays_nobody(open_scene: OpenScene) -> None:
+    """J10: a backup program, or a shell that was left open; rows wait for it, requests do not."""
+    scene = await open_books(open_scene)
+    await books_of(scene)  # the file is open by now
+    ledger = scene.gateway.service.app[LEDGER]
+    other = sqlite3.connect(directory_of(scene) / "gateway.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        for _ in range(5):
+            assert (await scene.ask("plain")).status == 200
+        assert ledger.counts.backlog_bytes > 0
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+    assert len(await books_of(scene)) == 5
+    assert ledger.counts.backlog_bytes == 0
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_full_journal_refuses_where_that_is_wanted(
+    open_scene: OpenScene, path: str
+) -> None:
+    """J09, `on_full: refuse`: the provider is asked nothing that cannot be booked."""
+    full = {"max_backlog_bytes": 1, "on_full": "refuse"}
+    scene = await open_books(open_scene, settings={"ledger": full}, recovers=False)
+    await books_of(scene)  # the file is open by now
+    other = sqlite3.connect(directory_of(scene) / "gateway.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        await scene.ask("plain", path)
+        refused = await scene.ask("plain", path)
+        line = await scene.settled(2)
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+    assert error_of(refused) == (503, "accounting_unavailable")
+    assert int(header_of(refused, "retry-after") or 0) > 0
+    assert (line["outcome"], line["attempts"]) == ("rejected", 0)
+    assert scene.upstream_requests == 1
+    assert len(await books_of(scene)) == 1
+    assert (await scene.ask("plain", path)).status == 200
+    assert len(await books_of(scene)) == 2
 
 
 def entry_of(scene_url: str) -> dict[str, Any]:
@@ -338,27 +408,3 @@ async def test_a_full_disk_stops_nobody_and_loses_nothing(
     assert {row["outcome"] for row in rows} == {"finished"}
     assert len(failed) == len(gateway.lines("ledger.journal_recovered")) == 1
     assert names_in(tmp_path / "gateway.journal") == []
-
-
-@linux_only
-async def test_a_full_disk_refuses_where_that_is_wanted(
-    tmp_path: Path, simulator: Simulator
-) -> None:
-    """J11, `on_full: refuse`: nothing is asked of the provider that cannot be booked."""
-    providers = {"sim": entry_of(simulator.base_url)}
-    settings = {"auth": AUTH, "ledger": {"on_full": "refuse"}}
-    async with gateway_process(tmp_path, providers, settings) as gateway:
-        gateway.limit_file_size(0)
-        async with Caller(gateway.port) as caller:
-            await send(caller, FINISHED)
-            refused = await caller.read_answer()
-            gateway.limit_file_size(resource.RLIM_INFINITY)
-            await send(caller, FINISHED)
-            await caller.read_until(b"0\r\n\r\n")
-        (first, second) = await gateway.wait_for_settled(2)
-
-    assert (refused.status, refused.json["error"]["code"]) == (503, "accounting_unavailable")
-    assert "retry-after: " in refused.head
-    assert (first["outcome"], first["attempts"]) == ("rejected", 0)
-    assert second["outcome"] == "finished"
-    assert simulator.journal.count == 1

@@ -7,16 +7,17 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import msgspec
 import pytest
 
 from gateway.core.exchange import Outcome
+from gateway.ledger.records import Begin
 from gateway.stores.database import open_database
 from gateway.stores.errors import StoreDownError
 from gateway.stores.ledger import (
     LedgerAttempt,
     LedgerExchange,
     LedgerStore,
+    Spent,
     UsageQuery,
     UsageRow,
 )
@@ -80,9 +81,30 @@ def new_row(key: str = "p-1", **fields: Any) -> LedgerExchange:
     return LedgerExchange(**{**usual, **fields})
 
 
-def begun(row: LedgerExchange) -> LedgerExchange:
-    """What is written of it before it is sent anything."""
-    return msgspec.structs.replace(row, outcome=Outcome.LOST)
+def begun(row: LedgerExchange) -> Begin:
+    """What is written of it before its last attempt is sent anything."""
+    *earlier, last = row.attempts
+    return Begin(
+        row.id,
+        row.request_id,
+        row.principal,
+        row.principal_kind,
+        row.tenant,
+        row.dialect,
+        row.provider,
+        row.model,
+        last.provider,
+        last.model,
+        last.credential_id,
+        row.stream,
+        row.bytes_in,
+        row.started_at_ms,
+        last.started_at_ms,
+        50,
+        7,
+        "prices-1",
+        tuple(earlier),
+    )
 
 
 class FickleLedgerStore:
@@ -112,6 +134,10 @@ class FickleLedgerStore:
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """Nothing of interest."""
         raise NotImplementedError(query)
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """Nothing of interest."""
+        raise NotImplementedError((since_ms, until_ms))
 
     async def close(self) -> None:
         """Let go."""

@@ -38,10 +38,19 @@ class PostgresqlServer:
         """Run a statement as its administrator would."""
         self._server.psql(sql)
 
-    def end_connections(self, database: str) -> None:
+    def end_connections(self, address: str) -> None:
         """End every connection to a database, as a failover does."""
-        of_it = f"datname = '{database}'"
-        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of_it};")  # noqa: S608 - a name of the test's own
+        of_it = f"datname = '{_name_in(address)}'"
+        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {of_it};")  # noqa: S608 - a name of ours
+
+    def refuse_connections(self, address: str) -> None:
+        """Let nobody use a database, and end what is there."""
+        self.run(f"ALTER DATABASE {_name_in(address)} ALLOW_CONNECTIONS false;")
+        self.end_connections(address)
+
+    def allow_connections(self, address: str) -> None:
+        """Let everybody in again."""
+        self.run(f"ALTER DATABASE {_name_in(address)} ALLOW_CONNECTIONS true;")
 
     def run_in(self, database: str, sql: str) -> None:
         """Run statements in one of its databases; the first that fails is an error."""
@@ -61,6 +70,10 @@ class PostgresqlServer:
         main = self._server.get_pid()
         children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
         return [main, *map(int, children)]
+
+
+def _name_in(address: str) -> str:
+    return address.partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture(scope="session")

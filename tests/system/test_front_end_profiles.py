@@ -218,6 +218,8 @@ async def test_a_custom_model_is_its_owners_and_at_a_public_address(
     openai = {"model": f"custom/{foreign}", "messages": [{"role": "user", "content": "Hi"}]}
     status, answer = await alice.ask("POST", "/v1/chat/completions", openai)
 
+    _, listed = await alice.ask("GET", "/api/providers")
+    assert [one["name"] for one in listed["providers"] if one["callable"]] == ["custom"]
     for at, sentence in said:
         assert at == 400
         assert sentence.startswith("Your address for Custom cannot be used: it leads to a")
@@ -294,3 +296,32 @@ async def test_a_server_that_went_away_is_no_missing_key(
     front_end.server.run(f"ALTER DATABASE {front_end.database} ALLOW_CONNECTIONS true;")
 
     assert (await bob.chat("groq"))[0] == 200
+
+
+async def test_an_organisation_goes_with_the_key_that_is_of_it(
+    start: Start, front_end: FrontEndTables, simulator: Simulator
+) -> None:
+    """The user's with theirs, or none; the operator's with the operator's alone."""
+    openai = {
+        "base_url": simulator.base_url,
+        "allow_private": True,
+        "headers": {"OpenAI-Organization": "org-ours"},
+        "profile_headers": {"OpenAI-Organization": "openai_organization_id"},
+    }
+    ours = {"openai": {**openai, "credential_order": ["profile", "operator"]}}
+    gateway = await start({"OPENAI_API_KEY": CREDENTIAL}, **ours)
+    people = [
+        front_end.add_profile(openai_api_key=HERS, openai_organization_id="org-hers"),
+        front_end.add_profile(openai_api_key=HIS),
+        front_end.add_profile(openai_organization_id="org-of-nobodys-key"),
+    ]
+
+    for user in people:
+        assert (await Person.with_session(gateway, user).chat("openai"))[0] == 200
+
+    assert shown(simulator) == bearers([HERS, HIS, CREDENTIAL])
+    assert [served.header("openai-organization") for served in simulator.journal] == [
+        "org-hers",
+        None,
+        "org-ours",
+    ]

@@ -3,6 +3,7 @@
 The rule here: what a provider was shown is read from the provider's own journal.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from gateway.credentials import marks, remembered
+from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.simulator import Simulator
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.opening_credentials import OpenCredentials, open_credentials
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
 from tests.plugins.postgresql import PostgresqlServer
+from tests.plugins.scene import eventually
 from tests.plugins.signed_in import Person, bearers, holders, shown
 from tests.plugins.stored_credentials import (
     CREDENTIAL_ENVIRON,
@@ -72,7 +75,9 @@ async def open_gateway(
     usual = {"allow_private": True, "retries": 0, "models": [{"id": "plain"}]}
     provider = {"base_url": simulator.base_url, **usual, **fields}
     gateway = await start_gateway(
-        providers={"sim": provider}, settings=settings, environ=environ or {}
+        providers={"sim": provider, "azure": {"base_url": "https://EXAMPLE.azure.com/v1"}},
+        settings=settings,
+        environ=environ or {},
     )
     gateway.secrets.append(encryption_key(1))
     return gateway
@@ -140,6 +145,7 @@ async def test_nothing_of_a_credential_comes_out(
 
     statuses = [status for status, _ in said]
     assert statuses == [200, 200, 401, 401, 200]
+    assert said[3][1]["error"]["message"].startswith("Sim does not accept the key in your profile")
     assert said[2][1] == "Sim API Key is incorrect. Please fix it in your profile settings."
     assert HERS not in repr(said)
     files = contents(tmp_path)
@@ -262,6 +268,7 @@ async def test_requests_that_are_none_change_nothing(
         await nobody.ask("PUT", path, good),
         await nobody.ask("GET", "/api/profile/keys"),
         await alice.ask("PUT", "/api/profile/keys/none", good),
+        await alice.ask("PUT", "/api/profile/keys/azure", good),
         await alice.ask("PUT", path, {"key": f"{HERS}\r\nX: 1"}),
         await alice.ask("PUT", path, HERS.encode()),
         await alice.ask("PUT", path, {"key": HERS * 1000}),
@@ -274,6 +281,7 @@ async def test_requests_that_are_none_change_nothing(
     assert [(status, said["error"]["code"]) for status, said in tried] == [
         (403, "no_profile"),
         (403, "no_profile"),
+        (404, "provider_not_found"),
         (404, "provider_not_found"),
         (400, "invalid_request"),
         (400, "invalid_json"),
@@ -338,3 +346,38 @@ async def test_a_frozen_server_stops_nobody_who_is_known(
     assert shown(simulator)[-1:] == bearers([HIS])
     failed = [line for line in gateway.log.lines if line["event"] == "credential_store.failed"]
     assert 1 <= len(failed) <= 2
+
+
+@pytest.mark.usefixtures("_encryption_keys")
+async def test_a_caller_who_leaves_while_the_store_is_asked_leaves_nothing(
+    start_gateway: StartGateway,
+    simulator: Simulator,
+    postgresql: PostgresqlServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And does not take the question from the next one, nor the answer (J05)."""
+    spec = credential_spec(postgresql.make_database())
+    await make_tables(spec)
+    gateway = await open_gateway(start_gateway, simulator, settings_for(spec.database))
+    alice, bob = Person.with_key(gateway, "alice"), Person.with_key(gateway, "bob")
+    for person, value in ((alice, HERS), (bob, HIS)):
+        assert (await person.set_key(value))[0] == 200
+    monkeypatch.setattr(remembered, "ANSWER_S", 10.0)
+
+    postgresql.freeze()
+    try:
+        leaver, stayer = (asyncio.ensure_future(person.chat()) for person in (alice, bob))
+        await eventually(lambda: gateway.service.app[IN_FLIGHT].count == 2)
+        leaver.cancel()
+        await asyncio.wait([leaver])
+    finally:
+        postgresql.thaw()
+
+    status, _ = await stayer
+    # The driver waits a second: on a busy machine that may have been over.
+    assert status in {200, 503}
+    assert set(shown(simulator)) <= set(bearers([HIS]))
+    while (await alice.chat())[0] != 200:
+        pass
+    assert shown(simulator)[-1:] == bearers([HERS])
+    await gateway.log.wait_for_settled(5)

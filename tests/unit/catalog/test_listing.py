@@ -221,7 +221,8 @@ def test_what_the_caller_has_makes_a_provider_callable(registry: Registry) -> No
     assert is_callable(registry, BARE, own)
     assert not is_callable(registry, AZURE, own)
     assert is_callable(registry, theirs, own)
-    assert not is_callable(registry, custom, own)
+    assert is_callable(registry, custom, own)
+    assert not is_callable(registry, custom)
     assert {"xai/grok"} <= {model["id"] for model in list_models(registry, None, own)}
     assert [each["name"] for each in list_providers(registry, None, own) if each["callable"]] == [
         "groq",

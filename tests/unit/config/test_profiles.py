@@ -73,10 +73,11 @@ def test_the_database_is_a_server_without_a_password(database: str) -> None:
 
 def test_it_is_known_whose_profiles_they_are() -> None:
     """The same subject at another issuer is somebody else."""
-    both = (COOKIE, token("https://other.example.org", "other:"))
+    both = ({**COOKIE, "prefix": "s:"}, token("https://other.example.org", "other:"))
     two = (token("https://a.example.org", "a:"), token("https://b.example.org", "b:"))
 
-    assert settings_of(*both).profile_prefix == ""
+    assert settings_of(*both).profile_prefix == "s:"
+    assert settings_of(COOKIE).profile_prefix == ""
     assert settings_of(token("https://a.example.org", "a:")).profile_prefix == "a:"
     assert settings_of(*two, prefix="b:").profile_prefix == "b:"
     with pytest.raises(ValidationError, match=r"several issuers; write `profiles\.prefix`"):
@@ -100,3 +101,18 @@ def test_a_table_is_not_in_sqlite() -> None:
     stores = {"database": "postgresql://gw@db.example.org/front"}
     both = {"auth": [COOKIE], "profiles": profiles, "stores": stores}
     assert Settings.model_validate(both).profiles is not None
+
+
+@pytest.mark.parametrize("prefixes", [("", "x:"), ("x:", "x:y:"), ("x", "xx")])
+@pytest.mark.parametrize("profiles", [{"source": "stored"}, TABLE])
+def test_no_issuer_can_name_another_ones_users(
+    prefixes: tuple[str, str], profiles: dict[str, object]
+) -> None:
+    """`x:bob` of one would have the profile of the other's `bob`."""
+    first, second = prefixes
+    auth = [token("https://a.example.org", first), token("https://b.example.org", second)]
+
+    with pytest.raises(ValidationError, match="known by their owners' names"):
+        Settings.model_validate({"auth": auth, "profiles": profiles})
+    Settings.model_validate({"auth": auth})
+    Settings.model_validate({"auth": [COOKIE], "profiles": profiles})

@@ -197,3 +197,11 @@ def test_the_path_of_an_own_endpoint_is_plain(path: str) -> None:
     assert Provider.model_validate({**entry, "own_endpoint": {**own, "path": ""}}).own_endpoint
     with pytest.raises(ValidationError):
         Provider.model_validate({**entry, "own_endpoint": {**own, "path": path}})
+
+
+@pytest.mark.parametrize("name", ["Host", "authorization", "Content-Length"])
+def test_a_profile_sets_no_header_of_the_connections(name: str) -> None:
+    """Nor the one with the credential."""
+    assert Provider(name="p", base_url=URL, profile_headers={"X-Org": "org_id"}).profile_headers
+    with pytest.raises(ValidationError, match="not the profile's to set"):
+        Provider(name="p", base_url=URL, profile_headers={name: "org_id"})

@@ -23,7 +23,7 @@ ROW = ModelRow("https://llm.example.org/v1/", "my/model", SecretStr("canary-of-a
 def models_of(tasks: Tasks, row: ModelRow = ROW) -> CustomModels:
     """A table in which the user u1 has the row r1."""
     shelf = Shelf({("u1", "r1"): row})
-    return CustomModels(Remembered("models", shelf.look_up, tasks), Subjects("", [""]), Places())
+    return CustomModels(Remembered("models", shelf.look_up, tasks), Subjects(""), Places())
 
 
 async def test_a_row_says_address_name_and_credential(tasks: Tasks) -> None:
@@ -31,6 +31,8 @@ async def test_a_row_says_address_name_and_credential(tasks: Tasks) -> None:
     found = await models_of(tasks).find(call_of(CUSTOM, "r1"), ALICE)
 
     assert found.credential == Credential("models:r1", SecretStr("canary-of-a-row-01"))
+    assert models_of(tasks).are_for(ALICE)
+    assert not models_of(tasks).are_for(ANONYMOUS)
     assert found.call.model == "my/model"
     provider = found.call.provider
     assert (provider.base_url, provider.is_custom) == ("https://llm.example.org/v1", False)

@@ -1,6 +1,7 @@
 """An address that a caller wrote down is anything but trusted."""
 
 import pytest
+from pydantic import SecretStr
 
 from gateway.config.provider_blocks import Model
 from gateway.core.errors import CredentialUnusableError
@@ -85,3 +86,32 @@ def test_the_name_of_a_model_is_short_and_printable(name: str) -> None:
     with pytest.raises(CredentialUnusableError):
         check_model_name(name, "Custom")
     assert check_model_name("my/model", "Custom") == "my/model"
+
+
+ORG = provider_of(
+    "openai",
+    headers={"X-Title": "Ours", "openai-organization": "org-ours"},
+    profile_headers={"OpenAI-Organization": "org_id", "X-Team": "team"},
+    tls={"server_name": "ours.example.org"},
+)
+
+
+def test_a_users_organisation_goes_with_their_key_and_never_ours() -> None:
+    """Else the provider says that the key is not of that organisation."""
+    places = Places()
+    theirs = places.provider_with(ORG, {"org_id": SecretStr("org-theirs"), "x": SecretStr("y")})
+    none = places.provider_with(ORG, {})
+
+    assert theirs.headers == {"X-Title": "Ours", "OpenAI-Organization": "org-theirs"}
+    assert none.headers == {"X-Title": "Ours"}
+    assert (theirs.base_url, theirs.tls) == (ORG.base_url, ORG.tls)
+    assert places.provider_with(ORG, {}) is none
+    assert places.provider_with(OURS, {"org_id": SecretStr("o")}) is OURS
+
+
+def test_a_header_from_a_profile_is_one_line() -> None:
+    """Whatever stands in the table."""
+    with pytest.raises(CredentialUnusableError) as refused:
+        Places().provider_with(ORG, {"team": SecretStr("canary\r\nX-Evil: 1")})
+
+    assert "canary" not in f"{refused.value.public}{refused.value.detail}"

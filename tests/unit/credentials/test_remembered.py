@@ -9,7 +9,6 @@ from gateway.core.errors import CredentialUnavailableError
 from gateway.core.tasks import Tasks
 from gateway.credentials import remembered as module
 from gateway.credentials.remembered import (
-    ANSWERS_MAX,
     BATCH,
     FRESH_S,
     RENEW_S,
@@ -268,14 +267,15 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting() -> None:
     assert [str(crash) for crash in crashes] == ["a mistake"]
 
 
-async def test_memory_has_a_bound(scene: Scene) -> None:
+async def test_memory_has_a_bound(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever was asked for longest ago makes room."""
+    monkeypatch.setattr(module, "ANSWERS_MAX", 10)
     await scene.find("alice")
-    for start in range(0, ANSWERS_MAX, BATCH):
-        await asyncio.gather(*(scene.find(f"user{start + more}") for more in range(BATCH)))
+    for number in range(10):
+        await scene.find(f"user{number}")
     asked = len(scene.shelf.questions)
 
-    await scene.find(f"user{ANSWERS_MAX - 1}")
+    await scene.find("user0")
     assert len(scene.shelf.questions) == asked
     await scene.find("alice")
     assert len(scene.shelf.questions) == asked + 1
@@ -297,3 +297,30 @@ async def test_nothing_is_mixed_up_when_somebody_leaves_at_any_point(
     await asyncio.wait([leaver])
     await scene.settle()
     assert [await scene.find(who) for who in asked] == ["her key", "his key", None]
+
+
+async def test_what_is_too_old_to_be_told_is_let_go(scene: Scene) -> None:
+    """Credentials of people who left do not stay in memory."""
+    await scene.find("alice")
+    scene.clock.now += STALE_S - 1
+    await scene.find("bob")
+    assert set(scene.remembered._answers) == {"alice", "bob"}  # noqa: SLF001 - to see what is kept
+    scene.clock.now += 1
+
+    await scene.find("nobody")
+
+    assert set(scene.remembered._answers) == {"bob", "nobody"}  # noqa: SLF001 - to see what is kept
+
+
+async def test_an_answer_that_is_late_does_not_bring_the_old_one_back(scene: Scene) -> None:
+    """Nobody asks meanwhile, and the next one who does is told how it is."""
+    scene.shelf.gate.clear()
+    early = asyncio.ensure_future(scene.find("alice"))
+    await scene.shelf.has_read.wait()
+    scene.shelf.answers["alice"] = "another key"
+    scene.remembered.forget("alice")
+    scene.shelf.gate.set()
+    await early
+    await scene.settle()
+
+    assert await scene.find("alice") == "another key"

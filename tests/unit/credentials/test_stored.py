@@ -8,6 +8,7 @@ from gateway.core.errors import CredentialUnavailableError, CredentialUnusableEr
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
+from gateway.credentials.places import Places
 from gateway.credentials.remembered import Remembered
 from gateway.credentials.stored import Opened, Opener, StoredSource, credential_id
 from gateway.stores.credentials import StoredCredential
@@ -32,7 +33,7 @@ async def test_everybody_has_their_own(
     saved = {owner: new_credential(keys, owner, value=VALUE + who) for owner, who in owners.items()}
     for credential in saved.values():
         await store.save(credential)
-    profile, tenant = (StoredSource(remembered, of) for of in (owner_of, tenant_of))
+    profile, tenant = (StoredSource(remembered, of, Places()) for of in (owner_of, tenant_of))
     call = call_of()
 
     found = [
@@ -63,7 +64,7 @@ async def test_no_credential_goes_to_an_address_that_is_not_filled_in(
     await sqlite_credentials.store.save(new_credential(sqlite_credentials.keys))
     azure = provider_of("azure", base_url="https://EXAMPLE.openai.azure.com/v1", key=FIELD)
 
-    assert await StoredSource(remembered, owner_of).find(call_of(azure), ALICE) is None
+    assert await StoredSource(remembered, owner_of, Places()).find(call_of(azure), ALICE) is None
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
@@ -80,7 +81,7 @@ async def test_what_does_not_open_is_said_and_not_missing(
     sealed = new_credential(keys_of(3) if is_lost else keys_of(1), "user:alice" if is_lost else "x")
     await store.save(other)
     await store.save(StoredCredential("user:alice", FIELD, 7, sealed.envelope, 1))
-    source = StoredSource(remembered, owner_of)
+    source = StoredSource(remembered, owner_of, Places())
 
     for _ in range(2):
         with pytest.raises(CredentialUnavailableError) as refused:
@@ -102,7 +103,7 @@ async def test_what_cannot_stand_in_a_header_is_not_sent(
     )
 
     with pytest.raises(CredentialUnusableError):
-        await StoredSource(remembered, owner_of).find(call_of(), ALICE)
+        await StoredSource(remembered, owner_of, Places()).find(call_of(), ALICE)
 
 
 def test_the_id_says_whose_and_which() -> None:

@@ -85,6 +85,16 @@ def test_an_exchange_is_booked_once(ledger: Ledger) -> None:
     assert ledger.open_count == ledger.journal.open_count == 0
 
 
+def test_a_ledger_that_is_closed_writes_nowhere(ledger: Ledger) -> None:
+    """The descriptor of its file may be somebody else's socket by then."""
+    exchange = begin(ledger)
+    ledger.close()
+
+    with pytest.raises(RuntimeError, match="not open"):
+        ledger.settle(exchange)
+    assert ledger.counts.backlog_bytes == 0
+
+
 def test_what_was_never_sent_is_not_in_the_books(ledger: Ledger) -> None:
     """A flood of wrong keys fills no database."""
     exchange = new_exchange(observers=(ledger.settle,))

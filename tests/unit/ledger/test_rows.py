@@ -11,7 +11,7 @@ from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
-from gateway.ledger.rows import Started, row_after, row_before
+from gateway.ledger.rows import Started, begin_of, end_of
 from tests.plugins.ledgers import NOON_MS
 
 PRICE = make_price(Decimal(2), Decimal(8))  # dollars for a million
@@ -45,7 +45,7 @@ def new_record(number: int = 1, started_at: float = 100.25) -> AttemptRecord:
 
 def test_before_an_attempt_the_prompt_is_taken_for_read() -> None:
     """If nothing more is heard, that is what is known: an estimate, and no guess at an answer."""
-    row = row_before(new_exchange(), STARTED, new_record())
+    row = begin_of(new_exchange(), STARTED, new_record()).as_lost()
 
     (attempt,) = row.attempts
     assert (row.id, row.outcome, row.principal, row.tenant) == ("p-1", "lost", "alice", "acme")
@@ -58,11 +58,11 @@ def test_before_an_attempt_the_prompt_is_taken_for_read() -> None:
 def test_without_a_price_there_is_no_cost() -> None:
     """I11: never nothing."""
     exchange = new_exchange(price=None)
-    before = row_before(exchange, STARTED, new_record())
+    before = begin_of(exchange, STARTED, new_record()).as_lost()
     exchange.note_attempt(new_record())
     exchange.note_usage(Usage(10, 20, "provider"))
     exchange.settle(Outcome.FINISHED, at=101.0)
-    after = row_after(exchange, STARTED)
+    after = end_of(exchange, STARTED)
 
     assert [row.attempts[0].cost_micros for row in (before, after)] == [None, None]
     assert [row.attempts[0].price_version for row in (before, after)] == [None, None]
@@ -77,7 +77,7 @@ def test_what_has_ended_is_booked_with_all_that_is_known() -> None:
     record.ended_at, record.status, record.upstream_request_id = 101.25, 200, "up-1"
     exchange.settle(Outcome.FINISHED, at=101.5)
 
-    row = row_after(exchange, STARTED)
+    row = end_of(exchange, STARTED)
 
     (attempt,) = row.attempts
     assert (row.outcome, row.status, row.stream) == ("finished", 200, True)
@@ -94,11 +94,11 @@ def test_an_attempt_that_failed_says_so_beside_one_that_did_not() -> None:
     exchange.note_attempt(new_record(1))
     exchange.note_usage(Usage(5, 1, "provider"))
     exchange.note_failed_attempt(UpstreamCutError("Cut."), at=100.75)
-    before = row_before(exchange, STARTED, new_record(2, 101.0))
+    before = begin_of(exchange, STARTED, new_record(2, 101.0)).as_lost()
     exchange.note_attempt(new_record(2, 101.0))
     exchange.note_usage(Usage(10, 20, "provider"))
     exchange.settle(Outcome.FINISHED, at=102.0)
-    after = row_after(exchange, STARTED)
+    after = end_of(exchange, STARTED)
 
     assert [one.outcome for one in before.attempts] == ["upstream_failed", "lost"]
     assert [one.outcome for one in after.attempts] == ["upstream_failed", "finished"]
@@ -114,7 +114,7 @@ def test_an_attempt_without_an_error_of_its_own_ended_as_its_exchange(outcome: O
     exchange.note_attempt(new_record())
     exchange.settle(outcome, at=101.0)
 
-    row = row_after(exchange, STARTED)
+    row = end_of(exchange, STARTED)
 
     assert (row.outcome, row.attempts[0].outcome) == (outcome, outcome)
     assert row.attempts[0].tokens_in is None
@@ -126,4 +126,4 @@ def test_nothing_of_the_prompt_is_in_a_row() -> None:
     exchange.labels["a"] = "canary"
     exchange.settle(Outcome.FINISHED, at=101.0)
 
-    assert b"canary" not in msgspec.json.encode(row_after(exchange, STARTED))
+    assert b"canary" not in msgspec.json.encode(end_of(exchange, STARTED))

@@ -265,6 +265,27 @@ async def test_cancelled_anywhere_it_loses_nothing(
     assert ledger.journal.backlog_bytes == 0
 
 
+async def test_two_who_ask_it_to_write_write_each_row_once(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """One batch at a time, so that none is forgotten when the store fails."""
+    for _ in range(3):
+        finish(begin(ledger))
+    store.gate.clear()
+    store.is_down = True
+    flushing = [asyncio.ensure_future(writer.flush()) for _ in range(3)]
+    await eventually(lambda: store.saves > 0, "the store is asked")
+    finish(begin(ledger))
+    store.gate.set()
+    await asyncio.gather(*flushing)
+    store.is_down = False
+
+    await writer.flush()
+
+    assert len(store.rows) == 4
+    assert ledger.journal.backlog_bytes == 0
+
+
 async def test_it_writes_by_itself_until_it_is_stopped(
     ledger: Ledger, store: FickleLedgerStore
 ) -> None:

@@ -24,9 +24,13 @@ async def opening(front_end: FrontEndTables) -> AsyncIterator[Open]:
     opened: list[OutsideProfiles] = []
 
     async def open_them(
-        table: str = "profiles", id_: str = "user_id", models: str | None = "models"
+        table: str = "profiles",
+        id_: str = "user_id",
+        models: str | None = "models",
+        *,
+        needs_models: bool = True,
     ) -> OutsideProfiles:
-        columns = Columns(table, id_, FIELDS, models)
+        columns = Columns(table, id_, FIELDS, models, needs_models=needs_models)
         opened.append(
             await open_outside(
                 "${DB}", columns, {"DB": front_end.address}, field="profiles.database", timeout_s=10
@@ -144,3 +148,14 @@ async def test_a_table_that_is_not_as_it_should_be_stops_the_start(
     with pytest.raises(SchemaError, match=message):
         await opening(*names)
     assert (await opening()).has_models
+
+
+async def test_a_front_end_without_models_is_one_too(
+    front_end: FrontEndTables, opening: Open
+) -> None:
+    """Where nobody has written down that there are any."""
+    front_end.run("DROP TABLE models;")
+
+    profiles = await opening(needs_models=False)
+
+    assert not profiles.has_models
