@@ -7,6 +7,7 @@ could fail. What one worker dies of is no other one's business.
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import structlog
 
 from gateway.cli.one_process import open_log, show_start
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
-from gateway.cli.worker import News, run_worker
+from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -107,13 +108,15 @@ class Supervisor:
             loop.add_signal_handler(number, self._take_signal)
 
     def _take_signal(self) -> None:
-        """Pass it on, each time: the second one hastens."""
+        """Pass it on; the second one hastens."""
+        number = HASTEN if self._was_told.is_set() else signal.SIGTERM
         self._was_told.set()
         # First: whoever comes from now on would wait for nobody.
         for place in self._places:
             close_sockets(place.sockets)
         for process in self._running():
-            process.terminate()
+            if process.pid is not None:
+                os.kill(process.pid, number)
 
     def _running(self) -> list[SpawnProcess]:
         return [place.process for place in self._places if place.process is not None]
