@@ -101,6 +101,7 @@ MISPLACED = {
     "nested": lambda k: post(V1, "[" * 100 + f'"{k} {PROMPT}"'),
     "user-agent": lambda k: post(V1, body_of(V1), f"User-Agent: {k}", f"Referer: http://{k}/"),
     "trace": lambda k: post(V1, body_of(V1), f"tracestate: a={k}", f"traceparent: {k}"),
+    "request-id": lambda k: post(V1, body_of(V1), f"X-Request-ID: {k}"),
     "cookie": lambda k: post(V1, body_of(V1), f"Cookie: session={k}"),
     "basic": lambda k: raw_request(
         "GET /api/keys HTTP/1.1",
