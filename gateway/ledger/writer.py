@@ -146,8 +146,8 @@ class Writer:
     async def _drain_journal(self) -> None:
         """Bring what is there now.
 
-        What ends meanwhile waits for the next look: taken at once it would be a transaction for
-        every few rows, which cost a gateway at work half as much as all the rest of a request.
+        What ends meanwhile waits for the next look. Taken at once it was a transaction for every
+        few rows, all the time: 40 to 70 µs for each exchange of a gateway at work.
         """
         journal = self._ledger.journal
         left = journal.waiting
