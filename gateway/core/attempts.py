@@ -10,7 +10,7 @@ from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.usage import Usage
 
 
-class AttemptRecord(msgspec.Struct, eq=False):
+class AttemptRecord(msgspec.Struct, eq=False, gc=False):
     """One attempt of an exchange. Times are seconds of `core.clock.monotonic`."""
 
     number: int  # 1 is the first

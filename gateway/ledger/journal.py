@@ -4,14 +4,16 @@ The rule here: what is in the kernel's hands when `begin` or `end` returns survi
 file is deleted when all that has ended in it is committed; what has not is written anew before.
 """
 
+import contextlib
 import os
+import sys
 from collections import deque
 from pathlib import Path
 
 import msgspec
 
 from gateway.ledger.places import Place
-from gateway.ledger.records import End
+from gateway.ledger.records import Begin, End
 from gateway.ledger.segment import Segment
 from gateway.stores.ledger import LedgerExchange
 
@@ -20,14 +22,7 @@ FRESH_ROWS = 10_000  # in memory too; reading them from the file would cost 5 µ
 TAKEN_ROWS = 1_000
 
 
-class _Begun(msgspec.Struct):
-    """An exchange that has not ended, and where it is written."""
-
-    line: bytes
-    segment: Segment
-
-
-class _Fresh(msgspec.Struct):
+class _Fresh(msgspec.Struct, gc=False):
     """A row that was not given yet, and where the file is right after it."""
 
     row: LedgerExchange
@@ -46,12 +41,12 @@ class Journal:
         self._fresh_rows = fresh_rows
         self._fresh: deque[_Fresh] = deque()
         self._has_all = True  # whether every row that was not given is in `_fresh`
-        self._begun: dict[str, _Begun] = {}
+        self._begun: dict[str, tuple[bytes, Segment]] = {}  # what has not ended, and where it is
         self._segments: deque[Segment] = deque()
         self._unsynced: set[Segment] = set()
         self._is_listed = True  # whether the disk knows of every file
-        self._written_bytes = 0  # of the files that are there
-        self._committed_bytes = 0  # of the oldest
+        self._committed_bytes = 0  # of the oldest file
+        self.backlog_bytes = 0  # what is written and not committed
         self._number = 0
         self._damaged = 0  # in files that are gone from here
         self._add_segment()
@@ -72,11 +67,6 @@ class Journal:
         return len(self._fresh) >= TAKEN_ROWS
 
     @property
-    def backlog_bytes(self) -> int:
-        """What is written and not committed."""
-        return self._written_bytes - self._committed_bytes
-
-    @property
     def damaged(self) -> int:
         """Lines that could not be read; the files that have them are kept."""
         return self._damaged + sum(segment.damaged for segment in self._segments)
@@ -86,18 +76,23 @@ class Journal:
         """Whether the disk has been told of everything."""
         return not self._unsynced
 
-    def begin(self, key: str, line: bytes) -> None:
-        """Write an exchange before it is sent anything; OSError when it is not written."""
-        self._begun[key] = _Begun(line, self._append(line))
+    @property
+    def waiting(self) -> int:
+        """Rows that were not given yet; beyond what is in memory they are not counted."""
+        return len(self._fresh) if self._has_all else sys.maxsize
 
-    def end(self, row: LedgerExchange, line: bytes) -> None:
+    def begin(self, begin: Begin, line: bytes) -> None:
+        """Write an exchange before it is sent anything; OSError when it is not written."""
+        self._begun[begin.id] = (line, self._append(line))
+
+    def end(self, end: End, line: bytes) -> None:
         """Write its end; OSError when it is not written, and then it counts as under way."""
         segment = self._append(line)
-        self._begun.pop(row.id, None)
+        self._begun.pop(end.id, None)
         if not self._has_all:
             return
         if len(self._fresh) < self._fresh_rows:
-            self._fresh.append(_Fresh(row, segment, segment.size_bytes))
+            self._fresh.append(_Fresh(end, segment, segment.size_bytes))
         else:
             self._has_all = False
             self._fresh.clear()
@@ -124,10 +119,13 @@ class Journal:
                 break  # the next commit tries again
             self._segments.popleft()
             self._unsynced.discard(oldest)
-            self._written_bytes -= oldest.size_bytes
+            self.backlog_bytes -= oldest.size_bytes - self._committed_bytes
+            self._committed_bytes = 0
             self._damaged += oldest.damaged
             oldest.remove()
-        self._committed_bytes = self._segments[0].read_bytes
+        read_bytes = self._segments[0].read_bytes
+        self.backlog_bytes -= read_bytes - self._committed_bytes
+        self._committed_bytes = read_bytes
 
     def take_unsynced(self) -> list[int]:
         """Descriptors for a thread to sync and to close; what they stand for counts as synced."""
@@ -174,22 +172,22 @@ class Journal:
         return []
 
     def _append(self, line: bytes) -> Segment:
-        if self._segments[-1].size_bytes >= self._segment_bytes:
-            self._rotate()
         newest = self._segments[-1]
+        if newest.size_bytes >= self._segment_bytes:
+            newest = self._rotate()
         before = newest.size_bytes
         try:
             newest.append(line)
-        finally:
-            self._written_bytes += newest.size_bytes - before
+        finally:  # what could not be taken back is there
+            self.backlog_bytes += newest.size_bytes - before
         self._unsynced.add(newest)
         return newest
 
-    def _rotate(self) -> None:
-        try:
+    def _rotate(self) -> Segment:
+        """Begin another file; where none is to be had, the one that is there grows on."""
+        with contextlib.suppress(OSError):
             self._add_segment()
-        except OSError:
-            return  # no file is to be had: the one that is there grows on
+        return self._segments[-1]
 
     def _add_segment(self) -> None:
         created = Segment.create(self._place.path / f"{self._number + 1:08}.journal")
@@ -200,9 +198,9 @@ class Journal:
     def _carry_over(self, oldest: Segment) -> bool:
         """Write what began in a file and has not ended once more; False where that fails."""
         try:
-            for begun in self._begun.values():
-                if begun.segment is oldest:
-                    begun.segment = self._append(begun.line)
+            for key, (line, segment) in self._begun.items():
+                if segment is oldest:
+                    self._begun[key] = (line, self._append(line))  # keys stay as they are
         except OSError:
             return False
         return True

@@ -6,6 +6,8 @@ twice. Nothing here is awaited, so a caller who leaves at any moment is booked l
 
 import asyncio
 import itertools
+from collections.abc import Callable
+from typing import TypeVar
 
 from gateway.config.ledger import LedgerSpec
 from gateway.core.attempts import AttemptRecord
@@ -16,11 +18,12 @@ from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.ledger.condition import Condition
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.journal import Journal
-from gateway.ledger.records import Begin, encode_line
+from gateway.ledger.records import Begin, End, encode_line
 from gateway.ledger.rows import MS_PER_S, Started, begin_of, end_of
-from gateway.stores.ledger import LedgerExchange
 
 RETRY_AFTER_S = 5
+
+RecordT = TypeVar("RecordT", Begin, End)
 
 
 class Ledger:
@@ -39,6 +42,8 @@ class Ledger:
         self.store = Condition("ledger.store_down", "ledger.store_up")
         self.held = HeldRows() if held is None else held
         self.unwritten = 0
+        self._is_troubled = False
+        self._is_told = False
         self.has_news = asyncio.Event()  # something was written and is not synced
         self.has_many = asyncio.Event()  # so much has ended that the writer should not wait
 
@@ -80,7 +85,8 @@ class Ledger:
         known = self._started.get(exchange)
         started = self._start(exchange) if known is None else known
         begin = begin_of(exchange, started, attempt)
-        if not self._write_begin(begin) and known is None and self._spec.on_full == "refuse":
+        is_written = self._write(self.journal.begin, begin)
+        if not is_written and known is None and self._spec.on_full == "refuse":
             raise AccountingUnavailableError(
                 "The gateway cannot keep account of this request just now; try again.",
                 headers={"Retry-After": str(RETRY_AFTER_S)},
@@ -92,16 +98,25 @@ class Ledger:
         started = self._started.pop(exchange, None)
         if started is None:
             return
-        row = end_of(exchange, started)
-        if self._write_end(row):
+        journal = self.journal
+        end = end_of(exchange, started)
+        if self._write(journal.end, end):
+            if journal.has_many:
+                self.has_many.set()
             return
-        self.journal.forget(row.id)
-        if not self.held.hold(row):
+        journal.forget(end.id)
+        if not self.held.hold(end):
             self.unwritten += 1
+
+    def take_news(self) -> list[int]:
+        """What a thread is to sync and to close; `has_news` is set again by what comes then."""
+        self._is_told = False
+        self.has_news.clear()
+        return self.journal.take_unsynced()
 
     def write_held(self) -> None:
         """Try once more to write what is held in memory."""
-        while self.held and self._write_end(self.held.first):
+        while self.held and self._write(self.journal.end, self.held.first):
             self.held.drop_first()
 
     def _start(self, exchange: Exchange) -> Started:
@@ -110,38 +125,32 @@ class Ledger:
         key = f"{self.journal.path.name}-{next(self._numbers):x}"
         return Started(key, at_ms, exchange.started_at)
 
-    def _write_begin(self, begin: Begin) -> bool:
-        if self._is_full():
-            return False
+    def _write(self, append: Callable[[RecordT, bytes], None], record: RecordT) -> bool:
+        """Write a line; False when it is nowhere. Each exchange comes here twice."""
+        if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
+            return self._note_full()
         try:
-            self.journal.begin(begin.id, encode_line(begin))
+            append(record, encode_line(record))
         except OSError as error:
-            self._written.fail(error.strerror or type(error).__name__)
-            return False
-        return self._note_written()
-
-    def _write_end(self, row: LedgerExchange) -> bool:
-        if self._is_full():
-            return False
-        try:
-            self.journal.end(row, encode_line(row))
-        except OSError as error:
-            self._written.fail(error.strerror or type(error).__name__)
-            return False
-        if self.journal.has_many:
-            self.has_many.set()
-        return self._note_written()
-
-    def _note_written(self) -> bool:
-        if self._written.is_failing:
-            self._written.mend()
-        if not self.has_news.is_set():
+            return self._note_failed(error)
+        if self._is_troubled:
+            self._note_well()
+        if not self._is_told:
+            self._is_told = True
             self.has_news.set()
         return True
 
-    def _is_full(self) -> bool:
-        if self.journal.backlog_bytes < self._spec.max_backlog_bytes:
-            self._room.mend()
-            return False
+    def _note_full(self) -> bool:
+        self._is_troubled = True
         self._room.fail(f"{self._spec.max_backlog_bytes} bytes wait for the database")
-        return True
+        return False
+
+    def _note_failed(self, error: OSError) -> bool:
+        self._is_troubled = True
+        self._written.fail(error.strerror or type(error).__name__)
+        return False
+
+    def _note_well(self) -> None:
+        self._is_troubled = False
+        self._room.mend()
+        self._written.mend()

@@ -15,7 +15,7 @@ from gateway.stores.ledger import LedgerAttempt, LedgerExchange
 End = LedgerExchange
 
 
-class Begin(msgspec.Struct, frozen=True, array_like=True, tag="begin"):
+class Begin(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="begin"):
     """An exchange whose next attempt is about to begin. New fields go to the end."""
 
     id: str

@@ -19,7 +19,7 @@ from gateway.stores.ledger import LedgerAttempt
 MS_PER_S: Final = 1000
 
 
-class Started(msgspec.Struct, frozen=True):
+class Started(msgspec.Struct, frozen=True, gc=False):
     """An exchange that is in the books: under which key, and when it began."""
 
     key: str
@@ -65,6 +65,11 @@ def end_of(exchange: Exchange, started: Started) -> End:
     principal = exchange.principal or ANONYMOUS
     outcome = exchange.outcome or Outcome.POLICY_STOPPED
     first_content_at = exchange.first_content_at
+    records = exchange.attempt_records
+    if len(records) == 1:  # as nearly always
+        attempts: tuple[LedgerAttempt, ...] = (_attempt_of(records[0], started, outcome),)
+    else:
+        attempts = tuple([_attempt_of(one, started, outcome) for one in records])
     return End(
         started.key,
         exchange.request_id,
@@ -83,7 +88,7 @@ def end_of(exchange: Exchange, started: Started) -> End:
         int((first_content_at - started.at) * MS_PER_S) if first_content_at else None,
         exchange.bytes_in,
         exchange.bytes_out,
-        tuple([_attempt_of(one, started, outcome) for one in exchange.attempt_records]),
+        attempts,
     )
 
 

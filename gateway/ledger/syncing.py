@@ -22,7 +22,6 @@ async def keep_synced(ledger: Ledger, fsync_ms: int) -> None:
     while True:
         await ledger.has_news.wait()
         await asyncio.sleep(fsync_ms / MS_PER_S)
-        ledger.has_news.clear()
         await sync_journal(ledger, condition)
 
 
@@ -30,7 +29,7 @@ async def sync_journal(ledger: Ledger, condition: Condition) -> None:
     """Wait until the disk has all that is written now."""
     try:
         # A thread of its own: a disk may take seconds.
-        await asyncio.to_thread(_sync_all, ledger.journal.take_unsynced())
+        await asyncio.to_thread(_sync_all, ledger.take_news())
     except OSError as error:
         condition.fail(error.strerror or type(error).__name__)
     else:

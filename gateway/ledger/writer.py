@@ -133,7 +133,7 @@ class Writer:
             self._left.pop(0)
             _report(left)
             left.remove()
-        await self._drain(self._ledger.journal)
+        await self._drain_journal()
         self._report_damage()
         await self._drain(self._ledger.held)
 
@@ -142,6 +142,22 @@ class Writer:
         if journal.damaged > self._damaged:
             _log.error("ledger.damaged", lines=journal.damaged - self._damaged, kept=journal.path)
             self._damaged = journal.damaged
+
+    async def _drain_journal(self) -> None:
+        """Bring what is there now.
+
+        What ends meanwhile waits for the next look. Taken at once it was a transaction for every
+        few rows, all the time: 40 to 70 µs for each exchange of a gateway at work.
+        """
+        journal = self._ledger.journal
+        left = journal.waiting
+        while rows := journal.take():
+            self._taken = (journal, rows)
+            await self._bring(journal, rows)
+            left -= len(rows)
+            if left <= 0:
+                break
+        journal.commit()  # what there was besides rows
 
     async def _drain(self, source: Source) -> None:
         while rows := source.take():

@@ -16,7 +16,7 @@ from gateway.core.usage import UsageSource
 DIMENSIONS = ("principal", "tenant", "provider", "model", "credential", "outcome", "day")
 
 
-class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True):
+class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One try at one provider.
 
     Times are of the wall clock, in milliseconds since 1970; money is in micros, millionths of a US
@@ -43,7 +43,7 @@ class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True):
     provider_cost_micros: int | None = None  # what the provider says that it charges
 
 
-class LedgerExchange(msgspec.Struct, frozen=True, array_like=True, tag="end"):
+class LedgerExchange(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="end"):
     """One exchange; what it used stands with the attempts that used it.
 
     Times are as those of attempts, and so is the place of new fields.

@@ -21,7 +21,8 @@ OpenJournal = Callable[..., Journal]
 
 def write_begin(journal: Journal, row: LedgerExchange) -> None:
     """Write a row before anything is sent."""
-    journal.begin(row.id, encode_line(begun(row)))
+    begin = begun(row)
+    journal.begin(begin, encode_line(begin))
 
 
 def write_end(journal: Journal, row: LedgerExchange) -> None:
