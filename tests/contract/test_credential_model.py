@@ -19,6 +19,7 @@ from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
 from gateway.credentials.finder import CredentialFinder
 from gateway.credentials.places import Places
+from gateway.credentials.pools import Pools
 from gateway.credentials.profile_keys import StoredProfileKeys
 from gateway.credentials.remembered import FRESH_S, REST_S, STALE_S, Remembered
 from gateway.credentials.stored import Opened, Opener, StoredSource
@@ -34,7 +35,7 @@ from tests.plugins.stored_credentials import (
     new_credential,
 )
 from tests.plugins.stored_keys import Clock
-from tests.unit.credentials.conftest import call_of
+from tests.unit.credentials.conftest import call_of, exchange_of
 
 # One name in three sorts, and one tenant for two of them.
 PEOPLE = {
@@ -105,7 +106,8 @@ class CredentialMachine(RuleBasedStateMachine):
             {
                 "profile": StoredSource(remembered, owner_of, Places()),
                 "tenant": StoredSource(remembered, tenant_of, Places()),
-            }
+            },
+            Pools({}),
         )
         return StoredProfileKeys(opened, remembered, self.clock), finder
 
@@ -166,14 +168,14 @@ class CredentialMachine(RuleBasedStateMachine):
 
     async def _find_out(self, finder: CredentialFinder, principal: Principal) -> None:
         with suppress(CredentialUnavailableError):
-            await finder.find(call_of(), principal)
+            await finder.find(call_of(), exchange_of(principal))
 
     @rule(who=WHO, gateway=GATEWAY)
     def call(self, who: str, gateway: int) -> None:
         """What somebody is served with was theirs a moment ago: profile first, then tenant."""
         principal = PEOPLE[who]
         try:
-            found = self._run(self.gateways[gateway][1].find(call_of(), principal))
+            found = self._run(self.gateways[gateway][1].find(call_of(), exchange_of(principal)))
         except CredentialUnavailableError:
             return
         value = None if found.credential is None else found.credential.secret.get_secret_value()
