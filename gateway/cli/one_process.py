@@ -54,6 +54,7 @@ class Duty(msgspec.Struct, frozen=True):
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
     signals: Iterable[signal.Signals] = SIGNALS
+    to_hasten: signal.Signals | None = None  # None: the second of those
 
 
 def serve_alone(settings: Settings, registry: Registry) -> None:
@@ -100,7 +101,7 @@ def tune_garbage_collector() -> None:
 
 async def _serve(settings: Settings, registry: Registry, log: Observer, duty: Duty) -> None:
     service = Service(settings, registry, log, worker=duty.worker)
-    service.hear_signals(duty.signals)
+    service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
     try:
         await service.start(duty.listening)
         duty.when_ready(service)

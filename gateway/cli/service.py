@@ -92,11 +92,23 @@ class Service:
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
         )
 
-    def hear_signals(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
-        """Take these as the word to stop; before it starts, so that none comes too early."""
+    def hear_signals(
+        self,
+        signals: Iterable[signal.Signals] = SIGNALS,
+        *,
+        to_hasten: signal.Signals | None = None,
+    ) -> None:
+        """Take these as the word to stop; before it starts, so that none comes too early.
+
+        The second one hastens, unless there is another signal for that.
+        """
         loop = asyncio.get_running_loop()
         for number in signals:
-            loop.add_signal_handler(number, self.tell_to_stop)
+            loop.add_signal_handler(
+                number, self.tell_to_stop if to_hasten is None else self._was_told.set
+            )
+        if to_hasten is not None:
+            loop.add_signal_handler(to_hasten, self._hasten)
 
     async def wait_until_told(self) -> None:
         """Sleep until it is told to stop."""
@@ -127,8 +139,11 @@ class Service:
     def tell_to_stop(self) -> None:
         """Do what a signal does."""
         if self._was_told.is_set():  # the second one: whoever sends it will not wait
-            self.app[IN_FLIGHT].stop_waiting()
+            self._hasten()
         self._was_told.set()
+
+    def _hasten(self) -> None:
+        self.app[IN_FLIGHT].stop_waiting()
 
 
 async def _clean_up(runner: web.AppRunner) -> None:

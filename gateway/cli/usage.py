@@ -1,6 +1,6 @@
 """`gateway usage`: the sums of the ledger.
 
-Rule: what is shown is in the database; a running gateway brings it there within a second.
+Rule: what is shown is in the database; a running gateway brings it there within two seconds.
 """
 
 from collections.abc import Sequence

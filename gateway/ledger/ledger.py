@@ -40,6 +40,7 @@ class Ledger:
         self.held = HeldRows() if held is None else held
         self.unwritten = 0
         self.has_news = asyncio.Event()  # something was written and is not synced
+        self.has_many = asyncio.Event()  # so much has ended that the writer should not wait
 
     @property
     def journal(self) -> Journal:
@@ -127,6 +128,8 @@ class Ledger:
         except OSError as error:
             self._written.fail(error.strerror or type(error).__name__)
             return False
+        if self.journal.has_many:
+            self.has_many.set()
         return self._note_written()
 
     def _note_written(self) -> bool:

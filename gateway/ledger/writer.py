@@ -21,7 +21,8 @@ from gateway.ledger.segment import OWNER_ONLY
 from gateway.stores.errors import RowRefusedError, StoreError
 from gateway.stores.ledger import LedgerExchange, LedgerStore, Spent, UsageQuery, UsageRow
 
-FLUSH_S: Final = 0.5  # between two looks
+# Between two looks, unless many rows are there before: a transaction costs as much as 100 rows.
+FLUSH_S: Final = 2.0
 LOOK_S: Final = 60.0  # between two looks for journals that were left
 BACK_OFF_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 JITTER: Final = 0.2  # several gateways should not come back at the same moment
@@ -76,6 +77,7 @@ class Writer:
     def stop(self) -> None:
         """Let `run` end when what it is doing is done."""
         self._stopping.set()
+        self._ledger.has_many.set()
 
     async def flush(self) -> float:
         """Write all that is there now; in how many seconds it makes sense to do it again."""
@@ -95,7 +97,8 @@ class Writer:
         return self._flush_s
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
-        """The sums; StoreError where the store cannot be asked."""
+        """The sums, with all that has ended by now; StoreError where the store cannot be asked."""
+        await self.flush()
         return await (await self._get_store()).fetch_usage(query)
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
@@ -110,11 +113,14 @@ class Writer:
             await self._store.close()
 
     async def _rest(self, seconds: float) -> None:
+        """Wait, but not while many rows do; where the store is down they have to."""
+        waited = self._stopping if self._ledger.store.is_failing else self._ledger.has_many
         try:
             async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+                await waited.wait()
         except TimeoutError:
             return
+        self._ledger.has_many.clear()
 
     async def _flush(self) -> None:
         await self._get_store()

@@ -60,6 +60,8 @@ def check_wanted(
 def check_name(name: str) -> None:
     """Raise KeyFieldError when no key can have this name."""
     _check("name", name, forms.PRINCIPAL)
+    if is_key(name):  # it would be in every list, and in every line about its holder
+        raise KeyFieldError("name", "is a key, and not the name of whoever holds it")
 
 
 def read_duration(field: str, text: str) -> int:
@@ -145,8 +147,10 @@ def _check_item(field: str, value: str) -> str:
     if field == "networks":
         try:
             return str(ipaddress.ip_network(value))
-        except ValueError as error:
-            raise KeyFieldError(field, f"{error}; write it as 10.1.0.0/16") from None
+        except ValueError:
+            raise KeyFieldError(
+                field, "needs to be a network, as 10.1.0.0/16, with nothing after its prefix"
+            ) from None
     if field == "models":
         if _MODEL.fullmatch(value) is None:
             raise KeyFieldError(field, "needs to be PROVIDER/MODEL")

@@ -35,7 +35,7 @@ TIMEOUT_S = 0.25
 PROBE_TIMES = 4  # as long may connecting take where nobody does: a handshake is five round trips
 
 HELD_UP_S = 0.05  # so late a timer is when this process was stopped, or had too much to do
-TRIES = 3
+TRIES = 2
 BATCH = 256
 # What needs no answer goes with the next call that does, or after this: half as many batches.
 TOLD_WITHIN_S = 0.005

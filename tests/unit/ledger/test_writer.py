@@ -8,12 +8,13 @@ import pytest
 from typing_extensions import override
 
 from gateway.config.ledger import LedgerSpec
+from gateway.ledger.journal import TAKEN_ROWS
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.lines import unseal
 from gateway.ledger.records import decode_payload
 from gateway.ledger.writer import BACK_OFF_S, FLUSH_S, JITTER, REFUSED, Writer
 from gateway.stores.errors import RowRefusedError, StoreDownError
-from gateway.stores.ledger import LedgerExchange, LedgerStore
+from gateway.stores.ledger import LedgerExchange, LedgerStore, UsageQuery
 from tests.plugins.chain import LogLines
 from tests.plugins.ledgers import FickleLedgerStore, new_row
 from tests.plugins.scene import eventually
@@ -284,6 +285,44 @@ async def test_two_who_ask_it_to_write_write_each_row_once(
 
     assert len(store.rows) == 4
     assert ledger.journal.backlog_bytes == 0
+
+
+async def test_many_rows_do_not_wait(ledger: Ledger, store: FickleLedgerStore) -> None:
+    """A second of much traffic is not kept in memory for two; but while the store is down it is."""
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store, flush_s=1000)
+    running = asyncio.ensure_future(writer.run())
+    await eventually(lambda: not store.saves, "it waits")
+    for _ in range(TAKEN_ROWS):
+        finish(begin(ledger))
+    await eventually(lambda: len(store.rows) == TAKEN_ROWS, "it has written")
+    store.is_down = True
+    for _ in range(TAKEN_ROWS + 10):
+        finish(begin(ledger))
+    await eventually(lambda: ledger.store.is_failing, "it has tried")
+    saves = store.saves
+    for _ in range(100):
+        finish(begin(ledger))
+        await asyncio.sleep(0)
+
+    assert store.saves == saves
+    writer.stop()
+    await running
+
+
+async def test_who_asks_for_sums_gets_those_of_now(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """Not of two seconds ago."""
+    finish(begin(ledger))
+
+    with pytest.raises(NotImplementedError):
+        await writer.fetch_usage(UsageQuery(()))
+
+    assert len(store.rows) == 1
 
 
 async def test_it_writes_by_itself_until_it_is_stopped(

@@ -18,7 +18,7 @@ from gateway.stores.issuing import (
     rotate_key,
 )
 from gateway.stores.opening import OpenKeys
-from tests.plugins.stored_keys import NOW
+from tests.plugins.stored_keys import NOW, SOME_KEY
 
 
 def wanted(**changed: Any) -> WantedKey:
@@ -43,6 +43,7 @@ def test_lists_are_in_order_and_networks_written_one_way() -> None:
     [
         ({"name": "a b"}, "name"),
         ({"name": "alice\n"}, "name"),
+        ({"name": SOME_KEY}, "name"),
         ({"tenant": "a/b"}, "tenant"),
         ({"lists": {"groups": ["a "]}}, "groups"),
         ({"lists": {"providers": ["../x"]}}, "providers"),
@@ -58,6 +59,7 @@ def test_the_first_mistake_is_named_by_its_field(changed: dict[str, Any], field:
         wanted(**changed)
 
     assert caught.value.field == field
+    assert not any(word in str(caught.value) for word in ("10.0.0.0/33", SOME_KEY))
 
 
 def test_names_and_durations_are_checked_alone_too() -> None:
