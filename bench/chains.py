@@ -3,22 +3,25 @@
 The rule here: they differ in gateway.yaml and in what is stored, and in nothing else.
 """
 
+import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.counters import run_server
-from bench.programs import ROOT, ProgramError
 from bench.systems import GATEWAY_SETTINGS, Site, System, launch_gateway, make_gateway_directory
+from gateway.config.load import load_settings
+from gateway.core.clock import system_clock
+from gateway.stores.issuing import check_wanted, create_key
+from gateway.stores.opening import open_keys
 
-BARE = "gateway, bare"
-FULL = "gateway, full"
-FULL_REDIS = "gateway, full, redis"
-FULL_KEYS = "gateway, full, many keys"
+COMMON = "gateway, "
+BARE = f"{COMMON}bare"
+FULL = f"{COMMON}full"
+FULL_REDIS = f"{COMMON}full, redis"
+FULL_KEYS = f"{COMMON}full, many keys"
 
 STORED_KEYS = "auth: [{kind: gateway_key}]\n"
 # Four rules that are for every request and refuse none; each counts in another way.
@@ -30,10 +33,12 @@ limits:
   - {name: month, on: everything, tokens_per_month: 900000000000000}
 """
 SHARED_COUNTERS = "stores: {{counters: '{address}'}}\n"
-FULL_SETTINGS = GATEWAY_SETTINGS + STORED_KEYS + FOUR_RULES
+# Kept as soon as there are limits; here it says so.
+LEDGER = "ledger: {enabled: true}\n"
+FULL_SETTINGS = GATEWAY_SETTINGS + STORED_KEYS + FOUR_RULES + LEDGER
 
 CALLER = "bench"
-COMMAND_S = 60
+STORE_S = 10.0
 # SQLite makes a million of each in a few seconds; sorted, because a digest is a place in the file.
 FILLING = """\
 WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {count})
@@ -52,9 +57,14 @@ class Chain:
 
     row: str
     settings: str
-    is_full: bool = True
+    yardstick: str = BARE  # the row that it is compared with; none: it is a yardstick itself
     stored_keys: int = 0  # beside the caller's own
     has_redis: bool = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether callers need a key, and rules count what they do."""
+        return bool(self.yardstick)
 
 
 def list_chains(stored_keys: int, *, has_redis: bool) -> tuple[Chain, ...]:
@@ -62,16 +72,16 @@ def list_chains(stored_keys: int, *, has_redis: bool) -> tuple[Chain, ...]:
     redis = (Chain(FULL_REDIS, FULL_SETTINGS, has_redis=True),)
     return (
         # Nobody says who may call, so whoever calls from this machine may.
-        Chain(BARE, GATEWAY_SETTINGS, is_full=False),
+        Chain(BARE, GATEWAY_SETTINGS, yardstick=""),
         Chain(FULL, FULL_SETTINGS),
         *(redis if has_redis else ()),
-        Chain(FULL_KEYS, FULL_SETTINGS, stored_keys=stored_keys),
+        Chain(FULL_KEYS, FULL_SETTINGS, yardstick=FULL, stored_keys=stored_keys),
     )
 
 
 @contextmanager
 def run_chain(site: Site, chain: Chain) -> Iterator[System]:
-    """Run one of them, with a key that was made by the gateway's own command."""
+    """Run one of them, with a key of its store."""
     with ExitStack() as stack:
         settings = chain.settings
         if chain.has_redis:
@@ -84,19 +94,18 @@ def run_chain(site: Site, chain: Chain) -> Iterator[System]:
 
 
 def make_key(directory: Path) -> str:
-    """A new key in the gateway's store, which this makes."""
-    command = [sys.executable, "-m", "gateway", "keys", "create", CALLER]
-    done = subprocess.run(
-        [*command, "--config", str(directory / "gateway.yaml")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_S,
-        check=False,
-    )
-    if done.returncode:
-        raise ProgramError(f"`gateway keys create` ended with {done.returncode}:\n{done.stderr}")
-    return done.stdout.strip()
+    """A new key in the store of a gateway, which this makes."""
+
+    async def make() -> str:
+        stores = load_settings(directory / "gateway.yaml", {}).stores
+        opened = await open_keys(stores, {}, timeout_s=STORE_S)
+        key, _ = await create_key(
+            opened, check_wanted(CALLER, tenant="", lists={}, expires=None), int(system_clock())
+        )
+        await opened.store.close()
+        return key
+
+    return asyncio.run(make())
 
 
 def fill_store(file: Path, count: int) -> None:

@@ -27,7 +27,7 @@ class Options:
     open_streams: int = 5000
     starts: int = 5
     chunks: int = 100
-    turns: int = 15
+    turns: int = 10
     keys: int = 1_000_000
     results: Path = RESULTS
 
@@ -37,7 +37,7 @@ class Options:
         return min(SETTLE_S, self.seconds)
 
 
-QUICK = Options(rounds=1, seconds=1, open_streams=500, starts=3, turns=5)
+QUICK = Options(rounds=1, seconds=1, open_streams=500, starts=3, turns=4)
 
 
 def read_options(arguments: Sequence[str] | None = None) -> Options:
@@ -62,7 +62,7 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--open-streams", type=_number, help="open streams for the memory of one (5000)")
     add("--starts", type=_number, help="how often each system is started (5)")
     add("--chunks", type=_number, help="content chunks of a stream (100)")
-    add("--turns", type=_number, help="how often each figure of `chain` is taken (15)")
+    add("--turns", type=_number, help="how often each figure of `chain` is taken (10)")
     add("--keys", type=_number, help="stored keys of the gateway that has many (1000000)")
     add("--results", type=Path, help="directory for the report (bench/results)")
     return parser

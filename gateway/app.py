@@ -26,11 +26,19 @@ from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.exchange import Observer
 from gateway.core.tasks import Tasks
+from gateway.credentials.finder import CREDENTIALS
+from gateway.credentials.opening import PROFILE_KEYS, OpenSources
 from gateway.credentials.pools import POOLS, Pools
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
 from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
+from gateway.limits.recall import (
+    SharedStore,
+    find_recallable,
+    keep_recalling,
+    keep_recalling_shared,
+)
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -55,9 +63,16 @@ from gateway.middleware.render_errors import render_errors
 from gateway.middleware.write_access_log import write_access_log
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
+from gateway.profile.handlers import (
+    delete_profile_key,
+    list_profile_keys,
+    set_profile_key,
+    show_profile_key,
+)
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
 from gateway.stores.counters import LEASE_S, CounterStore
+from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
@@ -80,6 +95,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     enforce_limits,  # may they call now
 )
 
+RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
@@ -123,7 +139,15 @@ def build_app(
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
-        [open_stored_keys, open_methods, open_ledger, open_simulator, open_relay]
+        [
+            open_stored_keys,
+            open_methods,
+            open_credentials,
+            open_ledger,
+            recall_budgets,
+            open_simulator,
+            open_relay,
+        ]
     )
     app.on_shutdown.append(stop_relay)
     add_routes(app)
@@ -161,6 +185,12 @@ def add_routes(app: web.Application) -> None:
     router.add_get("/api/keys", show_keys)
     router.add_get("/api/providers", show_providers)
     router.add_get("/api/providers/{provider}/models", show_provider_models)
+    router.add_get("/api/profile/keys", list_profile_keys)
+    profile_key = router.add_resource("/api/profile/keys/{provider}")
+    profile_key.add_route("GET", show_profile_key)
+    profile_key.add_route("HEAD", show_profile_key)
+    profile_key.add_route("PUT", set_profile_key)
+    profile_key.add_route("DELETE", delete_profile_key)
     router.add_get("/v1/models", show_models)
     router.add_get("/v1/models/{model:.+}", show_model)
 
@@ -184,6 +214,21 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
     await opened.store.close()
 
 
+async def open_credentials(app: web.Application) -> AsyncIterator[None]:
+    """Open the places where callers' own credentials are."""
+    tasks = Tasks(report_crash)
+    sources = OpenSources(app[SETTINGS], app[REGISTRY], app[POOLS], tasks)
+    await sources.open()
+    app[CREDENTIALS] = sources.finder
+    if sources.profile_keys is not None:
+        app[PROFILE_KEYS] = sources.profile_keys
+    if sources.marks is not None:
+        app[OBSERVERS] = (*app[OBSERVERS], sources.marks.observe)
+    yield
+    await tasks.cancel()
+    await sources.close()
+
+
 async def open_ledger(app: web.Application) -> AsyncIterator[None]:
     """Keep the ledger, when one is wanted, until the relay is closed."""
     settings = app[SETTINGS]
@@ -193,6 +238,22 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
     async with keep_ledger(app[LEDGER], settings.ledger, settings.stores, report_crash) as writer:
         app[WRITER] = writer
         yield
+
+
+async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
+    """Let days and months go on where the ledger says, when counters begin anew."""
+    rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
+    if not rules or WRITER not in app or counters is None:
+        yield
+        return
+    tasks = Tasks(report_crash)
+    if isinstance(counters, MemoryCounters):
+        tasks.spawn("recall_spent", keep_recalling(rules, counters, app[WRITER]))
+        await tasks.wait(RECALL_S)  # a database that is away does not stop the start
+    elif isinstance(counters, SharedStore):
+        tasks.spawn("recall_spent", keep_recalling_shared(rules, counters, app[WRITER]))
+    yield
+    await tasks.cancel()
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:

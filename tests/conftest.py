@@ -23,5 +23,7 @@ pytest_plugins = [
     "tests.plugins.stored_keys",
     "tests.plugins.ledgers",
     "tests.plugins.purse",
+    "tests.plugins.front_end_tables",
+    "tests.plugins.stored_credentials",
     "tests.plugins.recordings",
 ]

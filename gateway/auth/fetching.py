@@ -14,11 +14,12 @@ import msgspec
 from gateway import __version__
 from gateway.config.token_auth import check_key_url
 from gateway.core.errors import UpstreamError
+from gateway.core.upstream_errors import UpstreamReplyTooLargeError
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target, open_connection
-from gateway.upstream.receiver import Headers
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.tls import open_tls_context
+from gateway.upstream.whole_answer import WholeAnswer
 
 MAX_BYTES = 256 * 1024  # the largest key sets of providers are 20 KiB
 TIMEOUT_S = 5.0
@@ -78,7 +79,7 @@ class Fetcher:
             tls_s=self._timeout_s,
             tls=open_tls_context(self._ca_file) if is_secure else None,
         )
-        answer = _Answer()
+        answer = WholeAnswer(target.label, max_bytes=MAX_BYTES)
         connection = await open_connection(
             target,
             self._resolver,
@@ -87,9 +88,14 @@ class Fetcher:
         try:
             path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.send(_render_request(parts.netloc, path), answer)
-            return await answer.body
+            await answer.done
+        except UpstreamReplyTooLargeError:
+            raise FetchError(f"it sent more than {MAX_BYTES} bytes") from None
         finally:
             connection.abort()
+        if answer.status != OK:
+            raise FetchError(f"it answered {answer.status}")
+        return bytes(answer.body)
 
 
 class Publication:
@@ -128,38 +134,6 @@ class _KeyDocument(msgspec.Struct):
 class _Discovered(msgspec.Struct):
     issuer: str
     jwks_uri: str
-
-
-class _Answer:
-    """Takes one answer whole, as long as it is a small one and a 200."""
-
-    def __init__(self) -> None:
-        self.body: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._received = bytearray()
-
-    def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002 - a receiver's
-        if status != OK:
-            self._fail(FetchError(f"it answered {status}"))
-
-    def on_body(self, body: bytes) -> None:
-        self._received += body
-        if len(self._received) > MAX_BYTES:
-            self._received.clear()
-            self._fail(FetchError(f"it sent more than {MAX_BYTES} bytes"))
-
-    def on_chunk(self, read: bytes) -> bool:  # noqa: ARG002 - a receiver's
-        return False
-
-    def on_end(self) -> None:
-        if not self.body.done():
-            self.body.set_result(bytes(self._received))
-
-    def on_failed(self, error: UpstreamError) -> None:
-        self._fail(error)
-
-    def _fail(self, error: Exception) -> None:
-        if not self.body.done():
-            self.body.set_exception(error)
 
 
 def _render_request(netloc: str, path: str) -> bytes:

@@ -1,7 +1,7 @@
 """`GET /api/keys`, `/api/providers`, `/api/providers/{provider}/models`, `/v1/models`.
 
-The rule here: answered from the registry alone, so a provider that is down changes nothing. What
-the caller's key is not for reads like what is not there.
+The rule here: answered from the registry and from what the caller's profile has, so a provider
+that is down changes nothing. What the caller's key is not for reads like what is not there.
 """
 
 from aiohttp import web
@@ -17,6 +17,8 @@ from gateway.catalog.listing import (
     list_providers,
 )
 from gateway.core.errors import ModelNotFoundError, ProviderNotFoundError
+from gateway.core.identity import ANONYMOUS
+from gateway.credentials.finder import CREDENTIALS
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY
 
@@ -29,7 +31,8 @@ async def show_keys(request: web.Request) -> web.Response:
 
 async def show_providers(request: web.Request) -> web.Response:
     """Every provider of the registry."""
-    listed = list_providers(request.app[REGISTRY], request[EXCHANGE].principal)
+    own = await _find_own(request)
+    listed = list_providers(request.app[REGISTRY], request[EXCHANGE].principal, own)
     return web.json_response({"providers": listed})
 
 
@@ -44,7 +47,8 @@ async def show_provider_models(request: web.Request) -> web.Response:
 
 async def show_models(request: web.Request) -> web.Response:
     """Every model that can be called."""
-    listed = list_models(request.app[REGISTRY], request[EXCHANGE].principal)
+    own = await _find_own(request)
+    listed = list_models(request.app[REGISTRY], request[EXCHANGE].principal, own)
     return web.json_response({"object": "list", "data": listed})
 
 
@@ -57,8 +61,15 @@ async def show_model(request: web.Request) -> web.Response:
     if (
         provider is None
         or model is None
-        or not is_callable(registry, provider)
+        or not is_callable(registry, provider, await _find_own(request))
         or not can_ask_for(request[EXCHANGE].principal, provider, model.id)
     ):
         raise ModelNotFoundError("There is no such model; GET /v1/models lists them.")
     return web.json_response(describe_model(provider, model))
+
+
+async def _find_own(request: web.Request) -> frozenset[str]:
+    """The providers for which the caller has a credential of their own."""
+    principal = request[EXCHANGE].principal or ANONYMOUS
+    providers = request.app[REGISTRY].providers.values()
+    return await request.app[CREDENTIALS].find_own(providers, principal)

@@ -4,6 +4,7 @@ The rule here: names and facts only, and of those what the caller's key is for. 
 values and credentials never leave.
 """
 
+from collections.abc import Container
 from typing import Any
 
 from gateway.config.load import Registry
@@ -25,11 +26,17 @@ _FLAGS_ALWAYS = (
 )
 
 
-def is_callable(registry: Registry, provider: Provider) -> bool:
-    """True when a call to this provider has what it needs."""
+def is_callable(registry: Registry, provider: Provider, own: Container[str] = ()) -> bool:
+    """True when a call to this provider has what it needs.
+
+    `own` names the providers for which the caller has what it takes.
+    """
+    if provider.is_custom:
+        return provider.name in own
     if provider.is_placeholder:
-        return False
-    return not provider.auth.required or provider.name in registry.credentials
+        return provider.own_endpoint is not None and provider.name in own
+    is_known = provider.name in registry.credentials or provider.name in own
+    return not provider.auth.required or is_known
 
 
 def can_see(caller: Principal | None, provider: Provider) -> bool:
@@ -62,13 +69,15 @@ def list_key_flags(registry: Registry, caller: Principal | None) -> dict[str, bo
     return flags | legacy
 
 
-def list_providers(registry: Registry, caller: Principal | None) -> list[dict[str, Any]]:
+def list_providers(
+    registry: Registry, caller: Principal | None, own: Container[str] = ()
+) -> list[dict[str, Any]]:
     """Every provider of the registry that the caller's key is for."""
     return [
         {
             "name": provider.name,
             "label": provider.label,
-            "callable": is_callable(registry, provider),
+            "callable": is_callable(registry, provider, own),
             "default_model": _default_model(provider, caller),
             "models": len(_models_of(provider, caller)),
         }
@@ -82,12 +91,14 @@ def list_provider_models(provider: Provider, caller: Principal | None) -> list[d
     return [_describe(model) for model in _models_of(provider, caller)]
 
 
-def list_models(registry: Registry, caller: Principal | None) -> list[dict[str, Any]]:
+def list_models(
+    registry: Registry, caller: Principal | None, own: Container[str] = ()
+) -> list[dict[str, Any]]:
     """Every model that the caller can call, in the OpenAI dialect."""
     return [
         describe_model(provider, model)
         for provider in registry.providers.values()
-        if is_callable(registry, provider)
+        if is_callable(registry, provider, own)
         for model in _models_of(provider, caller)
     ]
 

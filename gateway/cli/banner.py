@@ -20,7 +20,8 @@ def describe_start(
     keyless = [
         provider.name
         for provider in registry.providers.values()
-        if not provider.auth.required and provider.name not in registry.credentials
+        if not provider.auth.required and not provider.is_custom
+        if provider.name not in registry.credentials
     ]
     lines = [
         f"listening    {url}",

@@ -9,6 +9,7 @@ import typer
 
 from gateway.cli.stores import TIMEOUT_S, run_with_settings
 from gateway.config.settings import Settings
+from gateway.config.stores import ENCRYPTION_KEY_FILE, PEPPER_FILE
 from gateway.stores.backup import back_up_sqlite
 from gateway.stores.database import make_sqlite_file, open_database
 from gateway.stores.errors import StoreError
@@ -74,9 +75,17 @@ def back_up(file: Path, config: Path | None) -> int:
             )
         back_up_sqlite(address.file, file)
         typer.echo(f"{file}: written")
-        if settings.stores.peppers is None:
+        files = [
+            name
+            for name, configured in (
+                (PEPPER_FILE, settings.stores.peppers),
+                (ENCRYPTION_KEY_FILE, settings.stores.encryption_keys),
+            )
+            if configured is None and address.file.with_name(name).exists()
+        ]
+        if files:
             typer.echo(
-                "Keep gateway.pepper too, in another place: a copy is of no use without it.",
+                f"Keep {' and '.join(files)} too, in another place: a copy is of no use without.",
                 err=True,
             )
         return 0

@@ -15,14 +15,13 @@ from gateway.cli.stores import run_with_keys
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.durations import render_time
-from gateway.core.gateway_key import is_key
-from gateway.stores.errors import StoreError
 from gateway.stores.issuing import (
     LISTS,
     KeyFieldError,
     check_wanted,
     create_key,
     describe_key,
+    find_by_key,
     read_duration,
     rotate_key,
 )
@@ -117,11 +116,7 @@ def try_key(key: str, config: Path | None) -> int:
     text = (sys.stdin.readline() if key == STDIN else key).strip()
 
     async def work(_: Settings, opened: OpenKeys) -> int:
-        if not is_key(text):
-            raise StoreError("This is no key of the gateway: its form or its checksum is wrong.")
-        found = await opened.store.find_key(opened.peppers.digests(text))
-        if found is None:
-            raise StoreError("This key is in the form of one, and not known here.")
+        found = await find_by_key(opened, text)
         for line in render_key(found, system_clock()):
             typer.echo(line)
         return 0 if found.state_at(system_clock()) == "active" else 1

@@ -119,3 +119,9 @@ def try_keys(
     if names != keys or len(keys) > 1:
         raise typer.BadParameter("needs to be one key alone, or providers", param_hint="NAMES")
     run("keys test", key=keys[0], config=config)
+
+
+@app.command()
+def reencrypt(config: ConfigOption = None) -> None:
+    """Seal stored credentials with the newest of `stores.encryption_keys`; may be stopped."""
+    run("keys reencrypt", config=config)

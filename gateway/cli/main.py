@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
+from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
 from gateway.cli.running import ConfigOption, ProvidersOption, run
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # it prints the values of variables: credentials among them
 )
 app.add_typer(keys_app, name="keys")
+app.add_typer(credentials_app, name="credentials")
 app.add_typer(db_app, name="db")
 
 PortOption = Annotated[

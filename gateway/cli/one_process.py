@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
+import structlog
 import typer
 import uvloop
 
@@ -19,6 +20,8 @@ from gateway.cli.service import SIGNALS, Service
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
 from gateway.core.exchange import Observer
+from gateway.limits.proof import ToothlessRuleError
+from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError
 from gateway.middleware.enforce_limits import IdleRuleError
 from gateway.plugins.keys import ONLY_WORKER, Worker
@@ -38,6 +41,7 @@ REFUSALS = (
     ParserError,
     PluginError,
     StoreError,
+    ToothlessRuleError,
     UnsafeBindError,
 )
 
@@ -50,6 +54,7 @@ class Duty(msgspec.Struct, frozen=True):
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
     signals: Iterable[signal.Signals] = SIGNALS
+    to_hasten: signal.Signals | None = None  # None: the second of those
 
 
 def serve_alone(settings: Settings, registry: Registry) -> None:
@@ -62,7 +67,9 @@ def serve_alone(settings: Settings, registry: Registry) -> None:
 
 
 def show_start(settings: Settings, registry: Registry, *, url: str, admin_url: str | None) -> None:
-    """Print where it listens, and how to try it."""
+    """Print where it listens, and how to try it; log what will surprise somebody."""
+    for sentence in find_unpriced(settings.rules, registry.providers):
+        structlog.get_logger().warning("limits.unpriced", sentence=sentence)
     for line in describe_start(settings, registry, url=url, admin_url=admin_url):
         typer.echo(line)
 
@@ -94,7 +101,7 @@ def tune_garbage_collector() -> None:
 
 async def _serve(settings: Settings, registry: Registry, log: Observer, duty: Duty) -> None:
     service = Service(settings, registry, log, worker=duty.worker)
-    service.hear_signals(duty.signals)
+    service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
     try:
         await service.start(duty.listening)
         duty.when_ready(service)

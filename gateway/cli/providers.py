@@ -40,7 +40,7 @@ def _cells(registry: Registry, provider: Provider) -> tuple[str, ...]:
         provider.name,
         provider.base_url,
         provider.key,
-        provider.env,
+        "not read" if provider.credentials else provider.env,
         _credential(registry, provider),
         models or "any",
     )
@@ -55,6 +55,8 @@ def _credential(registry: Registry, provider: Provider) -> str:
         return f"{len(found)} of {written}{':' if names else ''}{names}"
     if found:
         return "yes"
+    if provider.is_custom:
+        return "of each model"
     if provider.is_placeholder:
         return "no (EXAMPLE in base URL)"
     return "no" if provider.auth.required else "not needed"

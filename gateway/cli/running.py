@@ -14,6 +14,9 @@ import typer
 COMMANDS = {  # where each command is
     "chat": "gateway.cli.chat:chat",
     "check": "gateway.cli.check:check",
+    "credentials delete": "gateway.cli.credentials:delete_credential",
+    "credentials list": "gateway.cli.credentials:list_credentials",
+    "credentials set": "gateway.cli.credentials:set_credential",
     "db backup": "gateway.cli.db:back_up",
     "db check": "gateway.cli.db:check",
     "db upgrade": "gateway.cli.db:upgrade",
@@ -21,6 +24,7 @@ COMMANDS = {  # where each command is
     "keys create": "gateway.cli.keys:create",
     "keys disable": "gateway.cli.keys:disable",
     "keys list": "gateway.cli.keys:list_keys",
+    "keys reencrypt": "gateway.cli.credentials:reencrypt",
     "keys rotate": "gateway.cli.keys:rotate",
     "keys show": "gateway.cli.keys:show",
     "keys test": "gateway.cli.keys:try_key",

@@ -3,6 +3,7 @@
 The rule here: whatever is wrong is said before anything listens, all of it at once.
 """
 
+import asyncio
 import resource
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from gateway.config.load import (
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.spec import Spec
+from gateway.limits.proof import prove_rules
 from gateway.middleware.authenticate import refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
     UnsharedCountersError,
@@ -46,6 +48,7 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         refuse_unshared_counters(settings)
         refuse_unsafe_bind(settings, registry)
         refuse_idle_rules(settings, registry)
+        asyncio.run(prove_rules(settings.rules))
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         raise_file_limit()
         if settings.server.workers > 1:

@@ -14,7 +14,7 @@ from aiohttp import web
 from gateway.app import KEYS, METRICS, WRITER, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.console.admin import build_admin_app
+from gateway.console.admin import build_admin_app, finish_changes
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
@@ -49,7 +49,7 @@ class Service:
         self._worker = worker
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
-        admin = build_admin_app(
+        self._admin_app = build_admin_app(
             self.readiness,
             render_metrics=self.app[METRICS].render,
             settings=settings,
@@ -57,7 +57,7 @@ class Service:
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
             list_credentials=self.app[POOLS].standings,
         )
-        self._admin_runner = make_runner(admin, shutdown_s=LAST_WORDS_S)
+        self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._was_told = asyncio.Event()
@@ -92,11 +92,23 @@ class Service:
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
         )
 
-    def hear_signals(self, signals: Iterable[signal.Signals] = SIGNALS) -> None:
-        """Take these as the word to stop; before it starts, so that none comes too early."""
+    def hear_signals(
+        self,
+        signals: Iterable[signal.Signals] = SIGNALS,
+        *,
+        to_hasten: signal.Signals | None = None,
+    ) -> None:
+        """Take these as the word to stop; before it starts, so that none comes too early.
+
+        The second one hastens, unless there is another signal for that.
+        """
         loop = asyncio.get_running_loop()
         for number in signals:
-            loop.add_signal_handler(number, self.tell_to_stop)
+            loop.add_signal_handler(
+                number, self.tell_to_stop if to_hasten is None else self._was_told.set
+            )
+        if to_hasten is not None:
+            loop.add_signal_handler(to_hasten, self._hasten)
 
     async def wait_until_told(self) -> None:
         """Sleep until it is told to stop."""
@@ -115,6 +127,7 @@ class Service:
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
         self.readiness.set_unready("stopping")
+        await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
         if self._sites:  # otherwise it never began
@@ -126,8 +139,11 @@ class Service:
     def tell_to_stop(self) -> None:
         """Do what a signal does."""
         if self._was_told.is_set():  # the second one: whoever sends it will not wait
-            self.app[IN_FLIGHT].stop_waiting()
+            self._hasten()
         self._was_told.set()
+
+    def _hasten(self) -> None:
+        self.app[IN_FLIGHT].stop_waiting()
 
 
 async def _clean_up(runner: web.AppRunner) -> None:

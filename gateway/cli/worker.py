@@ -22,6 +22,9 @@ from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.plugins.keys import Worker
 
+# Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
+HASTEN = signal.SIGUSR1
+
 
 class News(msgspec.Struct, frozen=True):
     """What a worker tells its supervisor."""
@@ -49,6 +52,7 @@ def run_worker(
         worker=worker,
         listening=listening,
         signals=(signal.SIGTERM,),
+        to_hasten=HASTEN,
     )
     try:
         serve_here(settings, registry, duty)

@@ -7,6 +7,7 @@ could fail. What one worker dies of is no other one's business.
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 import socket
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import structlog
 
 from gateway.cli.one_process import open_log, show_start
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
-from gateway.cli.worker import News, run_worker
+from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -35,8 +36,9 @@ from gateway.server.sockets import (
 PROVEN_S = 10.0
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 30.0
-# Beyond its time to drain, before it is ended without being asked.
-PATIENCE_S = 2 * LAST_WORDS_S + 5.0
+# Beyond its time to drain, before it is ended without being asked: for last words, and for rows of
+# the ledger that a slow database has to take.
+PATIENCE_S = 2 * LAST_WORDS_S + 20.0
 
 _log = structlog.get_logger()
 
@@ -62,7 +64,6 @@ class _Place(msgspec.Struct, eq=False):
 def supervise(settings: Settings, registry: Registry) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
     open_log(settings, registry)
-    # A fork would take locks, and a loop's file descriptors, along.
     with asyncio.Runner() as runner:
         runner.run(Supervisor(settings, registry).run())
 
@@ -107,13 +108,15 @@ class Supervisor:
             loop.add_signal_handler(number, self._take_signal)
 
     def _take_signal(self) -> None:
-        """Pass it on, each time: the second one hastens."""
+        """Pass it on; the second one hastens."""
+        number = HASTEN if self._was_told.is_set() else signal.SIGTERM
         self._was_told.set()
         # First: whoever comes from now on would wait for nobody.
         for place in self._places:
             close_sockets(place.sockets)
         for process in self._running():
-            process.terminate()
+            if process.pid is not None:
+                os.kill(process.pid, number)
 
     def _running(self) -> list[SpawnProcess]:
         return [place.process for place in self._places if place.process is not None]
@@ -124,21 +127,27 @@ class Supervisor:
             raise WorkerError
 
     def _start(self, place: _Place, *, is_restarted: bool = False) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
         news, supervisor = context.Pipe(duplex=False)
         worker = Worker(place.index, is_restarted)
-        place.process = context.Process(
+        process = context.Process(
             target=run_worker,
             args=(self._settings, self._registry, worker, place.sockets, supervisor),
             name=f"gateway-worker-{place.index}",
         )
+        try:
+            with _deaf_to_the_terminal():
+                process.start()
+        except OSError:
+            news.close()
+            raise
+        finally:
+            supervisor.close()
         loop = asyncio.get_running_loop()
-        place.news, place.is_ready, place.started_at = news, loop.create_future(), loop.time()
-        with _deaf_to_the_terminal():
-            place.process.start()
-        supervisor.close()
+        place.process, place.news = process, news
+        place.is_ready, place.started_at = loop.create_future(), loop.time()
         loop.add_reader(news.fileno(), self._hear, place)
-        loop.add_reader(place.process.sentinel, self._bury, place)
+        loop.add_reader(process.sentinel, self._bury, place)
 
     def _hear(self, place: _Place) -> None:
         if place.news is None or place.is_ready is None:
@@ -182,13 +191,22 @@ class Supervisor:
         self._tasks.spawn("restart_worker", self._restart(place))
 
     async def _restart(self, place: _Place) -> None:
-        if place.failures > 1:
-            pause_s = min(FIRST_PAUSE_S * 2 ** (place.failures - 2), LAST_PAUSE_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._was_told.wait(), pause_s)
-        if self._was_told.is_set():
-            return
-        if place.sockets[0].fileno() < 0:  # closed above, or when it was told to stop
+        while not self._was_told.is_set():
+            if place.failures > 1:
+                pause_s = min(FIRST_PAUSE_S * 2 ** (place.failures - 2), LAST_PAUSE_S)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._was_told.wait(), pause_s)
+                    return
+            try:
+                await self._start_again(place)
+            except OSError as error:  # ListenError is one: somebody took the port; or no memory
+                place.failures += 2
+                _log.error("worker.not_started", worker=place.index, reason=str(error))
+            else:
+                return
+
+    async def _start_again(self, place: _Place) -> None:
+        if place.sockets[0].fileno() < 0:  # closed while it paused, or was told to stop
             server = self._settings.server
             place.sockets = await open_sockets(server.host, server.port, shared=True)
         self._start(place, is_restarted=True)

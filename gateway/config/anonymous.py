@@ -5,7 +5,7 @@ Rule: whoever lets in everybody writes down how much that may be.
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from gateway.config.limit_rules import Count, LimitSpec, Usd
 from gateway.config.spec import Spec
@@ -68,6 +68,11 @@ class _Kind(Spec):
 
 class AnonymousAuth(AnonymousLimits, _Kind):
     """Callers that show nothing; the numbers beside `kind` are for all of them together."""
+
+    # For editors; whoever leaves one out is told why it is needed.
+    model_config = ConfigDict(
+        json_schema_extra={"required": ["kind", "requests_per_minute", "concurrent"]}
+    )
 
     per_address: AddressLimits | None = Field(
         default=None,

@@ -67,6 +67,18 @@ def find_credentials(
     return () if secret is None else (Credential(name, secret),)
 
 
+def say_where(provider: CredentialSource) -> str:
+    """Where the provider's credential would be: a variable, a file, or one of several."""
+    written = provider.credentials or (
+        () if provider.credential is None else (provider.credential,)
+    )
+    names = [_name_of(reference.get_secret_value()) for reference in written] or [provider.env]
+    if len(names) > 1:
+        return f"one of {', '.join(names)}"
+    is_file = names[0].startswith(FILE_PREFIX)
+    return names[0] if is_file else f"the environment variable {names[0]}"
+
+
 def check_references(references: Sequence[SecretStr]) -> None:
     """Raise ValueError when two of them are the same."""
     texts = [reference.get_secret_value() for reference in references]

@@ -12,6 +12,7 @@ MODEL_ID = r"^[\x21-\x7e]([\x20-\x7e]{0,254}[\x21-\x7e])?$"
 LABEL = r"^[^\x00-\x1f\x7f]{1,200}$"
 KEY_FIELD = r"^[a-z][a-z0-9_]{0,127}$"
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
+URL_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,10}$"
 HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
 BIND_HOST = r"^[A-Za-z0-9.:_-]{1,253}$"
 PRINCIPAL = r"^[A-Za-z0-9._-]{1,128}$"
@@ -21,6 +22,7 @@ COOKIE_NAME = r"^[A-Za-z0-9_.-]{1,128}$"
 KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 PEPPER_VERSION = r"^[1-9][0-9]{0,3}$"
 REFERENCE = r"^(\$\{[A-Za-z_][A-Za-z0-9_]{0,127}\}|file:/[^\x00-\x1f\x7f]+)$"
+SQL_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 PLUGIN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 MIDDLEWARE = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 ORIGIN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$"
@@ -35,6 +37,7 @@ MEANINGS = {
     LABEL: "one line of text, at most 200 characters",
     KEY_FIELD: "lower-case letters, digits and _, such as groq_api_key",
     ENV_NAME: "the name of an environment variable, such as GROQ_API_KEY (without the $)",
+    URL_PATH: "a path such as /openai/v1, without a slash at its end",
     HOST_NAME: "a host name, such as api.example.org",
     BIND_HOST: "a host name or address, such as 127.0.0.1",
     PRINCIPAL: "letters, digits, dots, - and _",
@@ -44,6 +47,7 @@ MEANINGS = {
     KEY_HASH: "sha256: and the 64 lower-case hexadecimal digits of the key's hash",
     PEPPER_VERSION: "a whole number from 1 to 9999",
     REFERENCE: "${VARIABLE} or file:/absolute/path; the secret itself does not belong here",
+    SQL_NAME: "the name of a table or a column: letters, digits and _, at most 63",
     PLUGIN: "module:name, such as plugins.hello:stamp",
     MIDDLEWARE: "the name of a middleware, such as authenticate",
     ORIGIN: "one origin, such as https://chat.example.org (no path, no *, no null)",

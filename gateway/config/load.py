@@ -69,8 +69,7 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     for name, provider in written.providers.items():
         try:
             headers = fill_headers(provider.headers, environ)
-            # EXAMPLE in the address may be somebody's host: no credential goes there.
-            found = () if provider.is_placeholder else find_credentials(provider, environ)
+            found = find_credentials(provider, environ) if _wants_ours(provider) else ()
         except CredentialError as error:
             problems.append(_credential_problem(document, name, error))
             continue
@@ -119,6 +118,13 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     return written.model_copy(update=found)
 
 
+def _wants_ours(provider: Provider) -> bool:
+    """Return whether a credential of the operator's may be sent to a provider."""
+    # EXAMPLE in the address may be somebody's host, and that of `custom` is somebody's.
+    is_somebodys = provider.is_placeholder or provider.is_custom
+    return not is_somebodys and "operator" in provider.credential_order
+
+
 def known_secrets(settings: Settings, registry: Registry) -> list[str]:
     """Return every secret in use, for the log to take out wherever one stands."""
     found = [
@@ -128,17 +134,14 @@ def known_secrets(settings: Settings, registry: Registry) -> list[str]:
     return [secret.get_secret_value() for secret in found]
 
 
-def check_file(path: Path) -> None:
-    """Raise ConfigError with every mistake in a file of either sort, whatever the environment."""
+def check_file(path: Path) -> RegistryFile | Settings:
+    """What a file of either sort says, whatever the environment; ConfigError with its mistakes."""
     document = load_document(path)
     keys = document.value if isinstance(document.value, dict) else {}
     is_registry = "providers" in keys or (
         path.name.startswith("provider") and not set(keys) & set(Settings.model_fields)
     )
-    if is_registry:
-        _parse_registry(document, path)
-    else:
-        _parse_settings(document, path)
+    return _parse_registry(document, path) if is_registry else _parse_settings(document, path)
 
 
 def shipped_file(name: str) -> Path:

@@ -24,6 +24,7 @@ from gateway.core.cost import Price, make_price
 HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
 BodyField = Annotated[str, StringConstraints(pattern=forms.BODY_FIELD)]
 DroppedField = Annotated[str, StringConstraints(pattern=forms.DROPPED_FIELD)]
+KeyField = Annotated[str, StringConstraints(pattern=forms.KEY_FIELD)]
 ModelId = Annotated[str, StringConstraints(pattern=forms.MODEL_ID)]
 Label = Annotated[str, StringConstraints(pattern=forms.LABEL)]
 # Prices become whole millionths of a dollar.
@@ -51,6 +52,19 @@ class AuthSpec(Spec):
     )
     required: bool = Field(
         default=True, description="Whether calls are refused while no credential is found."
+    )
+
+
+class OwnEndpointSpec(Spec):
+    """Where a caller's own credential goes: to an address that is in their profile too."""
+
+    field: KeyField = Field(description="The profile's field with the address.")
+    path: Annotated[str, StringConstraints(pattern=forms.URL_PATH)] = Field(
+        default="/openai/v1", description="What follows that address, up to `/chat/completions`."
+    )
+    models: dict[ModelId, KeyField] = Field(
+        min_length=1,
+        description="The model that callers ask for, and the profile's field with its name there.",
     )
 
 

@@ -26,9 +26,11 @@ from gateway.config.credentials import (
 from gateway.config.provider_blocks import (
     AuthSpec,
     HeaderName,
+    KeyField,
     Label,
     Model,
     ModelId,
+    OwnEndpointSpec,
     ParamsSpec,
     TimeoutsSpec,
     TlsSpec,
@@ -38,6 +40,9 @@ from gateway.config.spec import Spec
 SIMULATOR = "simulator:"
 SIMULATED_PROVIDER = "demo"
 CREDENTIALS_MAX = 1000  # each is looked at for each request
+CUSTOM_MODELS = "models:"
+CUSTOM_PROVIDER = "custom"
+CredentialSource = Literal["operator", "profile", "tenant"]
 
 # Segments of our own paths: a provider of that name could not be told from a route.
 ROUTE_SEGMENTS = frozenset(
@@ -75,7 +80,6 @@ RESERVED_HEADERS = frozenset(
 )
 
 ProviderName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
-KeyField = Annotated[str, StringConstraints(pattern=forms.KEY_FIELD)]
 EnvName = Annotated[str, StringConstraints(pattern=forms.ENV_NAME)]
 
 
@@ -108,7 +112,8 @@ class Provider(Spec):
         max_length=2000,
         description=(
             "The address of its API, up to and without `/chat/completions`. "
-            "Only `demo` may say `simulator:`, the simulator inside the gateway."
+            "Only `demo` may say `simulator:`, the simulator inside the gateway, and only `custom` "
+            "`models:`, the address of the caller's own model."
         ),
     )
     label: Label = Field(
@@ -139,6 +144,21 @@ class Provider(Spec):
             "`env` is not looked at then."
         ),
     )
+    credential_order: tuple[CredentialSource, ...] = Field(
+        default=("operator", "profile", "tenant"),
+        min_length=1,
+        description=(
+            "Whose credential is taken, the first that is there: the operator's, that of the "
+            "caller's profile, that of the caller's tenant. What is left out is never taken."
+        ),
+    )
+    own_endpoint: OwnEndpointSpec | None = Field(
+        default=None,
+        description=(
+            "Where a credential from a caller's profile goes, when the address is in the profile "
+            "too. Only for `profiles: {source: postgres}`."
+        ),
+    )
     auth: AuthSpec = Field(default=AuthSpec(), description="How the credential is sent.")
     headers: dict[HeaderName, str] = Field(
         default={},
@@ -146,6 +166,13 @@ class Provider(Spec):
         description=(
             "Request headers to add. Values may hold `${VARIABLE}` or `${VARIABLE:-default}`; "
             "a header whose value comes out empty is not sent."
+        ),
+    )
+    profile_headers: dict[HeaderName, KeyField] = Field(
+        default={},
+        description=(
+            "Request headers that go with a caller's or a tenant's own credential, and the "
+            "profile's field with their value; those of the same name in `headers` then do not."
         ),
     )
     params: ParamsSpec = Field(default=ParamsSpec(), description="What changes in a request body.")
@@ -211,6 +238,11 @@ class Provider(Spec):
         return self.base_url == SIMULATOR
 
     @property
+    def is_custom(self) -> bool:
+        """Whether the address is that of the caller's own model."""
+        return self.base_url == CUSTOM_MODELS
+
+    @property
     def is_placeholder(self) -> bool:
         """Whether the address still holds EXAMPLE: nobody's credential may go there."""
         return "//EXAMPLE." in self.base_url
@@ -229,6 +261,17 @@ class Provider(Spec):
             if fields.data.get("name", SIMULATED_PROVIDER) != SIMULATED_PROVIDER:
                 raise ValueError(f"may be `{SIMULATOR}` for the provider `demo` only; write a URL")
             return url
+        if url == CUSTOM_MODELS:
+            if fields.data.get("name", CUSTOM_PROVIDER) != CUSTOM_PROVIDER:
+                raise ValueError(
+                    f"may be `{CUSTOM_MODELS}` for the provider `custom` only; write a URL"
+                )
+            if fields.data.get("allow_private"):
+                raise ValueError(
+                    f"may not be `{CUSTOM_MODELS}` with `allow_private`: callers write the "
+                    "addresses, and would reach what only the gateway reaches"
+                )
+            return url
         # Where allow_private itself is wrong, that is the mistake to report, not the address.
         check_base_url(url, allow_private=fields.data.get("allow_private", True))
         return url.rstrip("/")
@@ -244,6 +287,31 @@ class Provider(Spec):
             raise ValueError("is empty; write one reference or more, or leave it out")
         check_references(credentials)
         return credentials
+
+    @field_validator("credential_order")
+    @classmethod
+    def _name_each_once(cls, order: tuple[CredentialSource, ...]) -> tuple[CredentialSource, ...]:
+        if len(set(order)) < len(order):
+            raise ValueError("holds a source twice; keep one")
+        return order
+
+    @field_validator("profile_headers")
+    @classmethod
+    def _are_the_profiles(cls, headers: dict[str, str], fields: ValidationInfo) -> dict[str, str]:
+        auth = fields.data.get("auth", AuthSpec())
+        for name in headers:
+            if name.lower() in RESERVED_HEADERS | {auth.header.lower()}:
+                raise ValueError(f"holds {name}, which is not the profile's to set; leave it out")
+        return headers
+
+    @field_validator("headers")
+    @classmethod
+    def _stay_with_the_operator(
+        cls, headers: dict[str, str], fields: ValidationInfo
+    ) -> dict[str, str]:
+        if headers and fields.data.get("base_url") == CUSTOM_MODELS:
+            raise ValueError("would go to whatever host a caller writes down; leave it out")
+        return headers
 
     @field_validator("headers")
     @classmethod

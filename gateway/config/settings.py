@@ -23,6 +23,7 @@ from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.networks import ProxyNetwork
+from gateway.config.profiles import ProfilesSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
@@ -214,9 +215,13 @@ class Settings(Spec):
         ),
     )
     stores: StoresSpec = Field(
-        default=StoresSpec(), description="Where keys, counters and the ledger are."
+        default=StoresSpec(), description="Where keys, credentials, counters and the ledger are."
     )
     ledger: LedgerSpec = Field(default=LedgerSpec(), description="Who used what, and what it cost.")
+    profiles: ProfilesSpec | None = Field(
+        default=None,
+        description="Where callers' own credentials are. Unset: there are the operator's alone.",
+    )
     limits: tuple[LimitSpec, ...] = Field(
         default=(), description="How much may be asked for; every rule that fits has to agree."
     )
@@ -265,6 +270,51 @@ class Settings(Spec):
     def token_auth(self) -> tuple[TokenAuth, ...]:
         """The entries of `auth` for tokens that others issue."""
         return tuple(m for m in self.auth or () if isinstance(m, JwtAuth | SupabaseCookieAuth))
+
+    @property
+    def profile_prefix(self) -> str:
+        """What stands before the subject in the names of those whose profiles are in a table."""
+        written = None if self.profiles is None else self.profiles.prefix
+        return next(iter(self._profile_prefixes), "") if written is None else written
+
+    @property
+    def _profile_prefixes(self) -> list[str]:
+        """The prefixes of the entries whose users a table of profiles may be about."""
+        cookies = {m.prefix for m in self.token_auth if isinstance(m, SupabaseCookieAuth)}
+        return sorted(cookies or {m.prefix for m in self.token_auth})
+
+    @model_validator(mode="after")
+    def _knows_whose_profiles(self) -> Self:
+        profiles = self.profiles
+        if profiles is None:
+            return self
+        prefixes = {m.prefix for m in self.token_auth}
+        if any(a != b and b.startswith(a) for a in prefixes for b in prefixes):
+            # With "" and "x:", the `x:bob` of one issuer is the `bob` of the other.
+            raise ValueError(
+                "`profiles` are known by their owners' names, and `auth` has an issuer whose "
+                "`prefix` begins with that of another, or with none; write one in each that no "
+                "other begins with"
+            )
+        if profiles.source != "postgres":
+            return self
+        if not prefixes:
+            raise ValueError(
+                "`profiles` of a table are those of users with tokens: "
+                "`auth` needs `supabase_cookie` or `jwt`"
+            )
+        if profiles.prefix is None and len(self._profile_prefixes) > 1:
+            raise ValueError(
+                "`profiles` does not say whose they are, and `auth` has several issuers; "
+                "write `profiles.prefix`"
+            )
+        if profiles.prefix is not None and profiles.prefix not in prefixes:
+            raise ValueError("`profiles.prefix` is no `prefix` of an entry in `auth`")
+        if profiles.database is None and self.stores.database.startswith("sqlite:"):
+            raise ValueError(
+                "`profiles` of a table need `profiles.database`: that of `stores` is SQLite"
+            )
+        return self
 
     @field_validator("auth")
     @classmethod

@@ -4,9 +4,11 @@ Rule: a password is named, not written: the file holds `${VARIABLE}`, and what i
 kept wrapped and shown in no message.
 """
 
+import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
@@ -25,9 +27,13 @@ REDIS_SCHEMES = ("redis", "rediss")
 UNIX = "unix"
 PEPPER_FILE = "gateway.pepper"
 PEPPER_CHARS_MIN = 32
+ENCRYPTION_KEY_FILE = "gateway.encryption-keys"
+ENCRYPTION_KEY_BYTES = 32  # of AES-256
 
-PepperVersion = Annotated[str, StringConstraints(pattern=forms.PEPPER_VERSION)]
-PepperReference = Annotated[str, StringConstraints(pattern=forms.REFERENCE)]
+_PLAIN_BASE64 = str.maketrans("-_", "+/")
+
+Version = Annotated[str, StringConstraints(pattern=forms.PEPPER_VERSION)]
+Reference = Annotated[str, StringConstraints(pattern=forms.REFERENCE)]
 
 
 class StoresError(ValueError):
@@ -58,18 +64,25 @@ class DatabaseAddress:
 
 
 class StoresSpec(Spec):
-    """Where keys, counters and the ledger are kept."""
+    """Where keys, credentials, counters and the ledger are kept."""
 
     database: str = Field(
         default="sqlite:///gateway.db",
         description="`sqlite:///<path>`, from the directory of this file, or "
         "`postgresql://<user>:${VARIABLE}@<host>/<name>`, or `${VARIABLE}` alone.",
     )
-    peppers: dict[PepperVersion, PepperReference] | None = Field(
+    peppers: dict[Version, Reference] | None = Field(
         default=None,
         min_length=1,
         description="Secrets that keys are hashed with, as `${VARIABLE}` or `file:/absolute/path`, "
         "by version; the highest makes new keys. Unset: a file beside the SQLite database.",
+    )
+    encryption_keys: dict[Version, Reference] | None = Field(
+        default=None,
+        min_length=1,
+        description="Keys that credentials of profiles and tenants are encrypted with, as "
+        "`${VARIABLE}` or `file:/absolute/path`, by version; the highest encrypts. "
+        "Unset: a file beside the SQLite database.",
     )
 
     counters: str = Field(
@@ -105,10 +118,7 @@ class StoresSpec(Spec):
     @field_validator("database")
     @classmethod
     def _is_an_address(cls, database: str) -> str:
-        if REFERENCE.fullmatch(database) is None:
-            _check_address(database)
-            if REFERENCE.sub("", urlsplit(database).password or ""):
-                raise ValueError("holds a password; write ${VARIABLE} in its place")
+        check_database(database)
         return database
 
     def placed_in(self, directory: Path) -> Self:
@@ -120,23 +130,7 @@ class StoresSpec(Spec):
 
     def find_database(self, environ: Mapping[str, str] | None = None) -> DatabaseAddress:
         """Where the database is, with its variables filled in."""
-        environ = os.environ if environ is None else environ
-        if REFERENCE.fullmatch(self.database):
-            filled = _fill(self.database, environ)
-            try:
-                _check_address(filled)
-            except ValueError as error:
-                raise StoresError(f"stores.database: what {self.database} holds {error}") from None
-        else:  # of an address, a variable is one part
-            filled = REFERENCE.sub(
-                lambda found: quote(_fill(found[0], environ), safe=""), self.database
-            )
-        if filled.startswith(SQLITE):
-            path = Path(filled.removeprefix(SQLITE))
-            return DatabaseAddress(shown=str(path), file=path)
-        parts = urlsplit(filled)
-        shown = f"{POSTGRESQL}{parts.hostname or ''}{parts.path}"
-        return DatabaseAddress(shown=shown, url=SecretStr(filled))
+        return find_database(self.database, environ, field="stores.database")
 
     def find_counters(self, environ: Mapping[str, str] | None = None) -> RedisAddress | None:
         """Where the counters are, with variables filled in; None for those in memory."""
@@ -158,11 +152,46 @@ class StoresSpec(Spec):
 
     def find_peppers(self, environ: Mapping[str, str] | None = None) -> dict[int, SecretStr] | None:
         """The peppers that are configured, by version; None when none are."""
-        environ = os.environ if environ is None else environ
-        if self.peppers is None:
-            return None
-        found = {int(version): reference for version, reference in self.peppers.items()}
-        return {version: _find_pepper(found[version], environ) for version in sorted(found)}
+        return _find_versions(self.peppers, environ, "stores.peppers", check_pepper)
+
+    def find_encryption_keys(
+        self, environ: Mapping[str, str] | None = None
+    ) -> dict[int, SecretStr] | None:
+        """The encryption keys that are configured, by version; None when none are."""
+        return _find_versions(
+            self.encryption_keys, environ, "stores.encryption_keys", check_encryption_key
+        )
+
+
+def find_database(
+    written: str, environ: Mapping[str, str] | None = None, *, field: str
+) -> DatabaseAddress:
+    """Where the database of an address is; StoresError with the field when that is not known."""
+    environ = os.environ if environ is None else environ
+    if REFERENCE.fullmatch(written):
+        filled = _fill(written, environ, field)
+        try:
+            _check_address(filled)
+        except ValueError as error:
+            raise StoresError(f"{field}: what {written} holds {error}") from None
+    else:  # of an address, a variable is one part
+        filled = REFERENCE.sub(
+            lambda found: quote(_fill(found[0], environ, field), safe=""), written
+        )
+    if filled.startswith(SQLITE):
+        path = Path(filled.removeprefix(SQLITE))
+        return DatabaseAddress(shown=str(path), file=path)
+    parts = urlsplit(filled)
+    shown = f"{POSTGRESQL}{parts.hostname or ''}{parts.path}"
+    return DatabaseAddress(shown=shown, url=SecretStr(filled))
+
+
+def check_database(written: str) -> None:
+    """Raise ValueError when a text is no address of a database, or has a password in it."""
+    if REFERENCE.fullmatch(written) is None:
+        _check_address(written)
+        if REFERENCE.sub("", urlsplit(written).password or ""):
+            raise ValueError("holds a password; write ${VARIABLE} in its place")
 
 
 def check_pepper(pepper: str, source: str) -> None:
@@ -174,24 +203,57 @@ def check_pepper(pepper: str, source: str) -> None:
         )
 
 
-def _find_pepper(reference: str, environ: Mapping[str, str]) -> SecretStr:
-    try:
-        pepper = find_reference(reference, environ)
-    except CredentialError as error:
-        raise StoresError(f"stores.peppers: {error}") from None
-    if pepper is None:
-        raise StoresError(f"stores.peppers: {reference} is empty or not set")
-    check_pepper(pepper.get_secret_value(), f"stores.peppers: what {reference} holds")
-    return pepper
+def check_encryption_key(key: str, source: str) -> None:
+    """Raise StoresError when a text is not a key of AES-256."""
+    decode_encryption_key(key, source)
 
 
-def _fill(reference: str, environ: Mapping[str, str], setting: str = "stores.database") -> str:
+def decode_encryption_key(key: str, source: str) -> bytes:
+    """The 32 bytes that 64 hexadecimal digits or base64 stand for."""
+    found = b""
+    with suppress(ValueError):  # those of base64 are
+        if len(key) == 2 * ENCRYPTION_KEY_BYTES:
+            found = bytes.fromhex(key)
+        else:
+            found = base64.b64decode(key.translate(_PLAIN_BASE64), validate=True)
+    if len(found) != ENCRYPTION_KEY_BYTES:
+        raise StoresError(
+            f"{source} is not an encryption key; 32 random bytes are needed, in hexadecimal or "
+            "base64 (`openssl rand -hex 32` makes one)"
+        )
+    return found
+
+
+def _find_versions(
+    written: Mapping[str, str] | None,
+    environ: Mapping[str, str] | None,
+    field: str,
+    check: Callable[[str, str], None],
+) -> dict[int, SecretStr] | None:
+    """The secrets that references stand for, by version; None where none are written."""
+    if written is None:
+        return None
+    environ = os.environ if environ is None else environ
+    found: dict[int, SecretStr] = {}
+    for version, reference in sorted(written.items(), key=lambda pair: int(pair[0])):
+        try:
+            secret = find_reference(reference, environ)
+        except CredentialError as error:
+            raise StoresError(f"{field}: {error}") from None
+        if secret is None:
+            raise StoresError(f"{field}: {reference} is empty or not set")
+        check(secret.get_secret_value(), f"{field}: what {reference} holds")
+        found[int(version)] = secret
+    return found
+
+
+def _fill(reference: str, environ: Mapping[str, str], field: str) -> str:
     try:
         value = find_reference(reference, environ)
     except CredentialError as error:
-        raise StoresError(f"{setting}: {error}") from None
+        raise StoresError(f"{field}: {error}") from None
     if value is None:
-        raise StoresError(f"{setting} needs the variable {reference}, which is not set")
+        raise StoresError(f"{field} needs the variable {reference}, which is not set")
     return value.get_secret_value()
 
 

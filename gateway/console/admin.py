@@ -4,7 +4,7 @@ The rule here: health says that the process answers and nothing else; what it de
 readiness. Whatever else there is stands behind the guard.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 
 import structlog
@@ -50,16 +50,12 @@ def build_admin_app(
     app = web.Application(middlewares=[render_refusals, guard], client_max_size=MAX_BODY_BYTES)
     app[READINESS] = readiness
     app[RENDER_METRICS] = render_metrics
-    app[GUARD] = Guard(settings.admin, settings.caller_digests)
+    app[GUARD] = Guard(
+        settings.admin, settings.caller_digests, proxies=settings.server.trusted_proxies
+    )
     app[BODY_TIMEOUT_S] = settings.server.request_body_timeout_s
-    tasks = Tasks(_report_crash)
-    app[keys.DESK] = keys.KeyDesk(find_keys, tasks)
-
-    async def finish_changes(_: web.Application) -> AsyncIterator[None]:
-        yield
-        await tasks.cancel()
-
-    app.cleanup_ctx.append(finish_changes)
+    app[keys.DESK] = keys.KeyDesk(find_keys, Tasks(_report_crash))
+    app.on_shutdown.append(finish_changes)
     if fetch_usage is not None:
         app[FETCH_USAGE] = fetch_usage
     app[LIST_CREDENTIALS] = list_credentials
@@ -71,6 +67,11 @@ def build_admin_app(
     app.router.add_get("/usage", show_usage, allow_head=False)
     app.router.add_get("/credentials", show_credentials, allow_head=False)
     return app
+
+
+async def finish_changes(app: web.Application) -> None:
+    """Let changes end that have begun, and begin no other; also called before a store closes."""
+    await app[keys.DESK].close()
 
 
 async def show_health(_: web.Request) -> web.Response:
@@ -104,7 +105,7 @@ async def render_refusals(request: web.Request, handler: Handler) -> web.StreamR
     except GatewayError as refusal:
         error = refusal
     except web.HTTPException as refusal:
-        error = _translate(refusal)
+        error = _translate(refusal, request.app)
     request_id = new_request_id()
     return web.Response(
         status=error.status,
@@ -120,11 +121,11 @@ async def add_fixed_headers(_: web.Request, response: web.StreamResponse) -> Non
     response.headers.update(FIXED_HEADERS)
 
 
-def _translate(refusal: web.HTTPException) -> GatewayError:
+def _translate(refusal: web.HTTPException, app: web.Application) -> GatewayError:
     if refusal.status == HTTPStatus.NOT_FOUND:
-        return NotFoundError(
-            "There is /healthz, /readyz, /metrics, /keys, /usage and /credentials here."
-        )
+        pages = (resource.canonical for resource in app.router.resources())
+        to_read = ", ".join(page for page in pages if page.count("/") == 1)
+        return NotFoundError(f"There is no such page; here are {to_read}.")
     if isinstance(refusal, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refusal.allowed_methods))
         return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})

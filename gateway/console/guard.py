@@ -28,12 +28,16 @@ from gateway.core.admin_errors import (
 from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import OriginRefusedError, UnauthenticatedError
 from gateway.core.gateway_key import is_key
+from gateway.wire.forwarded import UNIX, TrustedProxies
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 """Pages for machines that hold no key; they show nothing of anybody."""
 
 ADMIN: web.RequestKey[str] = web.RequestKey("admin", str)
 """The name of the admin who asks; set for every page behind the guard."""
+
+CLIENT: web.RequestKey[str] = web.RequestKey("client", str)
+"""The address that asks; set for every page behind the guard."""
 
 _READING = frozenset({"GET", "HEAD"})
 _OWN_SITES = frozenset({"same-origin", "none"})  # `none`: typed by somebody, not sent by a page
@@ -48,23 +52,33 @@ class Guard:
     """Lets admins in by the keys of `admin.keys`."""
 
     def __init__(
-        self, spec: AdminSpec, caller_digests: Collection[str] = (), *, clock: Clock = monotonic
+        self,
+        spec: AdminSpec,
+        caller_digests: Collection[str] = (),
+        *,
+        proxies: Collection[str] = (),
+        clock: Clock = monotonic,
     ) -> None:
         self._admins = spec.names_by_digest
         self._caller_digests = frozenset(caller_digests)
+        self._proxies = TrustedProxies(proxies)
         listed = {host.lower() for host in (*spec.hosts, spec.host)}
         self._hosts = listed - _EVERY_ADDRESS
         self._wrong_keys = WrongKeys(clock)
 
-    def admit(self, request: web.Request) -> str:
-        """The name of the admin who asks; raises for everybody else."""
+    def find_client(self, request: web.Request) -> str:
+        """Where the request comes from."""
+        return self._proxies.find_client(request.remote or UNIX, request.headers)
+
+    def admit(self, request: web.Request, client: str) -> str:
+        """The name of the admin who asks from there; raises for everybody else."""
         self._refuse_pages(request.headers)
         if not self._admins:
             raise AdminKeysMissingError(
                 "Nobody may use the admin API until gateway.yaml says who: write "
                 '`admin: {keys: {ops: "sha256:<SHA-256 of the key>"}}`.'
             )
-        name = self._recognise(request)
+        name = self._recognise(request, client)
         if request.method not in _READING and request.content_type != "application/json":
             # A form that a page sends is never JSON: browsers ask before they send that.
             raise UnsupportedMediaTypeError(
@@ -90,8 +104,7 @@ class Guard:
         found = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
         return found is not None and found["host"].lower().strip("[]") in self._hosts
 
-    def _recognise(self, request: web.Request) -> str:
-        client = request.remote or "unix"
+    def _recognise(self, request: web.Request, client: str) -> str:
         # Before the key is looked at, a right one too: somebody may have chosen a weak one.
         self._wrong_keys.refuse_flood(client)
         key = read_key(request.headers)
@@ -130,7 +143,9 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let through what is open, and admins."""
     resource = request.match_info.route.resource
     if resource is not None and resource.canonical not in OPEN:  # None: there is no such page
-        request[ADMIN] = request.app[GUARD].admit(request)
+        guarding = request.app[GUARD]
+        request[CLIENT] = client = guarding.find_client(request)
+        request[ADMIN] = guarding.admit(request, client)
     return await handler(request)
 
 

@@ -13,7 +13,7 @@ import structlog
 from aiohttp import web
 
 from gateway.console.bodies import OPTIONAL_TEXT, TEXT, TEXTS, read_fields
-from gateway.console.guard import ADMIN
+from gateway.console.guard import ADMIN, CLIENT
 from gateway.core.admin_errors import (
     KeysNotStoredError,
     StoredKeyDisabledError,
@@ -23,13 +23,19 @@ from gateway.core.admin_errors import (
 )
 from gateway.core.clock import Clock, system_clock
 from gateway.core.durations import render_time
-from gateway.core.errors import GatewayError, InternalError, InvalidRequestError
+from gateway.core.errors import (
+    GatewayError,
+    InternalError,
+    InvalidRequestError,
+    ShuttingDownError,
+)
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import (
     KeyDisabledError,
     KeyExistsError,
     KeyNotFoundError,
     StoreError,
+    UnknownKeyError,
 )
 from gateway.stores.issuing import (
     LISTS,
@@ -38,16 +44,19 @@ from gateway.stores.issuing import (
     check_wanted,
     create_key,
     describe_key,
+    find_by_key,
     read_duration,
     rotate_key,
 )
 from gateway.stores.opening import OpenKeys
 
+FINISH_S = 2.0  # for changes under way, when the gateway stops
 PAGE_KEYS = 100
 PAGE_KEYS_MAX = 1_000
 OVERLAP = "24h"
 
 _NEW_KEY = {"name": TEXT, "tenant": TEXT, **dict.fromkeys(LISTS, TEXTS), "expires": OPTIONAL_TEXT}
+_TRIED = {"key": TEXT}
 _ROTATION = {"overlap": TEXT}
 _NOTHING: dict[str, str] = {}
 
@@ -69,6 +78,7 @@ class KeyDesk:
         self._find_opened = find_opened
         self._tasks = tasks
         self._clock = clock
+        self._is_closed = False
 
     @property
     def now(self) -> int:
@@ -78,6 +88,8 @@ class KeyDesk:
     @property
     def opened(self) -> OpenKeys:
         """The store; KeysNotStoredError where this gateway has none."""
+        if self._is_closed:
+            raise _stopping()
         opened = self._find_opened()
         if opened is None:
             raise KeysNotStoredError(
@@ -86,8 +98,17 @@ class KeyDesk:
             )
         return opened
 
+    async def close(self) -> None:
+        """Begin no change any more, and let those end that have begun; before the store closes."""
+        self._is_closed = True
+        await self._tasks.wait(FINISH_S)
+        await self._tasks.cancel()
+
     async def finish(self, name: str, change: Coroutine[Any, Any, ResultT]) -> ResultT:
         """What a change gives; it goes on when the caller leaves."""
+        if self._is_closed:  # since the store was asked for: the body was waited for
+            change.close()
+            raise _stopping()
         ended: asyncio.Future[ResultT | GatewayError] = asyncio.get_running_loop().create_future()
         self._tasks.spawn(name, _run(change, ended))
         await asyncio.wait([ended])  # which, other than `await`, does not cancel it with us
@@ -175,6 +196,18 @@ async def renew_key(request: web.Request) -> web.Response:
     return await desk.finish("rotate a key", change())
 
 
+async def try_key(request: web.Request) -> web.Response:
+    """Say whose key a text is, and whether it works; nothing is asked of anybody with it."""
+    desk = request.app[DESK]
+    opened = desk.opened
+    fields = await read_fields(request, _TRIED)
+    try:
+        found = await find_by_key(opened, fields.get("key", ""))
+    except StoreError as error:
+        raise _translate(error) from None
+    return web.json_response(describe_key(found, desk.now))
+
+
 async def end_key(request: web.Request) -> web.Response:
     """Refuse a key from now on; running gateways do so within ten seconds."""
     desk, name = request.app[DESK], _name_of(request)
@@ -193,6 +226,7 @@ async def end_key(request: web.Request) -> web.Response:
 ROUTES = (
     web.get("/keys", list_keys, allow_head=False),
     web.route("POST", "/keys", make_key),
+    web.route("POST", "/keys/test", try_key),
     web.get("/keys/{name}", show_key, allow_head=False),
     web.route("POST", "/keys/{name}/rotate", renew_key),
     web.route("POST", "/keys/{name}/disable", end_key),
@@ -210,9 +244,13 @@ async def _run(
         ended.cancel()  # nothing when there is a result; otherwise nobody waits for ever
 
 
+def _stopping() -> ShuttingDownError:
+    return ShuttingDownError("The gateway is stopping; nothing was changed.")
+
+
 def _note(event: str, request: web.Request, name: str) -> None:
     """The line by which a change is found again."""
-    _log.info(event, key=name, admin=request[ADMIN], client=request.remote or "unix")
+    _log.info(event, key=name, admin=request[ADMIN], client=request[CLIENT])
 
 
 def _name_of(request: web.Request) -> str:
@@ -253,7 +291,7 @@ def _translate(error: StoreError) -> GatewayError:
     match error:
         case KeyExistsError():
             return StoredKeyExistsError(sentence)
-        case KeyNotFoundError():
+        case KeyNotFoundError() | UnknownKeyError():
             return StoredKeyNotFoundError(sentence)
         case KeyDisabledError():
             return StoredKeyDisabledError(sentence)

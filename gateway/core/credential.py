@@ -9,12 +9,20 @@ import enum
 import msgspec
 from pydantic import SecretStr
 
+CALLERS_OWN = ("profile:", "models:")  # how the ids of their credentials begin
 
-class Credential(msgspec.Struct, frozen=True):
+
+class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One credential of one provider."""
 
     id: str  # such as `GROQ_API_KEY`: the variable, the file, the profile's field
     secret: SecretStr
+    version: int = 0  # which value of a stored one it is; 0: not one of those
+
+
+def is_callers_own(credential_id: str) -> bool:
+    """Whether a credential is the caller's to mend: of their profile, or of a model of theirs."""
+    return credential_id.startswith(CALLERS_OWN)
 
 
 class CredentialState(enum.StrEnum):

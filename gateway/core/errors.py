@@ -122,6 +122,20 @@ class TooManyWrongKeysError(DownstreamError):
     type = "rate_limit_error"
 
 
+class NoProfileError(DownstreamError):
+    """The caller has no profile: only who is signed in has one."""
+
+    status = 403
+    code = "no_profile"
+    type = "permission_error"
+
+
+class CredentialUnusableError(DownstreamError):
+    """The caller's own credential cannot be sent as it stands, or lacks what belongs to it."""
+
+    code = "credential_unusable"
+
+
 class NotFoundError(DownstreamError):
     """No such path."""
 
@@ -139,6 +153,12 @@ class ModelNotFoundError(NotFoundError):
     """No such model."""
 
     code = "model_not_found"
+
+
+class CredentialNotSetError(NotFoundError):
+    """The caller's profile has no credential for this provider."""
+
+    code = "credential_not_set"
 
 
 class MethodNotAllowedError(DownstreamError):
@@ -275,6 +295,14 @@ class CredentialsSpentError(InternalError):
     status = 429
     code = "credentials_spent"
     type = "rate_limit_error"
+
+
+class CredentialUnavailableError(InternalError):
+    """Where the caller's credentials are cannot be asked just now; whether there is one is open."""
+
+    status = 503
+    code = "credential_unavailable"
+    type = "overloaded_error"
 
 
 class AuthUnavailableError(InternalError):

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable
 
 import msgspec
+from pydantic import SecretStr
 
 from gateway.core.attempts import AttemptRecord
 from gateway.core.cost import Cost, Price, price_usage
@@ -50,6 +51,8 @@ class Exchange(msgspec.Struct, eq=False):
     provider: str = ""
     model: str = ""
     credential_id: str = ""  # which credential the provider was shown
+    credential_version: int = 0  # which value of a stored one; 0: not one of those
+    credential_secret: SecretStr | None = None  # what must not stand in a line about it
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None

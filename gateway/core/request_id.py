@@ -6,7 +6,8 @@ The rule here: an id may stand in any log line and header as it is.
 import random
 import re
 
-_ACCEPTED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+# A key that somebody put into the wrong header would stand in the log as it is.
+_ACCEPTED = re.compile(r"(?!.*gw_[0-9A-Za-z]{49})[A-Za-z0-9._-]{1,128}")
 
 
 # Seeded by the system, and quicker than asking it each time.

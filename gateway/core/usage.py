@@ -4,7 +4,7 @@ The rule here: what a provider says is last-wins and checked, never added up (a 
 repeat a cumulative count in every chunk).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -72,7 +72,7 @@ def parse_usage(value: object) -> Usage | None:
     cost = _read_cost(value)
     if tokens_in is None and tokens_out is None and cost is None:
         return None
-    reasoning = _first_count(_reasoning_counts(value))
+    reasoning = _read_reasoning(value)
     if tokens_out is not None and reasoning:
         # xAI's `completion_tokens` are without those of reasoning; only the sum tells.
         answered = tokens_out + reasoning
@@ -82,27 +82,30 @@ def parse_usage(value: object) -> Usage | None:
         tokens_in,
         tokens_out,
         "provider",
-        _at_most(_first_count(_cached_counts(value)), tokens_in),
+        _at_most(_read_cached(value), tokens_in),
         _at_most(reasoning, tokens_out),
         cost,
     )
 
 
-def _cached_counts(value: Mapping[str, Any]) -> Iterator[object]:
-    """Where providers say how much of the prompt they had in their cache."""
-    for name in ("prompt_tokens_details", "prompt_token_details"):  # Mistral has both spellings
-        details = value.get(name)
-        if isinstance(details, dict):
-            yield details.get("cached_tokens")
+def _read_cached(value: Mapping[str, Any]) -> int | None:
+    """How much of the prompt the provider had in its cache."""
+    details = value.get("prompt_tokens_details")
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    if cached is not None:
+        return cached
+    details = value.get("prompt_token_details")  # Mistral has both spellings
+    cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     for name in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"):
-        yield value.get(name)  # DeepSeek, Mistral, Together
+        if cached is None:  # DeepSeek, Mistral, Together
+            cached = _count(value.get(name))
+    return cached
 
 
-def _reasoning_counts(value: Mapping[str, Any]) -> Iterator[object]:
+def _read_reasoning(value: Mapping[str, Any]) -> int | None:
     details = value.get("completion_tokens_details")
-    if isinstance(details, dict):
-        yield details.get("reasoning_tokens")
-    yield value.get("reasoning_tokens")
+    reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else None
+    return _count(value.get("reasoning_tokens")) if reasoning is None else reasoning
 
 
 def _read_cost(usage: Mapping[str, Any]) -> int | None:
@@ -110,8 +113,9 @@ def _read_cost(usage: Mapping[str, Any]) -> int | None:
     cost = usage.get("cost")
     if isinstance(cost, dict):  # Perplexity's
         return _micros(parse_decimal(cost.get("total_cost")))
-    if cost is None and "cost_in_usd_ticks" in usage:
-        ticks = parse_decimal(usage["cost_in_usd_ticks"])
+    if cost is None:
+        ticks = usage.get("cost_in_usd_ticks")
+        ticks = None if ticks is None else parse_decimal(ticks)
         return None if ticks is None else _micros(ticks / TICKS_PER_USD)
     charged = parse_decimal(cost)
     if charged is not None and usage.get("is_byok") is True:
@@ -131,17 +135,13 @@ def _micros(usd: Decimal | None) -> int | None:
     return round_micros(usd)
 
 
-def _first_count(values: Iterator[object]) -> int | None:
-    return next((count for value in values if (count := _count(value)) is not None), None)
-
-
 def _at_most(part: int | None, whole: int | None) -> int | None:
     """A part that is larger than the whole is no part of it."""
     return part if part is None or (whole is not None and part <= whole) else None
 
 
 def _count(value: Any) -> int | None:  # noqa: ANN401 - whatever a provider sends
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int:  # a bool is none
         return None
     return value if 0 <= value <= MAX_PLAUSIBLE_TOKENS else None
 

@@ -75,6 +75,7 @@ class CredentialPool:
         verdict = judge_failure(error, now=self._wall())
         if verdict is None:
             return False
+        self._lapse(slot, self._clock())
         slot.last_error, slot.last_status = error.code, error.status
         slot.failed_at = self._clock()
         was_tried = slot.tried_by is who
@@ -149,8 +150,6 @@ class CredentialPool:
 
     def _finds_out(self, slot: Slot, model: str) -> bool:
         """Whether a success would show that it works: not with a model that it always did."""
-        if self._lone is not None:
-            return True
         if slot.state is CredentialState.RESTING or slot.tried_by is not None:
             return False
         return model in slot.refused or slot.until <= self._clock() + EARLY_S
@@ -168,7 +167,8 @@ class CredentialPool:
         bar = _bar_of(slot, model)
         if bar is CredentialState.RESTING:
             return rest_s
-        if bar is CredentialState.SET_ASIDE:
+        is_due = slot.until <= now and slot.tried_by is None
+        if bar is CredentialState.SET_ASIDE and not is_due:
             return NEVER
         # Whoever tries it will have found out in a moment.
         return max(slot.until - now, rest_s, 0.0 if slot.tried_by is None else 1.0)

@@ -6,6 +6,7 @@ file is deleted when all that has ended in it is committed; what has not is writ
 
 import contextlib
 import os
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -74,6 +75,11 @@ class Journal:
     def is_synced(self) -> bool:
         """Whether the disk has been told of everything."""
         return not self._unsynced
+
+    @property
+    def waiting(self) -> int:
+        """Rows that were not given yet; beyond what is in memory they are not counted."""
+        return len(self._fresh) if self._has_all else sys.maxsize
 
     def begin(self, begin: Begin, line: bytes) -> None:
         """Write an exchange before it is sent anything; OSError when it is not written."""

@@ -19,7 +19,7 @@ from gateway.ledger.places import Place
 from gateway.ledger.records import encode_line
 from gateway.ledger.segment import OWNER_ONLY
 from gateway.stores.errors import RowRefusedError, StoreError
-from gateway.stores.ledger import LedgerExchange, LedgerStore, UsageQuery, UsageRow
+from gateway.stores.ledger import LedgerExchange, LedgerStore, Spent, UsageQuery, UsageRow
 
 # Between two looks, unless many rows are there before: a transaction costs as much as 100 rows.
 FLUSH_S: Final = 2.0
@@ -59,6 +59,7 @@ class Writer:
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
         self._flushing = asyncio.Lock()  # what was taken is one batch at a time
+        self.caught_up = asyncio.Event()  # what was left by others is in the database
 
     @property
     def _parent(self) -> Path:
@@ -84,6 +85,7 @@ class Writer:
         try:
             async with self._flushing:
                 await self._flush()
+            self.caught_up.set()
         except (StoreError, OSError) as error:
             condition.fail(str(error))
             self._keep_held()
@@ -98,6 +100,10 @@ class Writer:
         """The sums, with all that has ended by now; StoreError where the store cannot be asked."""
         await self.flush()
         return await (await self._get_store()).fetch_usage(query)
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """What each caller used; StoreError where the store cannot be asked."""
+        return await (await self._get_store()).fetch_spent(since_ms, until_ms)
 
     async def close(self) -> None:
         """Let go of the store and of journals that were not brought in."""
@@ -127,7 +133,7 @@ class Writer:
             self._left.pop(0)
             _report(left)
             left.remove()
-        await self._drain(self._ledger.journal)
+        await self._drain_journal()
         self._report_damage()
         await self._drain(self._ledger.held)
 
@@ -136,6 +142,22 @@ class Writer:
         if journal.damaged > self._damaged:
             _log.error("ledger.damaged", lines=journal.damaged - self._damaged, kept=journal.path)
             self._damaged = journal.damaged
+
+    async def _drain_journal(self) -> None:
+        """Bring what is there now.
+
+        What ends meanwhile waits for the next look. Taken at once it was a transaction for every
+        few rows, all the time: 40 to 70 µs for each exchange of a gateway at work.
+        """
+        journal = self._ledger.journal
+        left = journal.waiting
+        while rows := journal.take():
+            self._taken = (journal, rows)
+            await self._bring(journal, rows)
+            left -= len(rows)
+            if left <= 0:
+                break
+        journal.commit()  # what there was besides rows
 
     async def _drain(self, source: Source) -> None:
         while rows := source.take():

@@ -159,7 +159,8 @@ class Allowance:
             if not standing.wait_s:
                 if admission.is_admitted and charges[at].rule not in unfit:
                     share.held += steps[at]
-            elif least[at] <= standing.remaining < steps[at]:
+            # Crumbs are left lying: each is a hold of its own, and a rate makes new ones for ever.
+            elif max(least[at], share.ahead) <= standing.remaining < steps[at]:
                 share.step = standing.remaining
             else:
                 share.refusal = refuse_the_rest(share.use, standing, self._wall())

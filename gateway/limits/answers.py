@@ -99,8 +99,12 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
     cap, wait_s = use.cap, max(ceil(standing.wait_s - DUST_S), 1)
     headers = {"Retry-After": str(wait_s)}
     again = f"try again in {_say_wait(wait_s)}"
-    if cap.counts_money:
-        again = "try again when an answer under way has ended"
+    if cap.counts_money and cap.calendar is not None:
+        _, ends_at = cap.calendar.window(now)
+        again = (
+            "try again when an answer under way has ended, "
+            f"or when the next {cap.unit} begins at {cap.calendar.say(ends_at)}"
+        )
     if cap.kind is CounterKind.PLACES:
         again = "try again when one of them has ended"
     if cap.calendar is not None and standing.wait_s > SOON_S:

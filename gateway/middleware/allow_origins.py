@@ -54,7 +54,7 @@ def _answer_preflight(request: web.Request, origin: str) -> web.Response:
         status=HTTPStatus.NO_CONTENT,
         headers={
             "Access-Control-Allow-Origin": origin,
-            "Access-Control-Allow-Methods": "GET, POST",
+            "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE",
             "Access-Control-Allow-Headers": names,
             "Access-Control-Max-Age": _PREFLIGHT_AGE_S,
         },

@@ -37,8 +37,9 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     request_id = given if is_request_id(given) else new_request_id()
     path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
     client_address = request.remote or UNIX
-    if PROXIES in app:
-        client_address = app[PROXIES].find_client(client_address, request.headers)
+    proxies = app.get(PROXIES)  # not `in`, which costs 2 µs where it is not there
+    if proxies is not None:
+        client_address = proxies.find_client(client_address, request.headers)
     request[EXCHANGE] = Exchange(
         request_id=request_id,
         started_at=monotonic(),

@@ -6,9 +6,13 @@ The rule here: a credential is handed on wrapped; it is looked at nowhere in the
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.config.credentials import say_where
+from gateway.core.cost import FREE
+from gateway.core.credential import is_callers_own
 from gateway.core.dialect import Dialect
-from gateway.core.errors import CredentialNotFoundError
-from gateway.credentials.pools import POOLS
+from gateway.core.errors import CredentialNotFoundError, GatewayError
+from gateway.credentials.finder import CREDENTIALS
+from gateway.credentials.places import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from gateway.wire.render_errors import missing_key_sentence
@@ -19,17 +23,44 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
     """Find the credential of the provider that is called; refuse when it needs one."""
     call = request.get(CALL)
     if call is not None:
-        credential = request.app[POOLS].take(request[EXCHANGE], call)
-        if credential is None and call.provider.auth.required:
-            raise CredentialNotFoundError(_explain(call), detail=f"{call.provider.env} is not set")
+        exchange = request[EXCHANGE]
+        finder = request.app[CREDENTIALS]
+        found = await finder.find(call, exchange)
+        if found.call is not call:  # another address, and a model by its name there
+            request[CALL] = found.call
+            exchange.model = found.call.model
+        credential = found.credential
+        if call.provider.is_custom or (credential and is_callers_own(credential.id)):
+            exchange.price = FREE  # the caller pays: it takes nothing of a budget
+        if credential is None:
+            _check_none_needed(found.call, has_profiles=finder.has_profiles)
+        else:
+            exchange.credential_id = credential.id
+            exchange.credential_version = credential.version
+            exchange.credential_secret = credential.secret
         request[CREDENTIAL] = credential
     return await handler(request)
 
 
-def _explain(call: Call) -> str:
+def _check_none_needed(call: Call, *, has_profiles: bool) -> None:
+    """Raise where a call without a credential must not be made."""
+    if call.provider.is_placeholder and not has_profiles:
+        raise unfilled(call.provider)
+    if call.provider.auth.required or call.provider.is_placeholder:
+        raise _missing(call, has_profiles=has_profiles)
+
+
+def _missing(call: Call, *, has_profiles: bool) -> GatewayError:
+    provider = call.provider
+    where = say_where(provider)
     if call.dialect is Dialect.TEXT:
-        return missing_key_sentence(call.provider.label)
-    return (
-        f"The gateway has no credential for {call.provider.label}; "
-        f"whoever runs it sets the environment variable {call.provider.env}."
-    )
+        sentence = missing_key_sentence(provider.label)
+    else:
+        sentence = (
+            f"The gateway has no credential for {provider.label}; whoever runs it sets {where}"
+        )
+        sentence += ", or you set one in your profile." if has_profiles else "."
+    detail = f"{where} is not set"
+    if has_profiles:
+        detail += f", nor is {provider.key} of the profile"
+    return CredentialNotFoundError(sentence, detail=detail)

@@ -25,7 +25,7 @@ LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
 
 
 class IdleRuleError(ValueError):
-    """A rule that is for no provider there is: whoever wrote it relies on a limit that is none."""
+    """A rule that is for nobody there is: whoever wrote it relies on a limit that is none."""
 
 
 class UnsharedCountersError(ValueError):
@@ -50,8 +50,17 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
-    """Raise when a rule is for a provider that is not in the registry; asked before listening."""
+    """Raise when a rule is for a provider or for keys that there are none of.
+
+    Asked before listening.
+    """
+    has_keys = any(method.kind == "gateway_key" for method in settings.auth or ())
     for limit in settings.limits:
+        if limit.match.key is not None and not has_keys:
+            raise IdleRuleError(
+                f"The rule {limit.name} of `limits` is for a key, and `auth` has no `gateway_key`: "
+                "nobody shows one. Write that method, or match `principal`."
+            )
         for name in sorted(words_of(limit.match.provider) or ()):
             if name not in registry.providers:
                 near = get_close_matches(name, registry.providers, 1)
@@ -64,10 +73,10 @@ def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
 def refuse_unshared_counters(settings: Settings) -> None:
     """Raise when several workers would each count for themselves; asked before listening."""
     workers = settings.server.workers
-    counted = [limit.name for limit in settings.limits if make_caps(limit)]
+    counted = [rule.name for rule in settings.rules if make_caps(rule)]
     if workers > 1 and counted and not settings.stores.shares_counters:
         raise UnsharedCountersError(
-            f"With {workers} workers the rule {counted[0]} of `limits` would let in {workers} "
+            f"With {workers} workers the rule {counted[0]} would let in {workers} "
             "times what it says, because each worker counts in its own memory. Let them count "
             "together, and write in gateway.yaml:\n\n"
             "stores:\n  counters: redis://localhost:6379/0\n\n"

@@ -26,11 +26,14 @@ from gateway.core.errors import (
 )
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
+from gateway.credentials.places import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, HELD_BODY, PROMPT, REGISTRY, SETTINGS, Call
 from gateway.wire.chat_request import ChatRequest, read_chat
+from gateway.wire.checks import require_model_text
 from gateway.wire.completions_request import CompletionsRequest, read_completions
 from gateway.wire.estimates import estimate_tokens
+from gateway.wire.redaction import redact
 
 CHAT = "chat"  # names of routes
 COMPLETIONS = "completions"
@@ -155,7 +158,11 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
         provider = _find_provider(registry, request.match_info["provider"])
         exchange.provider = provider.name
         chat, exchange.prompt_tokens = await _parse(_read_chat, body, one_at_a_time)
-        model, exchange.price = _find_model(provider, chat.model, "chatSettings.model")
+        if provider.is_custom:  # which row it is; `check_key` finds the model that it names
+            row = require_model_text(chat.custom_model_id or "", "customModelId")
+            model, exchange.price = _find_model(provider, row, "customModelId")
+        else:
+            model, exchange.price = _find_model(provider, chat.model, "chatSettings.model")
         request[PROMPT] = chat
         call = Call(Dialect.TEXT, provider, model, stream=True, wants_usage=False)
     else:
@@ -171,7 +178,7 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
 def _note(exchange: Exchange, call: Call) -> None:
     exchange.dialect = call.dialect
     exchange.provider = call.provider.name
-    exchange.model = call.model
+    exchange.model = redact(call.model)  # somebody may have pasted a key there
     exchange.stream = call.stream
 
 
@@ -205,13 +212,8 @@ def _find_provider(registry: Registry, name: str, param: str | None = None) -> P
             f"There is no provider{place or ' of this name'}; {where} lists what there is.",
             param=param,
         )
-    if provider.is_placeholder:
-        raise ProviderNotFoundError(
-            f"The address of {provider.label} is not filled in; "
-            f"whoever runs the gateway writes the `base_url` of `{provider.name}` "
-            "in providers.yaml.",
-            param=param,
-        )
+    if provider.is_placeholder and provider.own_endpoint is None:
+        raise unfilled(provider, param)
     return provider
 
 

@@ -8,6 +8,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.core.credential import is_callers_own
 from gateway.core.dialect import Dialect
 from gateway.core.errors import (
     BodyTooLargeError,
@@ -115,7 +116,7 @@ def _note(exchange: Exchange, failure: GatewayError, *, is_begun: bool) -> None:
         exchange.ending = Outcome.UPSTREAM_FAILED
     else:
         # A rule may end an answer of which the caller has seen nothing yet.
-        is_stopped = is_begun or (exchange.attempts > 0 and isinstance(failure, DownstreamError))
+        is_stopped = is_begun or (exchange.attempts > 0 and bool(exchange.refused_by))
         exchange.ending = Outcome.POLICY_STOPPED if is_stopped else Outcome.REJECTED
 
 
@@ -127,7 +128,8 @@ def _render(request: web.Request, failure: GatewayError) -> web.Response:
         # are nine. Of a DownstreamError there is nothing of ours to multiply.
         headers["x-should-retry"] = "false"
     if exchange.dialect is Dialect.OPENAI:
-        body = render_openai(failure, exchange.request_id)
+        is_own = is_callers_own(exchange.credential_id)
+        body = render_openai(failure, exchange.request_id, is_own=is_own)
     else:
         call = request.get(CALL)
         body = render_text(

@@ -89,7 +89,7 @@ class Job(msgspec.Struct):
         return AttemptRecord(
             exchange.attempts + 1,
             self.call.provider.name,
-            self.call.model,
+            exchange.model,
             exchange.credential_id,
             monotonic(),
         )
@@ -98,7 +98,8 @@ class Job(msgspec.Struct):
         """Show this one in the next attempt; None for the same as before."""
         if credential is None or credential is self.credential:
             return
-        body = self.request[self.request.index(END_OF_HEAD) + len(END_OF_HEAD) :]
+        # A view: a prompt of many MiB is not copied twice.
+        body = memoryview(self.request)[self.request.index(END_OF_HEAD) + len(END_OF_HEAD) :]
         self.request = _render_request(self.caller, self.upstream, credential, body)
         self.credential = credential
 
@@ -163,7 +164,10 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
 
 
 def _render_request(
-    request: web.Request, upstream: Upstream, credential: Credential | None, body: bytes
+    request: web.Request,
+    upstream: Upstream,
+    credential: Credential | None,
+    body: bytes | memoryview,
 ) -> bytes:
     return upstream.render_request(
         body,

@@ -58,7 +58,7 @@ class Relay:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Relay one request that the chain has let through."""
-        upstream = self._upstreams[request[CALL].provider.name]
+        upstream = self._upstreams.find(request[CALL].provider)
         job = make_job(request, upstream, self._settings)
         attempt = await self._attempt_until_ready(job)
         if attempt.whole is not None:

@@ -12,6 +12,7 @@
 --   <slot>c:<counter>  "a r t e": of a rate, when all of it is back (a), what is set aside (r), and
 --                      when that was written (t); of places, how many are taken (r); of a quota,
 --                      what was used (a) and is set aside (r) in the window from t to e
+--   <slot>recalled     there is one: days and months go on where the ledger says
 --   <slot>h:<hold>     what a hold has taken, as its charges; '' for one that is settled, where that
 --                      could not be told otherwise
 
@@ -25,8 +26,12 @@ local SPARE_MS = 60000
 local HELD_MS = 40 * 86400 * 1000
 local LATE_MS = 3600 * 1000
 local MOST = 2 ^ 53 - 1
+local LONGEST_MS = 10 * 365 * 86400 * 1000
 
 local REQUESTS, TOKENS, PLACES, QUOTA, MONEY = 1, 2, 3, 4, 5
+
+-- What a charge is made of: an array, since a table with names takes longer to make than to use.
+local KEY, KIND, CAPACITY, COST, PER_S, STARTS, ENDS, RULE, IS_TRIED_OUT = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 local open_holds = KEYS[1]
 local is_repeated = ARGV[3] == '1'
@@ -59,29 +64,10 @@ end
 
 -- What is used of tokens, or of money.
 local function amount_of(charge, used)
-  if charge.kind == MONEY then
+  if charge[KIND] == MONEY then
     return used.micros
   end
   return used.tokens
-end
-
-local function unpack_charges(packed)
-  local charges = {}
-  for index, fields in ipairs(cmsgpack.unpack(packed)) do
-    charges[index] = {
-      key = fields[1],
-      kind = fields[2],
-      capacity = fields[3],
-      cost = fields[4],
-      per_s = fields[5],
-      starts = fields[6],
-      ends = fields[7],
-      rule = fields[8],
-      is_tried_out = fields[9],
-      fields = fields,
-    }
-  end
-  return charges
 end
 
 -- MGET, because it takes a key of another type for one that is not there.
@@ -90,9 +76,9 @@ local function read(keys)
 end
 
 local function new_counter(charge)
-  if counts_window(charge.kind) then
-    changed[charge.key] = true -- whoever is settled next counts in it, were this one refused
-    return {a = 0, r = 0, t = charge.starts, e = charge.ends}
+  if counts_window(charge[KIND]) then
+    changed[charge[KEY]] = true -- whoever is settled next counts in it, were this one refused
+    return {a = 0, r = 0, t = charge[STARTS], e = charge[ENDS]}
   end
   return {a = 0, r = 0, t = now, e = 0}
 end
@@ -103,11 +89,11 @@ local function parse(text, charge)
     return new_counter(charge)
   end
   local counter = {a = tonumber(a), r = tonumber(r), t = tonumber(t), e = tonumber(e)}
-  if counts_time(charge.kind) and now < counter.t then
+  if counts_time(charge[KIND]) and now < counter.t then
     -- Redis's clock was set back: what comes back by the clock comes back as before.
     counter.a = math.max(0, counter.a - (counter.t - now))
     counter.t = now
-    changed[charge.key] = true -- or it would be set back once more by the next call
+    changed[charge[KEY]] = true -- or it would be set back once more by the next call
   end
   return counter
 end
@@ -115,9 +101,9 @@ end
 local function load(charges)
   local wanted, keys = {}, {}
   for _, charge in ipairs(charges) do
-    if not counters[charge.key] then
+    if not counters[charge[KEY]] then
       wanted[#wanted + 1] = charge
-      keys[#keys + 1] = slot .. 'c:' .. charge.key
+      keys[#keys + 1] = slot .. 'c:' .. charge[KEY]
     end
   end
   if #keys == 0 then
@@ -126,22 +112,22 @@ local function load(charges)
   for index, text in ipairs(read(keys)) do
     local charge = wanted[index]
     local counter = parse(text, charge)
-    counter.kind = charge.kind
-    counters[charge.key] = counter
+    counter.kind = charge[KIND]
+    counters[charge[KEY]] = counter
   end
 end
 
 local function touch(charge)
-  changed[charge.key] = true
-  return counters[charge.key]
+  changed[charge[KEY]] = true
+  return counters[charge[KEY]]
 end
 
 -- A window never gives way to an earlier one.
 local function roll(charge)
-  local counter = counters[charge.key]
-  if counts_window(charge.kind) and charge.starts > counter.t then
-    counter.t, counter.e, counter.a = charge.starts, charge.ends, 0
-    changed[charge.key] = true -- as above
+  local counter = counters[charge[KEY]]
+  if counts_window(charge[KIND]) and charge[STARTS] > counter.t then
+    counter.t, counter.e, counter.a = charge[STARTS], charge[ENDS], 0
+    changed[charge[KEY]] = true -- as above
   end
 end
 
@@ -155,18 +141,18 @@ end
 
 -- Until a charge fits; 0 when it does.
 local function wait_of(charge)
-  local counter = counters[charge.key]
-  local cost, capacity = charge.cost, charge.capacity
-  if charge.kind == PLACES then
+  local counter = counters[charge[KEY]]
+  local cost, capacity = charge[COST], charge[CAPACITY]
+  if charge[KIND] == PLACES then
     return counter.r + cost <= capacity and 0 or SOON
-  elseif counts_window(charge.kind) then
+  elseif counts_window(charge[KIND]) then
     if counter.a + counter.r + cost <= capacity then
       return 0
     end
     return counter.a + cost <= capacity and SOON or window_left(counter)
   end
-  local over = ahead(counter) + span(cost - capacity, charge.per_s)
-  if over + span(counter.r, charge.per_s) <= TOLERANCE then
+  local over = ahead(counter) + span(cost - capacity, charge[PER_S])
+  if over + span(counter.r, charge[PER_S]) <= TOLERANCE then
     return 0
   end
   return counter.r > 0 and math.max(over, SOON) or over
@@ -174,40 +160,40 @@ end
 
 local function take(charge)
   local counter = touch(charge)
-  if charge.kind == REQUESTS then
-    counter.a = math.max(now, counter.a) + span(charge.cost, charge.per_s)
+  if charge[KIND] == REQUESTS then
+    counter.a = math.max(now, counter.a) + span(charge[COST], charge[PER_S])
   else
-    counter.r = counter.r + charge.cost
+    counter.r = counter.r + charge[COST]
   end
 end
 
 local function book(charge, amount)
   local counter = touch(charge)
-  if charge.kind == TOKENS then
-    counter.a = math.max(now, counter.a) + span(amount, charge.per_s)
-  elseif counts_window(charge.kind) then
+  if charge[KIND] == TOKENS then
+    counter.a = math.max(now, counter.a) + span(amount, charge[PER_S])
+  elseif counts_window(charge[KIND]) then
     counter.a = math.min(MOST, counter.a + amount)
   end
 end
 
 local function give_back(charge)
-  if charge.kind ~= REQUESTS then
+  if charge[KIND] ~= REQUESTS then
     local counter = touch(charge)
-    counter.r = math.max(0, counter.r - charge.cost)
+    counter.r = math.max(0, counter.r - charge[COST])
   end
 end
 
 -- What may be taken at once, and until all of it may.
 local function standing_of(charge)
-  local counter = counters[charge.key]
-  if charge.kind == PLACES then
-    return math.max(0, charge.capacity - counter.r), counter.r > 0 and SOON or 0
-  elseif counts_window(charge.kind) then
-    return math.max(0, charge.capacity - counter.a - counter.r), window_left(counter)
+  local counter = counters[charge[KEY]]
+  if charge[KIND] == PLACES then
+    return math.max(0, charge[CAPACITY] - counter.r), counter.r > 0 and SOON or 0
+  elseif counts_window(charge[KIND]) then
+    return math.max(0, charge[CAPACITY] - counter.a - counter.r), window_left(counter)
   end
-  local reset = ahead(counter) + span(counter.r, charge.per_s)
-  local taken = (reset - TOLERANCE / 2) * charge.per_s / SECOND
-  return math.max(0, math.floor(charge.capacity - math.max(0, taken))), reset
+  local reset = ahead(counter) + span(counter.r, charge[PER_S])
+  local taken = (reset - TOLERANCE / 2) * charge[PER_S] / SECOND
+  return math.max(0, math.floor(charge[CAPACITY] - math.max(0, taken))), reset
 end
 
 local function stays_ms(counter)
@@ -218,9 +204,9 @@ local function stays_ms(counter)
     left_ms = math.max(0, math.ceil((counter.e - now) / 1000))
   end
   if counter.r > 0 then
-    return math.max(left_ms, HELD_MS)
+    left_ms = math.max(left_ms, HELD_MS)
   end
-  return left_ms
+  return math.min(left_ms, LONGEST_MS)
 end
 
 -- What needs memory comes first: where Redis has none left, nothing is changed.
@@ -260,11 +246,11 @@ local function reap()
   for _, id in ipairs(ids) do
     local packed = read({slot .. 'h:' .. id})[1]
     if packed then
-      local charges = unpack_charges(packed)
+      local charges = cmsgpack.unpack(packed)
       load(charges)
       for _, charge in ipairs(charges) do
         give_back(charge)
-        book(charge, charge.cost)
+        book(charge, charge[COST])
       end
       records[#records + 1] = {id, packed, LATE_MS}
     end
@@ -287,33 +273,25 @@ local function choose(charges, waits)
   local unfit = {}
   for index, charge in ipairs(charges) do
     if waits[index] > 0 then
-      if not charge.is_tried_out then
+      if not charge[IS_TRIED_OUT] then
         return false
       end
-      unfit[charge.rule] = true
+      unfit[charge[RULE]] = true
     end
   end
   local taken = {}
   for _, charge in ipairs(charges) do
-    if not unfit[charge.rule] then
+    if not unfit[charge[RULE]] then
       taken[#taken + 1] = charge
     end
   end
   return true, taken
 end
 
-local function pack_charges(charges)
-  local fields = {}
-  for index, charge in ipairs(charges) do
-    fields[index] = charge.fields
-  end
-  return cmsgpack.pack(fields)
-end
-
 -- admit <hold> <charges>: 1 or 0, and remaining, reset and wait of each charge
 local function admit(id, packed)
   reap()
-  local charges, waits = unpack_charges(packed), {}
+  local charges, waits = cmsgpack.unpack(packed), {}
   load(charges)
   local is_held = is_repeated and read({slot .. 'h:' .. id})[1]
   for index, charge in ipairs(charges) do
@@ -324,15 +302,15 @@ local function admit(id, packed)
   if not is_held then
     is_admitted, taken = choose(charges, waits)
     if is_admitted then
-      open_hold(id, taken, #taken == #charges and packed or pack_charges(taken))
+      open_hold(id, taken, #taken == #charges and packed or cmsgpack.pack(taken))
     end
   end
   local answer = {is_admitted and 1 or 0}
   for index, charge in ipairs(charges) do
     local remaining, reset = standing_of(charge)
     answer[#answer + 1] = remaining
-    answer[#answer + 1] = reset
-    answer[#answer + 1] = waits[index]
+    answer[#answer + 1] = math.min(MOST, reset)
+    answer[#answer + 1] = math.min(MOST, waits[index])
   end
   write()
   return answer
@@ -347,7 +325,7 @@ local function settle(id, tokens, micros, packed, was_adopted)
   if held == '' or not held and (packed == '' or is_repeated and not was_adopted) then
     return 0
   end
-  local charges = unpack_charges(held or packed)
+  local charges = cmsgpack.unpack(held or packed)
   local is_open = held and redis.call('ZSCORE', open_holds, id)
   load(charges)
   for _, charge in ipairs(charges) do
@@ -358,8 +336,8 @@ local function settle(id, tokens, micros, packed, was_adopted)
     elseif not held then
       roll(charge)
       book(charge, amount)
-    elseif amount > charge.cost then
-      book(charge, amount - charge.cost)
+    elseif amount > charge[COST] then
+      book(charge, amount - charge[COST])
     end
   end
   ended[1] = id
@@ -372,7 +350,8 @@ local function settle(id, tokens, micros, packed, was_adopted)
   return 1
 end
 
--- renew <hold>…: how many more have run out, and the holds that are not known
+-- renew <hold>…: whether more have run out, the holds that are not known, and whether days and
+-- months are what they are known to be elsewhere
 local function renew(ids)
   local unknown = {}
   for _, id in ipairs(ids) do
@@ -394,7 +373,8 @@ local function renew(ids)
   leases = {}
   local reaped = reap()
   write()
-  return {reaped == REAPED_AT_ONCE and 1 or 0, unknown}
+  local is_recalled = redis.call('EXISTS', slot .. 'recalled')
+  return {reaped == REAPED_AT_ONCE and 1 or 0, unknown, is_recalled}
 end
 
 -- adopt <hold> <charges>: renews a hold, or makes it where it was let in elsewhere or was forgotten
@@ -404,8 +384,8 @@ local function adopt(id, packed)
     return 0
   end
   local charges = {}
-  for _, charge in ipairs(unpack_charges(packed)) do
-    if charge.kind ~= REQUESTS then -- that was made, and counted where it was let in
+  for _, charge in ipairs(cmsgpack.unpack(packed)) do
+    if charge[KIND] ~= REQUESTS then -- that was made, and counted where it was let in
       charges[#charges + 1] = charge
     end
   end
@@ -413,8 +393,26 @@ local function adopt(id, packed)
   for _, charge in ipairs(charges) do
     roll(charge)
   end
-  open_hold(id, charges, pack_charges(charges))
+  open_hold(id, charges, cmsgpack.pack(charges))
   write()
+  return 1
+end
+
+-- recall <charges> <last>: as much of each window was used at least, as its cost says
+local function recall(packed, is_last)
+  local charges = cmsgpack.unpack(packed)
+  load(charges)
+  for _, charge in ipairs(charges) do
+    roll(charge)
+    local counter = touch(charge)
+    if counter.t == charge[STARTS] then
+      counter.a = math.max(counter.a, charge[COST])
+    end
+  end
+  write()
+  if is_last then
+    redis.call('SET', slot .. 'recalled', whole(now), 'PX', HELD_MS)
+  end
   return 1
 end
 
@@ -425,6 +423,8 @@ elseif op == 'settle' then
   return settle(ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1')
 elseif op == 'adopt' then
   return adopt(ARGV[4], ARGV[5])
+elseif op == 'recall' then
+  return recall(ARGV[4], ARGV[5] == '1')
 elseif op == 'renew' then
   local ids = {}
   for index = 4, #ARGV do

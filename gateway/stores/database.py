@@ -45,6 +45,13 @@ class Database:
                 yield connection
 
     @asynccontextmanager
+    async def look(self) -> AsyncIterator[AsyncConnection]:
+        """A connection to a server that is somebody else's: nothing can be written over it."""
+        with self._translated():
+            async with self._engine.connect() as connection:
+                yield await connection.execution_options(postgresql_readonly=True)
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that is committed at the end, or not at all."""
         with self._translated():

@@ -24,6 +24,10 @@ class KeyNotFoundError(StoreError):
     """There is no key of this name."""
 
 
+class UnknownKeyError(StoreError):
+    """A text that is no key, or not one of this store."""
+
+
 class KeyDisabledError(StoreError):
     """The key was disabled, and cannot be given another secret."""
 

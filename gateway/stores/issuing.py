@@ -12,7 +12,8 @@ import msgspec
 
 from gateway.config import forms
 from gateway.core.durations import parse_duration, render_time
-from gateway.core.gateway_key import make_key
+from gateway.core.gateway_key import is_key, make_key
+from gateway.stores.errors import UnknownKeyError
 from gateway.stores.keys import StoredKey, StoredSecret, shown_part
 from gateway.stores.opening import OpenKeys
 from gateway.stores.peppers import Peppers
@@ -59,6 +60,8 @@ def check_wanted(
 def check_name(name: str) -> None:
     """Raise KeyFieldError when no key can have this name."""
     _check("name", name, forms.PRINCIPAL)
+    if is_key(name):  # it would be in every list, and in every line about its holder
+        raise KeyFieldError("name", "is a key, and not the name of whoever holds it")
 
 
 def read_duration(field: str, text: str) -> int:
@@ -99,6 +102,16 @@ async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> t
     return key, old_ends_at
 
 
+async def find_by_key(opened: OpenKeys, text: str) -> StoredKey:
+    """Whose key a text is, with that secret alone; UnknownKeyError, which does not repeat it."""
+    if not is_key(text):
+        raise UnknownKeyError("This is no key of the gateway: its form or its checksum is wrong.")
+    found = await opened.store.find_key(opened.peppers.digests(text))
+    if found is None:
+        raise UnknownKeyError("This key is in the form of one, and not known here.")
+    return found
+
+
 def describe_key(key: StoredKey, now: float) -> dict[str, object]:
     """What programs are shown of a key: everything but the key itself."""
     return {
@@ -134,8 +147,10 @@ def _check_item(field: str, value: str) -> str:
     if field == "networks":
         try:
             return str(ipaddress.ip_network(value))
-        except ValueError as error:
-            raise KeyFieldError(field, f"{error}; write it as 10.1.0.0/16") from None
+        except ValueError:
+            raise KeyFieldError(
+                field, "needs to be a network, as 10.1.0.0/16, with nothing after its prefix"
+            ) from None
     if field == "models":
         if _MODEL.fullmatch(value) is None:
             raise KeyFieldError(field, "needs to be PROVIDER/MODEL")

@@ -93,6 +93,18 @@ class UsageRow(msgspec.Struct, frozen=True):
     unpriced: int  # attempts with tokens and without a price: their cost is not in the sum
 
 
+class Spent(msgspec.Struct, frozen=True):
+    """What one caller used of one model, as limits count it."""
+
+    principal: str
+    principal_kind: str
+    tenant: str
+    provider: str  # that was asked for
+    model: str
+    tokens: int
+    micros: int  # what the provider says that it charges, or else our price
+
+
 class LedgerStore(Protocol):
     """Where settled exchanges end up.
 
@@ -108,6 +120,9 @@ class LedgerStore(Protocol):
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """The sums, in the order of what they are of."""
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """What was used by exchanges that began in that time, for each caller and model."""
 
     async def close(self) -> None:
         """Let go of every connection; called once, last."""

@@ -286,6 +286,14 @@ class MemoryCounters(CounterStore):
             counter.take(charge, now)
         self._holds[hold_id] = _Hold(taken, now + LEASE_S)
 
+    def recall(self, charge: Charge, amount: int) -> None:
+        """Count what was used of a window of the calendar before these counters were made."""
+        counter = self._counters.get(charge.key)
+        if counter is None:
+            counter = self._make(charge)
+            self._made -= 1  # it is no sign that others have gone
+        counter.book(amount, charge, self._clock())
+
     @override
     def settle(self, hold_id: str, used: Used) -> None:
         hold = self._holds.pop(hold_id, None)

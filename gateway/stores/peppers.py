@@ -4,13 +4,7 @@ The rule here: the newest version makes digests, every version finds them. Witho
 copy of the database says nothing about any key; so it is not in the database.
 """
 
-import contextlib
 import hmac
-import os
-import re
-import secrets
-import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,11 +12,7 @@ from typing_extensions import override
 
 from gateway.config.stores import check_pepper
 from gateway.stores.errors import StoreError
-
-OWNER_ONLY = 0o600
-PEPPER_BYTES = 32
-
-_LINE = re.compile(r"(?P<version>[1-9][0-9]{0,3}):(?P<pepper>\S+)")
+from gateway.stores.version_file import make_version_file, read_versions
 
 
 class Peppers:
@@ -55,35 +45,9 @@ class Peppers:
 
 def read_pepper_file(path: Path) -> Peppers:
     """The peppers of a file: `version:pepper`, one a line."""
-    try:
-        if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO):
-            raise StoreError(f"{path}: others may read it; `chmod 600 {path}` mends that.")
-        lines = path.read_text(encoding="utf-8").split()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise StoreError(f"{path}: cannot be read: {reason}") from None
-    found: dict[int, str] = {}
-    for number, line in enumerate(lines, 1):
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise StoreError(f"{path}:{number}: needs to be <version>:<pepper>, such as 1:…")
-        check_pepper(match["pepper"], f"{path}:{number}")
-        if int(match["version"]) in found:
-            raise StoreError(f"{path}:{number}: version {match['version']} is there twice.")
-        found[int(match["version"])] = match["pepper"]
-    return Peppers(found)
+    return Peppers(read_versions(path, "pepper", check_pepper))
 
 
 def make_pepper_file(path: Path) -> None:
     """Write a file with a new pepper, for its owner alone; one that is there stays."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(f"1:{secrets.token_hex(PEPPER_BYTES)}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # A link appears whole or not at all, and never in place of another.
-        with contextlib.suppress(FileExistsError):
-            os.link(name, path)
-    finally:
-        Path(name).unlink()
+    make_version_file(path)

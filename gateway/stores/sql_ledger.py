@@ -18,17 +18,20 @@ from sqlalchemy import (
     case,
     distinct,
     func,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.credential import CALLERS_OWN
 from gateway.stores.database import Database
 from gateway.stores.errors import RowRefusedError
 from gateway.stores.ledger import (
     LedgerAttempt,
     LedgerExchange,
+    Spent,
     UsageQuery,
     UsageRow,
 )
@@ -74,6 +77,23 @@ class SqlLedgerStore:
         async with self._database.read() as connection:
             found = await connection.execute(_usage_statement(query))
             return [_usage_row(row, query) for row in found]
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """What was used by exchanges that began in that time, for each caller and model."""
+        async with self._database.read() as connection:
+            found = await connection.execute(_spent_statement(since_ms, until_ms))
+            return [
+                Spent(
+                    row.principal,
+                    row.principal_kind,
+                    row.tenant,
+                    row.provider,
+                    row.model,
+                    int(row.tokens),  # PostgreSQL adds up to a Decimal
+                    int(row.micros),
+                )
+                for row in found
+            ]
 
     async def close(self) -> None:
         """Let go of every connection; called once, last."""
@@ -151,6 +171,24 @@ def _usage_statement(query: UsageQuery) -> Select[Any]:
     if query.until_ms is not None:
         statement = statement.where(exchanges.c.started_at_ms < query.until_ms)
     return statement
+
+
+def _spent_statement(since_ms: int, until_ms: int) -> Select[Any]:
+    whose = [
+        exchanges.c[name] for name in ("principal", "principal_kind", "tenant", "provider", "model")
+    ]
+    tokens = func.coalesce(attempts.c.tokens_in, 0) + func.coalesce(attempts.c.tokens_out, 0)
+    # What a caller has paid themselves is in no budget, also where the provider says how much.
+    is_theirs = or_(*(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN))
+    booked = func.coalesce(attempts.c.provider_cost_micros, attempts.c.cost_micros, 0)
+    micros = case((is_theirs, 0), else_=booked)
+    return (
+        select(*whose, func.sum(tokens).label("tokens"), func.sum(micros).label("micros"))
+        .select_from(exchanges)
+        .join(attempts, attempts.c.exchange_id == exchanges.c.id)
+        .where(exchanges.c.started_at_ms >= since_ms, exchanges.c.started_at_ms < until_ms)
+        .group_by(*whose)
+    )
 
 
 _SUMS = (

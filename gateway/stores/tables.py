@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 metadata = MetaData()
 
@@ -107,4 +107,19 @@ ledger_attempts = Table(
     Column("price_version", Text),
     Column("provider_cost_micros", BigInteger),
     sqlite_with_rowid=False,
+)
+
+stored_credentials = Table(
+    "stored_credentials",
+    metadata,
+    Column("owner", String(400), primary_key=True),
+    Column("field", String(128), primary_key=True),
+    Column("version", BigInteger, nullable=False, index=True, unique=True),
+    Column("key", Integer, nullable=False, index=True),  # the version of the encryption key
+    Column("key_check", LargeBinary(8), nullable=False),
+    Column("data_key", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("set_at", BigInteger, nullable=False),
+    Column("worked_at", BigInteger),
+    Column("failed_at", BigInteger),
 )

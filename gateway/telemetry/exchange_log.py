@@ -15,20 +15,8 @@ from gateway.config.settings import LoggingSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.exchange import Exchange, Observer
 from gateway.telemetry.cleaning import Cleaner
-from gateway.telemetry.exchange_fields import describe_exchange
+from gateway.telemetry.exchange_fields import FOREIGN, describe_exchange
 from gateway.telemetry.logging import EXCHANGE_SETTLED, is_console, log_exchange, writes
-
-# What callers, providers and plugins can put into a line; all else is a word or number of ours.
-_FOREIGN = (
-    "principal",
-    "model",
-    "error_detail",
-    "client",
-    "method",
-    "path",
-    "upstream_request_id",
-    "labels",
-)
 
 _BEGIN = b'{"timestamp":"%%b","level":"info","event":"%b",' % EXCHANGE_SETTLED.encode()
 
@@ -68,7 +56,7 @@ class ExchangeLog:
         """Write the line of a settled exchange; an observer."""
         line = describe_exchange(exchange)
         clean = self._cleaner.clean
-        for name in _FOREIGN:
+        for name in FOREIGN:
             value = line.get(name)
             if value is not None:
                 line[name] = clean(value)

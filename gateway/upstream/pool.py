@@ -42,6 +42,11 @@ class Pool:
         """Connections that wait for a request."""
         return len(self._idle)
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a request is under way, or about to be."""
+        return self._dialing > 0 or len(self._open) > len(self._idle)
+
     async def take(self, *, fresh: bool = False) -> Connection:
         """A connection for one request: the newest idle one, or a new one.
 

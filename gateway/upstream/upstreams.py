@@ -3,12 +3,14 @@
 The rule here: a credential is revealed in this file and nowhere else.
 """
 
-from collections.abc import Iterable, Mapping
+import ssl
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from gateway import __version__
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
+from gateway.core.errors import ProviderBusyError
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target
 from gateway.upstream.pool import Pool
@@ -18,12 +20,19 @@ from gateway.upstream.tls import open_tls_context
 COMPLETIONS_PATH = "/chat/completions"
 HTTPS_PORT = 443
 HTTP_PORT = 80
+ON_DEMAND_MAX = 500  # addresses of callers' own with a connection each, or without any
 
 
 class Upstream:
     """One provider's address and connections."""
 
-    def __init__(self, provider: Provider, base_url: str, resolver: Resolver) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        base_url: str,
+        resolver: Resolver,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         parts = urlsplit(base_url)
         secure = parts.scheme == "https"
         host = parts.hostname or ""
@@ -36,7 +45,7 @@ class Upstream:
                 allow_private=provider.allow_private or provider.is_simulated,
                 connect_s=provider.timeouts.connect_s,
                 tls_s=provider.timeouts.tls_s,
-                tls=open_tls_context(provider.tls.ca_file) if secure else None,
+                tls=(tls or open_tls_context(provider.tls.ca_file)) if secure else None,
                 server_name=provider.tls.server_name,
             ),
             resolver,
@@ -54,7 +63,7 @@ class Upstream:
 
     def render_request(
         self,
-        body: bytes,
+        body: bytes | memoryview,
         credential: Credential | None,
         headers: Iterable[tuple[str, str]],
         *,
@@ -90,20 +99,81 @@ class Upstreams:
 
     def __init__(self, providers: Mapping[str, Provider], *, simulator_url: str | None) -> None:
         self._resolver = Resolver()
+        self._on_demand = OnDemand(self._resolver)
         self._upstreams = {
             name: Upstream(provider, url, self._resolver)
             for name, provider in providers.items()
+            if not provider.is_custom
             if (url := simulator_url if provider.is_simulated else provider.base_url) is not None
         }
 
     def __getitem__(self, name: str) -> Upstream:
         return self._upstreams[name]
 
+    def find(self, provider: Provider) -> Upstream:
+        """The upstream of a provider: one of the registry, or one at a caller's own address.
+
+        The latter are made when they are asked for; ProviderBusyError when there are too many.
+        """
+        upstream = self._upstreams.get(provider.name)
+        if upstream is not None and upstream.provider is provider:
+            return upstream
+        return self._on_demand.find(provider)
+
     def close(self) -> None:
         """Close all connections and let go of the resolver's threads."""
-        for upstream in self._upstreams.values():
+        for upstream in (*self._upstreams.values(), *self._on_demand):
             upstream.pool.close()
         self._resolver.close()
+
+
+class OnDemand:
+    """Upstreams at addresses that callers wrote down, or with headers of theirs.
+
+    As many as are in use or were a moment ago; each is one provider's at one address.
+    """
+
+    def __init__(self, resolver: Resolver, most: int = ON_DEMAND_MAX) -> None:
+        self._resolver = resolver
+        self._most = most
+        # One for all, made with the first: it takes 10 ms and a megabyte.
+        self._tls: ssl.SSLContext | None = None
+        # By provider, address and headers; the one that was asked for last is last.
+        self._upstreams: dict[tuple[str, str, tuple[tuple[str, str], ...]], Upstream] = {}
+
+    def __iter__(self) -> Iterator[Upstream]:
+        return iter(self._upstreams.values())
+
+    def find(self, provider: Provider) -> Upstream:
+        """The upstream at this provider's address, made anew where there is none."""
+        key = (provider.name, provider.base_url, tuple(provider.headers.items()))
+        upstream = self._upstreams.pop(key, None)
+        if upstream is None:
+            self._make_room(provider)
+            upstream = self._make(provider)
+        self._upstreams[key] = upstream
+        return upstream
+
+    def _make(self, provider: Provider) -> Upstream:
+        has_own = provider.tls.ca_file is not None
+        if self._tls is None and not has_own and provider.base_url.startswith("https:"):
+            self._tls = open_tls_context(None)
+        tls = None if has_own else self._tls
+        return Upstream(provider, provider.base_url, self._resolver, tls)
+
+    def _make_room(self, provider: Provider) -> None:
+        if len(self._upstreams) < self._most:
+            return
+        for key, upstream in self._upstreams.items():
+            if not upstream.pool.is_in_use:
+                upstream.pool.close()
+                del self._upstreams[key]
+                return
+        raise ProviderBusyError(
+            f"Answers from too many addresses of {provider.label} are under way; "
+            "try again shortly.",
+            headers={"Retry-After": "1"},
+        )
 
 
 def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:

@@ -307,9 +307,21 @@ class StreamReader:
         reasoning = delta.reasoning or delta.reasoning_content
         if isinstance(reasoning, str):
             self.text_chars += len(reasoning)
+        elif delta.tool_calls:
+            self.text_chars += _count_arguments(delta.tool_calls)
         return bool(
             reasoning or delta.tool_calls or delta.function_call or delta.refusal or delta.audio
         )
+
+
+def _count_arguments(calls: Any) -> int:  # noqa: ANN401 - whatever a provider sends
+    """Characters of what tools are called with: some send all of it in one chunk."""
+    count = 0
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        count += len(arguments) if isinstance(arguments, str) else 0
+    return count
 
 
 def _join_parts(content: Any) -> str:  # noqa: ANN401 - whatever a provider sends

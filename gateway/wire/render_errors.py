@@ -14,10 +14,13 @@ from gateway.wire.fault_status import says_incorrect_key
 IncorrectKeyRule = Literal["status", "text", "never"]
 
 
-def render_openai(error: GatewayError, request_id: str) -> bytes:
-    """`{"error": {message, type, param, code, …}, "request_id"}`, as OpenAI's clients read it."""
+def render_openai(error: GatewayError, request_id: str, *, is_own: bool = False) -> bytes:
+    """`{"error": {message, type, param, code, …}, "request_id"}`, as OpenAI's clients read it.
+
+    `is_own`: the credential that the provider was shown is the caller's.
+    """
     members: dict[str, Any] = {
-        "message": _message_of(error),
+        "message": _message_of(error, is_own=is_own),
         "type": error.type,
         "param": error.param,
         "code": error.code,
@@ -63,10 +66,11 @@ def incorrect_key_sentence(label: str) -> str:
     return f"{label} API Key is incorrect. Please fix it in your profile settings."
 
 
-def _message_of(error: GatewayError) -> str:
+def _message_of(error: GatewayError, *, is_own: bool) -> str:
     if isinstance(error, UpstreamCredentialError):
-        # Without this a caller reads "incorrect API key" and goes looking at their own.
-        return f"{error.label} does not accept the gateway's credential: {error.public}"
+        # Without this a caller reads "incorrect API key" and goes looking at the wrong one.
+        whose = "the key in your profile" if is_own else "the gateway's credential"
+        return f"{error.label} does not accept {whose}: {error.public}"
     return error.public
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.core.exchange import Outcome
 from gateway.stores.errors import RowRefusedError
-from gateway.stores.ledger import DIMENSIONS, LedgerStore, UsageQuery
+from gateway.stores.ledger import DIMENSIONS, LedgerStore, Spent, UsageQuery
 from tests.plugins.ledgers import DAY_MS, NOON_MS, new_attempt, new_row
 
 EVERYTHING = UsageQuery(())
@@ -171,3 +171,50 @@ async def test_a_row_that_can_never_be_kept_says_so(ledger_store: LedgerStore, r
     await ledger_store.save([new_row("good")])
     (found,) = await ledger_store.fetch_usage(EVERYTHING)
     assert found.requests == 1
+
+
+async def test_what_was_spent_is_told_for_each_caller_and_model(ledger_store: LedgerStore) -> None:
+    """J03: budgets begin where the books say; the provider's word on a cost goes before ours."""
+    ours = {"tokens_in": 7, "tokens_source": "estimate", "cost_micros": 40}
+    unknown = {"tokens_out": 5, "tokens_source": "provider"}
+    twice = (new_attempt(), new_attempt(2, ours))
+    await ledger_store.save(
+        [
+            new_row("p-1"),
+            new_row("p-2", attempts=twice),
+            new_row(
+                "p-3", principal="bob", principal_kind="jwt", attempts=(new_attempt(1, unknown),)
+            ),
+            new_row("p-4", model="n", attempts=()),
+            new_row("p-5", started_at_ms=NOON_MS - 1),
+            new_row("p-6", started_at_ms=NOON_MS + 1_000),
+        ]
+    )
+
+    found = await ledger_store.fetch_spent(NOON_MS, NOON_MS + 1_000)
+
+    assert sorted(found, key=lambda spent: spent.principal) == [
+        Spent("alice", "gateway_key", "acme", "sim", "m", 30 + 30 + 7, 1_400_000 * 2 + 40),
+        Spent("bob", "jwt", "acme", "sim", "m", 5, 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("credential_id", "is_booked"),
+    [
+        ("profile:alice/sim_api_key", False),
+        ("models:r1", False),
+        ("tenant:acme/sim_api_key", True),
+        ("PROFILE_API_KEY", True),
+    ],
+)
+async def test_what_callers_pay_themselves_is_in_no_budget(
+    ledger_store: LedgerStore, credential_id: str, *, is_booked: bool
+) -> None:
+    """Also where the provider says how much it was; its tokens count."""
+    own = {"credential_id": credential_id, "tokens_in": 7, "provider_cost_micros": 40}
+    await ledger_store.save([new_row("p-1", attempts=(new_attempt(1, own),))])
+
+    (found,) = await ledger_store.fetch_spent(NOON_MS, NOON_MS + 1_000)
+
+    assert (found.tokens, found.micros) == (7, 40 if is_booked else 0)

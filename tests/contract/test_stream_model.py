@@ -77,7 +77,7 @@ class Model:
             wanted = max(one.step, need)
             if wanted <= self.left:
                 one.held += wanted
-            elif need <= self.left:
+            elif max(need, AHEAD) <= self.left:
                 one.step = self.left
             else:
                 one.has_all = True

@@ -4,6 +4,9 @@ The rule here: what there is to ask is read from the router, so that a page that
 asked too.
 """
 
+import asyncio
+import json
+
 import pytest
 
 from gateway.console.admin import build_admin_app
@@ -14,7 +17,9 @@ from tests.faults.conftest import OpenScene
 from tests.plugins.admin_scene import ask_admin, ask_with, open_stored, opened_of
 from tests.plugins.admin_scene import make_key as make_stored_key
 from tests.plugins.admins import ADMIN_KEY
-from tests.plugins.scene import GATEWAY_KEY, error_of
+from tests.plugins.raw_caller import Caller
+from tests.plugins.scene import GATEWAY_KEY, Scene, error_of, raw_request
+from tests.plugins.stored_keys import new_key
 
 ROUTES = [
     (route.method, route.resource.canonical.replace("{name}", "bob"))
@@ -32,6 +37,7 @@ KNOWN = {
     ("HEAD", "/metrics"),
     ("GET", "/keys"),
     ("POST", "/keys"),
+    ("POST", "/keys/test"),
     ("GET", "/keys/bob"),
     ("POST", "/keys/bob/rotate"),
     ("POST", "/keys/bob/disable"),
@@ -83,3 +89,51 @@ async def test_nothing_of_it_is_on_the_public_listener(
         )
         assert heard.status in {400, 404}
     assert scene.upstream_requests == 0
+
+
+TURNS = range(24)  # of the event loop, from the first bytes to the answer and past it
+
+
+async def change_and_leave(scene: Scene, path: str, body: object, *, turns: int) -> None:
+    """Ask for a change, and hang up so many turns of the event loop later."""
+    written = json.dumps(body).encode()
+    async with Caller(int(scene.gateway.admin_url.rpartition(":")[2])) as caller:
+        await caller.send(
+            raw_request(
+                f"POST {path} HTTP/1.1",
+                f"Authorization: Bearer {ADMIN_KEY}",
+                "Content-Type: application/json",
+                f"Content-Length: {len(written)}",
+                body=written,
+                authorized=False,
+            )
+        )
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        caller.reset()
+
+
+async def test_what_was_changed_and_what_was_logged_are_the_same(open_scene: OpenScene) -> None:
+    """Whenever its caller leaves, a change is whole and has its line, or there is neither."""
+    scene = await open_stored(open_scene)
+    opened = opened_of(scene)
+    before = [new_key(opened.peppers, f"rotated{turns}")[1] for turns in TURNS]
+    for stored in before:
+        await opened.store.save_key(stored)
+
+    for turns in TURNS:
+        await change_and_leave(scene, "/keys", {"name": f"made{turns}"}, turns=turns)
+        await change_and_leave(scene, f"/keys/rotated{turns}/rotate", {}, turns=turns)
+    await scene.wait_until_quiet()
+
+    logged = {
+        (line["event"], line["key"])
+        for line in scene.gateway.log.lines
+        if line["event"].startswith("key.")
+    }
+    after = await opened.store.fetch_keys()
+    made = {("key.created", key.name) for key in after if key.name.startswith("made")}
+    rotated = {("key.rotated", key.name) for key in after if len(key.secrets) > 1}
+    assert logged == made | rotated
+    assert made
+    assert rotated

@@ -5,6 +5,7 @@ programs would.
 """
 
 import asyncio
+import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,9 +16,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientTimeout
 
+from gateway.config.stores import StoresSpec
 from gateway.simulator import Simulator
+from gateway.stores.opening import open_keys
 from tests.plugins.admins import ADMIN, ADMIN_KEY, AUTHORIZATION
-from tests.plugins.gateway_process import GatewayProcess, gateway_process
+from tests.plugins.canaries import files_in, refuse_leaks
+from tests.plugins.gateway_process import ROOT, GatewayProcess, gateway_process
 from tests.plugins.stored_keys import PEPPER, make_tables, spec_of
 
 REVOKED_WITHIN_S = 10
@@ -116,3 +120,38 @@ async def wait_until_refused(pair: Pair, keys: list[str]) -> None:
         statuses = await asyncio.gather(*(pair.call(at, key) for at, key in asked))
         assert set(statuses) <= {200, 401}
         open_ = {one for one, status in zip(asked, statuses, strict=True) if status == 200}
+
+
+async def run_command(directory: Path, *arguments: str) -> tuple[int | None, str, str]:
+    """Code, output and what else is said of `gateway keys`, run by somebody in a directory."""
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "keys", *arguments),
+        cwd=directory,
+        env={"PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await running.communicate()
+    return running.returncode, out.decode(), err.decode()
+
+
+async def test_commands_that_come_first_together_make_one_database(tmp_path: Path) -> None:
+    """E06, J10: file, tables and pepper are there once, a name is one key, and every key works."""
+    (tmp_path / "gateway.yaml").write_text("auth: [{kind: gateway_key}]\n")
+
+    done = await asyncio.gather(
+        *(run_command(tmp_path, "create", name) for name in ("alice", "alice", "bob"))
+    )
+
+    assert sorted((code, bool(out)) for code, out, _ in done) == [(0, True), (0, True), (1, False)]
+    assert "a key named alice already" in next(err for code, _, err in done if code == 1)
+    opened = await open_keys(
+        StoresSpec(database=f"sqlite:///{tmp_path / 'gateway.db'}"), {}, timeout_s=5
+    )
+    try:
+        keys = [out.strip() for code, out, _ in done if code == 0]
+        found = [await opened.store.find_key(opened.peppers.digests(key)) for key in keys]
+    finally:
+        await opened.store.close()
+    assert {key.name for key in found if key is not None} == {"alice", "bob"}
+    refuse_leaks(keys, files_in(tmp_path))

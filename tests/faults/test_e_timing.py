@@ -19,7 +19,7 @@ from gateway.core.gateway_key import make_key
 from gateway.stores.peppers import Peppers
 from tests.plugins.stored_keys import PEPPER
 
-SAMPLES = 30_000
+SAMPLES = 12_000
 DIGITS = string.digits + string.ascii_letters
 KEPT = 0.9  # the slowest are the machine's
 T_MAX = 4.5  # by chance once in 150,000 times

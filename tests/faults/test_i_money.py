@@ -6,15 +6,19 @@ tokens in and ten for a million out.
 
 import asyncio
 import json
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.stores.counters import LEASE_S
 from gateway.stores.memory_counters import MemoryCounters
+from gateway.stores.opening import open_ledger_store
 from tests.faults.conftest import OpenScene
 from tests.faults.test_i_limits import left_of, open_limited
 from tests.plugins.counters import Hand
+from tests.plugins.ledgers import new_attempt, new_row
 from tests.plugins.raw_caller import Heard
 from tests.plugins.scene import (
     CHAT,
@@ -26,6 +30,7 @@ from tests.plugins.scene import (
     header_of,
     last_event_of,
 )
+from tests.plugins.stored_keys import ENVIRON, spec_of
 
 MODEL = {"id": "m", "price_in_usd_per_mtok": 1, "price_out_usd_per_mtok": 10}
 PRICED: dict[str, Any] = {"models": [MODEL]}
@@ -404,3 +409,30 @@ async def test_a_caller_who_leaves_while_more_is_taken_leaves_nothing_behind(
     used = line["tokens_in"] + line["tokens_out"]
     own = len(json.dumps(json.loads(scene.simulator.journal.last.body))) // 4 + 2
     assert 0 <= 1_000 - used - left_of(after, "r0-day") <= own
+
+
+async def test_a_restart_is_no_way_to_a_second_budget(
+    open_scene: OpenScene, tmp_path: Path
+) -> None:
+    """J03: what was spent before is in the ledger, and counts."""
+    address = f"sqlite:///{tmp_path / 'books.db'}"
+    used = {"tokens_in": 1_000, "tokens_out": 50, "cost_micros": 1_500}
+    charged = {**used, "provider_cost_micros": 250_000}
+    rows = [
+        new_row(
+            f"p-{number}", attempts=(new_attempt(1, one),), started_at_ms=int(time.time() * 1e3)
+        )
+        for number, one in enumerate([used, charged])
+    ]
+    store = await open_ledger_store(spec_of(address), ENVIRON, timeout_s=10)
+    await store.save(rows)
+    await store.close()
+    rule = {"money_per_month": 1, "tokens_per_day": 10_000}
+
+    scene = await open_priced(open_scene, rule, settings={"stores": {"database": address}})
+
+    after = await ask(scene, {}, max_tokens=1)
+    spent = BUDGET - left_of(after, "r0-money-month")
+    assert 251_500 <= spent < 251_600
+    assert 2_100 <= 10_000 - left_of(after, "r0-day") < 2_200
+    assert "limits.recalled" in scene.gateway.log.getvalue()

@@ -5,14 +5,16 @@ metric; a rule says what happens meanwhile, and one line says when it begins and
 """
 
 import asyncio
+import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.app import LIMITER
+from gateway.app import LIMITER, WRITER
 from gateway.simulator import Simulator
 from gateway.stores.redis_link import TIMEOUT_S
 from tests.faults.conftest import OpenScene
@@ -31,6 +33,20 @@ def redis() -> Iterator[RedisServer]:
     server = RedisServer(find_server("valkey"), "--requirepass", PASSWORD, password=PASSWORD)
     yield server
     server.close()
+
+
+@pytest.fixture
+def two_servers() -> Iterator[tuple[RedisServer, RedisServer]]:
+    """One, and its copy."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    program = find_server("valkey")
+    first = RedisServer(program, "--port", port, "--repl-diskless-sync-delay", "0")
+    second = RedisServer(program, "--replicaof", f"127.0.0.1 {port}")
+    yield first, second
+    first.close()
+    second.close()
 
 
 @pytest.fixture
@@ -149,6 +165,27 @@ async def test_a_flushed_redis_learns_what_is_held(
             assert error_of(await scene.ask("plain")) == (429, "concurrency_exceeded")
             second.hang_up()
         caller.hang_up()
+    assert changes_of(scene) == []
+
+
+async def test_a_flushed_redis_learns_what_was_spent(
+    open_counted: OpenCounted, redis: RedisServer
+) -> None:
+    """J03: Redis is a cache of the ledger, as far as days and months go."""
+    scene = await open_counted({"tokens_per_day": 1_000_000})
+    assert (await scene.ask("plain")).status == 200
+    line = await scene.settled()
+    tokens = line["tokens_in"] + line["tokens_out"]
+    writer = scene.gateway.service.app[WRITER]
+    while not await writer.fetch_spent(0, 2**52):  # noqa: ASYNC110 - it tells nobody when it wrote
+        await asyncio.sleep(0)
+    redis.run("FLUSHALL")
+
+    await scene.gateway.service.app[LIMITER].renew()
+
+    await eventually(lambda: redis.run("EXISTS", "{chat-gateway}:recalled") == 1, "it was told")
+    [key] = redis.run("KEYS", "*r0-day*")
+    assert redis.run("GET", key).split()[:2] == [str(tokens), "0"]
     assert changes_of(scene) == []
 
 
@@ -278,3 +315,39 @@ async def test_callers_who_leave_while_redis_is_slow_leave_nothing(
         await eventually(lambda: scene.gateway.is_quiet, "nothing is in flight")
 
     await eventually(lambda: redis.run("KEYS", "*r0-concurrent*") == [], "every place is free")
+
+
+async def test_after_a_failover_counting_goes_on(
+    two_servers: tuple[RedisServer, RedisServer], open_scene: OpenScene, tmp_path: Path
+) -> None:
+    """J03: what the copy has heard of is counted there, and the stream keeps its place."""
+    first, second = two_servers
+    address = tmp_path / "primary"  # what a name of a server is elsewhere
+    address.symlink_to(first.socket)
+    rule = {"name": "r0", "on": "principal", "match": {"provider": "sim"}, "concurrent": 2}
+    scene = await open_scene(
+        settings={
+            "limits": [{**rule, "tokens_per_day": 1_000_000}],
+            "stores": {"counters": f"unix://{address}"},
+        },
+    )
+
+    def counted(server: RedisServer) -> list[list[str]]:
+        return [server.run("GET", key).split() for key in sorted(server.run("KEYS", "*:c:*"))]
+
+    async with scene.call(STALLED) as caller:
+        await caller.read_until(b"word1")
+        assert (await scene.ask("plain")).status == 200
+        await eventually(lambda: counted(second) == counted(first) != [], "the copy has it all")
+        first.kill()
+        second.run("REPLICAOF", "NO", "ONE")
+        address.unlink()
+        address.symlink_to(second.socket)
+
+        async with scene.call(STALLED) as other:
+            await other.read_until(b"word1")
+            assert error_of(await scene.ask("plain")) == (429, "concurrency_exceeded")
+            other.hang_up()
+        caller.hang_up()
+    await eventually(lambda: second.run("KEYS", "*r0-concurrent*") == [], "every place is free")
+    assert changes_of(scene) == []

@@ -11,6 +11,7 @@ from tests.house.tree import ROOT, name_of, project_files, python_files, tree_of
 EXCEPTIONS = {
     "gateway/stores/counters.py": "a protocol; tests/contract/test_counter_stores.py",
     "gateway/stores/ledger.py": "a protocol; tests/contract/test_ledger_stores.py",
+    "gateway/stores/credentials.py": "a protocol; tests/contract/test_credential_stores.py",
     "gateway/__main__.py": "one call; tests/system/test_wheel.py starts it",
 }
 

@@ -112,7 +112,7 @@ def chromium_path() -> Path:
 
 
 @pytest.fixture
-async def front_end(chromium_path: Path, tmp_path: Path) -> AsyncIterator[FrontEnd]:
+async def front_end_site(chromium_path: Path, tmp_path: Path) -> AsyncIterator[FrontEnd]:
     """A front end on an origin of its own."""
     opened = FrontEnd(chromium_path, tmp_path / "profile")
     await opened.start()

@@ -26,6 +26,7 @@ from gateway.config.registry import Provider
 from gateway.config.settings import LoggingSpec, ServerSpec, Settings
 from gateway.core.credential import Credential
 from gateway.core.exchange import Exchange
+from gateway.credentials.finder import CREDENTIALS, CredentialFinder
 from gateway.credentials.pools import POOLS, Pools
 from gateway.limits.limiter import Limiter
 from gateway.middleware.assign_request_id import (
@@ -204,12 +205,14 @@ async def start_chain() -> AsyncIterator[StartChain]:
         server: ServerSpec | None = None,
         stored_keys: StoredKeys | None = None,
         limiter: Limiter | None = None,
+        credentials: CredentialFinder | None = None,
     ) -> Running:
         settings = settings or Settings(server=server or ServerSpec())
         app = web.Application(middlewares=chain)
         app[SETTINGS] = settings
         app[REGISTRY] = registry = registry or make_registry()
         app[POOLS] = Pools(registry.credentials)
+        app[CREDENTIALS] = credentials or CredentialFinder({}, app[POOLS])
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
         if settings.server.trusted_proxies:

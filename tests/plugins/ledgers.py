@@ -17,6 +17,7 @@ from gateway.stores.ledger import (
     LedgerAttempt,
     LedgerExchange,
     LedgerStore,
+    Spent,
     UsageQuery,
     UsageRow,
 )
@@ -133,6 +134,10 @@ class FickleLedgerStore:
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """Nothing of interest."""
         raise NotImplementedError(query)
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
+        """Nothing of interest."""
+        raise NotImplementedError((since_ms, until_ms))
 
     async def close(self) -> None:
         """Let go."""

@@ -52,6 +52,10 @@ class PostgresqlServer:
         """Let everybody in again."""
         self.run(f"ALTER DATABASE {_name_in(address)} ALLOW_CONNECTIONS true;")
 
+    def run_in(self, database: str, sql: str) -> None:
+        """Run statements in one of its databases; the first that fails is an error."""
+        self._server.psql(f"\\set ON_ERROR_STOP on\n\\connect {database}\n{sql}")
+
     def freeze(self) -> None:
         """Let it answer nobody, without closing anything."""
         for process in self._processes():

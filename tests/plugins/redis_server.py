@@ -171,6 +171,6 @@ def debian_redis() -> Iterator[RedisServer]:
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """A server of a test's own, to be hurt."""
-    server = RedisServer(find_server("valkey"))
+    server = RedisServer(find_server("valkey"), "--enable-debug-command", "yes")
     yield server
     server.close()

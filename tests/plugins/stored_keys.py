@@ -20,6 +20,7 @@ PEPPER = "canary-pepper-canary-pepper-canary-01"
 ENVIRON = {"GATEWAY_PEPPER": PEPPER}
 PEPPERS = {"1": "${GATEWAY_PEPPER}"}
 NOW = 1_800_000_000
+SOME_KEY = "gw_canarycanarycanarycanarycanarycanarycanaryc3kO4UK"  # always the same, and nobody's
 
 
 class Clock:

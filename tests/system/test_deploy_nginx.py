@@ -244,6 +244,7 @@ async def test_pieces_leave_as_they_arrive_and_a_lost_caller_is_seen(
     [
         ("/api/chat/groq", "gateway"),
         ("/api/keys", "gateway"),
+        ("/api/profile/keys", "gateway"),
         ("/api/providers", "gateway"),
         ("/api/providers/groq/models", "gateway"),
         ("/v1/models", "gateway"),

@@ -75,13 +75,15 @@ async def test_the_address_that_nginx_saw_is_the_caller_s(
     for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
         made_up = f"for={OFFICE}" if header == "Forwarded" else OFFICE
         assert await ask(nginx, key, HOME, **{header: made_up}) == (403, "address_not_allowed")
-    for _ in range(WRONG_KEYS_PER_MINUTE):
-        assert (await ask(nginx, make_key(), HOME))[0] == 401
-    assert await ask(nginx, make_key(), HOME) == (429, "too_many_wrong_keys")
+    told = (401, "unauthenticated")
+    while told == (401, "unauthenticated"):  # one more is let in each second that this takes
+        told = await ask(nginx, make_key(), HOME)
+    assert told == (429, "too_many_wrong_keys")
     assert await ask(nginx, make_key(), OFFICE) == (401, "unauthenticated")
 
-    clients = [line["client"] for line in gateway.log.settled]
-    assert clients == [OFFICE, *[HOME] * (3 + WRONG_KEYS_PER_MINUTE + 1), OFFICE]
+    first, *others, last = (line["client"] for line in gateway.log.settled)
+    assert (first, set(others), last) == (OFFICE, {HOME}, OFFICE)
+    assert len(others) >= 3 + WRONG_KEYS_PER_MINUTE + 1
 
 
 async def test_without_the_setting_nginx_itself_called(

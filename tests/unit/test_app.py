@@ -70,6 +70,8 @@ def test_every_public_path_is_known() -> None:
         "/api/keys",
         "/api/providers",
         "/api/providers/{provider}/models",
+        "/api/profile/keys",
+        "/api/profile/keys/{provider}",
         "/v1/models",
         "/v1/models/{model}",
     }
@@ -77,6 +79,8 @@ def test_every_public_path_is_known() -> None:
         ("POST", "/api/chat/{provider}"),
         ("POST", "/v1/chat/completions"),
         *((method, path) for path in read for method in ("GET", "HEAD")),
+        ("PUT", "/api/profile/keys/{provider}"),
+        ("DELETE", "/api/profile/keys/{provider}"),
     }
 
 

@@ -22,6 +22,8 @@ from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.identity import ANONYMOUS
 from gateway.core.key_holder import KeyHolder
+from gateway.credentials.finder import CREDENTIALS, CredentialFinder
+from gateway.credentials.pools import Pools
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY
 
@@ -65,7 +67,8 @@ async def render(request: web.Request, handler: Any) -> web.StreamResponse:
 async def ask() -> AsyncIterator[Ask]:
     """GET a path: the status and the JSON."""
     app = web.Application(middlewares=[render])
-    app[REGISTRY] = make_registry()
+    app[REGISTRY] = registry = make_registry()
+    app[CREDENTIALS] = CredentialFinder({}, Pools(registry.credentials))
     app.router.add_get("/api/keys", show_keys)
     app.router.add_get("/api/providers", show_providers)
     app.router.add_get("/api/providers/{provider}/models", show_provider_models)

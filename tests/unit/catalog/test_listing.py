@@ -209,3 +209,24 @@ def test_both_rights_have_to_agree() -> None:
     assert not can_see(both, OPEN)
     assert not can_ask_for(both, GROQ, "llama")
     assert not can_ask_for(both, OPEN, "qwen")
+
+
+def test_what_the_caller_has_makes_a_provider_callable(registry: Registry) -> None:
+    """At an address that is not filled in only where theirs is taken; flags are the operator's."""
+    own_endpoint = {"field": "endpoint", "models": {"m": "m_id"}}
+    theirs = provider("azure", base_url=AZURE.base_url, own_endpoint=own_endpoint)
+    custom = provider("custom", base_url="models:", auth={"required": False})
+    own = {"xai", "azure", "custom"}
+
+    assert is_callable(registry, BARE, own)
+    assert not is_callable(registry, AZURE, own)
+    assert is_callable(registry, theirs, own)
+    assert is_callable(registry, custom, own)
+    assert not is_callable(registry, custom)
+    assert {"xai/grok"} <= {model["id"] for model in list_models(registry, None, own)}
+    assert [each["name"] for each in list_providers(registry, None, own) if each["callable"]] == [
+        "groq",
+        "ollama",
+        "xai",
+    ]
+    assert list_key_flags(registry, None)["xai"] is False

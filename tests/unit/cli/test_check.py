@@ -75,3 +75,18 @@ def test_the_schema_that_is_printed_is_json(which: str, capsys: pytest.CaptureFi
 
     assert code == 0
     assert json.loads(capsys.readouterr().out)["title"] == f"{which}.yaml"
+
+
+def test_what_two_files_say_together_is_foreseen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """I11: a budget that refuses every model is no mistake, and nobody wants it."""
+    registry, settings = tmp_path / "providers.yaml", tmp_path / "gateway.yaml"
+    registry.write_text("providers: {mine: {base_url: 'https://llm.example.org/v1'}}")
+    settings.write_text("limits: [{name: budget, on: everything, money_per_day: 5}]")
+
+    assert check([registry, settings]) == 0
+
+    assert "The rule budget counts money and refuses models without a price" in (
+        capsys.readouterr().err
+    )

@@ -79,7 +79,9 @@ def test_a_backup_can_be_used(directory: Path) -> None:
     (directory / "copy.db").rename("gateway.db")
 
     assert (code, out) == (0, "copy.db: written\n")
-    assert "gateway.pepper" in err
+    assert err.startswith("Keep gateway.pepper too, ")
+    (directory / "gateway.encryption-keys").touch()
+    assert "gateway.pepper and gateway.encryption-keys" in run("db", "backup", "again.db")[2]
     assert run("keys", "test", key)[0] == 0
 
 

@@ -225,5 +225,5 @@ def test_several_workers_do_not_each_let_in_what_a_rule_says(directory: Path) ->
         _, err = running.communicate(timeout=START_S)
 
     assert running.returncode == 2
-    assert "With 4 workers the rule few of `limits` would let in 4 times what it says" in err
+    assert "With 4 workers the rule few would let in 4 times what it says" in err
     assert "stores:\n  counters: redis://" in err

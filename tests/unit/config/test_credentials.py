@@ -13,6 +13,7 @@ from gateway.config.credentials import (
     fill_headers,
     find_credentials,
     is_written_out,
+    say_where,
 )
 from gateway.config.registry import Provider
 
@@ -239,3 +240,18 @@ def test_the_same_reference_twice_is_a_mistake(text: str, said: str) -> None:
         check_references([SecretStr(B), SecretStr(text), SecretStr(text)])
 
     assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "where"),
+    [
+        (provider_with(), "the environment variable MINE_API_KEY"),
+        (provider_with("${SPECIAL}"), "the environment variable SPECIAL"),
+        (provider_with("file:/run/key"), "file:/run/key"),
+        (several(A), "the environment variable A"),
+        (several(A, B, "file:/run/key"), "one of A, B, file:/run/key"),
+    ],
+)
+def test_where_a_credential_would_be_is_said(provider: Provider, where: str) -> None:
+    """Whoever reads that there is none has to know what to set."""
+    assert say_where(provider) == where

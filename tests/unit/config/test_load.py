@@ -52,9 +52,10 @@ KEYS = {
 }
 SHIPPED = """
 demo groq openrouter openai mistral perplexity together fireworks deepseek xai cerebras
-cohere google anthropic azure ollama vllm llamacpp lmstudio
-""".split()  # noqa: SIM905 - nineteen names in quotes are harder to read
+cohere google anthropic azure custom ollama vllm llamacpp lmstudio
+""".split()  # noqa: SIM905 - twenty names in quotes are harder to read
 LOCAL = {"ollama", "vllm", "llamacpp", "lmstudio"}
+CUSTOM = {"custom"}  # whose models are the callers' own
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_every_remote_provider_that_ships_names_a_model_to_begin_with() -> None:
     """A caller that names no model gets an answer, not a puzzle."""
     providers = load_registry(shipped_file("providers.yaml"), {}).providers
 
-    for name in set(SHIPPED) - LOCAL:
+    for name in set(SHIPPED) - LOCAL - CUSTOM:
         assert providers[name].default_model is not None, name
         assert providers[name].find_model(providers[name].default_model or "") is not None, name
     for name in LOCAL:
@@ -286,3 +287,17 @@ def test_an_empty_registry_is_refused_and_an_empty_settings_file_is_not(tmp_path
 
     with pytest.raises(ConfigError, match="providers: is missing"):
         check_file(registry)
+
+
+def test_what_the_operator_has_is_not_taken_where_it_is_not_wanted(registry_file: Path) -> None:
+    """Neither out of turn nor to an address that is somebody else's."""
+    registry_file.write_text(
+        "providers:\n"
+        "  groq: {base_url: https://api.groq.com/openai/v1, credential_order: [profile]}\n"
+        "  xai: {base_url: https://api.x.ai/v1, credential_order: [profile, operator]}\n"
+        "  custom: {base_url: 'models:'}\n"
+        "  azure: {base_url: https://EXAMPLE.openai.azure.com/openai/v1}\n"
+    )
+    environ = {f"{name}_API_KEY": "sk-canary" for name in ("GROQ", "XAI", "CUSTOM", "AZURE")}
+
+    assert set(load_registry(registry_file, environ).credentials) == {"xai"}

@@ -164,3 +164,44 @@ def test_no_refusal_of_a_provider_shows_a_secret() -> None:
 
     assert CANARY not in str(caught.value)
     assert CANARY not in repr(caught.value)
+
+
+def test_whose_credential_is_taken_has_an_order() -> None:
+    """The operator's first, as a chat front end does it; each at most once, and one at least."""
+    assert Provider(name="p", base_url=URL).credential_order == ("operator", "profile", "tenant")
+    assert Provider(name="p", base_url=URL, credential_order=("profile",)).credential_order == (
+        "profile",
+    )
+    for order in ((), ("profile", "profile"), ("user",)):
+        with pytest.raises(ValidationError):
+            Provider(name="p", base_url=URL, credential_order=order)
+
+
+def test_only_custom_is_at_the_callers_addresses() -> None:
+    """And never at one that only the gateway reaches, nor with what is the operator's own."""
+    assert Provider(name="custom", base_url="models:").is_custom
+    assert not Provider(name="custom", base_url=URL).is_custom
+    with pytest.raises(ValidationError, match="`custom` only"):
+        Provider(name="groq", base_url="models:")
+    with pytest.raises(ValidationError, match="allow_private"):
+        Provider(name="custom", base_url="models:", allow_private=True)
+    with pytest.raises(ValidationError, match="whatever host a caller writes"):
+        Provider(name="custom", base_url="models:", headers={"X-Ours": "x"})
+
+
+@pytest.mark.parametrize("path", ["openai/v1", "/openai/v1/", "/a b", "/a?b", "/../x", "//x"])
+def test_the_path_of_an_own_endpoint_is_plain(path: str) -> None:
+    """It is put after an address that somebody wrote."""
+    own = {"field": "endpoint", "models": {"m": "m_id"}}
+    entry = {"name": "p", "base_url": URL}
+    assert Provider.model_validate({**entry, "own_endpoint": {**own, "path": ""}}).own_endpoint
+    with pytest.raises(ValidationError):
+        Provider.model_validate({**entry, "own_endpoint": {**own, "path": path}})
+
+
+@pytest.mark.parametrize("name", ["Host", "authorization", "Content-Length"])
+def test_a_profile_sets_no_header_of_the_connections(name: str) -> None:
+    """Nor the one with the credential."""
+    assert Provider(name="p", base_url=URL, profile_headers={"X-Org": "org_id"}).profile_headers
+    with pytest.raises(ValidationError, match="not the profile's to set"):
+        Provider(name="p", base_url=URL, profile_headers={name: "org_id"})

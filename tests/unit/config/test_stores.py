@@ -6,7 +6,13 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from gateway.config.load import load_settings
-from gateway.config.stores import StoresError, StoresSpec, check_pepper
+from gateway.config.stores import (
+    StoresError,
+    StoresSpec,
+    check_pepper,
+    decode_encryption_key,
+    find_database,
+)
 
 PASSWORD = "canary/password@1"
 PEPPER = "canary-pepper-canary-pepper-canary-1"
@@ -194,3 +200,43 @@ def test_a_password_of_redis_is_not_written_out() -> None:
     with pytest.raises(StoresError, match=r"what \$\{ALL\} holds needs to be") as refused:
         StoresSpec(counters="${ALL}").find_counters({"ALL": f"redis://u:{PASSWORD}"})
     assert "canary" not in str(refused.value)
+
+
+KEY = "00ff" * 16
+
+
+def test_encryption_keys_come_from_variables_and_files(tmp_path: Path) -> None:
+    """By version; unset, there are none and a file is made."""
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    spec = StoresSpec(encryption_keys={"10": "${K}", "9": f"file:{file}"})
+
+    found = spec.find_encryption_keys({"K": "A" * 43 + "="})
+
+    assert found == {9: SecretStr(KEY), 10: SecretStr("A" * 43 + "=")}
+    assert StoresSpec().find_encryption_keys({}) is None
+
+
+@pytest.mark.parametrize("value", ["", "canary", KEY[:-1], KEY + "0", "canary!!" * 8])
+def test_an_encryption_key_that_is_none_is_refused(value: str) -> None:
+    """With its variable, and not with what it holds (E15)."""
+    with pytest.raises(StoresError, match=r"stores\.encryption_keys: .*K") as refused:
+        StoresSpec(encryption_keys={"1": "${K}"}).find_encryption_keys({"K": value})
+
+    assert "canary" not in str(refused.value)
+
+
+def test_a_key_is_32_bytes_in_hexadecimal_or_base64() -> None:
+    """As `openssl rand` writes it, also with the letters of URLs."""
+    assert decode_encryption_key("fb" * 32, "here") == b"\xfb" * 32
+    assert decode_encryption_key("-" * 42 + "8=", "here") == decode_encryption_key(
+        "+" * 42 + "8=", "here"
+    )
+    with pytest.raises(StoresError, match="here is not an encryption key"):
+        decode_encryption_key("A" * 44, "here")
+
+
+def test_an_address_of_another_block_names_its_field() -> None:
+    """Whoever reads it looks there."""
+    with pytest.raises(StoresError, match=r"profiles\.database needs the variable"):
+        find_database("${NO_SUCH}", {}, field="profiles.database")

@@ -77,6 +77,7 @@ async def test_anything_else_is_refused_as_json(
 
     body = await reply.json()
     assert reply.status == status
+    assert status != 404 or "here are /healthz, /readyz, /metrics, /keys, " in body["message"]
     assert body["error"]["request_id"] == reply.headers["x-request-id"]
     assert reply.headers["cache-control"] == "no-store"
     assert reply.headers["server"] == "chat-gateway"

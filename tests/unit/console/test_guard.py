@@ -4,13 +4,15 @@ import hashlib
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 
 from gateway.auth.wrong_keys import WRONG_KEYS_PER_MINUTE
 from gateway.config.settings import AdminSpec
 from gateway.console.guard import OPEN, Guard
-from gateway.core.gateway_key import make_key
+from gateway.core.errors import TooManyWrongKeysError, UnauthenticatedError
 from tests.plugins.admins import ADMIN, ADMIN_KEY, AUTHORIZATION, JSON, AdminCaller, StartAdmin
 from tests.plugins.chain import LogLines
+from tests.plugins.stored_keys import SOME_KEY, Clock
 
 CALLER_KEY = "gw_of-a-caller-written-in-the-file"
 CALLER_HASH = f"sha256:{hashlib.sha256(CALLER_KEY.encode()).hexdigest()}"
@@ -68,7 +70,7 @@ async def test_without_admins_the_line_to_write_is_said(start_admin: StartAdmin)
         ({"Authorization": f"Basic {ADMIN_KEY}"}, 401, "unauthenticated"),
         ({"Authorization": "Bearer \udcff"}, 401, "unauthenticated"),
         (bearer(CALLER_KEY), 403, "admin_key_needed"),
-        (bearer(make_key()), 403, "admin_key_needed"),
+        (bearer(SOME_KEY), 403, "admin_key_needed"),
         ({**AUTHORIZATION, "x-api-key": "another"}, 400, "ambiguous_auth"),
     ],
     ids=[
@@ -102,17 +104,50 @@ async def test_only_a_key_of_an_admin_opens(
     )
 
 
-async def test_guessing_is_ended(start_admin: StartAdmin) -> None:
+def ask_guard(guard: Guard, key: str, client: str = "192.0.2.1") -> str:
+    """The name of the admin with this key."""
+    headers = {**bearer(key), "Host": "localhost"}
+    return guard.admit(make_mocked_request("GET", "/keys", headers=headers), client)
+
+
+def test_guessing_is_ended() -> None:
     """Also for the right key: a weak one would be found by trying on (E11)."""
-    admin = await start_admin()
+    clock = Clock()
+    guard = Guard(AdminSpec.model_validate(ADMIN), clock=clock)
     for number in range(WRONG_KEYS_PER_MINUTE):
-        assert (await admin.ask("GET", "/keys", headers=bearer(str(number)))).status == 401
+        with pytest.raises(UnauthenticatedError):
+            ask_guard(guard, str(number))
 
-    answers = [await admin.ask("GET", "/keys", headers=bearer("x")), await admin.get("/keys")]
+    for key in ("x", ADMIN_KEY):
+        with pytest.raises(TooManyWrongKeysError) as refused:
+            ask_guard(guard, key)
+        assert refused.value.headers == {"Retry-After": "1"}
 
-    assert [answer.outcome for answer in answers] == [(429, "too_many_wrong_keys")] * 2
-    assert int(answers[0].headers["Retry-After"]) >= 1
+    assert ask_guard(guard, ADMIN_KEY, "192.0.2.2") == "ops"
+    clock.now += 1
+    assert ask_guard(guard, ADMIN_KEY) == "ops"
+
+
+async def test_a_flood_is_a_429_and_leaves_what_is_open_open(start_admin: StartAdmin) -> None:
+    """Who watches the gateway sees it then too."""
+    admin = await start_admin()
+    told = (401, "unauthenticated")
+    while told == (401, "unauthenticated"):
+        told = (await admin.ask("GET", "/keys", headers=bearer("x"))).outcome
+
+    assert told == (429, "too_many_wrong_keys")
     assert (await admin.ask("GET", "/metrics")).status == 200
+
+
+async def test_behind_a_proxy_each_address_is_counted_for_itself(start_admin: StartAdmin) -> None:
+    """Or a stranger could keep every admin waiting (E11)."""
+    admin = await start_admin({"server": {"trusted_proxies": ["127.0.0.1"]}})
+    stranger = {**bearer("x"), "X-Forwarded-For": "203.0.113.9"}
+    while (await admin.ask("GET", "/keys", headers=stranger)).status == 401:
+        pass
+
+    own = {**AUTHORIZATION, "X-Forwarded-For": "203.0.113.9, 192.0.2.1"}
+    assert (await admin.ask("GET", "/keys", headers=own)).code == "keys_not_stored"
 
 
 def test_every_digest_is_held_against_every_key() -> None:

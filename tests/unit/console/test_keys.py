@@ -1,15 +1,30 @@
-"""Stored keys over the admin listener: what the command line does, on both sorts of database."""
+"""Stored keys over the admin listener: what the command line does.
+
+The rule here: what the database decides is asked of both sorts of it.
+"""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.config.settings import Settings
+from gateway.console.admin import build_admin_app, finish_changes
+from gateway.console.readiness import Readiness
 from gateway.core.gateway_key import is_key, make_key
 from gateway.stores.errors import StoreDownError
 from gateway.stores.keys import StoredKey
 from gateway.stores.opening import OpenKeys
-from tests.plugins.admins import ADMIN_KEY, AUTHORIZATION, JSON, StartAdmin
+from tests.plugins.admins import (
+    ADMIN,
+    ADMIN_KEY,
+    AUTHORIZATION,
+    JSON,
+    AdminCaller,
+    StartAdmin,
+)
 from tests.plugins.chain import LogLines
 from tests.plugins.scene import eventually
 from tests.plugins.stored_keys import new_key
@@ -53,9 +68,9 @@ async def test_a_key_is_made_and_shown_once(
     assert ADMIN_KEY not in log_lines.text
 
 
-async def test_only_a_name_is_needed(start_admin: StartAdmin, opened: OpenKeys) -> None:
+async def test_only_a_name_is_needed(start_admin: StartAdmin, sqlite_keys: OpenKeys) -> None:
     """As on the command line: without rights a key is for everything."""
-    admin = await start_admin(opened=opened)
+    admin = await start_admin(opened=sqlite_keys)
 
     made = await admin.post("/keys", {"name": "bob", "expires": None})
 
@@ -145,9 +160,11 @@ async def test_a_disabled_key_stays_so(
     assert len(log_lines.find("key.disabled")) == 1
 
 
-async def test_a_name_that_is_not_there_is_said(start_admin: StartAdmin, opened: OpenKeys) -> None:
+async def test_a_name_that_is_not_there_is_said(
+    start_admin: StartAdmin, sqlite_keys: OpenKeys
+) -> None:
     """What no key can be called is not even asked for (E02)."""
-    admin = await start_admin(opened=opened)
+    admin = await start_admin(opened=sqlite_keys)
     names = ["nobody", "a%20b", "..%2f..%2fmetrics", "%27%20OR%201=1--", "%25", "%00", "x" * 200]
 
     answers = [
@@ -161,6 +178,26 @@ async def test_a_name_that_is_not_there_is_said(start_admin: StartAdmin, opened:
     ]
 
     assert {answer.outcome for answer in answers} == {(404, "key_not_found")}
+
+
+async def test_a_key_says_whose_it_is(
+    start_admin: StartAdmin, sqlite_keys: OpenKeys, log_lines: LogLines
+) -> None:
+    """Sent in a body, where no log of a proxy has it; and it is not repeated."""
+    admin = await start_admin(opened=sqlite_keys)
+    key = (await admin.post("/keys", {"name": "test", "expires": "0s"})).body["key"]
+    unknown, typo = make_key(), key[:-1] + ("0" if key[-1] != "0" else "1")
+
+    found = await admin.post("/keys/test", {"key": key})
+    missed = [await admin.post("/keys/test", {"key": one}) for one in (unknown, typo, "", "' OR")]
+
+    assert (found.status, found.body["name"], found.body["state"]) == (200, "test", "expired")
+    assert {answer.outcome for answer in missed} == {(404, "key_not_found")}
+    assert "checksum" in missed[1].body["message"]
+    said = log_lines.text + str([found.body, *(answer.body for answer in missed)])
+    assert not any(one in said for one in (key, unknown, typo))
+    assert (await admin.get("/keys/test")).body["name"] == "test"
+    assert (await admin.post("/keys/test/disable")).status == 200
 
 
 async def test_the_list_comes_in_pages(start_admin: StartAdmin, opened: OpenKeys) -> None:
@@ -252,11 +289,46 @@ async def test_a_change_is_finished_and_logged_when_its_caller_leaves(
     assert [key.name for key in await sqlite_keys.store.fetch_keys()] == ["alice"]
 
 
+async def test_a_gateway_that_stops_finishes_what_has_begun(
+    sqlite_keys: OpenKeys, log_lines: LogLines
+) -> None:
+    """And begins nothing else: the store is closed next."""
+    store = SlowStore(sqlite_keys)
+    app = build_admin_app(
+        Readiness(),
+        render_metrics=lambda: b"",
+        settings=Settings.model_validate({"admin": ADMIN}),
+        find_keys=lambda: OpenKeys(store, sqlite_keys.peppers, 0),  # type: ignore[arg-type]
+    )
+    async with TestClient(TestServer(app)) as client:
+        admin = AdminCaller(client)
+        asking = asyncio.ensure_future(admin.post("/keys", {"name": "alice"}))
+        await store.was_asked.wait()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b'{"name":'
+            has_begun.set()
+            await stopping
+            yield b'"carol"}'
+
+        has_begun = asyncio.Event()
+        headers = {**AUTHORIZATION, **JSON}
+        slow = asyncio.ensure_future(admin.ask("POST", "/keys", headers=headers, data=slowly()))
+        stopping = asyncio.ensure_future(finish_changes(app))
+        await has_begun.wait()
+        later = await admin.post("/keys", {"name": "bob"})
+        store.may_go_on.set()
+
+        assert (await asking).status == 201
+        assert {(await slow).outcome, later.outcome} == {(503, "server_shutdown")}
+    assert [line["key"] for line in log_lines.find("key.created")] == ["alice"]
+
+
 async def test_a_key_in_an_address_is_in_no_log(
-    start_admin: StartAdmin, opened: OpenKeys, log_lines: LogLines
+    start_admin: StartAdmin, sqlite_keys: OpenKeys, log_lines: LogLines
 ) -> None:
     """Somebody pastes one where its name should be."""
-    admin = await start_admin(opened=opened)
+    admin = await start_admin(opened=sqlite_keys)
     key = make_key()
 
     answer = await admin.get(f"/keys/{key}")

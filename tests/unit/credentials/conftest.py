@@ -1,14 +1,21 @@
-"""What the tests of pools share: credentials, a clock in the hand, and errors of providers."""
+"""What the tests share: calls, credentials, a clock in the hand, and errors of providers."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from gateway.config.registry import Provider
 from gateway.core.credential import Credential
+from gateway.core.dialect import Dialect
+from gateway.core.exchange import Exchange
+from gateway.core.identity import Principal
+from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import ProviderFault, UpstreamAnswerError
 from gateway.credentials.pool import CredentialPool
 from gateway.credentials.slot import Slot
+from gateway.plugins.keys import Call
 from gateway.wire.provider_errors import upstream_error_of
 
 NOW = 1_800_000_000.0  # Fri, 15 Jan 2027 08:00:00 GMT
@@ -80,3 +87,33 @@ class Bench:
 def open_bench() -> Callable[[int], Bench]:
     """Makes pools of so many credentials."""
     return Bench
+
+
+ALICE = Principal("alice", "jwt", tenant="acme")
+
+
+def provider_of(name: str = "groq", **fields: Any) -> Provider:
+    """A provider of the registry."""
+    return Provider.model_validate(
+        {"name": name, "base_url": f"https://{name}.example.org/v1", **fields}
+    )
+
+
+def exchange_of(principal: Principal = ALICE) -> Exchange:
+    """What somebody asks."""
+    return Exchange("r1", 1.0, "POST", "/", "unix", (), principal=principal)
+
+
+def call_of(provider: Provider | None = None, model: str = "m") -> Call:
+    """A call to a provider."""
+    return Call(Dialect.TEXT, provider or provider_of(), model, stream=True, wants_usage=False)
+
+
+@pytest.fixture
+async def tasks() -> Any:
+    """Background tasks, none of which crashes."""
+    crashes: list[BaseException] = []
+    made = Tasks(lambda _, error: crashes.append(error))
+    yield made
+    await made.cancel()
+    assert crashes == []

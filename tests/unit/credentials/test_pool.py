@@ -193,6 +193,18 @@ def test_a_single_request_finds_out_whether_it_works_again(
     assert len(bench.changes) == 2
 
 
+def test_one_that_may_be_tried_again_need_not_be_waited_for(open_bench: OpenBench) -> None:
+    """A request that was just refused elsewhere goes on with it."""
+    bench = open_bench(2)
+    bench.fail(0, REFUSED)
+    bench.hand.now += SET_ASIDE_S
+    bench.fail(1, REFUSED)
+
+    assert bench.pool.wait_s("m") == 0.0
+    assert bench.take(may_try=False) is bench.pool.slots[0]
+    assert bench.pool.wait_s("m") == NEVER
+
+
 def test_who_could_not_try_another_does_not_try_a_refused_one(open_bench: OpenBench) -> None:
     """With `retries: 0` the request would fail where it need not."""
     bench = open_bench(2)
@@ -284,6 +296,34 @@ def test_the_only_credential_is_always_shown(open_bench: OpenBench) -> None:
 
     assert [state for _, state in bench.changes] == ["resting", "spent", "set_aside", "ok"]
     assert bench.pool.is_lone
+
+
+@pytest.mark.parametrize("error", [LIMITED, SPENT, REFUSED])
+def test_one_model_that_works_and_one_that_does_not_are_no_news_every_time(
+    open_bench: OpenBench, error: UpstreamAnswerError
+) -> None:
+    """A caller who asks for both in turn would fill the log, a line for each change."""
+    bench = open_bench(1)
+
+    for who in range(100):
+        bench.fail(0, error, "broken")
+        slot = bench.take(who, "fine")
+        assert slot is not None
+        bench.pool.note_success(slot, who)
+        slot.give_back(who)
+
+    assert len(bench.changes) == 1
+
+
+def test_a_rest_that_was_over_before_the_next_one_is_told_as_two(open_bench: OpenBench) -> None:
+    """Nobody may have looked in between."""
+    bench = open_bench(1)
+    bench.fail(0, LIMITED)
+    bench.hand.now += 60.0
+
+    bench.fail(0, LIMITED)
+
+    assert [state for _, state in bench.changes] == ["resting", "ok", "resting"]
 
 
 def test_what_is_not_the_credentials_fault_changes_nothing(open_bench: OpenBench) -> None:

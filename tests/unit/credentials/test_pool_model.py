@@ -5,7 +5,7 @@ The rule here: the model knows no trials and no models of a provider; it says wh
 
 from dataclasses import dataclass, field
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from gateway.credentials.slot import Slot
-from gateway.credentials.verdict import SPENT_S
+from gateway.credentials.verdict import SET_ASIDE_S, SPENT_S
 from tests.unit.credentials.conftest import Bench, answer
 
 COUNT = 3
@@ -132,3 +132,45 @@ def test_a_pool_does_what_the_model_does() -> None:
     run_state_machine_as_test(
         PoolMachine, settings=settings(deadline=None, max_examples=150, stateful_step_count=40)
     )
+
+
+CHAOS = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),  # the model that is asked for
+        st.sampled_from([200, 401, 402, 429, 500]),  # what the provider answers
+        st.floats(0.0, 700.0),  # seconds until the next request
+        st.booleans(),  # whether the request could take another one
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None, max_examples=80)
+@given(CHAOS)
+def test_whatever_happened_all_of_them_come_back(
+    events: list[tuple[str, int, float, bool]],
+) -> None:
+    """F14: once a provider is well again, requests find that out, and nobody has to restart."""
+    bench = Bench(COUNT)
+    for number, (model, status, seconds, may_try) in enumerate(events):
+        slot = bench.take(number, model, may_try=may_try)
+        if slot is None:
+            assert bench.pool.wait_s(model) > 0
+            assert "ok" not in bench.states()
+        elif status == 200:
+            bench.pool.note_success(slot, number)
+        else:
+            bench.pool.note_failure(slot, number, model, answer(status, retry_after="30"))
+        if slot is not None:
+            slot.give_back(number)
+        bench.hand.now += seconds
+    bench.hand.now += SET_ASIDE_S
+
+    for number in range(3 * COUNT):
+        slot = bench.take(number, "a")
+        assert slot is not None
+        bench.pool.note_success(slot, number)
+        slot.give_back(number)
+
+    assert bench.states() == ["ok"] * COUNT
+    assert [slot.in_flight for slot in bench.pool.slots] == [0] * COUNT

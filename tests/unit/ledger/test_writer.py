@@ -69,6 +69,23 @@ async def test_what_ended_is_in_the_store(
     assert len(store.rows) == 2
 
 
+async def test_what_ends_while_a_batch_is_written_waits_for_the_next(
+    ledger: Ledger, store: FickleLedgerStore, writer: Writer
+) -> None:
+    """A gateway at work would write all the time, a few rows in each transaction."""
+    finish(begin(ledger))
+    store.gate.clear()
+    flushing = asyncio.ensure_future(writer.flush())
+    await eventually(lambda: store.saves == 1)
+    finish(begin(ledger))
+    store.gate.set()
+    await flushing
+
+    assert (store.saves, len(store.rows)) == (1, 1)
+    await writer.flush()
+    assert (store.saves, len(store.rows)) == (2, 2)
+
+
 async def test_nothing_to_write_is_no_question(
     ledger: Ledger, store: FickleLedgerStore, writer: Writer
 ) -> None:

@@ -77,6 +77,19 @@ async def test_what_there_is_is_taken_to_the_last(purse: Purse) -> None:
     )
 
 
+async def test_crumbs_are_not_picked_up(purse: Purse) -> None:
+    """A rate that is used up makes some all the time: an hour's stream would hold thousands."""
+    purse.there = AHEAD_TOKENS - 1
+    stream = Stream(purse, 100)
+
+    for _ in range(101):
+        await stream.grow(1)
+
+    assert len(stream.stopped) == 1
+    assert purse.there == AHEAD_TOKENS - 1
+    assert len(purse.asked) == 1
+
+
 async def test_it_is_stopped_also_when_nothing_more_comes(purse: Purse) -> None:
     """A piece that was far too much is noticed when the store has answered, not at the next one."""
     stream = Stream(purse, 100)

@@ -97,7 +97,14 @@ def test_a_refusal_says_which_rule_and_when_to_come_back(
             "the next day begins at 2026-06-02 00:00 (Europe/Paris)",
             {"Retry-After": "75600", "x-should-retry": "false"},
         ),
-        (1.0, "try again when an answer under way has ended", {"Retry-After": "1"}),
+        (
+            1.0,
+            (
+                "try again when an answer under way has ended, or when the next day begins at "
+                "2026-06-02 00:00 (Europe/Paris)"
+            ),
+            {"Retry-After": "1"},
+        ),
     ],
 )
 def test_a_spent_budget_is_402_and_says_when_it_resets(

@@ -1,10 +1,18 @@
 """A call without a credential ends here, with a sentence for whoever reads it."""
 
 from aiohttp import web
+from pydantic import SecretStr
 
 from gateway.config.provider_blocks import AuthSpec
 from gateway.config.registry import Provider
-from gateway.plugins.keys import CREDENTIAL
+from gateway.core.cost import FREE
+from gateway.core.credential import Credential
+from gateway.core.errors import CredentialUnavailableError
+from gateway.core.identity import Principal
+from gateway.credentials.finder import CredentialFinder
+from gateway.credentials.pools import Pools
+from gateway.credentials.source import Found
+from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from tests.plugins.chain import CREDENTIAL as GROQ_CREDENTIAL
 from tests.plugins.chain import Reply, StartChain, make_registry
 
@@ -62,3 +70,104 @@ async def test_a_credential_stays_wrapped(start_chain: StartChain) -> None:
         "none": False,
     }
     assert GROQ_CREDENTIAL.encode() not in reply.raw
+
+
+class Profile:
+    """A source that has one credential, for one provider, at an address of its own."""
+
+    def __init__(self, provider: Provider, *, is_down: bool = False) -> None:
+        self._provider = provider
+        self._is_down = is_down
+
+    async def find(self, call: Call, principal: Principal) -> Found | None:  # noqa: ARG002 - it is anybody's
+        """What it has."""
+        if self._is_down:
+            raise CredentialUnavailableError("Not now.", detail="the table does not answer")
+        if call.provider.name != self._provider.name:
+            return None
+        moved = Call(call.dialect, self._provider, "deployed", call.stream, call.wants_usage)
+        return Found(Credential("profile:a/mine_api_key", SecretStr("canary-0001"), 7), moved)
+
+    async def fields_of(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002 - it is anybody's
+        """Nothing that a list would show."""
+        return frozenset()
+
+
+AZURE = Provider.model_validate(
+    {
+        "name": "azure",
+        "base_url": "https://EXAMPLE.openai.azure.com/openai/v1",
+        "own_endpoint": {"field": "endpoint", "models": {"m": "m_id"}},
+    }
+)
+
+
+async def ask_with_profiles(
+    start_chain: StartChain, source: Profile, provider: str = "azure", *, openai: bool = False
+) -> tuple[Reply, list[object]]:
+    """The answer to one call where callers have profiles, and what the call became."""
+    seen: list[object] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        seen.extend([request[CALL], request[CREDENTIAL]])
+        return web.json_response({})
+
+    chain = await start_chain(
+        note,
+        registry=make_registry(mine=MINE, azure=AZURE),
+        credentials=CredentialFinder({"profile": source}, Pools({})),
+    )
+    if openai:
+        body = b'{"model":"%s/m","messages":[{"role":"user"}]}' % provider.encode()
+        reply = await chain.ask("POST", "/v1/chat/completions", body=body)
+    else:
+        reply = await chain.ask("POST", f"/api/chat/{provider}", body=CHAT)
+    exchange = await chain.wait_settled()
+    seen.append((exchange.credential_id, exchange.credential_version, exchange.model))
+    seen.append(exchange.price)
+    return reply, seen
+
+
+async def test_a_call_goes_where_its_credential_is_for(start_chain: StartChain) -> None:
+    """Address and model are the profile's; the log says which credential it was."""
+    there = AZURE.model_copy(update={"base_url": "https://mine.openai.azure.com/openai/v1"})
+
+    reply, (call, credential, noted, price) = await ask_with_profiles(start_chain, Profile(there))
+
+    assert reply.status == 200
+    assert isinstance(call, Call)
+    assert (call.provider, call.model) == (there, "deployed")
+    assert isinstance(credential, Credential)
+    assert noted == ("profile:a/mine_api_key", 7, "deployed")
+    assert price == FREE  # the caller pays
+
+
+async def test_nothing_is_sent_to_an_address_that_is_not_filled_in(
+    start_chain: StartChain,
+) -> None:
+    """Whoever has a profile is told to set a key; without profiles it is the operator's turn."""
+    with_profiles, seen = await ask_with_profiles(start_chain, Profile(MINE))
+    chain = await start_chain(show_credential, registry=make_registry(azure=AZURE))
+    without = await chain.ask("POST", "/api/chat/azure", body=CHAT)
+
+    assert (with_profiles.status, with_profiles.json()["message"]) == (
+        500,
+        "Azure API Key not found. Please set it in your profile settings.",
+    )
+    assert len(seen) == 2
+    assert (without.status, without.json()["error"]["code"]) == (404, "provider_not_found")
+
+
+async def test_an_openai_client_is_told_of_the_profile(start_chain: StartChain) -> None:
+    """Where there are any."""
+    reply, _ = await ask_with_profiles(start_chain, Profile(AZURE), "mine", openai=True)
+
+    assert "or you set one in your profile" in reply.json()["error"]["message"]
+
+
+async def test_a_store_that_does_not_answer_is_no_missing_key(start_chain: StartChain) -> None:
+    """503 with a code of its own, and nobody goes looking for a key (E13)."""
+    reply, _ = await ask_with_profiles(start_chain, Profile(MINE, is_down=True), "mine")
+
+    assert (reply.status, reply.json()["error"]["code"]) == (503, "credential_unavailable")
+    assert "not found" not in reply.json()["message"]

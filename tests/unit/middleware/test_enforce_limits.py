@@ -81,6 +81,16 @@ def test_a_rule_for_a_provider_that_is_not_there_stops_the_start() -> None:
         refuse_idle_rules(wrong, make_registry())
 
 
+def test_a_rule_for_keys_where_nobody_shows_one_stops_the_start() -> None:
+    """I12: it would limit nobody."""
+    rule = {"name": "r", "on": "key", "match": {"key": "batch"}, "concurrent": 1}
+    keys = {"kind": "gateway_key"}
+    refuse_idle_rules(Settings.model_validate({"limits": [rule], "auth": [keys]}), make_registry())
+
+    with pytest.raises(IdleRuleError, match="`auth` has no `gateway_key`"):
+        refuse_idle_rules(Settings.model_validate({"limits": [rule]}), make_registry())
+
+
 @pytest.mark.parametrize(
     ("workers", "counters", "rule", "is_refused"),
     [

@@ -6,18 +6,20 @@ import json
 import pytest
 from aiohttp import web
 
+from gateway.app import CHAIN
 from gateway.config.provider_blocks import AuthSpec, Model
 from gateway.config.registry import Provider
 from gateway.config.settings import ServerSpec, Settings
 from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Outcome
+from gateway.middleware.check_key import check_key
 from gateway.middleware.read_request import (
     LARGEST_BODIES,
     MAX_INLINE_BYTES,
     hold_bodies,
 )
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, HELD_BODY
+from gateway.plugins.keys import CALL, HELD_BODY, Call
 from tests.plugins.anybody import ANYBODY
 from tests.plugins.chain import Reply, StartChain, make_registry, parse_reply, render_request
 
@@ -414,3 +416,44 @@ async def test_many_bodies_at_once_are_all_let_go(start_chain: StartChain) -> No
     await chain.wait_settled(len(bodies))
 
     assert chain.held.held_bytes == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "status", "said"),
+    [
+        ('"r1"', 200, "r1"),
+        ('""', 400, "names no model"),
+        ("null", 400, "names no model"),
+        ('"r1\\n"', 400, "must be printable"),
+        (f'"{"x" * 257}"', 400, "at most 256 characters"),
+    ],
+)
+async def test_custom_is_asked_for_by_the_id_of_a_row(
+    start_chain: StartChain, written: str, status: int, said: str
+) -> None:
+    """Which stands in `customModelId`; what the front end calls the model says nothing."""
+    seen: list[Call] = []
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        seen.append(request[CALL])
+        return web.json_response({})
+
+    custom = Provider(name="custom", base_url="models:", auth=AuthSpec(required=False))
+    chain = await start_chain(
+        note,
+        registry=make_registry(custom=custom),
+        chain=[one for one in CHAIN if one is not check_key],
+    )
+    body = (
+        '{"chatSettings":{"model":"anything"},"messages":[{"role":"user","content":"Hi"}],'
+        f'"customModelId":{written}}}'
+    )
+
+    reply = await chain.ask("POST", "/api/chat/custom", body=body.encode())
+
+    assert reply.status == status
+    if status == 200:
+        assert [call.model for call in seen] == [said]
+    else:
+        assert said in reply.json()["message"]
+        assert "`customModelId`" in reply.json()["message"]

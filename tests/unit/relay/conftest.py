@@ -5,7 +5,7 @@ The rule here: every test that awaits runs on both loops, because they differ wh
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ from typing_extensions import override
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
 from gateway.core.clock import monotonic, system_clock
+from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange, Outcome
@@ -58,12 +59,15 @@ class WatchedTasks(Tasks):
 class Gateway:
     """A listener with the relay behind it, and what became of each exchange."""
 
-    def __init__(self, provider: Provider, settings: Settings) -> None:
+    def __init__(
+        self, provider: Provider, settings: Settings, credentials: Sequence[Credential] = ()
+    ) -> None:
         self.provider = provider
+        self.pools = Pools({provider.name: credentials} if credentials else {})
         self.upstreams = Upstreams({provider.name: provider}, simulator_url=None)
         self.crashes: list[BaseException] = []
         self.tasks = WatchedTasks(lambda _, error: self.crashes.append(error))
-        self.relay = Relay(self.upstreams, Pools({}), settings, self.tasks, system_clock)
+        self.relay = Relay(self.upstreams, self.pools, settings, self.tasks, system_clock)
         self.held_bodies = HeldBodies(2**30)
         self.settled: list[Exchange] = []
         self.raised: list[BaseException] = []
@@ -90,6 +94,7 @@ class Gateway:
         await self._runner.cleanup()
         await self.tasks.cancel()
         self.upstreams.close()
+        assert self.pools.held == 0
         assert self.crashes == []
         assert self.raised == []
 
@@ -136,7 +141,7 @@ class Gateway:
         else:
             request[PROMPT] = read_chat(body)
         request[CALL] = Call(dialect, self.provider, request[PROMPT].model, stream, usage)
-        request[CREDENTIAL] = None
+        request[CREDENTIAL] = self.pools.take(request[EXCHANGE], request[CALL])
         request[HELD_BODY] = HeldBody(self.held_bodies)
         request[HELD_BODY].keep(len(body))
 
@@ -144,7 +149,12 @@ class Gateway:
     async def _chain(self, request: web.Request, handler: Any) -> web.StreamResponse:
         address = request.remote or ""
         exchange = Exchange(
-            "req-1", monotonic(), request.method, request.path, address, (self._observe,)
+            "req-1",
+            monotonic(),
+            request.method,
+            request.path,
+            address,
+            (self.pools.settle, self._observe),
         )
         request[EXCHANGE] = exchange
         self._fill_in(request, await request.read())
@@ -208,8 +218,13 @@ async def open_gateway(make_provider: Callable[..., Provider]) -> AsyncIterator[
     """Gateways to the simulator, closed at the end."""
     opened: list[Gateway] = []
 
-    async def make(*, settings: dict[str, Any] | None = None, **fields: object) -> Gateway:
-        gateway = Gateway(make_provider(**fields), Settings.model_validate(settings or {}))
+    async def make(
+        *,
+        settings: dict[str, Any] | None = None,
+        shown: Sequence[Credential] = (),
+        **fields: object,
+    ) -> Gateway:
+        gateway = Gateway(make_provider(**fields), Settings.model_validate(settings or {}), shown)
         await gateway.start()
         opened.append(gateway)
         return gateway

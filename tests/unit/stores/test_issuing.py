@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from gateway.core.gateway_key import is_key
-from gateway.stores.errors import KeyDisabledError
+from gateway.core.gateway_key import is_key, make_key
+from gateway.stores.errors import KeyDisabledError, UnknownKeyError
 from gateway.stores.issuing import (
     KeyFieldError,
     WantedKey,
@@ -13,11 +13,12 @@ from gateway.stores.issuing import (
     check_wanted,
     create_key,
     describe_key,
+    find_by_key,
     read_duration,
     rotate_key,
 )
 from gateway.stores.opening import OpenKeys
-from tests.plugins.stored_keys import NOW
+from tests.plugins.stored_keys import NOW, SOME_KEY
 
 
 def wanted(**changed: Any) -> WantedKey:
@@ -42,6 +43,7 @@ def test_lists_are_in_order_and_networks_written_one_way() -> None:
     [
         ({"name": "a b"}, "name"),
         ({"name": "alice\n"}, "name"),
+        ({"name": SOME_KEY}, "name"),
         ({"tenant": "a/b"}, "tenant"),
         ({"lists": {"groups": ["a "]}}, "groups"),
         ({"lists": {"providers": ["../x"]}}, "providers"),
@@ -57,6 +59,7 @@ def test_the_first_mistake_is_named_by_its_field(changed: dict[str, Any], field:
         wanted(**changed)
 
     assert caught.value.field == field
+    assert not any(word in str(caught.value) for word in ("10.0.0.0/33", SOME_KEY))
 
 
 def test_names_and_durations_are_checked_alone_too() -> None:
@@ -94,3 +97,15 @@ async def test_a_rotation_says_when_the_old_key_ends(sqlite_keys: OpenKeys) -> N
     await sqlite_keys.store.disable_key("alice", NOW)
     with pytest.raises(KeyDisabledError):
         await rotate_key(sqlite_keys, "alice", 60, NOW)
+
+
+async def test_a_key_leads_to_its_holder(sqlite_keys: OpenKeys) -> None:
+    """What is no key is told from one that is not known, and neither is repeated."""
+    key, stored = await create_key(sqlite_keys, wanted(), NOW)
+    other = make_key()
+
+    assert await find_by_key(sqlite_keys, key) == stored
+    for text, says in ((other, "not known here"), (other[:-1], "checksum"), ("", "checksum")):
+        with pytest.raises(UnknownKeyError, match=says) as caught:
+            await find_by_key(sqlite_keys, text)
+        assert other[:-1] not in str(caught.value)

@@ -233,3 +233,28 @@ async def test_a_thousand_lost_holds_are_let_go_in_pieces(
     await counters.renew([])
 
     assert await remaining(counters, many) == 1_000
+
+
+async def test_a_name_that_is_no_text_is_counted_too(counters: RedisCounters) -> None:
+    """I17: a token of another issuer may bring half of a surrogate pair."""
+    names = [Charge(f"p{name}", CounterKind.PLACES, 1, 1) for name in ("\ud800", "\ud801")]
+
+    assert (await counters.admit("a", names)).is_admitted
+    assert not (await counters.admit("b", names[:1])).is_admitted
+    counters.settle("a", Used())
+    assert (await counters.admit("c", names[1:])).is_admitted
+
+
+async def test_a_rate_that_takes_ages_is_no_number_that_overflows(
+    counters: RedisCounters,
+) -> None:
+    """I15: a burst of 10^15 tokens at one a minute is full again in two thousand million years."""
+    slow = Charge("t", CounterKind.TOKENS, 10**15, 10**15, per_s=1 / 60)
+    await counters.admit("a", [slow])
+    counters.settle("a", Used(tokens=10**15))
+
+    refused = await counters.admit("b", [slow])
+
+    assert not refused.is_admitted
+    assert refused.standings[0].wait_s > DAY_S
+    assert refused.standings[0].reset_s > DAY_S

@@ -202,6 +202,30 @@ async def test_a_redis_that_refuses_to_write_is_down(
     assert await own_link.call("say", "x") == b"x"
 
 
+async def test_a_redis_that_loads_its_data_is_down(
+    own_link: RedisLink, own_redis: RedisServer
+) -> None:
+    """J04: after a restart it answers at once, and with nothing to say."""
+    heard = Heard(own_link)
+    for number in range(20):
+        own_redis.run("SET", f"k{number}", "x" * 5_000)
+    for setting, value in (
+        ("rdbcompression", "no"),
+        ("loading-process-events-interval-bytes", 1_024),
+        ("key-load-delay", 40_000),  # microseconds for each key
+    ):
+        own_redis.run("CONFIG", "SET", setting, value)
+    with own_redis.session() as session:
+        session.send("DEBUG", "RELOAD")
+        with contextlib.suppress(StoreDownError):
+            while own_link.is_up:  # until it has begun
+                await own_link.call("say", "x")
+
+    assert "loading" in heard.reasons[0]
+    await heard.came_back.wait()
+    assert await own_link.call("say", "x") == b"x"
+
+
 async def test_too_many_settlements_are_counted_and_not_kept(own_redis: RedisServer) -> None:
     """J01: an outage of hours costs no more memory than one of minutes."""
     own_redis.kill()

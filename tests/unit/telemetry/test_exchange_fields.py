@@ -3,6 +3,8 @@
 import json
 from decimal import Decimal
 
+from pydantic import SecretStr
+
 from gateway.core.cost import make_price
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange, Outcome
@@ -128,3 +130,24 @@ def test_what_plugins_say_comes_last() -> None:
     fields = describe_exchange(exchange)
 
     assert (fields["status"], fields["labels"]) == (200, {"status": "mine"})
+
+
+def test_the_credential_of_the_call_is_taken_out_wherever_it_stands() -> None:
+    """Of a caller's own the log knows nothing before, and it looks like nothing in particular."""
+    secret = "canary.of.alice.0a1b"
+    exchange = make_exchange(
+        credential_secret=SecretStr(secret),
+        model=f"m {secret}",
+        error_detail=f"No such user: {secret}.",
+        path=f"/api/profile/keys/{secret}",
+        upstream_request_id=secret,
+        labels={secret: "x", "note": f"<{secret}>", "plain": "y"},
+    )
+
+    fields = describe_exchange(exchange)
+
+    assert secret not in json.dumps(fields)
+    assert fields["error_detail"] == "No such user: …0a1b."
+    assert fields["labels"]["plain"] == "y"
+    untouched = make_exchange(credential_secret=SecretStr(secret), labels={"team": "a"})
+    assert describe_exchange(untouched) == describe_exchange(make_exchange(labels={"team": "a"}))

@@ -12,9 +12,10 @@ from pydantic import SecretStr
 from gateway import __version__
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
+from gateway.core.errors import ProviderBusyError
 from gateway.simulator import Simulator
 from gateway.upstream.resolver import Resolver
-from gateway.upstream.upstreams import Upstream, Upstreams
+from gateway.upstream.upstreams import OnDemand, Upstream, Upstreams
 from gateway.wire.headers import select_request_headers
 from tests.plugins.raw_provider import OK, RawProvider, Recorder, answer_with
 
@@ -241,3 +242,74 @@ async def test_closing_closes_what_is_open(upstreams: Callable[..., Upstreams]) 
         await asyncio.sleep(0)
 
         assert not connection.is_open
+
+
+def at(url: str, name: str = "custom") -> Provider:
+    """A provider at an address that a caller wrote down; here it may be private."""
+    return make_provider(name=name, base_url=url, allow_private=True)
+
+
+async def test_a_provider_of_the_registry_has_its_own_upstream(
+    upstreams: Callable[..., Upstreams],
+) -> None:
+    """And the same at another address has another; the caller's own has none of its own."""
+    ours = make_provider(name="azure", base_url="https://ours.example.org/v1")
+    custom = make_provider(name="custom", base_url="models:")
+    made = upstreams(ours, custom)
+    elsewhere = at("https://mine.example.org/v1", "azure")
+
+    assert made.find(ours) is made["azure"]
+    found = made.find(elsewhere)
+    assert found is not made["azure"]
+    assert found.provider is elsewhere
+    assert made.find(at("https://mine.example.org/v1", "azure")) is found
+    assert made.find(at("https://mine.example.org/v1")) is not found
+    with pytest.raises(KeyError):
+        made["custom"]
+
+
+async def test_upstreams_that_are_not_in_use_make_room(resolver: Resolver) -> None:
+    """The one that was asked for longest ago goes first, and closes what it has."""
+    async with RawProvider(answer_with(OK)) as provider:
+        on_demand = OnDemand(resolver, most=2)
+        first = on_demand.find(at(f"http://127.0.0.1:{provider.port}/1"))
+        recorder = Recorder()
+        connection = await first.take_connection()
+        connection.send(first.render_request(b"{}", None, (), stream=False), recorder)
+        await recorder.wait()
+        second = on_demand.find(at(f"http://127.0.0.1:{provider.port}/2"))
+        assert on_demand.find(at(f"http://127.0.0.1:{provider.port}/1")) is first
+        third = on_demand.find(at(f"http://127.0.0.1:{provider.port}/3"))
+
+        assert list(on_demand) == [first, third]
+        assert on_demand.find(at(f"http://127.0.0.1:{provider.port}/4")) is not second
+        assert not connection.is_open
+        for upstream in on_demand:
+            upstream.pool.close()
+
+
+async def test_upstreams_in_use_are_not_taken_away(resolver: Resolver) -> None:
+    """There is no room then, and that is said at once."""
+    async with RawProvider(answer_with(OK)) as provider:
+        on_demand = OnDemand(resolver, most=1)
+        busy = on_demand.find(at(f"http://127.0.0.1:{provider.port}/1"))
+        connection = await busy.take_connection()
+
+        with pytest.raises(ProviderBusyError) as refused:
+            on_demand.find(at(f"http://127.0.0.1:{provider.port}/2"))
+
+        assert refused.value.headers["Retry-After"] == "1"
+        assert on_demand.find(at(f"http://127.0.0.1:{provider.port}/1")) is busy
+        connection.abort()
+        busy.pool.close()
+
+
+async def test_one_tls_context_serves_all_addresses(resolver: Resolver) -> None:
+    """A megabyte and ten milliseconds for each would be an attack."""
+    on_demand = OnDemand(resolver)
+    contexts = {
+        id(on_demand.find(at(f"https://{name}.example.org/v1")).pool._target.tls)  # noqa: SLF001 - to see it
+        for name in ("a", "b", "c")
+    }
+
+    assert len(contexts) == 1

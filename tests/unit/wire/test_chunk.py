@@ -335,3 +335,12 @@ def test_the_fast_path_takes_one_plain_delta_and_nothing_else(read: bytes) -> No
 
     assert reader.read_plain(read) is False
     assert reader.content_events == 0
+
+
+def test_what_tools_are_called_with_is_counted_by_its_length() -> None:
+    """Groq sends a whole call in one chunk: one token would let it pass any limit."""
+    calls = [{"function": {"name": "f", "arguments": "x" * 400}}, {"function": None}, 5]
+
+    reader = read_all(chunk(choice({"tool_calls": calls})), chunk(choice({"tool_calls": "odd"})))
+
+    assert reader.estimate_usage() == Usage(None, 100, "estimate")

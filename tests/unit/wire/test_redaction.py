@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.redaction import redact
+from tests.plugins.stored_keys import SOME_KEY
 
 ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGH0123456789_-"
 
@@ -20,6 +21,9 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGH0123456789_-"
         ("GET /v1?key=0123456789abcdef&alt=sse", "GET /v1?key=…cdef&alt=sse"),
         ("api_key='0123456789abcdef'", "api_key='…cdef'"),
         ("AKIAABCDEFGHIJKLMNOP", "AKIA…MNOP"),
+        (f"/x/..%2f{SOME_KEY}/", "/x/..%2fgw_…O4UK/"),
+        (f"a_{SOME_KEY}{SOME_KEY}", "a_gw_…O4UKgw_…O4UK"),
+        ("/x%2Fsk-0123456789abcdef", "/x%2Fsk-…cdef"),
         ("eyJhbGciOiJI.eyJzdWIiOiIx.abc_defg", "…defg"),
     ],
 )

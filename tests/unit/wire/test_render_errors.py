@@ -67,6 +67,9 @@ def test_a_rejected_credential_says_whose_it_is():
     assert rendered["error"]["message"] == (
         "OpenAI does not accept the gateway's credential: Incorrect API key provided: …1234."
     )
+    error = upstream_error_of(401, REFUSED_KEY, label="OpenAI")
+    own = json.loads(render_openai(error, "r", is_own=True))
+    assert own["error"]["message"].startswith("OpenAI does not accept the key in your profile: ")
 
 
 def test_an_event_is_one_line_of_the_same():

@@ -1,0 +1,89 @@
+"""`gateway credentials …`: the names and options of its commands.
+
+The rule here: this file imports typer alone, as `main` does. No credential is an argument: every
+user of the machine sees those.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.running import ConfigOption, run
+
+app = typer.Typer(
+    help="Set and delete the providers' credentials of principals and tenants.",
+    no_args_is_help=True,
+)
+
+Provider = Annotated[str, typer.Argument(help="The provider, by its name in providers.yaml.")]
+Tenant = Annotated[str | None, typer.Option(help="Of this tenant.")]
+Principal = Annotated[str | None, typer.Option(help="Of this principal, by the name in the log.")]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        help="What sort of principal: `key` for the holder of a gateway key, `user` for somebody "
+        "with a token or a session. Needed where `auth` has both."
+    ),
+]
+Providers = Annotated[
+    Path | None,
+    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
+]
+
+
+@app.command("set")
+def set_credential(
+    provider: Provider,
+    *,
+    tenant: Tenant = None,
+    principal: Principal = None,
+    kind: Kind = None,
+    providers: Providers = None,
+    config: ConfigOption = None,
+) -> None:
+    """Keep a credential: the one that is typed, or the first line of standard input."""
+    run(
+        "credentials set",
+        provider=provider,
+        whose=(tenant, principal, kind),
+        registry=providers,
+        config=config,
+    )
+
+
+@app.command("list")
+def list_credentials(
+    *,
+    tenant: Tenant = None,
+    principal: Principal = None,
+    kind: Kind = None,
+    output: Annotated[
+        str, typer.Option("--format", help="`table`, or `json` for programs.")
+    ] = "table",
+    config: ConfigOption = None,
+) -> None:
+    """Show every credential but the credentials themselves; by default everybody's."""
+    if output not in {"table", "json"}:
+        raise typer.BadParameter("needs to be `table` or `json`", param_hint="--format")
+    run("credentials list", whose=(tenant, principal, kind), output=output, config=config)
+
+
+@app.command("delete")
+def delete_credential(
+    provider: Provider,
+    *,
+    tenant: Tenant = None,
+    principal: Principal = None,
+    kind: Kind = None,
+    providers: Providers = None,
+    config: ConfigOption = None,
+) -> None:
+    """Forget a credential; running gateways do so within ten seconds."""
+    run(
+        "credentials delete",
+        provider=provider,
+        whose=(tenant, principal, kind),
+        registry=providers,
+        config=config,
+    )

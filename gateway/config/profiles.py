@@ -1,0 +1,69 @@
+"""Where callers' own credentials are: `profiles` in gateway.yaml.
+
+Rule: nothing is looked up anywhere unless this block is written.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from gateway.config import forms
+from gateway.config.spec import Spec
+from gateway.config.stores import check_database
+
+SqlName = Annotated[str, StringConstraints(pattern=forms.SQL_NAME)]
+Prefix = Annotated[str, StringConstraints(pattern=forms.PRINCIPAL_PREFIX)]
+
+_OF_TABLES = ("database", "table", "id", "models", "prefix")
+
+
+class ProfilesSpec(Spec):
+    """Credentials of those who call, and of their tenants."""
+
+    source: Literal["stored", "postgres"] = Field(
+        description="`stored`: encrypted, in the database of `stores`. "
+        "`postgres`: the table of a chat front end on Supabase, such as chatbot-ui; read only."
+    )
+    tenants: bool = Field(
+        default_factory=lambda fields: fields.get("source") == "stored",
+        description="Whether tenants have credentials too: those that "
+        "`gateway credentials set --tenant` has put into the database of `stores`. "
+        "Default: true with `stored`, false with `postgres`.",
+    )
+    database: str | None = Field(
+        default=None,
+        description="With `postgres`: where the table is, as `stores.database` says it. "
+        "Unset: in that database.",
+    )
+    table: SqlName = Field(default="profiles", description="With `postgres`: the table.")
+    id: SqlName = Field(
+        default="user_id",
+        description="With `postgres`: the column with the subject of a caller's token.",
+    )
+    models: SqlName | None = Field(
+        default="models",
+        description="With `postgres`: the table of the users' own models, for `custom`; "
+        "null: they have none. Where it is written down, the table has to be there.",
+    )
+    prefix: Prefix | None = Field(
+        default=None,
+        description="With `postgres`: the `prefix` of the entry in `auth` whose users these are. "
+        "Unset: that of `supabase_cookie`, or of the only `jwt`.",
+    )
+
+    @field_validator("database")
+    @classmethod
+    def _is_a_server(cls, database: str | None) -> str | None:
+        if database is not None:
+            check_database(database)
+            if database.startswith("sqlite:"):
+                raise ValueError("needs to be postgresql://<user>@<host>/<name>, or ${VARIABLE}")
+        return database
+
+    @model_validator(mode="after")
+    def _says_nothing_in_vain(self) -> Self:
+        if self.source == "stored":
+            for name in _OF_TABLES:
+                if name in self.model_fields_set:
+                    raise ValueError(f"has `{name}`, which is for `source: postgres`; leave it out")
+        return self

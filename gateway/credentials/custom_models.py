@@ -1,0 +1,63 @@
+"""Models of a caller's own: address, name and credential from a row of a table.
+
+The rule here: a row is found by its id and by who is calling, both at once; somebody else's row is
+not there.
+"""
+
+import re
+
+from gateway.config.provider_blocks import Model
+from gateway.core.credential import Credential
+from gateway.core.errors import ModelNotFoundError
+from gateway.core.identity import Principal
+from gateway.credentials.outside import Subjects
+from gateway.credentials.places import Places, check_model_name
+from gateway.credentials.remembered import Remembered
+from gateway.credentials.source import Found, check_usable, moved_to
+from gateway.plugins.keys import Call
+from gateway.stores.profiles import ModelPlace, ModelRow
+
+_ID = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class CustomModels:
+    """The provider `custom`."""
+
+    def __init__(
+        self,
+        remembered: Remembered[ModelPlace, ModelRow],
+        subjects: Subjects,
+        places: Places,
+    ) -> None:
+        self._remembered = remembered
+        self._subjects = subjects
+        self._places = places
+
+    def are_for(self, principal: Principal) -> bool:
+        """Whether a caller may have models of their own."""
+        return self._subjects.subject_of(principal) is not None
+
+    async def find(self, call: Call, principal: Principal) -> Found:
+        """What a call is made with, whose model so far is the id of a row."""
+        row_id = call.model
+        user = self._subjects.subject_of(principal)
+        row = None
+        if user is not None and _ID.fullmatch(row_id):
+            row = await self._remembered.find((user, row_id))
+        if row is None:
+            raise ModelNotFoundError(
+                "There is no model of yours with this id. Please look at your models in the "
+                "settings.",
+                param="customModelId",
+            )
+        label = call.provider.label
+        name = check_model_name(row.model_id, label)
+        context = row.context_length if (row.context_length or 0) > 0 else None
+        provider = self._places.provider_at(
+            call.provider, row.base_url, (Model(id=name, context=context),)
+        )
+        credential = None
+        if row.api_key is not None:
+            credential = Credential(f"models:{row_id}", row.api_key)
+            check_usable(credential, label)
+        return Found(credential, moved_to(call, provider, name))

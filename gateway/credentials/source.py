@@ -1,0 +1,61 @@
+"""One place where the credential of a call may be.
+
+The rule here: a credential and the address that it goes to are found together, so that nobody's
+credential is sent to an address that somebody else has written down.
+"""
+
+from typing import Protocol
+
+import msgspec
+
+from gateway.config.credentials import VISIBLE
+from gateway.config.registry import Provider
+from gateway.core.credential import Credential
+from gateway.core.errors import CredentialUnusableError
+from gateway.core.identity import Principal
+from gateway.plugins.keys import Call
+from gateway.wire.render_errors import incorrect_key_sentence
+
+
+class Found(msgspec.Struct, frozen=True):
+    """What a call is made with, and what became of the call: another address, another model."""
+
+    credential: Credential | None
+    call: Call
+
+
+class Source(Protocol):
+    """One of the words of `credential_order`."""
+
+    async def find(self, call: Call, principal: Principal) -> Found | None:
+        """The credential for a call; None where this source has none.
+
+        Asked on the way of every request: what has to be waited for is kept.
+        CredentialUnavailableError where it cannot say just now, and then no other source is asked:
+        whose credential it would be is not known. CredentialUnusableError where there is one that
+        cannot be sent.
+        """
+
+    async def fields_of(self, principal: Principal) -> frozenset[str]:
+        """The fields in which a caller has a credential here; for lists of what can be called.
+
+        CredentialUnavailableError where it cannot say just now.
+        """
+
+
+def moved_to(call: Call, provider: Provider, model: str | None = None) -> Call:
+    """The call at another address, with other headers or with another model; or as it is."""
+    if provider is call.provider and model is None:
+        return call
+    return Call(call.dialect, provider, model or call.model, call.stream, call.wants_usage)
+
+
+def check_usable(credential: Credential, label: str) -> None:
+    """Raise when a credential that somebody wrote down cannot stand in a header."""
+    # A line break in it would end the request's header and start another.
+    if VISIBLE.fullmatch(credential.secret.get_secret_value()) is None:
+        raise CredentialUnusableError(
+            incorrect_key_sentence(label),
+            detail=f"{credential.id} holds white space, a control character or a letter "
+            "outside ASCII",
+        )

@@ -1,0 +1,112 @@
+"""Credentials of profiles and tenants in the gateway's own database.
+
+The rule here: an envelope that does not open is nobody's missing credential; it is said aloud, and
+the call is 503.
+"""
+
+from collections.abc import Callable, Collection
+
+import msgspec
+import structlog
+
+from gateway.core.credential import Credential
+from gateway.core.errors import CredentialUnavailableError
+from gateway.core.identity import Principal
+from gateway.core.owner import TENANT
+from gateway.credentials.places import Places
+from gateway.credentials.remembered import Remembered
+from gateway.credentials.source import Found, check_usable, moved_to
+from gateway.plugins.keys import Call
+from gateway.stores.credentials import StoredCredential
+from gateway.stores.errors import StoreError
+from gateway.stores.opening_credentials import OpenCredentials
+
+TOLD_MAX = 1_000  # of credentials that do not open; the next ones are like those
+
+_log = structlog.get_logger()
+
+
+class Sealed(msgspec.Struct, frozen=True):
+    """A credential that is there and does not open."""
+
+    problem: str
+
+
+Opened = dict[str, Credential | Sealed]
+"""The credentials of one owner, by their fields."""
+
+OwnerOf = Callable[[Principal], str | None]
+
+
+class StoredSource:
+    """The credentials of one sort of owner."""
+
+    def __init__(
+        self, remembered: Remembered[str, Opened], owner_of: OwnerOf, places: Places
+    ) -> None:
+        self._remembered = remembered
+        self._owner_of = owner_of
+        self._places = places
+
+    async def find(self, call: Call, principal: Principal) -> Found | None:
+        """The credential in the field that the registry names by `key`."""
+        owner = self._owner_of(principal)
+        provider = call.provider
+        # EXAMPLE in the address may be somebody's host: no credential goes there.
+        if owner is None or provider.is_placeholder:
+            return None
+        opened = await self._remembered.find(owner)
+        credential = None if opened is None else opened.get(provider.key)
+        if credential is None:
+            return None
+        if isinstance(credential, Sealed):
+            raise CredentialUnavailableError(
+                f"The credential for {provider.label} cannot be read; "
+                "whoever runs the gateway finds the reason in its log.",
+                detail=credential.problem,
+            )
+        check_usable(credential, provider.label)
+        # Nothing but credentials is stored, so there are no headers to send but fewer.
+        return Found(credential, moved_to(call, self._places.provider_with(provider, {})))
+
+    async def fields_of(self, principal: Principal) -> frozenset[str]:
+        """The fields in which the caller, or their tenant, has a credential."""
+        owner = self._owner_of(principal)
+        return frozenset(() if owner is None else await self._remembered.find(owner) or ())
+
+
+class Opener:
+    """Asks the store and opens what it gives."""
+
+    def __init__(self, opened: OpenCredentials) -> None:
+        # Loads cryptography: only a gateway with stored credentials gets here.
+        from gateway.stores.envelope import open_envelope  # noqa: PLC0415 - see above
+
+        self._store = opened.store
+        self._keys = opened.keys
+        self._open = open_envelope
+        self._told: set[int] = set()  # versions whose problem is in the log
+
+    async def look_up(self, owners: Collection[str]) -> dict[str, Opened]:
+        """The credentials of these owners; a `LookUp`."""
+        found = await self._store.fetch_of(owners)
+        return {
+            owner: {field: self._open_one(stored) for field, stored in of_owner.items()}
+            for owner, of_owner in found.items()
+        }
+
+    def _open_one(self, stored: StoredCredential) -> Credential | Sealed:
+        try:
+            secret = self._open(self._keys, stored.owner, stored.field, stored.envelope)
+        except StoreError as error:
+            if stored.version not in self._told and len(self._told) < TOLD_MAX:
+                self._told.add(stored.version)
+                _log.error("credential.not_opened", reason=str(error))
+            return Sealed(str(error))
+        return Credential(credential_id(stored.owner, stored.field), secret, stored.version)
+
+
+def credential_id(owner: str, field: str) -> str:
+    """What a stored credential is called in the log: whose it is, and which."""
+    sort, _, name = owner.partition(":")
+    return f"{'tenant' if sort == TENANT else 'profile'}:{name}/{field}"

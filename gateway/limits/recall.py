@@ -1,0 +1,163 @@
+"""What was spent before the gateway was started: days and months go on where the ledger says.
+
+The rule here: only what the ledger tells apart can be recalled. It knows callers, keys, tenants,
+providers and models; it does not know groups and addresses, and a rule about those begins anew.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol, runtime_checkable
+
+import structlog
+
+from gateway.config.limit_rules import LimitSpec
+from gateway.core.clock import Clock, system_clock
+from gateway.core.cost import Price
+from gateway.core.identity import PrincipalKind
+from gateway.limits.asked import Asked
+from gateway.limits.rules import Rule
+from gateway.stores.counters import Charge, Used
+from gateway.stores.errors import StoreDownError, StoreError
+from gateway.stores.ledger import Spent
+
+
+class Books(Protocol):
+    """The ledger, as far as it is asked."""
+
+    caught_up: asyncio.Event  # what earlier processes left behind is in it
+
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> Sequence[Spent]:
+        """What was spent by exchanges that began between two moments; StoreError."""
+
+
+class Recalling(Protocol):
+    """What is told of the past, bit by bit."""
+
+    def recall(self, charge: Charge, amount: int) -> None:
+        """So much was used of the window of a charge, beside what was told before."""
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """Counters of several processes, which may lose their memory at any time."""
+
+    @property
+    def begins_anew(self) -> asyncio.Event:
+        """Set when that may have happened; `recall` clears it."""
+
+    async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
+        """Let each window have as much used at least; StoreDownError."""
+
+
+class _Sums:
+    """All that was used of each window."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, tuple[Charge, int]] = {}
+
+    def recall(self, charge: Charge, amount: int) -> None:
+        _, before = self.by_key.get(charge.key, (charge, 0))
+        self.by_key[charge.key] = (charge, before + amount)
+
+
+MS_PER_S: Final = 1000
+AGAIN_S: Final = 10.0  # between two tries
+GATEWAY_KEY: Final[PrincipalKind] = "gateway_key"
+ANONYMOUS: Final[PrincipalKind] = "anonymous"
+UNKNOWN: Final = frozenset({"group", "address"})  # to the ledger
+
+_log = structlog.get_logger()
+
+# A token in or out for a micro: that there is a price is what matters.
+_PRICE = Price(1_000_000, 1_000_000, 1_000_000, "")
+
+
+def find_recallable(specs: Iterable[LimitSpec]) -> list[Rule]:
+    """The rules for a day or a month that the ledger has something to say about."""
+    rules = [
+        Rule(spec, index)
+        for index, spec in enumerate(specs)
+        if UNKNOWN.isdisjoint(spec.dimensions) and spec.match.group is None
+    ]
+    return [rule for rule in rules if any(cap.calendar for cap in rule.caps)]
+
+
+async def keep_recalling(
+    rules: Sequence[Rule],
+    counters: Recalling,
+    books: Books,
+    wall: Clock = system_clock,
+    again_s: float = AGAIN_S,
+) -> None:
+    """Recall what was spent until now, trying until the ledger answers."""
+    until, has_failed = wall(), False
+    while True:
+        try:
+            await books.caught_up.wait()
+            await recall_spent(rules, counters, books, until=until)
+        except StoreError as error:
+            if not has_failed:
+                _log.warning("limits.recall_failed", reason=str(error))
+            has_failed = True
+            await asyncio.sleep(again_s)
+        else:
+            _log.info("limits.recalled", rules=[rule.name for rule in rules])
+            return
+
+
+async def keep_recalling_shared(
+    rules: Sequence[Rule],
+    counters: SharedStore,
+    books: Books,
+    wall: Clock = system_clock,
+    again_s: float = AGAIN_S,
+) -> None:
+    """Recall what was spent, each time that a shared store begins anew; until cancelled."""
+    while True:
+        await counters.begins_anew.wait()
+        sums = _Sums()
+        await keep_recalling(rules, sums, books, wall, again_s)
+        with contextlib.suppress(StoreDownError):  # it begins anew when it is back
+            await counters.recall(sums.by_key.values())
+
+
+async def recall_spent(
+    rules: Sequence[Rule], counters: Recalling, books: Books, *, until: float
+) -> None:
+    """Count what was used of each window up to a moment, in POSIX time; StoreError.
+
+    What is used after that moment is counted as it is settled.
+    """
+    begins = {cap.calendar.window(until)[0] for rule in rules for cap in rule.caps if cap.calendar}
+    found = [
+        (begin, await books.fetch_spent(int(begin * MS_PER_S), int(until * MS_PER_S)))
+        for begin in sorted(begins)
+    ]
+    for begin, rows in found:  # all of it has been read: counted once, or not at all
+        for spent in rows:
+            asked, used = _ask_again(spent), Used(spent.tokens, spent.micros)
+            for rule in rules:
+                if rule.fits(asked):
+                    for use in rule.uses(rule.find_counters(asked), asked, 1, until):
+                        if use.cap.calendar is not None and use.charge.starts_at == begin:
+                            counters.recall(use.charge, used.amount(use.cap.kind))
+
+
+def _ask_again(spent: Spent) -> Asked:
+    """A request like those that have spent it."""
+    return Asked(
+        principal=spent.principal,
+        tenant=spent.tenant,
+        groups=(),
+        provider=spent.provider,
+        model=spent.model,
+        body_bytes=1,
+        prompt_tokens=1,
+        output_tokens=1,
+        asked_output_tokens=None,
+        choices=1,
+        key=spent.principal if spent.principal_kind == GATEWAY_KEY else "",
+        price=_PRICE,
+        is_anonymous=spent.principal_kind == ANONYMOUS,
+    )

@@ -1,0 +1,179 @@
+"""The tables of a chat front end on Supabase: what its users have put into their settings.
+
+The rule here: nothing is ever written, every name was found in the real table before it is used,
+and a row is looked up by who is calling and never by an id from a request alone.
+"""
+
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Column, Connection, MetaData, Select, Table, Uuid, inspect, select, tuple_
+from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy.sql import quoted_name
+from sqlalchemy.types import TypeEngine
+
+from gateway.stores.database import Database
+from gateway.stores.errors import SchemaError
+from gateway.stores.profiles import Columns, ModelPlace, ModelRow, Profile
+
+MODEL_COLUMNS = ("id", "user_id", "base_url", "model_id", "api_key", "context_length")
+
+
+class OutsideProfiles:
+    """Both tables, open to be read."""
+
+    def __init__(self, database: Database, profiles: Table, models: Table | None) -> None:
+        self._database = database
+        self._profiles = profiles
+        self._id, *self._fields = profiles.columns
+        self._models = models
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields that there are."""
+        return frozenset(column.name for column in self._fields)
+
+    @property
+    def has_models(self) -> bool:
+        """Whether users have models of their own."""
+        return self._models is not None
+
+    async def fetch_profiles(self, ids: Collection[str]) -> dict[str, Profile]:
+        """What is set in the profiles of these users; nothing of one who has none."""
+        wanted = _values_for(self._id, ids)
+        if not wanted:
+            return {}
+        query: Select[Any] = select(self._profiles).where(self._id.in_(list(wanted)))
+        async with self._database.look() as connection:
+            rows = (await connection.execute(query)).all()
+        return {wanted[whose]: self._profile_of(values) for whose, *values in rows}
+
+    async def fetch_models(self, places: Collection[ModelPlace]) -> dict[ModelPlace, ModelRow]:
+        """The models at these places; nothing where the model is not that user's."""
+        table = self._models
+        if table is None:
+            return {}
+        wanted: dict[tuple[Any, Any], ModelPlace] = {}
+        for user, id_ in places:
+            for user_value in _values_for(table.c.user_id, [user]):
+                for id_value in _values_for(table.c.id, [id_]):
+                    wanted[user_value, id_value] = (user, id_)
+        if not wanted:
+            return {}
+        query = select(table).where(tuple_(table.c.user_id, table.c.id).in_(list(wanted)))
+        async with self._database.look() as connection:
+            rows = (await connection.execute(query)).all()
+        return {wanted[row.user_id, row.id]: _model_of(row) for row in rows}
+
+    def _profile_of(self, values: list[Any]) -> Profile:
+        return {
+            column.name: SecretStr(value.strip())
+            for column, value in zip(self._fields, values, strict=True)
+            if isinstance(value, str) and value.strip()  # an empty text is not set
+        }
+
+    async def close(self) -> None:
+        """Let go of every connection; called once, last."""
+        await self._database.close()
+
+
+async def open_profiles(database: Database, columns: Columns) -> OutsideProfiles:
+    """The tables with their real columns; SchemaError where what is needed is not there."""
+    try:
+        async with database.look() as connection:
+            profiles = await connection.run_sync(_reflect, columns.table)
+            models = (
+                None
+                if columns.models is None
+                else await connection.run_sync(_reflect, columns.models)
+            )
+        return OutsideProfiles(
+            database,
+            _table_of(database, columns.table, profiles, columns.id, columns.fields),
+            _models_table(database, columns, models),
+        )
+    except BaseException:
+        await database.close()
+        raise
+
+
+def _reflect(connection: Connection, table: str) -> dict[str, TypeEngine[Any]]:
+    """The real columns of a table and their types; nothing where there is no such table."""
+    try:
+        found = inspect(connection).get_columns(table)
+    except NoSuchTableError:
+        return {}
+    return {column["name"]: column["type"] for column in found}
+
+
+def _table_of(
+    database: Database,
+    name: str,
+    real: dict[str, TypeEngine[Any]],
+    id_: str,
+    wanted: frozenset[str],
+) -> Table:
+    if not real:
+        raise SchemaError(f"{database.shown} has no table {name}, which `profiles` names.")
+    if id_ not in real:
+        raise SchemaError(f"{database.shown}: the table {name} has no column {id_}.")
+    fields = sorted(field for field in wanted if field in real and field != id_)
+    if not fields:
+        raise SchemaError(
+            f"{database.shown}: the table {name} has none of the columns that providers.yaml "
+            f"names by `key`: {', '.join(sorted(wanted))}."
+        )
+    return _make_table(name, real, [id_, *fields])
+
+
+def _models_table(
+    database: Database, columns: Columns, real: dict[str, TypeEngine[Any]] | None
+) -> Table | None:
+    """The table of models; None where there is none and nobody said that there is."""
+    name = columns.models
+    if name is None or real is None or not (real or columns.needs_models):
+        return None
+    if not real:
+        raise SchemaError(
+            f"{database.shown} has no table {name}, which `profiles` names; "
+            "write `models: null` where users have no models of their own."
+        )
+    missing = [column for column in MODEL_COLUMNS if column not in real]
+    if missing:
+        raise SchemaError(f"{database.shown}: the table {name} lacks {', '.join(missing)}.")
+    return _make_table(name, real, MODEL_COLUMNS)
+
+
+def _make_table(name: str, real: dict[str, TypeEngine[Any]], columns: Collection[str]) -> Table:
+    return Table(
+        quoted_name(name, quote=True),
+        MetaData(),
+        *(Column(quoted_name(column, quote=True), real[column]) for column in columns),
+    )
+
+
+def _values_for(column: Column[Any], texts: Collection[str]) -> dict[Any, str]:
+    """The texts by what they are in a column; those that cannot stand in it are left out."""
+    if not isinstance(column.type, Uuid):
+        return {text: text for text in texts}
+    found = {}
+    for text in texts:
+        try:
+            value = uuid.UUID(text)
+        except ValueError:
+            continue
+        if str(value) == text:  # one row has one name; UUID takes capitals and braces too
+            found[value] = text
+    return found
+
+
+def _model_of(row: Any) -> ModelRow:  # noqa: ANN401 - a row of a table that is known at run time
+    key = str(row.api_key or "").strip()
+    return ModelRow(
+        base_url=str(row.base_url or "").strip(),
+        model_id=str(row.model_id or "").strip(),
+        api_key=SecretStr(key) if key else None,
+        context_length=row.context_length if isinstance(row.context_length, int) else None,
+    )

@@ -1,0 +1,61 @@
+"""Models that a budget refuses are named before somebody asks for them."""
+
+import pytest
+
+from gateway.config.limit_rules import LimitSpec
+from gateway.config.registry import Provider
+from gateway.limits.unpriced import find_unpriced
+
+FREE = {"price_in_usd_per_mtok": 0, "price_out_usd_per_mtok": 0}
+
+
+def make_provider(name: str, *models: dict[str, object]) -> Provider:
+    """An entry of the registry."""
+    address = "https://llm.example.org/v1"
+    return Provider.model_validate({"name": name, "base_url": address, "models": models})
+
+
+PROVIDERS = {
+    "a": make_provider("a", {"id": "priced", **FREE}, {"id": "half", "price_in_usd_per_mtok": 1}),
+    "b": make_provider("b"),
+    "c": make_provider("c", {"id": "priced", **FREE}),
+}
+
+
+def find(**fields: object) -> list[str]:
+    """What is said of one rule."""
+    spec = {"name": "r", "on": "everything", "money_per_day": 1, **fields}
+    return find_unpriced([LimitSpec.model_validate(spec)], PROVIDERS)
+
+
+def test_what_has_no_price_is_named() -> None:
+    """I11: half a price is none, and a provider without models has no prices."""
+    (sentence,) = find()
+
+    assert "The rule r counts money and refuses models without a price, such as a/half, b/*; " in (
+        sentence
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"unpriced": "allow"},
+        {"money_per_day": None, "tokens_per_day": 1},
+        {"match": {"provider": "c"}},
+        {"match": {"provider": "a", "model": "priced"}},
+    ],
+)
+def test_a_rule_that_refuses_nothing_of_it_is_not_mentioned(fields: dict[str, object]) -> None:
+    """Nobody reads warnings that are always there."""
+    assert find(**fields) == []
+
+
+def test_of_many_a_few_are_named() -> None:
+    """A registry may hold hundreds."""
+    many = {"a": make_provider("a", *({"id": f"m{number}"} for number in range(9)))}
+    spec = LimitSpec(name="r", on="everything", money_per_month=1)
+
+    (sentence,) = find_unpriced([spec], many)
+
+    assert "a/m0, a/m1, a/m2, a/m3, a/m4 and 4 more;" in sentence

@@ -1,0 +1,161 @@
+"""Somebody else's tables are read as they are, and never written."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from sqlalchemy import text
+
+from gateway.stores.errors import SchemaError, StoreDownError
+from gateway.stores.opening_credentials import open_outside
+from gateway.stores.outside_profiles import OutsideProfiles
+from gateway.stores.profiles import Columns
+from tests.plugins.front_end_tables import FrontEndTables
+
+FIELDS = frozenset({"groq_api_key", "openai_api_key", "azure_openai_endpoint", "xai_api_key"})
+SECRET = "sk-canary-of-a-user-77aa"
+
+Open = Callable[..., Awaitable[OutsideProfiles]]
+
+
+@pytest.fixture
+async def opening(front_end: FrontEndTables) -> AsyncIterator[Open]:
+    """Opens the tables; closed after the test."""
+    opened: list[OutsideProfiles] = []
+
+    async def open_them(
+        table: str = "profiles",
+        id_: str = "user_id",
+        models: str | None = "models",
+        *,
+        needs_models: bool = True,
+    ) -> OutsideProfiles:
+        columns = Columns(table, id_, FIELDS, models, needs_models=needs_models)
+        opened.append(
+            await open_outside(
+                "${DB}", columns, {"DB": front_end.address}, field="profiles.database", timeout_s=10
+            )
+        )
+        return opened[-1]
+
+    yield open_them
+    for one in opened:
+        await one.close()
+
+
+async def test_everybody_has_what_they_have_set(front_end: FrontEndTables, opening: Open) -> None:
+    """In one question for many; an empty text and blanks are not set, and blanks are no part."""
+    alice = front_end.add_profile(groq_api_key=f" {SECRET}\n", openai_api_key="")
+    bob = front_end.add_profile(groq_api_key="  ", openai_api_key='sk-bob\'s \\ "key"')
+    carol = front_end.add_profile()
+    profiles = await opening()
+
+    found = await profiles.fetch_profiles([carol, alice, bob, str(uuid.UUID(int=99))])
+
+    shown = {
+        user: {name: value.get_secret_value() for name, value in profile.items()}
+        for user, profile in found.items()
+    }
+    assert shown == {
+        alice: {"groq_api_key": SECRET},
+        bob: {"openai_api_key": 'sk-bob\'s \\ "key"'},
+        carol: {},
+    }
+    assert SECRET not in repr(found)
+    assert profiles.fields == FIELDS - {"xai_api_key"}
+
+
+@pytest.mark.parametrize(
+    "subject", ["", "alice", "' OR 1=1 --", "{%s}", "urn:uuid:%s", "%s ", "%%s"]
+)
+async def test_a_subject_that_is_no_id_finds_nothing(
+    front_end: FrontEndTables, opening: Open, subject: str
+) -> None:
+    """Also one that reads as somebody's id in another way."""
+    alice = front_end.add_profile(groq_api_key=SECRET)
+    profiles = await opening()
+
+    asked = subject.replace("%s", alice)
+    assert await profiles.fetch_profiles([asked]) == {}
+    assert set(await profiles.fetch_profiles([asked, alice.upper(), alice])) == {alice}
+    assert await profiles.fetch_models([(asked, asked)]) == {}
+
+
+async def test_a_model_is_its_owners(front_end: FrontEndTables, opening: Open) -> None:
+    """Found by both at once; what belongs to somebody else is not there (E16)."""
+    alice, bob = front_end.add_profile(), front_end.add_profile()
+    hers = front_end.add_model(alice, "https://a.example.org/v1", "a/model", f" {SECRET} ")
+    his = front_end.add_model(bob, "https://b.example.org/v1")
+    profiles = await opening()
+
+    found = await profiles.fetch_models([(alice, hers), (bob, his), (alice, his), (bob, hers)])
+
+    assert set(found) == {(alice, hers), (bob, his)}
+    row = found[alice, hers]
+    assert (row.base_url, row.model_id, row.context_length) == (
+        "https://a.example.org/v1",
+        "a/model",
+        4096,
+    )
+    assert row.api_key is not None
+    assert row.api_key.get_secret_value() == SECRET
+    assert found[bob, his].api_key is None
+    assert SECRET not in repr(found)
+
+
+async def test_ids_may_be_texts_too(front_end: FrontEndTables, opening: Open) -> None:
+    """Of a front end of one's own; names with capitals are quoted."""
+    front_end.run('CREATE TABLE "People" ("Who" text PRIMARY KEY, groq_api_key text);')
+    front_end.run(f"""INSERT INTO "People" VALUES ('al"ice', '{SECRET}');""")  # noqa: S608 - ours
+
+    profiles = await opening("People", "Who", None)
+
+    found = await profiles.fetch_profiles(['al"ice', "nobody"])
+
+    assert list(found) == ['al"ice']
+    assert not profiles.has_models
+    assert await profiles.fetch_models([("a", "b")]) == {}
+
+
+async def test_nothing_can_be_written(front_end: FrontEndTables, opening: Open) -> None:
+    """Whatever the user of the database may do."""
+    alice = front_end.add_profile(groq_api_key=SECRET)
+    profiles = await opening()
+
+    with pytest.raises(StoreDownError, match="read-only"):
+        async with profiles._database.look() as connection:  # noqa: SLF001 - to try it
+            await connection.execute(text("UPDATE profiles SET groq_api_key = ''"))
+
+    found = await profiles.fetch_profiles([alice])
+    assert found[alice]["groq_api_key"].get_secret_value() == SECRET
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("nobodys",), "has no table nobodys"),
+        (('profiles"; DROP TABLE models; --',), "has no table"),
+        (("profiles", "owner_id"), "table profiles has no column owner_id"),
+        (("models", "user_id"), "none of the columns that providers.yaml names"),
+        (("profiles", "user_id", "rows"), "no table rows, .*`models: null`"),
+        (("profiles", "user_id", "profiles"), "profiles lacks base_url, model_id, api_key, cont"),
+    ],
+)
+async def test_a_table_that_is_not_as_it_should_be_stops_the_start(
+    opening: Open, names: tuple[str, ...], message: str
+) -> None:
+    """Every name is looked for before it is used."""
+    with pytest.raises(SchemaError, match=message):
+        await opening(*names)
+    assert (await opening()).has_models
+
+
+async def test_a_front_end_without_models_is_one_too(
+    front_end: FrontEndTables, opening: Open
+) -> None:
+    """Where nobody has written down that there are any."""
+    front_end.run("DROP TABLE models;")
+
+    profiles = await opening(needs_models=False)
+
+    assert not profiles.has_models

@@ -1,0 +1,37 @@
+"""A file of secrets by version; more of it is tested by its users (`test_peppers`)."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.stores.errors import StoreError
+from gateway.stores.version_file import make_version_file, read_versions
+
+
+def test_what_was_made_can_be_read(tmp_path: Path) -> None:
+    """64 digits, for its owner alone; and the second making changes nothing."""
+    path = tmp_path / "file"
+    make_version_file(path)
+    first = path.read_text()
+    make_version_file(path)
+    seen: list[tuple[str, str]] = []
+
+    found = read_versions(path, "key", lambda *what: seen.append(what))
+
+    assert list(found) == [1]
+    assert len(found[1]) == 64
+    assert seen == [(found[1], f"{path}:1")]
+    assert path.read_text() == first
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_is_wrong_is_said_with_its_line(tmp_path: Path) -> None:
+    """And not with what stands there."""
+    path = tmp_path / "file"
+    path.write_text("1:canary\ncanary\n")
+    path.chmod(0o600)
+
+    with pytest.raises(StoreError, match=r"file:2: needs to be <version>:<key>") as refused:
+        read_versions(path, "key", lambda *_: None)
+
+    assert "canary" not in str(refused.value)
