@@ -44,7 +44,8 @@ class Ledger:
         self.unwritten = 0
         self._is_troubled = False
         self._is_told = False
-        self.has_news = asyncio.Event()  # something was written and is not synced
+        # Called when something was written and is not synced, once until `take_news`.
+        self.when_news: Callable[[], None] | None = None
         self.has_many = asyncio.Event()  # so much has ended that the writer should not wait
 
     @property
@@ -109,9 +110,8 @@ class Ledger:
             self.unwritten += 1
 
     def take_news(self) -> list[int]:
-        """What a thread is to sync and to close; `has_news` is set again by what comes then."""
+        """Descriptors for a thread to sync and to close."""
         self._is_told = False
-        self.has_news.clear()
         return self.journal.take_unsynced()
 
     def write_held(self) -> None:
@@ -135,9 +135,9 @@ class Ledger:
             return self._note_failed(error)
         if self._is_troubled:
             self._note_well()
-        if not self._is_told:
+        if not self._is_told and self.when_news is not None:
             self._is_told = True
-            self.has_news.set()
+            self.when_news()
         return True
 
     def _note_full(self) -> bool:

@@ -14,12 +14,11 @@ from gateway.config.ledger import LedgerSpec
 from gateway.config.stores import StoresSpec
 from gateway.core.clock import system_clock
 from gateway.core.tasks import ReportCrash, Tasks
-from gateway.ledger.condition import Condition
 from gateway.ledger.journal import Journal
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.places import Place
 from gateway.ledger.rows import MS_PER_S
-from gateway.ledger.syncing import keep_synced, sync_journal
+from gateway.ledger.syncing import Syncer
 from gateway.ledger.writer import Writer
 from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.ledger import LedgerStore
@@ -53,8 +52,7 @@ async def keep_ledger(
     except BaseException:
         await writer.close()
         raise
-    syncing, writing = Tasks(report_crash), Tasks(report_crash)
-    syncing.spawn("sync_journal", keep_synced(ledger, spec.fsync_ms))
+    syncer, writing = Syncer(ledger, spec.fsync_ms), Tasks(report_crash)
     writing.spawn("write_ledger", writer.run())
     try:
         yield writer
@@ -62,8 +60,9 @@ async def keep_ledger(
         writer.stop()
         if not await writing.wait(stop_s):
             await writing.cancel()
-        await syncing.cancel()
         await _finish(ledger, writer, stop_s)
+        await syncer.stop(stop_s)
+        ledger.close()
 
 
 def make_journal(spec: LedgerSpec) -> Journal:
@@ -85,13 +84,11 @@ def _new_name() -> str:
 
 
 async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
-    """Write the last rows if that is quick; let go of everything."""
+    """Write the last rows if that is quick, and let go of the store."""
     try:
         async with asyncio.timeout(stop_s):
             await writer.flush()
     except TimeoutError:
         ledger.store.fail("no answer while stopping")
     ledger.write_held()
-    await sync_journal(ledger, Condition("ledger.sync_failed", "ledger.sync_recovered"))
     await writer.close()
-    ledger.close()
