@@ -33,7 +33,12 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
 from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
-from gateway.limits.recall import find_recallable, keep_recalling
+from gateway.limits.recall import (
+    SharedStore,
+    find_recallable,
+    keep_recalling,
+    keep_recalling_shared,
+)
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -236,14 +241,17 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 
 
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
-    """Let days and months go on where the ledger says, when counters begin in memory."""
+    """Let days and months go on where the ledger says, when counters begin anew."""
     rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
-    if not rules or WRITER not in app or not isinstance(counters, MemoryCounters):
+    if not rules or WRITER not in app or counters is None:
         yield
         return
     tasks = Tasks(report_crash)
-    tasks.spawn("recall_spent", keep_recalling(rules, counters, app[WRITER]))
-    await tasks.wait(RECALL_S)  # a database that is away does not stop the start
+    if isinstance(counters, MemoryCounters):
+        tasks.spawn("recall_spent", keep_recalling(rules, counters, app[WRITER]))
+        await tasks.wait(RECALL_S)  # a database that is away does not stop the start
+    elif isinstance(counters, SharedStore):
+        tasks.spawn("recall_spent", keep_recalling_shared(rules, counters, app[WRITER]))
     yield
     await tasks.cancel()
 

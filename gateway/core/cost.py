@@ -56,6 +56,10 @@ def make_price(
     return Price(*prices, version=digest[:VERSION_CHARS])
 
 
+FREE = make_price(Decimal(0), Decimal(0))
+"""Of what nobody here pays for."""
+
+
 def price_usage(usage: Usage, price: Price | None) -> Cost | None:
     """What a usage costs, to the nearest micro; None without a price."""
     if price is None:

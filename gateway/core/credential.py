@@ -9,6 +9,8 @@ import enum
 import msgspec
 from pydantic import SecretStr
 
+CALLERS_OWN = ("profile:", "models:")  # how the ids of their credentials begin
+
 
 class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """One credential of one provider."""
@@ -20,7 +22,7 @@ class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
 def is_callers_own(credential_id: str) -> bool:
     """Whether a credential is the caller's to mend: of their profile, or of a model of theirs."""
-    return credential_id.startswith(("profile:", "models:"))
+    return credential_id.startswith(CALLERS_OWN)
 
 
 class CredentialState(enum.StrEnum):

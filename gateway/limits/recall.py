@@ -5,8 +5,9 @@ providers and models; it does not know groups and addresses, and a rule about th
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import structlog
 
@@ -16,10 +17,9 @@ from gateway.core.cost import Price
 from gateway.core.identity import PrincipalKind
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule
-from gateway.stores.counters import Used
-from gateway.stores.errors import StoreError
+from gateway.stores.counters import Charge, Used
+from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.ledger import Spent
-from gateway.stores.memory_counters import MemoryCounters
 
 
 class Books(Protocol):
@@ -29,6 +29,36 @@ class Books(Protocol):
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> Sequence[Spent]:
         """What was spent by exchanges that began between two moments; StoreError."""
+
+
+class Recalling(Protocol):
+    """What is told of the past, bit by bit."""
+
+    def recall(self, charge: Charge, amount: int) -> None:
+        """So much was used of the window of a charge, beside what was told before."""
+
+
+@runtime_checkable
+class SharedStore(Protocol):
+    """Counters of several processes, which may lose their memory at any time."""
+
+    @property
+    def begins_anew(self) -> asyncio.Event:
+        """Set when that may have happened; `recall` clears it."""
+
+    async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
+        """Let each window have as much used at least; StoreDownError."""
+
+
+class _Sums:
+    """All that was used of each window."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, tuple[Charge, int]] = {}
+
+    def recall(self, charge: Charge, amount: int) -> None:
+        _, before = self.by_key.get(charge.key, (charge, 0))
+        self.by_key[charge.key] = (charge, before + amount)
 
 
 MS_PER_S: Final = 1000
@@ -55,7 +85,7 @@ def find_recallable(specs: Iterable[LimitSpec]) -> list[Rule]:
 
 async def keep_recalling(
     rules: Sequence[Rule],
-    counters: MemoryCounters,
+    counters: Recalling,
     books: Books,
     wall: Clock = system_clock,
     again_s: float = AGAIN_S,
@@ -76,8 +106,24 @@ async def keep_recalling(
             return
 
 
+async def keep_recalling_shared(
+    rules: Sequence[Rule],
+    counters: SharedStore,
+    books: Books,
+    wall: Clock = system_clock,
+    again_s: float = AGAIN_S,
+) -> None:
+    """Recall what was spent, each time that a shared store begins anew; until cancelled."""
+    while True:
+        await counters.begins_anew.wait()
+        sums = _Sums()
+        await keep_recalling(rules, sums, books, wall, again_s)
+        with contextlib.suppress(StoreDownError):  # it begins anew when it is back
+            await counters.recall(sums.by_key.values())
+
+
 async def recall_spent(
-    rules: Sequence[Rule], counters: MemoryCounters, books: Books, *, until: float
+    rules: Sequence[Rule], counters: Recalling, books: Books, *, until: float
 ) -> None:
     """Count what was used of each window up to a moment, in POSIX time; StoreError.
 

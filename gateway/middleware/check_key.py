@@ -7,6 +7,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.config.credentials import say_where
+from gateway.core.cost import FREE
+from gateway.core.credential import is_callers_own
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
 from gateway.credentials.finder import CREDENTIALS
@@ -28,6 +30,8 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
             request[CALL] = found.call
             exchange.model = found.call.model
         credential = found.credential
+        if call.provider.is_custom or (credential and is_callers_own(credential.id)):
+            exchange.price = FREE  # the caller pays: it takes nothing of a budget
         if credential is None:
             _check_none_needed(found.call, has_profiles=finder.has_profiles)
         else:

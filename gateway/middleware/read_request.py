@@ -33,6 +33,7 @@ from gateway.wire.chat_request import ChatRequest, read_chat
 from gateway.wire.checks import require_model_text
 from gateway.wire.completions_request import CompletionsRequest, read_completions
 from gateway.wire.estimates import estimate_tokens
+from gateway.wire.redaction import redact
 
 CHAT = "chat"  # names of routes
 COMPLETIONS = "completions"
@@ -177,7 +178,7 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
 def _note(exchange: Exchange, call: Call) -> None:
     exchange.dialect = call.dialect
     exchange.provider = call.provider.name
-    exchange.model = call.model
+    exchange.model = redact(call.model)  # somebody may have pasted a key there
     exchange.stream = call.stream
 
 

@@ -116,7 +116,7 @@ def _note(exchange: Exchange, failure: GatewayError, *, is_begun: bool) -> None:
         exchange.ending = Outcome.UPSTREAM_FAILED
     else:
         # A rule may end an answer of which the caller has seen nothing yet.
-        is_stopped = is_begun or (exchange.attempts > 0 and isinstance(failure, DownstreamError))
+        is_stopped = is_begun or (exchange.attempts > 0 and bool(exchange.refused_by))
         exchange.ending = Outcome.POLICY_STOPPED if is_stopped else Outcome.REJECTED
 
 

@@ -89,7 +89,7 @@ class Job(msgspec.Struct):
         return AttemptRecord(
             exchange.attempts + 1,
             self.call.provider.name,
-            self.call.model,
+            exchange.model,
             exchange.credential_id,
             monotonic(),
         )

@@ -12,6 +12,7 @@
 --   <slot>c:<counter>  "a r t e": of a rate, when all of it is back (a), what is set aside (r), and
 --                      when that was written (t); of places, how many are taken (r); of a quota,
 --                      what was used (a) and is set aside (r) in the window from t to e
+--   <slot>recalled     there is one: days and months go on where the ledger says
 --   <slot>h:<hold>     what a hold has taken, as its charges; '' for one that is settled, where that
 --                      could not be told otherwise
 
@@ -349,7 +350,8 @@ local function settle(id, tokens, micros, packed, was_adopted)
   return 1
 end
 
--- renew <hold>…: how many more have run out, and the holds that are not known
+-- renew <hold>…: whether more have run out, the holds that are not known, and whether days and
+-- months are what they are known to be elsewhere
 local function renew(ids)
   local unknown = {}
   for _, id in ipairs(ids) do
@@ -371,7 +373,8 @@ local function renew(ids)
   leases = {}
   local reaped = reap()
   write()
-  return {reaped == REAPED_AT_ONCE and 1 or 0, unknown}
+  local is_recalled = redis.call('EXISTS', slot .. 'recalled')
+  return {reaped == REAPED_AT_ONCE and 1 or 0, unknown, is_recalled}
 end
 
 -- adopt <hold> <charges>: renews a hold, or makes it where it was let in elsewhere or was forgotten
@@ -395,6 +398,24 @@ local function adopt(id, packed)
   return 1
 end
 
+-- recall <charges> <last>: as much of each window was used at least, as its cost says
+local function recall(packed, is_last)
+  local charges = cmsgpack.unpack(packed)
+  load(charges)
+  for _, charge in ipairs(charges) do
+    roll(charge)
+    local counter = touch(charge)
+    if counter.t == charge[STARTS] then
+      counter.a = math.max(counter.a, charge[COST])
+    end
+  end
+  write()
+  if is_last then
+    redis.call('SET', slot .. 'recalled', whole(now), 'PX', HELD_MS)
+  end
+  return 1
+end
+
 local op = ARGV[1]
 if op == 'admit' then
   return admit(ARGV[4], ARGV[5])
@@ -402,6 +423,8 @@ elseif op == 'settle' then
   return settle(ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8] == '1')
 elseif op == 'adopt' then
   return adopt(ARGV[4], ARGV[5])
+elseif op == 'recall' then
+  return recall(ARGV[4], ARGV[5] == '1')
 elseif op == 'renew' then
   local ids = {}
   for index = 4, #ARGV do

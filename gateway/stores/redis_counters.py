@@ -4,7 +4,8 @@ The rule here: whatever a script does counts once, however often it is sent. Wha
 holds is remembered here too, so that a Redis that has lost it can be told again.
 """
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,6 +21,7 @@ from gateway.stores.redis_link import TIMEOUT_S, RedisLink
 HOLDS = "{chat-gateway}:holds"
 SCRIPT = Path(__file__).with_name("counters.lua")
 RENEWED_AT_ONCE = 500
+RECALLED_AT_ONCE = 500
 
 SECOND = 1_000_000
 MOST = 2**53 - 1  # as far as Lua counts exactly
@@ -59,6 +61,8 @@ class RedisCounters(CounterStore):
         self._link = RedisLink(address, script, HOLDS, now=now, timeout_s=timeout_s)
         self._link.when_up = self._come_back
         self._held: dict[str, _Hold] = {}
+        # Redis knows nothing of what was used before: it is new, or was flushed.
+        self.begins_anew = asyncio.Event()
         self.when_up: Callable[[], None] | None = None
 
     @property
@@ -111,13 +115,27 @@ class RedisCounters(CounterStore):
         if self._link.is_up:
             self._link.tell("adopt", hold_id, hold.packed)
 
+    async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
+        """Let each window have as much used at least; StoreDownError when Redis is gone.
+
+        Several processes may do so, each as often as it likes: the most that is known counts.
+        """
+        self.begins_anew.clear()
+        charges = [msgspec.structs.replace(charge, cost=amount) for charge, amount in spent]
+        while len(charges) > RECALLED_AT_ONCE:
+            await self._link.call("recall", _pack(charges[:RECALLED_AT_ONCE]), b"")
+            charges = charges[RECALLED_AT_ONCE:]
+        await self._link.call("recall", _pack(charges), b"1")
+
     @override
     async def renew(self, hold_ids: Collection[str]) -> None:
         ids = [hold_id for hold_id in hold_ids if hold_id in self._held]
         has_more = True
         while ids or has_more:
             asked, ids = ids[:RENEWED_AT_ONCE], ids[RENEWED_AT_ONCE:]
-            has_more, unknown = await self._link.call("renew", *asked)
+            has_more, unknown, is_recalled = await self._link.call("renew", *asked)
+            if not is_recalled:
+                self.begins_anew.set()
             for hold_id in unknown:
                 self._tell_again(hold_id.decode())
 
@@ -133,6 +151,7 @@ class RedisCounters(CounterStore):
 
     def _come_back(self) -> None:
         """Before anybody is let in: what is held here is taken there, or renewed."""
+        self.begins_anew.set()  # perhaps; the ledger is asked, and nothing counts twice
         for hold_id in self._held:
             self._tell_again(hold_id)
         if self.when_up is not None:

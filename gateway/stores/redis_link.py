@@ -63,6 +63,7 @@ _PASSING = (
     "TRYAGAIN",
 )
 _LASTING = ("MOVED", "NOAUTH", "NOPERM", "WRONGPASS", "WRONGTYPE", "unknown command")
+_ABOUT_REDIS = _PASSING + _LASTING
 _NOT_KNOWN = object()  # in the place of an answer: Redis does not know the script
 
 _log = structlog.get_logger()
@@ -245,7 +246,7 @@ class RedisLink:
         again: list[_Call] = []
         failure: Any = None
         for call, answer in zip(batch, answers, strict=True):
-            if answer is _NOT_KNOWN or _has(answer, _PASSING + _LASTING):
+            if answer is _NOT_KNOWN or _has(answer, _ABOUT_REDIS):
                 call.was_sent = False  # it was not done
                 again.append(call)
                 failure = failure if answer is _NOT_KNOWN else answer

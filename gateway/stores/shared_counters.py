@@ -4,7 +4,8 @@ The rule here: a Redis that is gone costs a few requests one wait, never each of
 in without it is told to it when it is back, so nothing that was used is forgotten.
 """
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import msgspec
 import structlog
@@ -58,9 +59,19 @@ class SharedCounters(CounterStore):
         """Settlements that Redis was never told of."""
         return self._redis.link.lost
 
+    @property
+    def begins_anew(self) -> asyncio.Event:
+        """Set when Redis may know nothing of what was used before; `recall` clears it."""
+        return self._redis.begins_anew
+
     @override
     async def open(self) -> None:
         await self._redis.link.open(is_required=self._is_required)
+        await self.renew([])  # whether Redis is new
+
+    async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
+        """Let each window have as much used at least; StoreDownError when Redis is gone."""
+        await self._redis.recall(spent)
 
     @override
     async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:

@@ -18,12 +18,14 @@ from sqlalchemy import (
     case,
     distinct,
     func,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.credential import CALLERS_OWN
 from gateway.stores.database import Database
 from gateway.stores.errors import RowRefusedError
 from gateway.stores.ledger import (
@@ -176,7 +178,10 @@ def _spent_statement(since_ms: int, until_ms: int) -> Select[Any]:
         exchanges.c[name] for name in ("principal", "principal_kind", "tenant", "provider", "model")
     ]
     tokens = func.coalesce(attempts.c.tokens_in, 0) + func.coalesce(attempts.c.tokens_out, 0)
-    micros = func.coalesce(attempts.c.provider_cost_micros, attempts.c.cost_micros, 0)
+    # What a caller has paid themselves is in no budget, also where the provider says how much.
+    is_theirs = or_(*(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN))
+    booked = func.coalesce(attempts.c.provider_cost_micros, attempts.c.cost_micros, 0)
+    micros = case((is_theirs, 0), else_=booked)
     return (
         select(*whose, func.sum(tokens).label("tokens"), func.sum(micros).label("micros"))
         .select_from(exchanges)

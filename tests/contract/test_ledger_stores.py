@@ -197,3 +197,24 @@ async def test_what_was_spent_is_told_for_each_caller_and_model(ledger_store: Le
         Spent("alice", "gateway_key", "acme", "sim", "m", 30 + 30 + 7, 1_400_000 * 2 + 40),
         Spent("bob", "jwt", "acme", "sim", "m", 5, 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("credential_id", "is_booked"),
+    [
+        ("profile:alice/sim_api_key", False),
+        ("models:r1", False),
+        ("tenant:acme/sim_api_key", True),
+        ("PROFILE_API_KEY", True),
+    ],
+)
+async def test_what_callers_pay_themselves_is_in_no_budget(
+    ledger_store: LedgerStore, credential_id: str, *, is_booked: bool
+) -> None:
+    """Also where the provider says how much it was; its tokens count."""
+    own = {"credential_id": credential_id, "tokens_in": 7, "provider_cost_micros": 40}
+    await ledger_store.save([new_row("p-1", attempts=(new_attempt(1, own),))])
+
+    (found,) = await ledger_store.fetch_spent(NOON_MS, NOON_MS + 1_000)
+
+    assert (found.tokens, found.micros) == (7, 40 if is_booked else 0)

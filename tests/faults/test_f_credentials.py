@@ -15,6 +15,7 @@ from gateway.app import RELAY
 from gateway.credentials.pools import POOLS
 from gateway.simulator import Simulator
 from tests.faults.conftest import OpenScene
+from tests.plugins.admins import ADMIN, AUTHORIZATION
 from tests.plugins.scene import CHAT, DONE, PATHS, V1, Scene, error_of, eventually, header_of
 
 KEYS = {f"SIM_{name}": f"sk-canary-pool-{name}-7d21e4" for name in ("ONE", "TWO", "THREE")}
@@ -321,7 +322,7 @@ async def test_a_refusal_that_comes_after_the_head_is_noted_all_the_same(
 
 async def test_no_credential_is_seen_anywhere(open_scene: OpenScene) -> None:
     """L01: a provider echoes each; answers, log, metrics and pages of the admin hold none."""
-    scene = await open_pool(open_scene, recovers=False)
+    scene = await open_pool(open_scene, settings={"admin": ADMIN}, recovers=False)
     for key in KEYS.values():
         message = f"Incorrect API key provided: {key}. Find yours."
         scene.simulator.answer_credential(key, {"error": {"status": 401, "message": message}})
@@ -330,7 +331,7 @@ async def test_no_credential_is_seen_anywhere(open_scene: OpenScene) -> None:
     pages = ""
     async with aiohttp.ClientSession() as session:
         for page in ("/credentials", "/credentials?format=table", "/readyz", "/metrics"):
-            async with session.get(scene.gateway.admin_url + page) as reply:
+            async with session.get(scene.gateway.admin_url + page, headers=AUTHORIZATION) as reply:
                 pages += await reply.text()
 
     said = b"".join(one.raw for one in heard).decode() + pages + scene.gateway.log.getvalue()

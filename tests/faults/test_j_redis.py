@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.app import LIMITER
+from gateway.app import LIMITER, WRITER
 from gateway.simulator import Simulator
 from gateway.stores.redis_link import TIMEOUT_S
 from tests.faults.conftest import OpenScene
@@ -165,6 +165,27 @@ async def test_a_flushed_redis_learns_what_is_held(
             assert error_of(await scene.ask("plain")) == (429, "concurrency_exceeded")
             second.hang_up()
         caller.hang_up()
+    assert changes_of(scene) == []
+
+
+async def test_a_flushed_redis_learns_what_was_spent(
+    open_counted: OpenCounted, redis: RedisServer
+) -> None:
+    """J03: Redis is a cache of the ledger, as far as days and months go."""
+    scene = await open_counted({"tokens_per_day": 1_000_000})
+    assert (await scene.ask("plain")).status == 200
+    line = await scene.settled()
+    tokens = line["tokens_in"] + line["tokens_out"]
+    writer = scene.gateway.service.app[WRITER]
+    while not await writer.fetch_spent(0, 2**52):  # noqa: ASYNC110 - it tells nobody when it wrote
+        await asyncio.sleep(0)
+    redis.run("FLUSHALL")
+
+    await scene.gateway.service.app[LIMITER].renew()
+
+    await eventually(lambda: redis.run("EXISTS", "{chat-gateway}:recalled") == 1, "it was told")
+    [key] = redis.run("KEYS", "*r0-day*")
+    assert redis.run("GET", key).split()[:2] == [str(tokens), "0"]
     assert changes_of(scene) == []
 
 

@@ -28,6 +28,7 @@ from tests.plugins.stored_credentials import (
 )
 from tests.plugins.stored_keys import make_tables
 
+ORDER = ["profile", "operator"]
 QUESTION = {"model": "sim/plain", "messages": [{"role": "user", "content": "Hi"}]}
 HERS, HIS, THEIRS = (f"canary.of.{who}.{who[::-1]}.0a1b" for who in ("alice", "bob", "acme"))
 
@@ -381,3 +382,21 @@ async def test_a_caller_who_leaves_while_the_store_is_asked_leaves_nothing(
         pass
     assert shown(simulator)[-1:] == bearers([HERS])
     await gateway.log.wait_for_settled(5)
+
+
+@pytest.mark.usefixtures("_encryption_keys")
+async def test_a_budget_is_for_the_money_of_others(
+    start_gateway: StartGateway, simulator: Simulator, tmp_path: Path
+) -> None:
+    """What a caller pays themselves takes nothing of it, also where nobody knows the price."""
+    settings = settings_for(f"sqlite:///{tmp_path / 'gateway.db'}")
+    settings["limits"] = [{"name": "budget", "on": "principal", "money_per_day": 0.001}]
+    gateway = await open_gateway(
+        start_gateway, simulator, settings, {"SIM_API_KEY": CREDENTIAL}, credential_order=ORDER
+    )
+    alice, bob = Person.with_key(gateway, "alice"), Person.with_key(gateway, "bob")
+    await alice.set_key(HERS)
+
+    assert [(await alice.chat())[0] for _ in range(3)] == [200] * 3
+    assert (await bob.chat())[0] == 403  # with the operator's, and without a price
+    assert shown(simulator) == bearers([HERS] * 3)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cost import Cost, make_price, price_usage
+from gateway.core.cost import FREE, Cost, make_price, price_usage
 from gateway.core.usage import Usage
 
 TOKENS = st.integers(0, 10**9)
@@ -17,7 +17,7 @@ def test_a_model_has_a_price_when_both_halves_have_one() -> None:
     """I11: half a price would make half of the answers free."""
     assert make_price(Decimal(1), None) is None
     assert make_price(None, Decimal(1)) is None
-    assert make_price(Decimal(0), Decimal(0)) is not None
+    assert make_price(Decimal(0), Decimal(0)) == FREE
 
 
 def test_usage_costs_what_the_list_says() -> None:

@@ -9,13 +9,24 @@ import pytest
 
 from gateway.config.anonymous import AnonymousAuth
 from gateway.config.limit_rules import LimitSpec
-from gateway.limits.recall import find_recallable, keep_recalling, recall_spent
+from gateway.core.tasks import Tasks
+from gateway.limits.recall import (
+    find_recallable,
+    keep_recalling,
+    keep_recalling_shared,
+    recall_spent,
+)
 from gateway.limits.rules import Rule
+from gateway.stores.counters import Used
 from gateway.stores.errors import StoreDownError
 from gateway.stores.ledger import Spent
 from gateway.stores.memory_counters import MemoryCounters
-from tests.plugins.counters import MIDNIGHT, Hand
+from gateway.stores.redis_counters import RedisCounters
+from gateway.stores.shared_counters import SharedCounters
+from tests.plugins.counters import MIDNIGHT, PATIENCE_S, Hand
 from tests.plugins.purse import ASKED
+from tests.plugins.redis_server import RedisServer
+from tests.plugins.scene import eventually
 
 ALICE = Spent("alice", "gateway_key", "acme", "groq", "llama", 300, 4_000)
 BOB = Spent("bob", "jwt", "acme", "groq", "llama", 50, 600)
@@ -145,3 +156,33 @@ async def test_what_others_left_behind_is_waited_for(hand: Hand) -> None:
     await recalling
 
     assert len(ledger.asked) == 1
+
+
+async def test_a_redis_that_begins_anew_is_told_what_was_spent(
+    valkey: RedisServer, later: Hand
+) -> None:
+    """J03: new, or flushed: budgets come from the ledger, and nothing of them counts twice."""
+    valkey.run("FLUSHALL")
+    redis = RedisCounters(valkey.address, later.wall, timeout_s=PATIENCE_S)
+    shared = SharedCounters(redis, shares=1, clock=later.clock, wall=later.wall)
+    await shared.open()
+    specs = make_specs(tokens_per_day=1_000)
+    tasks = Tasks(lambda *_: None)
+    rules = find_recallable(specs)
+    tasks.spawn("recall", keep_recalling_shared(rules, shared, Ledger(), later.wall))
+    rule = Rule(specs[0], 0)
+    [use] = rule.uses(rule.find_counters(ASKED), ASKED, 50, later.wall())
+    key = f"{{chat-gateway}}:c:{use.charge.key}"
+
+    for _ in range(2):
+        await eventually(lambda: valkey.run("EXISTS", "{chat-gateway}:recalled") == 1)
+        assert valkey.run("GET", key).split()[0] == "300"
+        await shared.admit("a", [use.charge])
+        shared.settle("a", Used(400))
+        await shared.renew([])
+        await eventually(lambda: valkey.run("GET", key).split()[0] == "700")
+        valkey.run("FLUSHALL")
+        await shared.renew([])
+
+    await tasks.cancel()
+    await shared.close()

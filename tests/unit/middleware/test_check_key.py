@@ -5,6 +5,7 @@ from pydantic import SecretStr
 
 from gateway.config.provider_blocks import AuthSpec
 from gateway.config.registry import Provider
+from gateway.core.cost import FREE
 from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnavailableError
 from gateway.core.identity import Principal
@@ -123,6 +124,7 @@ async def ask_with_profiles(
         reply = await chain.ask("POST", f"/api/chat/{provider}", body=CHAT)
     exchange = await chain.wait_settled()
     seen.append((exchange.credential_id, exchange.credential_version, exchange.model))
+    seen.append(exchange.price)
     return reply, seen
 
 
@@ -130,13 +132,14 @@ async def test_a_call_goes_where_its_credential_is_for(start_chain: StartChain) 
     """Address and model are the profile's; the log says which credential it was."""
     there = AZURE.model_copy(update={"base_url": "https://mine.openai.azure.com/openai/v1"})
 
-    reply, (call, credential, noted) = await ask_with_profiles(start_chain, Profile(there))
+    reply, (call, credential, noted, price) = await ask_with_profiles(start_chain, Profile(there))
 
     assert reply.status == 200
     assert isinstance(call, Call)
     assert (call.provider, call.model) == (there, "deployed")
     assert isinstance(credential, Credential)
     assert noted == ("profile:a/mine_api_key", 7, "deployed")
+    assert price == FREE  # the caller pays
 
 
 async def test_nothing_is_sent_to_an_address_that_is_not_filled_in(
@@ -151,7 +154,7 @@ async def test_nothing_is_sent_to_an_address_that_is_not_filled_in(
         500,
         "Azure API Key not found. Please set it in your profile settings.",
     )
-    assert len(seen) == 1
+    assert len(seen) == 2
     assert (without.status, without.json()["error"]["code"]) == (404, "provider_not_found")
 
 

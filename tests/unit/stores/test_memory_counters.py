@@ -89,3 +89,16 @@ async def test_a_lapsed_hold_is_forgotten_in_the_end(hand: Hand) -> None:
     counters.settle("a", Used(1_000))
 
     assert len(counters) == 0
+
+
+async def test_what_was_let_in_elsewhere_counts_here(hand: Hand) -> None:
+    """J01: whether it fits or not, and until it is settled."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    place = Charge("p", CounterKind.PLACES, 1, 1)
+    for hold_id in ("a", "b"):
+        counters.adopt(hold_id, [place])
+
+    counters.settle("a", Used())
+    assert not (await counters.admit("c", [place])).is_admitted
+    counters.settle("b", Used())
+    assert (await counters.admit("d", [place])).is_admitted
