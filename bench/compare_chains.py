@@ -15,7 +15,7 @@ from bench.chains import COMMON, list_chains, run_chain
 from bench.counters import has_server
 from bench.generator import Generator, run_generator
 from bench.jobs import Outcome, Repeat
-from bench.measure import CHUNK_GAP_S, JSON_CONNECTIONS, MICRO_NS, PATIENCE_S, Bench
+from bench.measure import CHUNK_GAP_S, JSON_CONNECTIONS, MICRO_NS, PATIENCE_S, TRIES, Bench
 from bench.ways import JSON_ANSWER, Way, stream_answer
 
 SUBJECT = "chain"
@@ -23,7 +23,6 @@ DOCUMENT, CHUNK = "JSON request", "chunk"
 SCHEME = "http"  # where all else costs least, so that a ratio is at its largest
 WINDOW_S = 2.0
 BESIDE = ", beside "
-TRIES = 3  # for a window in which both were asked: a machine may be too busy for a short one
 
 
 def beside(yardstick: str, row: str) -> str:
