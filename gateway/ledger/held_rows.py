@@ -4,6 +4,7 @@ The rule here: their number is bounded, and what there is no room for is counted
 """
 
 from collections import deque
+from collections.abc import Callable
 from itertools import islice
 
 from gateway.stores.ledger import LedgerExchange
@@ -16,6 +17,8 @@ class HeldRows:
     """A queue with an end."""
 
     def __init__(self, room: int = HELD_ROWS) -> None:
+        # Told of each row that is in the database, by its id.
+        self.when_kept: Callable[[str], None] = lambda _: None
         self._rows: deque[LedgerExchange] = deque()
         self._room = room
         self._taken = 0
@@ -52,5 +55,5 @@ class HeldRows:
     def commit(self) -> None:
         """What was taken is where it belongs."""
         for _ in range(self._taken):
-            self._rows.popleft()
+            self.when_kept(self._rows.popleft().id)
         self._taken = 0

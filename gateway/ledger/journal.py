@@ -98,7 +98,7 @@ class Journal:
             self._fresh.clear()
 
     def forget(self, key: str) -> None:
-        """Its end is kept elsewhere."""
+        """Its end is in the database already, and will not be written here."""
         self._begun.pop(key, None)
 
     def take(self) -> list[LedgerExchange]:

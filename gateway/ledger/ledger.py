@@ -71,6 +71,7 @@ class Ledger:
     def open(self, journal: Journal) -> None:
         """Begin to write there."""
         self._journal = journal
+        self.held.when_kept = journal.forget
 
     def close(self) -> None:
         """Write no more: nothing is in flight."""
@@ -105,7 +106,7 @@ class Ledger:
             if journal.has_many:
                 self.has_many.set()
             return
-        journal.forget(end.id)
+        # Its beginning stays in the journal until then: lost is better than nowhere.
         if not self.held.hold(end):
             self.unwritten += 1
 

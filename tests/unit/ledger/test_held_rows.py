@@ -38,3 +38,20 @@ def test_the_oldest_goes_first() -> None:
     held.drop_first()
     assert held.first.id == "p-1"
     assert len(held.take()) == TAKEN_ROWS
+
+
+def test_each_row_that_is_kept_is_told() -> None:
+    """Until then its beginning stays in the journal, so that a stop does not lose it altogether."""
+    held = HeldRows()
+    kept: list[str] = []
+    held.when_kept = kept.append
+    for key in "ab":
+        held.hold(new_row(key))
+
+    held.take()
+    held.give_back()
+    held.commit()
+    assert kept == []
+    held.take()
+    held.commit()
+    assert kept == ["a", "b"]
