@@ -202,7 +202,7 @@ async def test_an_event_is_read_before_the_provider_sends_the_next_one(
         provider.send(chunk_event({}, "stop"), DONE)
         provider.end()
 
-        assert (await caller.read_until(b"0\r\n\r\n")).endswith(DONE + b"\r\n0\r\n\r\n")
+        assert (await caller.read_until(b"\r\n0\r\n\r\n")).endswith(DONE + b"\r\n0\r\n\r\n")
 
 
 @pytest.mark.parametrize(

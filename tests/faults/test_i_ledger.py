@@ -393,7 +393,7 @@ async def test_a_full_disk_stops_nobody_and_loses_nothing(
             for _ in range(count):
                 async with Caller(gateway.port) as caller:
                     await send(caller, FINISHED)
-                    await caller.read_until(b"0\r\n\r\n")
+                    await caller.read_until(b"\r\n0\r\n\r\n")
 
         await ask(5)
         gateway.limit_file_size(0)
