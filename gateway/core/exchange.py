@@ -52,7 +52,9 @@ class Exchange(msgspec.Struct, eq=False):
     model: str = ""
     credential_id: str = ""  # which credential the provider was shown
     credential_version: int = 0  # which value of a stored one; 0: not one of those
-    credential_secret: SecretStr | None = None  # what must not stand in a line about it
+    credential_secret: SecretStr | None = (
+        None  # a caller's own, which must not stand in a line about it
+    )
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None

@@ -50,7 +50,7 @@ class CredentialFinder:
         for word in call.provider.credential_order:
             if word == OPERATOR:
                 credential = self._pools.take(exchange, call)
-                found = None if credential is None else Found(credential, call)
+                found = None if credential is None else Found(credential, call, is_operators=True)
             elif word in self._sources:
                 found = await self._sources[word].find(call, principal)
             else:

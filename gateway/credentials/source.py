@@ -22,6 +22,7 @@ class Found(msgspec.Struct, frozen=True):
 
     credential: Credential | None
     call: Call
+    is_operators: bool = False  # the log knows it, and takes it out of every line
 
 
 class Source(Protocol):

@@ -1,5 +1,6 @@
 """A call without a credential ends here, with a sentence for whoever reads it."""
 
+import pytest
 from aiohttp import web
 from pydantic import SecretStr
 
@@ -12,6 +13,7 @@ from gateway.core.identity import Principal
 from gateway.credentials.finder import CredentialFinder
 from gateway.credentials.pools import Pools
 from gateway.credentials.source import Found
+from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from tests.plugins.chain import CREDENTIAL as GROQ_CREDENTIAL
 from tests.plugins.chain import Reply, StartChain, make_registry
@@ -171,3 +173,27 @@ async def test_a_store_that_does_not_answer_is_no_missing_key(start_chain: Start
 
     assert (reply.status, reply.json()["error"]["code"]) == (503, "credential_unavailable")
     assert "not found" not in reply.json()["message"]
+
+
+@pytest.mark.parametrize(("provider", "secret"), [("groq", None), ("azure", "canary-0001")])
+async def test_a_callers_own_credential_is_noted_for_its_line(
+    start_chain: StartChain, provider: str, secret: str | None
+) -> None:
+    """The log knows the operator's from the start, and looks for them in any case."""
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        noted = request[EXCHANGE].credential_secret
+        return web.json_response(None if noted is None else noted.get_secret_value())
+
+    there = AZURE.model_copy(update={"base_url": "https://mine.openai.azure.com/openai/v1"})
+    chain = await start_chain(
+        show,
+        registry=make_registry(azure=AZURE),
+        credentials=CredentialFinder(
+            {"profile": Profile(there)}, Pools(make_registry().credentials)
+        ),
+    )
+
+    reply = await chain.ask("POST", f"/api/chat/{provider}", body=CHAT)
+
+    assert reply.json() == secret
