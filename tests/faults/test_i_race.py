@@ -62,7 +62,7 @@ async def main():
     for number in range(5):
         assert (await counters.admit(f"mine-{number}", [place, quota])).is_admitted
     print("held", flush=True)
-    await asyncio.sleep(3600)
+    await asyncio.Event().wait()  # until it is killed
 
 asyncio.run(main())
 """

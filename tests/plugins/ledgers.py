@@ -132,12 +132,14 @@ class FickleLedgerStore:
             raise StoreDownError("gateway.db: no answer")
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
-        """Nothing of interest."""
-        raise NotImplementedError(query)
+        """No sums: whoever asks looks at the rows."""
+        del query
+        return []
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
-        """Nothing of interest."""
-        raise NotImplementedError((since_ms, until_ms))
+        """The same."""
+        del since_ms, until_ms
+        return []
 
     async def close(self) -> None:
         """Let go."""
