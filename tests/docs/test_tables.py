@@ -22,7 +22,7 @@ from gateway.plugins import api
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.telemetry.exchange_fields import describe_exchange
 from tests.docs.pages import ROOT, read, table_rows
-from tests.docs.tables import PAGES, with_table
+from tests.docs.tables import PLACES, with_table
 
 ERRORS = "docs/operate/errors.md"
 LOGS = "docs/operate/logs.md"
@@ -41,7 +41,7 @@ def of_the_gateway() -> list[type[GatewayError]]:
     return [kind for kind in family(GatewayError) if kind.__module__.startswith("gateway.")]
 
 
-@pytest.mark.parametrize(("page", "name"), PAGES.items())
+@pytest.mark.parametrize(("page", "name"), PLACES)
 def test_a_table_is_as_the_models_are(page: str, name: str) -> None:
     """`python -m tests.docs.tables` writes it; a table written by hand lies before long."""
     assert read(page) == with_table(read(page), name)

@@ -33,6 +33,7 @@ from gateway.stores.counters import CounterStore
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
 from tests.plugins.canaries import files_in, processes_below, refuse_leaks
+from tests.plugins.declared import refuse_undeclared
 
 CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
 
@@ -142,6 +143,7 @@ class Gateway:
 
     def _check_lines(self) -> None:
         """Assert that each exchange has one terminal line, in words of the closed lists."""
+        refuse_undeclared(self.log.lines)
         ids = [line["request_id"] for line in self.log.settled]
         assert len(ids) == len(set(ids)), "an exchange was settled twice"
         for line in self.log.settled:

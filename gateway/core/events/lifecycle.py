@@ -1,0 +1,27 @@
+"""Events of the processes themselves.
+
+The rule here: one line for each event; its fields are explained in `fields`.
+"""
+
+from gateway.core.events.event import make_event
+
+EVENTS = (
+    make_event("gateway.draining", "info", "a process was told to stop", "in_flight"),
+    make_event("gateway.started", "info", "a process listens", "url admin_url worker"),
+    make_event("gateway.stopped", "info", "a process has let go of everything"),
+    make_event(
+        "library.logged",
+        "warning error critical",
+        "what a library had to say",
+        "logger message exception",
+    ),
+    make_event("task.crashed", "error", "a background task died", "task exception"),
+    make_event(
+        "worker.died",
+        "error",
+        "one of [several workers](limits.md#several-workers) ended",
+        "worker exit_code lived_s",
+    ),
+    make_event("worker.killed", "error", "a worker did not stop in its time", "pid"),
+    make_event("worker.not_started", "error", "a worker cannot be started again", "worker reason"),
+)
