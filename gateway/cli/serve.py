@@ -105,6 +105,7 @@ def _override(settings: Settings, overrides: Overrides) -> Settings:
         update={
             "server": _replace(settings.server, overrides["server"]),
             "admin": _replace(settings.admin, overrides["admin"]),
+            "logging": _replace(settings.logging, overrides["logging"]),
         }
     )
 

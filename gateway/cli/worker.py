@@ -21,6 +21,7 @@ from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.plugins.keys import Worker
+from gateway.telemetry.logging import GatewayLog
 
 # Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
 HASTEN = signal.SIGUSR1
@@ -42,7 +43,7 @@ def run_worker(
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start."""
 
-    def tell_ready(service: Service) -> None:
+    def tell_ready(service: Service, _: GatewayLog) -> None:
         _stop_with_parent(service)
         _tell(supervisor, News("ready", service.admin_url))
 

@@ -17,7 +17,8 @@ from multiprocessing.context import SpawnProcess
 import msgspec
 import structlog
 
-from gateway.cli.one_process import open_log, show_start
+from gateway.cli.one_process import show_start
+from gateway.cli.process_log import LAST_LINES_S, open_log
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
 from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
@@ -31,6 +32,7 @@ from gateway.server.sockets import (
     open_sockets,
     url_of,
 )
+from gateway.telemetry.logging import GatewayLog
 
 # A worker that lived for so long is replaced at once; one that did not waits, longer each time.
 PROVEN_S = 10.0
@@ -63,17 +65,21 @@ class _Place(msgspec.Struct, eq=False):
 
 def supervise(settings: Settings, registry: Registry) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
-    open_log(settings, registry)
-    with asyncio.Runner() as runner:
-        runner.run(Supervisor(settings, registry).run())
+    log = open_log(settings, registry)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(Supervisor(settings, registry, log).run())
+    finally:
+        log.close(LAST_LINES_S)
 
 
 class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(self, settings: Settings, registry: Registry, log: GatewayLog) -> None:
         self._settings = settings
         self._registry = registry
+        self._log = log
         self._places: list[_Place] = []
         self._tasks = Tasks(self._crashed)
         self._was_told = asyncio.Event()
@@ -97,7 +103,7 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, url=url, admin_url=admin_url)
+                show_start(self._settings, self._registry, self._log, url=url, admin_url=admin_url)
                 await self._was_told.wait()
         finally:
             await self._stop()

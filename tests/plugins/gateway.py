@@ -30,7 +30,6 @@ from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
-from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
 from tests.plugins.canaries import files_in, processes_below, refuse_leaks
 from tests.plugins.declared import refuse_undeclared
@@ -193,9 +192,8 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         look_in([directory, Path.cwd()])
         log = LogLines()
         secrets = known_secrets(loaded, registry)
-        configure_logging(loaded.logging, stream=log, secrets=secrets)
-        exchange_log = make_exchange_log(loaded.logging, stream=log, secrets=secrets)
-        service = Service(loaded, registry, exchange_log, counters)
+        pipeline = configure_logging(loaded.logging, stream=log, secrets=secrets)
+        service = Service(loaded, registry, pipeline.observe, counters)
         await service.start()
         gateway = Gateway(service, log, directory, secrets=[CREDENTIAL, *secrets])
         started.append(gateway)

@@ -11,8 +11,11 @@ EVENTS = (
         "warning",
         "a wrong key came to the admin API",
         "client reason",
+        is_limited=True,
     ),
-    make_event("admin.failed", "error", "the database did not answer an admin", "reason"),
+    make_event(
+        "admin.failed", "error", "the database did not answer an admin", "reason", is_limited=True
+    ),
     make_event(
         "auth.keys_available", "info", "the keys of an issuer can be fetched again", "issuer"
     ),
@@ -87,6 +90,7 @@ EVENTS = (
         "info",
         "a key came that is known and is `disabled` or `expired`",
         "key reason",
+        is_limited=True,
     ),
     make_event(
         "key_store.failed",
@@ -107,17 +111,20 @@ EVENTS = (
         "error",
         "a mistake of the gateway's or a middleware's",
         "request_id exception",
+        is_limited=True,
     ),
     make_event(
         "request.malformed",
         "info debug",
         "something came that is no HTTP request; at `debug` where it is no HTTP at all",
         "request_id client reason text",
+        is_limited=True,
     ),
     make_event(
         "stream.cut",
         "error",
         "an error or a second answer came after a head was out",
         "request_id reason exception",
+        is_limited=True,
     ),
 )

@@ -14,8 +14,24 @@ EVENTS = (
         "warning error critical",
         "what a library had to say",
         "logger message exception",
+        is_limited=True,
     ),
-    make_event("task.crashed", "error", "a background task died", "task exception"),
+    make_event(
+        "log.lines_dropped",
+        "warning",
+        "nobody took the lines, the disk was full, or it was not there; some are missing here",
+        "count for_s",
+    ),
+    make_event(
+        "log.lines_withheld",
+        "warning",
+        "an event came too often with the same reason; some of its lines were not written",
+        "of reason count",
+    ),
+    make_event(
+        "task.crashed", "error", "a background task died", "task exception", is_limited=True
+    ),
+    make_event("thread.crashed", "error", "a thread died", "thread exception"),
     make_event(
         "worker.died",
         "error",

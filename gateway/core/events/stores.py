@@ -18,6 +18,7 @@ EVENTS = (
         "error",
         "Redis ran the script and it failed, which is a mistake of ours",
         "operation error",
+        is_limited=True,
     ),
     make_event(
         "counters.settlements_lost",

@@ -15,5 +15,8 @@ def test_each_change_is_said_once(log_lines: LogLines) -> None:
         condition.mend()
     condition.fail("again")
 
-    assert [line["reason"] for line in log_lines.find("ledger.store_down")] == ["no space left", "again"]
+    assert [line["reason"] for line in log_lines.find("ledger.store_down")] == [
+        "no space left",
+        "again",
+    ]
     assert len(log_lines.find("ledger.store_up")) == 1

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 import structlog
 
-from gateway.config.settings import LoggingSpec
+from gateway.config.logs import LoggingSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.logging import configure_logging, log_exchange
 
