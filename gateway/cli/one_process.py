@@ -14,11 +14,14 @@ import msgspec
 import structlog
 import uvloop
 
+from gateway.app import add_content_log, report_crash
 from gateway.cli.banner import describe_start
 from gateway.cli.process_log import LAST_LINES_S, open_log, print_banner
+from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import SIGNALS, Service
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
+from gateway.core.tasks import Tasks
 from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError
@@ -28,12 +31,14 @@ from gateway.plugins.loading import PluginError
 from gateway.server.site import ParserError
 from gateway.server.sockets import ListenError
 from gateway.stores.errors import StoreError
+from gateway.telemetry.content_log import ContentFileError
 from gateway.telemetry.logging import GatewayLog
 
 GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's own is 700
 
 # What is said in one sentence and ends in exit code 1.
 REFUSALS = (
+    ContentFileError,
     IdleRuleError,
     ListenError,
     ParserError,
@@ -48,20 +53,22 @@ class Duty(msgspec.Struct, frozen=True):
     """What is particular to one process."""
 
     when_ready: Callable[[Service, GatewayLog], None]
+    source: Source
     when_told: Callable[[], object] = list  # to stop
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
+    speaks: bool = True  # says what came of a reload
 
 
-def serve_alone(settings: Settings, registry: Registry) -> None:
+def serve_alone(settings: Settings, registry: Registry, source: Source) -> None:
     """Be the only process of a gateway; raises one of REFUSALS when it cannot start."""
 
     def show(service: Service, log: GatewayLog) -> None:
         show_start(settings, registry, log, url=service.url, admin_url=service.admin_url)
 
-    serve_here(settings, registry, Duty(show))
+    serve_here(settings, registry, Duty(show, source))
 
 
 def show_start(
@@ -101,7 +108,13 @@ def tune_garbage_collector() -> None:
 
 async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: Duty) -> None:
     service = Service(settings, registry, log.observe, worker=duty.worker)
+    add_content_log(service.app, log.content)
     service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
+    reloader = Reloader(
+        duty.source, settings, lambda found: log.apply(found.logging), speaks=duty.speaks
+    )
+    tasks = Tasks(report_crash)
+    reloader.hear(tasks, service.tell_to_stop)
     try:
         await service.start(duty.listening)
         duty.when_ready(service, log)
@@ -110,4 +123,5 @@ async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: 
         duty.when_told()
         await service.drain()
     finally:
+        await tasks.cancel()
         await service.stop()

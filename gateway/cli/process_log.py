@@ -12,7 +12,6 @@ import typer
 
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
-from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.line_file import LineFile
 from gateway.telemetry.log_writer import LogWriter
 from gateway.telemetry.logging import GatewayLog, hear_python
@@ -23,12 +22,18 @@ LAST_LINES_S = 2.0  # for what waits when a process ends; a reader who has stopp
 
 
 def open_log(settings: Settings, registry: Registry) -> GatewayLog:
-    """Write the log of this process on its standard output, that of libraries too."""
+    """Write the log of this process on its standard output, that of libraries too.
+
+    ContentFileError when what is said is to be logged and cannot be.
+    """
     hold_standard_files()
-    file = LineFile(STANDARD_OUTPUT, is_shared=settings.server.workers > 1)
-    writer = LogWriter(file)
+    is_shared = settings.server.workers > 1
+    writer = LogWriter(LineFile(STANDARD_OUTPUT, is_shared=is_shared))
     log = GatewayLog(
-        writer, Cleaner(known_secrets(settings, registry)), is_terminal=os.isatty(STANDARD_OUTPUT)
+        writer,
+        known_secrets(settings, registry),
+        is_terminal=os.isatty(STANDARD_OUTPUT),
+        is_shared=is_shared,
     )
     writer.when_back = log.say_dropped
     log.apply(settings.logging)

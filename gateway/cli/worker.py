@@ -17,6 +17,7 @@ import msgspec
 import typer
 
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
+from gateway.cli.reloading import Source
 from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -40,6 +41,7 @@ def run_worker(
     worker: Worker,
     listening: Sequence[socket.socket],
     supervisor: Connection,
+    source: Source,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start."""
 
@@ -49,6 +51,8 @@ def run_worker(
 
     duty = Duty(
         when_ready=tell_ready,
+        source=source,
+        speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=listening,

@@ -12,3 +12,4 @@ class LogNumbers(msgspec.Struct, frozen=True):
     dropped: int  # nobody took them
     sampled: int  # `logging.events` leaves them out
     withheld: int  # the same came too often
+    content_dropped: int = 0  # of the stream with what was said

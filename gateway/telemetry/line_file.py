@@ -19,12 +19,13 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.E
 class LineFile:
     """Writes lines to a descriptor, each with its line break, and remembers where it was cut off.
 
-    `is_shared` says that other processes write there too.
+    `is_shared` says that other processes write there too, `is_owned` that `close` closes it.
     """
 
-    def __init__(self, descriptor: int, *, is_shared: bool = False) -> None:
+    def __init__(self, descriptor: int, *, is_shared: bool = False, is_owned: bool = False) -> None:
         self._descriptor = descriptor
         self._is_shared = is_shared
+        self._is_owned = is_owned
         self._left: list[bytes] = []  # what is to be written before anything else
         self.left_bytes = 0
 
@@ -52,6 +53,12 @@ class LineFile:
         lines = sum(piece.count(b"\n") for piece in self._left)
         self._left, self.left_bytes = [], 0
         return lines
+
+    def close(self) -> None:
+        """Let go of the descriptor, where it is our own."""
+        if self._is_owned:
+            self._is_owned = False
+            os.close(self._descriptor)
 
     def _write_piece(self, piece: bytes) -> None:
         written = 0

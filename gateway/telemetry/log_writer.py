@@ -54,7 +54,8 @@ class LogWriter(Sink):
     @override
     def put(self, line: bytes) -> None:
         with self._lock:
-            if self._held_bytes + len(line) > self.max_bytes and not self._is_own():
+            is_too_much = self._held_bytes + len(line) > self.max_bytes and not self._is_own()
+            if is_too_much or self._is_closing:
                 self._drop(1)
                 return
             self._lines.append(line)
@@ -84,10 +85,16 @@ class LogWriter(Sink):
         self._thread.join(max(0.0, end_at - monotonic()))
 
     def _run(self) -> None:
-        while not self._is_closing:
+        is_last = False
+        while not is_last:
             self._bell.get()
-            while self._write_batch():
-                self._pause(GATHER_S)
+            has_more = True
+            while has_more:
+                is_last = self._is_closing  # nothing is put after that was set
+                has_more = self._write_batch()
+                if has_more:
+                    self._pause(GATHER_S)
+        self._file.close()
 
     def _write_batch(self) -> bool:
         """Write what is there; False when that was nothing."""

@@ -25,6 +25,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.log_numbers import LogNumbers
 from gateway.telemetry.choosing import LEVELS, REQUEST_ID, Choice
 from gateway.telemetry.cleaning import PLAIN, REDACTED, SECRET_NAMES, Cleaner
+from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.exchange_fields import describe_exchange
 from gateway.telemetry.exchange_log import ExchangeLog
 from gateway.telemetry.rendering import Render, make_console, render_json, render_logfmt
@@ -50,7 +51,7 @@ def configure_logging(
     clock: Clock = system_clock,
 ) -> "GatewayLog":
     """Send every line to a stream, those of libraries too; `secrets` never appear in one."""
-    log = GatewayLog(StreamSink(stream), Cleaner(secrets), clock, is_terminal=stream.isatty())
+    log = GatewayLog(StreamSink(stream), secrets, clock, is_terminal=stream.isatty())
     log.apply(settings)
     return log
 
@@ -61,13 +62,15 @@ class GatewayLog:
     def __init__(
         self,
         sink: Sink,
-        cleaner: Cleaner,
+        secrets: Sequence[str] = (),
         clock: Clock = system_clock,
         *,
         is_terminal: bool = False,
+        is_shared: bool = False,
     ) -> None:
         self.sink = sink
-        self._cleaner = cleaner
+        self.content = ContentLog(secrets, clock, is_shared=is_shared)
+        self._cleaner = cleaner = Cleaner(secrets)
         self._clock = clock
         self._is_terminal = is_terminal
         self._is_console = False
@@ -82,10 +85,14 @@ class GatewayLog:
     def numbers(self) -> LogNumbers:
         """What was not written, since the start."""
         sampled = self._sampled + self.observe.sampled
-        return LogNumbers(self.sink.dropped, sampled, self._storm.withheld)
+        return LogNumbers(self.sink.dropped, sampled, self._storm.withheld, self.content.lost)
 
     def apply(self, settings: LoggingSpec) -> None:
-        """Write lines from here on as these settings say; all of Python's log as well."""
+        """Write lines from here on as these settings say; all of Python's log as well.
+
+        ContentFileError when what is said cannot be logged so; then nothing changes.
+        """
+        self.content.apply(settings.content)
         self.sink.max_bytes = settings.buffer_bytes
         form: str = settings.format
         if form == "auto":
@@ -118,6 +125,7 @@ class GatewayLog:
     def close(self, timeout_s: float) -> None:
         """Write what waits, for at most so long."""
         self._sum_up()
+        self.content.close(timeout_s)
         self.sink.close(timeout_s)
 
     def _sum_up(self) -> None:

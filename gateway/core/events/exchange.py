@@ -3,7 +3,7 @@
 The rule here: every field is explained in one sentence, in the order in which it is written.
 """
 
-from gateway.core.events.event import LogEvent
+from gateway.core.events.event import LogEvent, make_event
 
 SETTLED = "exchange.settled"
 CONTENT = "exchange.content"
@@ -85,5 +85,11 @@ EVENTS = (
         ("info",),
         "an exchange has ended; the table above has its fields",
         tuple(EXCHANGE_FIELDS),
+    ),
+    make_event(
+        CONTENT,
+        "info",
+        "what was said in an exchange, in [a stream of its own](#prompts-and-answers)",
+        "request_id principal provider model outcome prompt answer is_cut",
     ),
 )

@@ -6,6 +6,25 @@ The rule here: one line for each event; its fields are explained in `fields`.
 from gateway.core.events.event import make_event
 
 EVENTS = (
+    make_event(
+        "config.needs_restart",
+        "warning",
+        "gateway.yaml was read anew, and says something new beside `logging`, which holds from "
+        "the next start on",
+        "settings",
+    ),
+    make_event(
+        "config.reload_failed",
+        "error",
+        "gateway.yaml was to be read anew and has a mistake; what was there before stays",
+        "problem count",
+    ),
+    make_event(
+        "config.reloaded",
+        "info",
+        "the `logging` block was read anew",
+        "generation settings",
+    ),
     make_event("gateway.draining", "info", "a process was told to stop", "in_flight"),
     make_event("gateway.started", "info", "a process listens", "url admin_url worker"),
     make_event("gateway.stopped", "info", "a process has let go of everything"),
