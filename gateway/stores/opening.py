@@ -15,6 +15,7 @@ from gateway.config.stores import PEPPER_FILE, DatabaseAddress, StoresError, Sto
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
+from gateway.stores.making import making
 from gateway.stores.peppers import Peppers, make_pepper_file, read_pepper_file
 
 if TYPE_CHECKING:
@@ -67,15 +68,17 @@ async def open_checked(
     )
 
     address = find_address(spec, environ)
-    make_sqlite_file(address)
-    database = open_database(address, timeout_s=timeout_s)
-    try:
-        if address.file is not None and await is_empty(database):
-            await upgrade_schema(database)
-        await check_schema(database)
-    except BaseException:
-        await database.close()
-        raise
+    # Whoever comes second finds all of it made, and need not even load what makes it.
+    async with making(address):
+        make_sqlite_file(address)
+        database = open_database(address, timeout_s=timeout_s)
+        try:
+            if address.file is not None and await is_empty(database):
+                await upgrade_schema(database)
+            await check_schema(database)
+        except BaseException:
+            await database.close()
+            raise
     return database
 
 
