@@ -12,6 +12,7 @@ from typing import TypeVar
 from gateway.config.ledger import LedgerSpec
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.durations import MS_PER_S
 from gateway.core.errors import AccountingUnavailableError
 from gateway.core.exchange import Exchange
 from gateway.core.ledger_numbers import LedgerNumbers
@@ -19,7 +20,7 @@ from gateway.ledger.condition import Condition
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.journal import Journal
 from gateway.ledger.records import Begin, End, encode_line
-from gateway.ledger.rows import MS_PER_S, Started, begin_of, end_of
+from gateway.ledger.rows import Started, begin_of, end_of
 
 RETRY_AFTER_S = 5
 

@@ -14,6 +14,7 @@ import structlog
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.cost import Price
+from gateway.core.durations import MS_PER_S
 from gateway.core.identity import PrincipalKind
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule
@@ -61,7 +62,6 @@ class _Sums:
         self.by_key[charge.key] = (charge, before + amount)
 
 
-MS_PER_S: Final = 1000
 AGAIN_S: Final = 10.0  # between two tries
 GATEWAY_KEY: Final[PrincipalKind] = "gateway_key"
 ANONYMOUS: Final[PrincipalKind] = "anonymous"

@@ -16,10 +16,16 @@ from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.making import making
-from gateway.stores.peppers import Peppers, make_pepper_file, read_pepper_file
+from gateway.stores.peppers import Peppers, read_pepper_file
+from gateway.stores.version_file import ensure_version_file
 
 if TYPE_CHECKING:
     from gateway.stores.database import Database
+
+
+LOST = (
+    "stored keys were hashed with what it held; put it back from a backup, or those keys are lost."
+)
 
 
 class OpenKeys(msgspec.Struct, frozen=True):
@@ -125,11 +131,5 @@ def _pepper_path(address: DatabaseAddress) -> Path:
 
 
 def _read_or_make(path: Path, *, is_needed: bool) -> Peppers:
-    if not path.exists():
-        if is_needed:
-            raise StoreError(
-                f"{path} is not there, and stored keys were hashed with what it held; "
-                "put it back from a backup, or those keys are lost."
-            )
-        make_pepper_file(path)
+    ensure_version_file(path, LOST if is_needed else None)
     return read_pepper_file(path)
