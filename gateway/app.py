@@ -38,6 +38,7 @@ from gateway.limits.recall import (
     find_recallable,
     keep_recalling,
     keep_recalling_shared,
+    report_forgotten,
 )
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
@@ -243,6 +244,8 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
     """Let days and months go on where the ledger says, when counters begin anew."""
     rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
+    if isinstance(counters, MemoryCounters):
+        report_forgotten(app[SETTINGS].rules)
     if not rules or WRITER not in app or counters is None:
         yield
         return

@@ -75,12 +75,16 @@ _PRICE = Price(1_000_000, 1_000_000, 1_000_000, "")
 
 def find_recallable(specs: Iterable[LimitSpec]) -> list[Rule]:
     """The rules for a day or a month that the ledger has something to say about."""
-    rules = [
-        Rule(spec, index)
-        for index, spec in enumerate(specs)
-        if UNKNOWN.isdisjoint(spec.dimensions) and spec.match.group is None
-    ]
+    rules = [Rule(spec, index) for index, spec in enumerate(specs) if _is_told_apart(spec)]
     return [rule for rule in rules if any(cap.calendar for cap in rule.caps)]
+
+
+def report_forgotten(specs: Iterable[LimitSpec]) -> None:
+    """Say which rules for a day or a month begin anew, because the ledger cannot tell."""
+    rules = [Rule(spec, index) for index, spec in enumerate(specs) if not _is_told_apart(spec)]
+    names = [rule.name for rule in rules if any(cap.calendar for cap in rule.caps)]
+    if names:
+        _log.warning("limits.begun_anew", rules=names)
 
 
 async def keep_recalling(
@@ -142,6 +146,10 @@ async def recall_spent(
                     for use in rule.uses(rule.find_counters(asked), asked, 1, until):
                         if use.cap.calendar is not None and use.charge.starts_at == begin:
                             counters.recall(use.charge, used.amount(use.cap.kind))
+
+
+def _is_told_apart(spec: LimitSpec) -> bool:
+    return UNKNOWN.isdisjoint(spec.dimensions) and spec.match.group is None
 
 
 def _ask_again(spent: Spent) -> Asked:
