@@ -276,6 +276,11 @@ class Settings(Spec):
                 "other begins with"
             )
         if profiles.source != "postgres":
+            if all(isinstance(method, AnonymousAuth) for method in self.auth or ()):
+                raise ValueError(
+                    "`profiles` are those of callers who are known, and nobody is; `auth` needs an "
+                    "entry such as {kind: gateway_key}"
+                )
             return self
         if not prefixes:
             raise ValueError(
