@@ -120,8 +120,11 @@ class Job(msgspec.Struct):
         """What reads the stream; None when the caller wants a whole reply."""
         if not self.call.stream:
             return None
-        is_text = self.call.dialect is Dialect.TEXT
-        pump = TextPump() if is_text else OpenAIPump(wants_usage=self.call.wants_usage)
+        pump: Pump
+        if self.call.dialect is Dialect.TEXT:
+            pump = TextPump()
+        else:
+            pump = OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
         if self.exchange.content is not None:
             pump.listen_with(HeardReader(self.exchange.content))
         return pump

@@ -63,6 +63,12 @@ EVENTS = (
         "provider credential_id for_s error_code status",
     ),
     make_event(
+        "credential.restored",
+        "info",
+        "an admin has said that a credential is well again",
+        "provider credential_id admin client",
+    ),
+    make_event(
         "credential.set_aside",
         "warning",
         "the provider does not accept a credential",

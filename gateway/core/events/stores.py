@@ -60,6 +60,13 @@ EVENTS = (
     make_event("ledger.sync_failed", "error", "the disk does not sync the journal", "reason"),
     make_event("ledger.sync_recovered", "info", "the disk syncs the journal again"),
     make_event(
+        "limits.begun_anew",
+        "warning",
+        "rules for a day or a month that count from nothing since this start, because the ledger "
+        "does not tell groups and addresses apart",
+        "rules",
+    ),
+    make_event(
         "limits.recall_failed",
         "warning",
         "the ledger does not answer, so what was spent before the start does not count yet; once",
