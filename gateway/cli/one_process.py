@@ -14,7 +14,7 @@ import msgspec
 import structlog
 import uvloop
 
-from gateway.app import add_content_log, report_crash
+from gateway.app import METRICS, add_content_log, report_crash
 from gateway.cli.banner import describe_start
 from gateway.cli.process_log import LAST_LINES_S, open_log, print_banner
 from gateway.cli.reloading import Reloader, Source
@@ -113,6 +113,9 @@ async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: 
     reloader = Reloader(
         duty.source, settings, lambda found: log.apply(found.logging), speaks=duty.speaks
     )
+    metrics = service.app[METRICS]
+    metrics.count_log = lambda: log.numbers
+    metrics.count_config = lambda: reloader.numbers
     tasks = Tasks(report_crash)
     reloader.hear(tasks, service.tell_to_stop)
     try:
