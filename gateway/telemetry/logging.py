@@ -174,11 +174,11 @@ class GatewayLog:
         exception = line.pop("exception", None)
         cleaned: dict[str, Any] = {}
         for name, value in line.items():
+            written = name if name.isidentifier() else str(clean(name))
             if type(value) in PLAIN or name == REQUEST_ID:  # an id was checked when it came in
-                cleaned[name] = value
+                cleaned[written] = value
             else:
-                is_secret = name in SECRET_NAMES
-                cleaned[str(clean(name))] = REDACTED if is_secret else clean(value)
+                cleaned[written] = REDACTED if name in SECRET_NAMES else clean(value)
         if exception:
             text = self._cleaner.clean_exception(str(exception))
             # Indented, no line of it can pass for a line of the log.
