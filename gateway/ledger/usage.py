@@ -6,18 +6,17 @@ how much it lacks.
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from gateway.core.moments import parse_moment
 from gateway.core.money import MICROS_PER_USD
 from gateway.stores.ledger import DIMENSIONS, UsageQuery, UsageRow
 
 MS_PER_S: Final = 1000
-UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 NUMBERS: Final = (
     "requests",
@@ -31,9 +30,6 @@ NUMBERS: Final = (
     "estimated",
     "unpriced",
 )
-
-_DURATION = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9:]+)?)?")
 
 
 class UsageError(ValueError):
@@ -108,26 +104,13 @@ def _plain_cell(text: str) -> str:
 
 
 def _read_time(name: str, text: str | None, now: float) -> int | None:
-    """A moment as Unix milliseconds: `7d` ago, or a date and a time, of UTC unless it says."""
+    """A moment as Unix milliseconds."""
     if not text:
         return None
-    ago = _DURATION.fullmatch(text)
-    if ago is not None:
-        return int((now - int(ago["count"]) * UNITS_S[ago["unit"]]) * MS_PER_S)
-    moment = _read_moment(text)
-    if moment is None:
-        raise UsageError(f"{name}: needs to be 7d, 12h or the like, or a date such as 2026-11-01")
-    return int(moment.timestamp() * MS_PER_S)
-
-
-def _read_moment(text: str) -> datetime | None:
-    if _DATE.fullmatch(text) is None:
-        return None
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(parse_moment(text, now) * MS_PER_S)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _show_time(at_ms: int | None) -> str | None:
