@@ -1,0 +1,135 @@
+"""The fields that lines have, and what may be asked of each.
+
+The rule here: a field that no line has is a mistake of whoever asks, and is never just not found.
+"""
+
+import difflib
+from typing import Final
+
+LINE: Final = ("timestamp", "level", "event")  # of every line
+EXCHANGE: Final = (
+    "request_id",
+    "principal",
+    "provider",
+    "model",
+    "credential_id",
+    "dialect",
+    "stream",
+    "status",
+    "outcome",
+    "error_code",
+    "error_detail",
+    "refused_by",
+    "would_refuse",
+    "bytes_in",
+    "bytes_out",
+    "chunks",
+    "tokens_in",
+    "tokens_out",
+    "tokens_source",
+    "tokens_cached",
+    "tokens_reasoning",
+    "cost_micros",
+    "price_version",
+    "first_content_s",
+    "upstream_s",
+    "added_s",
+    "duration_s",
+    "client",
+    "method",
+    "path",
+    "attempts",
+    "upstream_request_id",
+    "labels",
+)
+OTHER: Final = (  # of other lines than an exchange's
+    "admin",
+    "admin_url",
+    "columns",
+    "count",
+    "damaged",
+    "down_s",
+    "error",
+    "exception",
+    "exit_code",
+    "for_s",
+    "id",
+    "in_flight",
+    "issuer",
+    "journal",
+    "kept",
+    "kept_in",
+    "key",
+    "lines",
+    "lived_s",
+    "logger",
+    "lost",
+    "message",
+    "operation",
+    "pid",
+    "places",
+    "reason",
+    "redis",
+    "rules",
+    "sentence",
+    "settled",
+    "shares",
+    "store",
+    "table",
+    "task",
+    "told",
+    "url",
+    "worker",
+)
+NUMBERS: Final = frozenset(
+    {
+        "attempts",
+        "bytes_in",
+        "bytes_out",
+        "chunks",
+        "cost_micros",
+        "count",
+        "damaged",
+        "exit_code",
+        "in_flight",
+        "lines",
+        "lost",
+        "pid",
+        "places",
+        "settled",
+        "shares",
+        "status",
+        "tokens_cached",
+        "tokens_in",
+        "tokens_out",
+        "tokens_reasoning",
+        "told",
+        "worker",
+    }
+)
+LABEL: Final = "labels."  # labels.team: one of what middlewares have added
+LEVELS: Final = ("debug", "info", "warning", "error", "critical")  # from the least important on
+
+
+class FieldError(ValueError):
+    """No line has such a field; the text names those that there are."""
+
+
+def find_field(name: str) -> str:
+    """The name, when lines have such a field; FieldError otherwise."""
+    if name in _KNOWN or (name.startswith(LABEL) and len(name) > len(LABEL)):
+        return name
+    near = difflib.get_close_matches(name, _KNOWN, n=1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    raise FieldError(
+        f"no line has a field {name!r}.{meant} An exchange has {', '.join((*LINE, *EXCHANGE))}; "
+        f"labels are asked for as labels.NAME; other lines have {', '.join(OTHER)}."
+    )
+
+
+def is_time(name: str) -> bool:
+    """True for a field that holds seconds."""
+    return name.endswith("_s")
+
+
+_KNOWN = frozenset((*LINE, *EXCHANGE, *OTHER))
