@@ -106,9 +106,9 @@ def say_foreign(reader: Reader) -> None:
     if not reader.foreign:
         return
     count = f"{reader.foreign} of {reader.lines} lines"
-    say(f"{count} were passed over: they are no JSON lines of a gateway.")
+    say(f"{count} were passed over: they are no lines of a gateway in JSON or logfmt.")
     if reader.foreign == reader.lines:
-        say("A gateway writes those with `logging.format: json`, and wherever no terminal is.")
+        say("A gateway writes JSON with `logging.format: json`, and wherever no terminal is.")
 
 
 def _follow(question: Question, reader: Reader, render: Render, wait: Callable[[], None]) -> None:

@@ -9,6 +9,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from gateway.logs.logfmt import parse_logfmt
+
 MAX_LINE_BYTES: Final = 1024 * 1024  # the longest that the gateway writes are far below this
 CHUNK_BYTES: Final = 256 * 1024
 TOO_LONG: Final = b"?"  # in place of a line that was not kept
@@ -68,7 +70,7 @@ def read_batches(source: ByteSource) -> Iterator[list[bytes]]:
 
 
 def find_object(line: bytes) -> bytes | None:
-    """The part of a line that the gateway may have written; None where there is none."""
+    """The JSON that the gateway may have written in a line; None where there is none."""
     if line.startswith(b"{"):
         return line
     begin = line.find(_BEGIN)
@@ -79,7 +81,7 @@ def parse_line(line: bytes) -> Fields | None:
     """The fields of a line, in their order; None for what is not one of the gateway's."""
     written = find_object(line)
     if written is None:
-        return None
+        return parse_logfmt(line)
     try:
         fields = _decode(written)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -9,9 +9,10 @@ import msgspec
 
 from gateway.logs.choice import Choice
 from gateway.logs.lines import Fields, find_object, parse_line
+from gateway.logs.logfmt import parse_logfmt
 from gateway.logs.summary import SETTLED, Settled, Summary
 
-_MARK: Final = f'"{SETTLED}"'.encode()  # in every line of an exchange
+_MARK: Final = SETTLED.encode()  # in every line of an exchange
 
 _decode = msgspec.json.Decoder(Settled).decode
 
@@ -60,7 +61,10 @@ class Reader:
         """The exchange of a line that has the mark; None where something else has it."""
         written = find_object(line)
         try:
-            settled = None if written is None else _decode(written)
+            if written is None:
+                settled = msgspec.convert(parse_logfmt(line), Settled)
+            else:
+                settled = _decode(written)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             settled = None
         if settled is None:

@@ -51,10 +51,11 @@ _encode = msgspec.json.encode
 
 def render_json(line: bytes, fields: Fields) -> str:
     """The line as it was written; what cannot be seen is written as JSON writes it."""
-    written = find_object(line) or line
-    text = written.decode()
-    if text.isprintable():
-        return text
+    written = find_object(line)
+    if written is not None:
+        text = written.decode()
+        if text.isprintable():
+            return text
     text = _encode(fields).decode()
     return text if text.isprintable() else _escape_json(text)
 

@@ -3,6 +3,7 @@
 The rule here: what the language has and our file does not use is a mistake here too.
 """
 
+import json
 import re
 from typing import Any
 
@@ -69,7 +70,7 @@ class _Reader:
         if self._sign in {"{", "["}:
             return self._read_object() if self._sign == "{" else self._read_list()
         if self._kind == "text":
-            return self._take("text")[1:-1]
+            return json.loads(self._take("text"))
         if self._kind == "number":
             return float(self._take("number"))
         name = self._take("name")

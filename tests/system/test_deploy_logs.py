@@ -28,6 +28,7 @@ PAGE = "docs/operate/log-shipping.md"
 LABELS = {"level", "event", "provider", "outcome"}
 METADATA = {"request_id", "principal", "model", "status", "error_code"}
 FILE = "/var/log/gateway/gateway.log"
+NO_EVENT = '{job="gateway", event=""}'
 NODE_S = 20
 # Of which Elasticsearch would refuse a value of another kind.
 KINDS = {
@@ -77,6 +78,7 @@ def alloy() -> tuple[set[str], set[str]]:
     metadata = set(process["stage.structured_metadata"]["values"])
     assert set(process["stage.json"]["expressions"]) == labels | metadata | {"timestamp"}
     assert process["stage.timestamp"]["source"] == "timestamp"
+    assert process["stage.match"] == {"selector": NO_EVENT, "action": "drop"}
     return labels, metadata
 
 
@@ -87,6 +89,7 @@ def promtail() -> tuple[set[str], set[str]]:
     labels, metadata = set(stages["labels"]), set(stages["structured_metadata"])
     assert set(stages["json"]["expressions"]) == labels | metadata | {"timestamp"}
     assert stages["timestamp"]["source"] == "timestamp"
+    assert stages["match"] == {"selector": NO_EVENT, "action": "drop"}
     return labels, metadata
 
 
@@ -269,8 +272,8 @@ def test_queries_on_the_page_are_logql(node_path: Path, node_modules: Path) -> N
         query
         for block in re.findall(r"```logql\n(.*?)```", read(PAGE), re.DOTALL)
         for query in block.splitlines()
-        if query and not query.startswith("#")
     ]
+    queries.append(NO_EVENT)
     done = subprocess.run(
         [node_path, ROOT / "tests/node/logql.mjs"],
         input="\n".join(queries),
@@ -283,7 +286,7 @@ def test_queries_on_the_page_are_logql(node_path: Path, node_modules: Path) -> N
         name for query in queries for name in re.findall(r"\b([a-z_]+) *(?:=~|!=|=|>|<)", query)
     } | {name for query in queries for name in re.findall(r"unwrap (\w+)", query)}
 
-    assert queries
+    assert len(queries) > 1
     assert [json.loads(line) for line in done.stdout.splitlines()] == [None] * len(queries)
     assert fields <= {*LINE, *EXCHANGE, "job", "__error__"}
 

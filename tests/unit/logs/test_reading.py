@@ -8,6 +8,7 @@ from gateway.core.moments import parse_moment
 from gateway.logs.choice import Choice
 from gateway.logs.conditions import parse_condition
 from gateway.logs.reading import Reader
+from gateway.logs.rendering import render_logfmt
 from gateway.logs.summary import Summary
 from tests.plugins.log_lines import line_of, other, settled
 
@@ -46,6 +47,18 @@ def test_exchanges_are_summed_and_others_are_not(words: tuple[str, ...]) -> None
     ((_, found),) = summary.groups()
     assert found.exchanges == 1
     assert (reader.lines, reader.foreign) == (3 + len(FOREIGN), len(FOREIGN))
+
+
+def test_lines_of_pairs_are_summed_too() -> None:
+    """Whoever writes logfmt has the same questions."""
+    reader, summary = Reader(Choice()), Summary()
+    line = render_logfmt(b"", settled(error_code="x", stream=False)).encode()
+
+    reader.add_up([line, line[:-9] + b'"', line.replace(b"status=200", b"status=ok")], summary)
+
+    ((_, found),) = summary.groups()
+    assert (found.exchanges, found.cost_micros, dict(found.codes)) == (1, 30, {"x": 1})
+    assert (reader.lines, reader.foreign) == (3, 2)
 
 
 @pytest.mark.parametrize(("word", "count"), [("status=502", 1), ("event!=exchange.settled", 0)])

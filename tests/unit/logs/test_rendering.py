@@ -73,6 +73,13 @@ def test_space_between_tokens_is_no_content() -> None:
     assert json.loads(render_json(json.dumps(fields, indent="\t").encode(), fields)) == fields
 
 
+def test_pairs_become_json() -> None:
+    """`gateway logs --format json` is JSON, whatever the file is."""
+    fields = settled(model="a b")
+
+    assert json.loads(render_json(render_logfmt(b"", fields).encode(), fields)) == fields
+
+
 def test_logfmt_leaves_out_what_says_nothing() -> None:
     """And quotes what would be read as something else."""
     fields = other("x", a=None, b="two words", c='a "quote"', d="k=v", e="", f=1.5, g=True)
