@@ -29,7 +29,7 @@ FORMATS: Final = ("console", "json", "logfmt")
 STDIN: Final = Path("-")
 NO_FILE: Final = (
     "name a file, as in `gateway logs gateway.log`, or pipe the log in, as in "
-    "`journalctl -u gateway -o cat | gateway logs`; GATEWAY_LOG_FILE names the usual one"
+    "`journalctl -u chat-gateway -o cat | gateway logs`; GATEWAY_LOG_FILE names the usual one"
 )
 
 

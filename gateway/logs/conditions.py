@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.core.durations import parse_span
 from gateway.logs.fields import LABEL, LEVELS, NUMBERS, FieldError, find_field, is_time
-from gateway.logs.lines import Fields
+from gateway.logs.lines import Fields, as_text
 
 # Of every condition; a path has a slash, or none of these signs.
 _CONDITION = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sign>!=|>=|<=|!~|==|=|>|<|~)(?P<value>.*)")
@@ -95,9 +95,8 @@ def _matching(value: str) -> Test:
         raise ValueError(f"is no regular expression: {error}") from None
 
     def test(found: object) -> bool:
-        if isinstance(found, list):
-            return any(map(test, found))
-        return found is not None and pattern.search(_as_text(found)) is not None
+        values = found if isinstance(found, list) else [found]
+        return any(value is not None and pattern.search(as_text(value)) for value in values)
 
     return test
 
@@ -129,9 +128,8 @@ def _equal(name: str, value: str) -> Test:
         return lambda found: type(found) in {int, float} and found == number
 
     def test(found: object) -> bool:
-        if isinstance(found, list):
-            return any(map(test, found))
-        return _as_text(found) == value
+        values = found if isinstance(found, list) else [found]
+        return any(as_text(one) == value for one in values)
 
     return test
 
@@ -151,9 +149,3 @@ def _read_number(name: str, value: str) -> float:
         except ValueError:
             pass
     raise ValueError(f"{name} is a number, such as {example}")
-
-
-def _as_text(found: object) -> str:
-    if isinstance(found, str):
-        return found
-    return msgspec.json.encode(found).decode()

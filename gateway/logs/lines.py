@@ -18,6 +18,8 @@ TOO_LONG: Final = b"?"  # in place of a line that was not kept
 # What the gateway's own lines begin with. journalctl, kubectl and compose put something in front.
 _BEGIN: Final = b'{"timestamp":'
 
+TOO_DEEP: Final = '"…"'  # in place of a value that is nested a thousand times
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 Fields = dict[str, Any]
@@ -89,3 +91,16 @@ def parse_line(line: bytes) -> Fields | None:
     if type(fields.get("event")) is str and type(fields.get("timestamp")) is str:
         return fields
     return None
+
+
+def as_text(value: object) -> str:
+    """A text as it is; anything else as JSON."""
+    return value if isinstance(value, str) else as_json(value)
+
+
+def as_json(value: object) -> str:
+    """A value as JSON."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError:  # reading it was just possible
+        return TOO_DEEP

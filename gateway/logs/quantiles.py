@@ -14,7 +14,7 @@ PENDING: Final = 1_024  # counting so many at once takes half the time
 
 _PER_LOG: Final = 1 / math.log(GROWTH)
 _SHIFT: Final = -math.log(SMALLEST) * _PER_LOG
-_log = math.log
+_ln = math.log
 
 
 class Quantiles:
@@ -46,7 +46,7 @@ class Quantiles:
     def _count_pending(self) -> None:
         self._counts.update(
             [
-                int(_log(value) * _PER_LOG + _SHIFT) if value > SMALLEST else 0
+                int(_ln(value) * _PER_LOG + _SHIFT) if value > SMALLEST else 0
                 for value in self._pending
             ]
         )

@@ -6,9 +6,7 @@ The rule here: nothing that stands in a line reaches a terminal as a command; it
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
-from gateway.logs.lines import Fields, find_object
+from gateway.logs.lines import Fields, as_json, as_text, find_object
 from gateway.logs.summary import FINISHED, SETTLED
 from gateway.telemetry.cleaning import escape_invisible
 
@@ -46,8 +44,6 @@ SHOWN: Final = (
 )
 _HEAD: Final = frozenset({"timestamp", "level", "event", "exception"})
 
-_encode = msgspec.json.encode
-
 
 def render_json(line: bytes, fields: Fields) -> str:
     """The line as it was written; what cannot be seen is written as JSON writes it."""
@@ -56,7 +52,7 @@ def render_json(line: bytes, fields: Fields) -> str:
         text = written.decode()
         if text.isprintable():
             return text
-    text = _encode(fields).decode()
+    text = as_json(fields)
     return text if text.isprintable() else _escape_json(text)
 
 
@@ -72,13 +68,13 @@ def make_console(*, colours: bool) -> Render:
         return f"{colour}{text}{RESET}" if colours and colour else text
 
     def render(_: bytes, fields: Fields) -> str:
-        level = escape_invisible(_as_text(fields.get("level")))
+        level = escape_invisible(as_text(fields.get("level")))
         parts = [
             paint(escape_invisible(fields["timestamp"]), FAINT),
             paint(f"{level:<7}", LEVEL_COLOURS.get(level, "")),
         ]
         if fields["event"] == SETTLED:
-            ending = f"{_as_text(fields.get('status'))} {_as_text(fields.get('outcome'))}"
+            ending = f"{as_text(fields.get('status'))} {as_text(fields.get('outcome'))}"
             parts.append(paint(escape_invisible(ending), _colour_of(fields)))
             parts += _pairs(fields, SHOWN)
         else:
@@ -99,7 +95,7 @@ def _colour_of(fields: Fields) -> str:
 def _pairs(fields: Fields, names: Any) -> list[str]:  # noqa: ANN401 - any names, in their order
     found = [(name, fields.get(name)) for name in names]
     return [
-        f"{escape_invisible(name)}={_quote(_as_text(value))}"
+        f"{escape_invisible(name)}={_quote(as_text(value))}"
         for name, value in found
         if value is not None
     ]
@@ -109,11 +105,7 @@ def _quote(text: str) -> str:
     """As it is, or as a JSON text where a reader could not tell where it ends."""
     if text and text.isprintable() and not any(sign in text for sign in ' "=\\'):
         return text
-    return _escape_json(_encode(text).decode())
-
-
-def _as_text(value: object) -> str:
-    return value if isinstance(value, str) else _encode(value).decode()
+    return _escape_json(as_json(text))
 
 
 def _escape_json(text: str) -> str:

@@ -24,7 +24,7 @@ from tests.plugins.programs import find_program
 from tests.plugins.syslog_server import Message, SyslogServer
 
 LOGS = ROOT / "deploy" / "logs"
-FILE = "/var/log/gateway/gateway.log"
+FILE = "/var/log/chat-gateway/gateway.log"
 WAIT_S = 10
 STOP_S = 10
 

@@ -27,7 +27,7 @@ LOGS = ROOT / "deploy" / "logs"
 PAGE = "docs/operate/log-shipping.md"
 LABELS = {"level", "event", "provider", "outcome"}
 METADATA = {"request_id", "principal", "model", "status", "error_code"}
-FILE = "/var/log/gateway/gateway.log"
+FILE = "/var/log/chat-gateway/gateway.log"
 NO_EVENT = '{job="gateway", event=""}'
 NODE_S = 20
 # Of which Elasticsearch would refuse a value of another kind.

@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 
 from gateway.logs.lines import (
     MAX_LINE_BYTES,
+    TOO_DEEP,
     TOO_LONG,
     LineCutter,
+    as_json,
+    as_text,
     find_object,
     parse_line,
     read_batches,
@@ -107,6 +110,30 @@ def test_nothing_in_a_line_is_an_error(line: bytes) -> None:
     fields = parse_line(line)
 
     assert fields is None or json.loads(find_object(line) or b"")["event"] == fields["event"]
+
+
+def test_a_value_is_shown_as_a_text() -> None:
+    """As JSON has it, unless it is one."""
+    values = ["a b", 1, 0.5, None, True, [1], {"a": 10**25}]
+
+    assert [as_text(value) for value in values] == [
+        "a b",
+        "1",
+        "0.5",
+        "null",
+        "true",
+        "[1]",
+        '{"a":10000000000000000000000000}',
+    ]
+
+
+def test_a_value_that_is_nested_too_deep_is_no_error() -> None:
+    """It could just be read, and showing it stands a little higher."""
+    value: list[object] = []
+    for _ in range(5_000):
+        value = [value]
+
+    assert as_json(value) == TOO_DEEP
 
 
 def test_a_line_of_another_event_is_one_too() -> None:
