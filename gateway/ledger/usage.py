@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import msgspec
 
+from gateway.core.durations import MS_PER_S
 from gateway.core.moments import parse_moment
 from gateway.core.money import MICROS_PER_USD
 from gateway.stores.ledger import DIMENSIONS, UsageQuery, UsageRow
-
-MS_PER_S: Final = 1000
 
 NUMBERS: Final = (
     "requests",
