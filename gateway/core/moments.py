@@ -4,6 +4,7 @@ Rule: what has no time zone is UTC, as everything the gateway writes is.
 """
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -19,11 +20,8 @@ def parse_moment(text: str, now: float) -> float:
 
     ValueError for anything else, also for a day that no calendar has.
     """
-    if text[:1].isdigit() and text[-1:].isalpha() and "-" not in text:
-        try:
-            return now - parse_duration(text)
-        except ValueError:
-            raise ValueError(AGO_OR_DATE) from None
+    with suppress(ValueError):
+        return now - parse_duration(text)
     if _DATE.fullmatch(text) is None:
         raise ValueError(AGO_OR_DATE)
     try:

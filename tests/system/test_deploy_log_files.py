@@ -107,7 +107,7 @@ def gateway(log: Path) -> Iterator[int]:
 
 def ask(port: int, *request_ids: str) -> None:
     """Have exchanges with the demo provider."""
-    body = json.dumps({"model": "demo", "messages": [{"role": "user", "content": "Hi"}]})
+    body = json.dumps({"model": "demo/plain", "messages": [{"role": "user", "content": "Hi"}]})
     for request_id in request_ids:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
         headers = {"Content-Type": "application/json", "X-Request-ID": request_id}
