@@ -9,6 +9,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from gateway.logs.files import (
     LogFileError,
     check_readable,
     in_order,
+    is_compressed,
     is_stream,
     open_log,
     open_stdin,
@@ -112,18 +114,24 @@ def say_foreign(reader: Reader) -> None:
 
 
 def _follow(question: Question, reader: Reader, render: Render, wait: Callable[[], None]) -> None:
+    # Nobody writes to what was rotated away or compressed: it is read once, before the rest.
+    followed = [
+        path for path in question.paths if path in question.named and not is_compressed(path)
+    ]
+    finished = tuple(path for path in question.paths if path not in followed)
     last_bytes = None if question.is_whole else LAST_BYTES
-    tails = [Tail(path, last_bytes=last_bytes, say=say) for path in question.paths]
+    tails = [Tail(path, last_bytes=last_bytes, say=say) for path in followed]
     # Until all that was there has been read, lines are kept; from then on they are shown.
     limit = question.limit if question.is_whole else LAST_LINES
     kept: deque[str] | None = None if limit is None else deque(maxlen=limit)
-    for batch in follow(tails, wait):
-        texts = [render(line, fields) for line, fields in reader.choose(batch)]
-        if kept is None:
-            write(texts)
-        elif batch:
-            kept.extend(texts)
-        else:
+    for batch in chain(_read(finished), follow(tails, wait) if tails else [None]):
+        if batch is not None:
+            texts = [render(line, fields) for line, fields in reader.choose(batch)]
+            if kept is None:
+                write(texts)
+            else:
+                kept.extend(texts)
+        elif kept is not None:
             write(kept)
             kept = None
 

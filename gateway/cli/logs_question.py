@@ -52,6 +52,7 @@ class Question(msgspec.Struct, frozen=True):
     """The same, understood."""
 
     paths: tuple[Path, ...]
+    named: frozenset[Path]  # those of them that nobody else has found
     choice: Choice
     follow: bool
     limit: int | None
@@ -65,9 +66,10 @@ def read_question(asked: Asked) -> Question:
     by = _read_by(asked)
     if asked.form is not None and asked.form not in FORMATS:
         raise typer.BadParameter(f"needs to be {', '.join(FORMATS)}", param_hint="--format")
-    paths = _read_paths(asked)
+    named = _read_paths(asked)
     return Question(
-        paths=paths,
+        paths=_with_rotated(named) if asked.rotated else named,
+        named=frozenset(named),
         choice=Choice(
             [_read_condition(word) for word in asked.words if looks_like_condition(word)],
             slow_s=_read_slow(asked.slow),
@@ -78,7 +80,7 @@ def read_question(asked: Asked) -> Question:
         limit=asked.limit,
         form=asked.form,
         by=by,
-        is_whole=asked.since is not None or asked.limit is not None,
+        is_whole=asked.since is not None or asked.limit is not None or asked.rotated,
     )
 
 
@@ -105,13 +107,12 @@ def _read_paths(asked: Asked) -> tuple[Path, ...]:
         if sys.stdin.isatty():
             raise typer.BadParameter(NO_FILE, param_hint="FILE")
         paths = [STDIN]
-    if asked.rotated:
-        paths = [found for path in paths for found in _with_rotated(path)]
     return tuple(dict.fromkeys(paths))
 
 
-def _with_rotated(path: Path) -> list[Path]:
-    return [path] if path == STDIN else find_rotated(path)
+def _with_rotated(paths: tuple[Path, ...]) -> tuple[Path, ...]:
+    found = [[path] if path == STDIN else find_rotated(path) for path in paths]
+    return tuple(dict.fromkeys(path for family in found for path in family))
 
 
 def _read_path(word: str) -> Path:

@@ -78,9 +78,21 @@ def open_stdin() -> Iterator[ByteSource]:
         yield _uncompressed(file)
 
 
+def is_compressed(path: Path) -> bool:
+    """True for a file that nobody writes to any more."""
+    if not path.is_file():
+        return False
+    with _open(path) as file:
+        return _begins_compressed(file)
+
+
+def _begins_compressed(file: BufferedReader) -> bool:
+    return file.peek(len(GZIP)).startswith(GZIP)
+
+
 def _uncompressed(file: BufferedReader) -> ByteSource:
     """The file, or what is compressed in it: known by how it begins, not by its name."""
-    return gzip.GzipFile(fileobj=file) if file.peek(len(GZIP)).startswith(GZIP) else file
+    return gzip.GzipFile(fileobj=file) if _begins_compressed(file) else file
 
 
 def _first_timestamp(path: Path) -> str:

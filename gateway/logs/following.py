@@ -130,13 +130,15 @@ def wait_a_little() -> None:
     time.sleep(LOOK_EVERY_S)
 
 
-def follow(tails: Sequence[Tail], wait: Callable[[], None] = wait_a_little) -> Batches:
-    """Every line, for ever; an empty batch whenever all that is there was given."""
+def follow(
+    tails: Sequence[Tail], wait: Callable[[], None] = wait_a_little
+) -> Iterator[list[bytes] | None]:
+    """Every line, for ever; None whenever all that is there was given."""
     try:
         while True:
             for tail in tails:
                 yield from tail.read()
-            yield []
+            yield None
             wait()
     finally:
         for tail in tails:

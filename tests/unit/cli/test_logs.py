@@ -201,6 +201,35 @@ def test_following_begins_where_it_is_told_to(
     assert [json.loads(line)["chunks"] for line in out.splitlines()] == expected
 
 
+def test_following_a_rotated_log_reads_the_old_files_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-f -r --since 1h`: what was rotated away meanwhile is part of that hour."""
+    path = tmp_path / "gateway.log"
+    path.write_bytes(written(settled(chunks=2)) + b"x" * 300_000)  # more than is read at once
+    path.with_name("gateway.log.1").write_bytes(
+        written(settled("2026-11-27T12:00:00.000Z", chunks=1))
+    )
+    path.with_name("gateway.log.2.gz").write_bytes(
+        gzip.compress(written(settled("2026-11-26T12:00:00.000Z", chunks=0)))
+    )
+    happenings = iter([b"\n" + written(settled(chunks=3))])
+
+    def wait() -> None:
+        more = next(happenings, None)
+        if more is None:
+            raise EndedError
+        with path.open("ab") as file:
+            file.write(more)
+
+    asked = Asked(words=[str(path)], follow=True, rotated=True, form="json", limit=2)
+    with pytest.raises(EndedError):
+        show_lines(read_question(asked), wait)
+
+    out = capsys.readouterr().out
+    assert [json.loads(line)["chunks"] for line in out.splitlines()] == [1, 2, 3]
+
+
 @contextmanager
 def started(*words: object, stdin: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Run the command as a shell would."""

@@ -13,6 +13,7 @@ from gateway.logs.files import (
     check_readable,
     find_rotated,
     in_order,
+    is_compressed,
     is_stream,
     open_log,
     open_stdin,
@@ -83,6 +84,15 @@ def test_a_compressed_file_is_known_by_its_content(tmp_path: Path) -> None:
 
     with open_log(path) as source:
         assert b"".join(iter(lambda: source.read1(100), b"")) == b"a\nb\n"
+
+
+def test_a_compressed_file_is_one_that_nobody_writes_to(tmp_path: Path) -> None:
+    """It is read and not followed; one that is not there yet is followed."""
+    path = tmp_path / "gateway.log.1"
+    path.write_bytes(gzip.compress(b"a\n"))
+
+    assert is_compressed(path)
+    assert not is_compressed(tmp_path / "gateway.log")
 
 
 def test_a_compressed_file_that_is_cut_says_so(tmp_path: Path) -> None:

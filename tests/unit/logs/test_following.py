@@ -36,7 +36,7 @@ def watch(
     tail = Tail(path, last_bytes=last_bytes, say=said.append)
     try:
         for batch in follow([tail], wait):
-            looks[-1] += batch
+            looks[-1] += batch or []
     except EndedError:
         return looks, said
     raise AssertionError("it ended by itself")
