@@ -3,6 +3,8 @@
 The rule here: a sum that lacks something says so; times are in milliseconds up to a second.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -15,22 +17,16 @@ from gateway.logs.reading import Reader
 from gateway.logs.summary import SHARES, Sum, Summary
 from gateway.telemetry.cleaning import escape_invisible
 
-TOP_CODES = 3
-QUANTILES = "/".join(SHARES)
-COLUMNS = (
-    "exchanges",
-    "finished",
-    f"first content {QUANTILES}",
-    f"duration {QUANTILES}",
-    f"added {QUANTILES}",
-    "tokens in",
-    "tokens out",
-    "cost usd",
-)
+COUNTS = ("exchanges", "finished", "tokens in", "tokens out", "cost usd")
+TIMES = {
+    "to first content": "first_content_s",
+    "in all": "duration_s",
+    "added by the gateway": "added_s",
+}
 
 
 def print_summary(summary: Summary, reader: Reader, console: Console | None = None) -> None:
-    """Print a table of the groups, and one of the errors."""
+    """Print three tables: how many, how long, and with which errors."""
     if console is None:
         console = Console()
         if not console.is_terminal:
@@ -40,15 +36,20 @@ def print_summary(summary: Summary, reader: Reader, console: Console | None = No
         console.print(f"No exchange in {reader.lines} lines.", highlight=False)
         return
     console.print(f"{summary.first} to {summary.last}", highlight=False)
-    table = Table()
-    for heading in summary.by:
-        table.add_column(heading, overflow="fold")
-    for heading in COLUMNS:
-        table.add_column(heading, justify="right")
+    counts = _make_table(summary.by, COUNTS)
+    times = _make_table((*summary.by, "time"), SHARES)
+    errors = _make_table((*summary.by, "error"), ("exchanges", "share"))
     for of, found in groups:
-        table.add_row(*map(_cell, (*of, *_numbers(found))))
-    console.print(table)
-    _print_errors(summary, console)
+        counts.add_row(*map(_cell, (*of, *_counts(found))))
+        for name, field in TIMES.items():
+            times.add_row(*map(_cell, (*of, name, *_times(getattr(found, field)))))
+        times.add_section()
+        for code, count in found.codes.most_common():
+            errors.add_row(*map(_cell, (*of, code, str(count), _share(count, found.exchanges))))
+        errors.add_section()
+    for table in (counts, times, errors):
+        if table.row_count:
+            console.print(table)
 
 
 def render_summary(summary: Summary, reader: Reader) -> str:
@@ -67,30 +68,21 @@ def render_summary(summary: Summary, reader: Reader) -> str:
     return msgspec.json.encode(answer).decode()
 
 
-def _print_errors(summary: Summary, console: Console) -> None:
-    """How many had which code, in each group."""
-    groups = [(of, found) for of, found in summary.groups() if found.codes]
-    if not groups:
-        return
+def _make_table(names: Iterable[str], numbers: Iterable[str]) -> Table:
+    """An empty table; on a narrow terminal names are folded, and numbers stay whole."""
     table = Table()
-    for heading in (*summary.by, "error"):
+    for heading in names:
         table.add_column(heading, overflow="fold")
-    for heading in ("exchanges", "share"):
-        table.add_column(heading, justify="right")
-    for of, found in groups:
-        for code, count in found.codes.most_common():
-            table.add_row(*map(_cell, (*of, code, str(count), _share(count, found.exchanges))))
-    console.print(table)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
+    return table
 
 
-def _numbers(found: Sum) -> tuple[str, ...]:
+def _counts(found: Sum) -> tuple[str, ...]:
     unpriced = f" (+ {found.unpriced} unpriced)" if found.unpriced else ""
     return (
         str(found.exchanges),
         _share(found.finished, found.exchanges),
-        _times(found.first_content_s),
-        _times(found.duration_s),
-        _times(found.added_s),
         str(found.tokens_in),
         str(found.tokens_out),
         show_usd(found.cost_micros) + unpriced,
@@ -112,9 +104,9 @@ def _share(part: int, whole: int) -> str:
     return f"{shown} %"
 
 
-def _times(values: Quantiles) -> str:
+def _times(values: Quantiles) -> list[str]:
     found = [values.at(share) for share in SHARES.values()]
-    return " / ".join("-" if at is None else _time(at) for at in found)
+    return ["-" if at is None else _time(at) for at in found]
 
 
 def _time(seconds: float) -> str:

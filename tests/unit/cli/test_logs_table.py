@@ -20,11 +20,17 @@ def summed(*lines: dict[str, Any], by: tuple[str, ...] = ()) -> tuple[Summary, R
     return summary, reader
 
 
-def printed(summary: Summary, reader: Reader) -> str:
-    """Give what a wide terminal shows."""
+def printed(summary: Summary, reader: Reader, *, width: int = 120) -> str:
+    """Give what a terminal shows."""
     out = io.StringIO()
-    print_summary(summary, reader, Console(file=out, width=250))
+    print_summary(summary, reader, Console(file=out, width=width))
     return out.getvalue()
+
+
+def rows(text: str) -> list[list[str]]:
+    """Give the cells of all tables, without their headings."""
+    lines = [line for line in text.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
 
 
 def test_a_row_says_how_it_went() -> None:
@@ -43,8 +49,30 @@ def test_a_row_says_how_it_went() -> None:
     )
 
     assert "2026-11-28T12:00:00.000Z to 2026-11-28T12:00:00.000Z" in text
-    for shown in ("50.0 %", "0.000030 (+ 1 unpriced)", "upstream_reset", " ms / ", " s / "):
-        assert shown in text
+    assert rows(text) == [
+        ["2", "50.0 %", "20", "40", "0.000030 (+ 1 unpriced)"],
+        ["to first content", "249 ms", "249 ms", "249 ms"],
+        ["in all", "997 ms", "2.48 s", "2.48 s"],
+        ["added by the gateway", "1.21 ms", "1.21 ms", "1.21 ms"],
+        ["upstream_reset", "1", "50.0 %"],
+    ]
+
+
+def test_nothing_is_cut_off_on_a_narrow_terminal() -> None:
+    """A sum of money without its end is a wrong one."""
+    lines = [settled(cost_micros=123_456_789, provider="a-provider-of-a-long-name")] * 9
+
+    text = printed(*summed(*lines, by=("provider", "model")), width=80)
+
+    assert "\u2026" not in text
+    assert rows(text)[0][-1] == "1111.111101"
+
+
+def test_what_has_no_time_has_a_dash() -> None:
+    """Nobody waited nothing."""
+    text = printed(*summed(settled(first_content_s=None)))
+
+    assert ["to first content", "-", "-", "-"] in rows(text)
 
 
 def test_a_share_is_never_rounded_to_all_or_nothing() -> None:
