@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.durations import parse_span
-from gateway.logs.fields import LABEL, LEVELS, NUMBERS, FieldError, find_field, is_time
+from gateway.logs.fields import FLAGS, LABEL, LEVELS, NUMBERS, FieldError, find_field, is_time
 from gateway.logs.lines import Fields, as_text
 
 # Of every condition; a path has a slash, or none of these signs.
@@ -25,7 +25,7 @@ _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "<=": operator.le,
 }
 _NOTHING: Final = frozenset({"", "null"})
-_FLAGS: Final = {"true": True, "false": False}
+_TRUTH: Final = {"true": True, "false": False}
 
 Test = Callable[[Any], bool]
 
@@ -118,10 +118,10 @@ def _ordered(name: str, compare: Callable[[Any, Any], bool], value: str) -> Test
 def _equal(name: str, value: str) -> Test:
     if value in _NOTHING:
         return lambda found: found is None or found == ""
-    if name == "stream":
-        if value not in _FLAGS:
-            raise ValueError("is true or false")
-        flag = _FLAGS[value]
+    if name in FLAGS:
+        if value not in _TRUTH:
+            raise ValueError(f"{name} is true or false")
+        flag = _TRUTH[value]
         return lambda found: found is flag
     if _is_number(name):
         number = _read_number(name, value)

@@ -45,6 +45,7 @@ EXCHANGE: Final = (
 OTHER: Final = (  # of other lines than an exchange's
     "admin",
     "admin_url",
+    "answer",
     "columns",
     "count",
     "damaged",
@@ -53,8 +54,10 @@ OTHER: Final = (  # of other lines than an exchange's
     "exception",
     "exit_code",
     "for_s",
+    "generation",
     "id",
     "in_flight",
+    "is_cut",
     "issuer",
     "journal",
     "kept",
@@ -65,18 +68,24 @@ OTHER: Final = (  # of other lines than an exchange's
     "logger",
     "lost",
     "message",
+    "of",
     "operation",
     "pid",
     "places",
+    "problem",
+    "prompt",
     "reason",
     "redis",
     "rules",
     "sentence",
+    "settings",
     "settled",
     "shares",
     "store",
     "table",
     "task",
+    "text",
+    "thread",
     "told",
     "url",
     "worker",
@@ -91,6 +100,7 @@ NUMBERS: Final = frozenset(
         "count",
         "damaged",
         "exit_code",
+        "generation",
         "in_flight",
         "lines",
         "lost",
@@ -107,6 +117,7 @@ NUMBERS: Final = frozenset(
         "worker",
     }
 )
+FLAGS: Final = frozenset({"is_cut", "stream"})
 LABEL: Final = "labels."  # labels.team: one of what middlewares have added
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")  # from the least important on
 

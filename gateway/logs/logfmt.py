@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.logs.fields import EXCHANGE, LABEL, NUMBERS, is_time
+from gateway.logs.fields import EXCHANGE, FLAGS, LABEL, NUMBERS, is_time
 
 MAX_DIGITS: Final = 18  # of what fits into 64 bits
 
 _BEGIN: Final = b"timestamp="
 _PAIR = re.compile(r'(?P<name>[\w.-]+)=(?P<value>"(?:[^"\\]|\\.)*"|[^\s"]*)(?: |$)')
 _NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]+)?(?:e-?[0-9]{1,2})?")
-_FLAGS: Final = {"true": True, "false": False}
-_NOT_TEXT: Final = NUMBERS | {"stream"}
+_TRUTH: Final = {"true": True, "false": False}
+_NOT_TEXT: Final = NUMBERS | FLAGS
 _NOTHING: Final = {name: None for name in EXCHANGE if name != "labels"}
 _SETTLED: Final = "exchange.settled"
 
@@ -64,8 +64,8 @@ def _read_pairs(text: str) -> dict[str, Any] | None:
 
 
 def _read_value(name: str, value: str) -> object:
-    if name == "stream":
-        return _FLAGS.get(value, value)
+    if name in FLAGS:
+        return _TRUTH.get(value, value)
     if len(value) <= MAX_DIGITS and value.isascii() and value.isdigit():
         return int(value)
     if _NUMBER.fullmatch(value):
