@@ -104,7 +104,7 @@ def _read_paths(asked: Asked) -> tuple[Path, ...]:
     named = [_read_path(word) for word in asked.words if not looks_like_condition(word)]
     paths = named or list(asked.files)
     if not paths:
-        if sys.stdin.isatty():
+        if sys.stdin is None or sys.stdin.isatty():  # a service may have none
             raise typer.BadParameter(NO_FILE, param_hint="FILE")
         paths = [STDIN]
     return tuple(dict.fromkeys(paths))
