@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 HEAD = re.compile(
     rb"<(?P<priority>\d+)>1 (?P<timestamp>\S+) \S+ (?P<app>\S+) \S+ (?P<event>\S+) "
     rb"\[gateway@32473 (?P<data>[^\]]*)\] (?P<line>.*)",

@@ -25,7 +25,7 @@ from tests.plugins.syslog_server import Message, SyslogServer
 
 LOGS = ROOT / "deploy" / "logs"
 FILE = "/var/log/chat-gateway/gateway.log"
-WAIT_S = 10
+WAIT_S = 30
 STOP_S = 10
 
 

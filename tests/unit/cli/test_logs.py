@@ -26,7 +26,7 @@ LINES = [
     settled("2026-11-28T13:00:00.000Z", status=502, outcome="upstream_failed", provider="openai"),
     settled("2026-11-28T14:00:00.000Z", first_content_s=3.0),
 ]
-END_S = 10
+END_S = 30
 
 
 class EndedError(Exception):
