@@ -134,8 +134,9 @@ def build_app(
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
     app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
-    if settings.server.trusted_proxies:
-        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+    trusted = settings.server.trusted_proxies
+    app[PROXIES] = TrustedProxies(trusted) if trusted else None
+    app[LIMITER] = None
     if settings.keeps_ledger:
         add_ledger(app)
     if settings.rules:
@@ -292,7 +293,9 @@ async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
     await app[COUNTERS].open()
     tasks = app[LIMIT_TASKS]
-    tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
+    limiter = app[LIMITER]
+    if limiter is not None:
+        tasks.spawn("renew_holds", renew_holds(limiter))
     yield
     await tasks.cancel()
     await app[COUNTERS].close()
