@@ -1,6 +1,7 @@
 """Whole lines, however many write them and whatever happens to the file."""
 
 import errno
+import fcntl
 import os
 import resource
 import subprocess
@@ -123,6 +124,8 @@ for _ in range(40):
 def test_lines_of_several_processes_do_not_tear() -> None:
     """L02: a nearly full pipe takes longer ones in pieces, and another process's in between."""
     reader, writer = os.pipe()
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)  # full with the first line
     writing = [
         subprocess.Popen([sys.executable, "-c", WRITE, name], cwd=ROOT, stdout=writer)
         for name in "abc"
