@@ -6,6 +6,7 @@ startup; what is opened is closed in the reverse order.
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -140,6 +141,7 @@ def build_app(
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
+            watch_loop,
             open_stored_keys,
             open_methods,
             open_credentials,
@@ -198,6 +200,14 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+async def watch_loop(app: web.Application) -> AsyncIterator[None]:
+    """Measure how late the event loop is, for as long as the gateway runs."""
+    watch = app[METRICS].loop
+    watch.start()
+    yield
+    watch.stop()
 
 
 async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
@@ -299,7 +309,12 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     )
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
+    metrics = app[METRICS]
+    metrics.list_pools = upstreams.standings
+    time_chunk = partial(app[RELAY].time_next_chunk, metrics.note_added_gap)
+    metrics.loop.at_each_beat.append(time_chunk)
     yield
+    metrics.loop.at_each_beat.remove(time_chunk)
     await tasks.cancel()
     upstreams.close()
 

@@ -24,6 +24,7 @@ from gateway.server.site import GatewaySite, listen, listen_on, make_runner, ret
 from gateway.server.sockets import open_sockets
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
+from gateway.telemetry.reporter import Reporter
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
@@ -49,9 +50,10 @@ class Service:
         self._worker = worker
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
+        self.reporter = Reporter(self.app[METRICS], lambda: self.readiness.reason)
         self._admin_app = build_admin_app(
             self.readiness,
-            render_metrics=self.app[METRICS].render,
+            render_metrics=self.reporter.render,
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,

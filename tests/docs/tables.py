@@ -11,6 +11,7 @@ from gateway.config.reference import provider_table, settings_table
 from gateway.console.admin import build_admin_app
 from gateway.console.guard import OPEN
 from gateway.console.readiness import Readiness
+from gateway.telemetry.definitions import genai_table, metrics_table
 from tests.docs.pages import ROOT, read
 
 
@@ -29,16 +30,20 @@ def admin_table() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "metrics-table": metrics_table,
+    "genai-table": genai_table,
     "provider-table": provider_table,
     "settings-table": settings_table,
     "admin-table": admin_table,
 }
-PAGES = {
-    "README.md": "provider-table",
-    "docs/configure/providers.md": "provider-table",
-    "docs/configure/gateway.md": "settings-table",
-    "docs/operate/admin.md": "admin-table",
-}
+PAGES = (
+    ("README.md", "provider-table"),
+    ("docs/configure/providers.md", "provider-table"),
+    ("docs/configure/gateway.md", "settings-table"),
+    ("docs/operate/admin.md", "admin-table"),
+    ("docs/operate/metrics.md", "metrics-table"),
+    ("docs/operate/metrics.md", "genai-table"),
+)
 
 
 def with_table(text: str, name: str) -> str:
@@ -57,7 +62,7 @@ def with_table(text: str, name: str) -> str:
 
 def main() -> None:
     """Write every table into its page."""
-    for page, name in PAGES.items():
+    for page, name in PAGES:
         (ROOT / page).write_text(with_table(read(page), name), encoding="utf-8")
 
 

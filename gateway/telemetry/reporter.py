@@ -1,0 +1,129 @@
+"""The numbers of all workers, whichever of them is asked.
+
+The rule here: whoever shows numbers has written them down first, so that no later answer of another
+worker shows fewer. What a worker that is killed counted since its last beat, half a second at most,
+is lost.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector, CollectorRegistry
+from typing_extensions import override
+
+from gateway.core.clock import Clock, monotonic
+from gateway.core.credential import CredentialStanding
+from gateway.telemetry.board import Board
+from gateway.telemetry.definitions import WORKER_SILENCE, WORKERS
+from gateway.telemetry.loop_watch import BEAT_S
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.numbers import (
+    Numbers,
+    add_up,
+    continue_from,
+    lone,
+    numbers_of,
+    remain,
+    to_prometheus,
+)
+
+
+class Report(msgspec.Struct, array_like=True):
+    """What one worker says of itself."""
+
+    worker: int
+    state: str  # the word of its readiness
+    beat_at: float  # when its loop last came round, on the clock that all processes share
+    numbers: list[Numbers]
+    standings: list[CredentialStanding]
+
+    @property
+    def key(self) -> str:
+        """How it is named in labels."""
+        return str(self.worker)
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Report).decode
+
+
+class Reporter(Collector):
+    """Writes down what this worker counts, and reads what the others have written."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        read_state: Callable[[], str],
+        worker: int = 0,
+        board: Board | None = None,
+        clock: Clock = monotonic,
+    ) -> None:
+        self._metrics = metrics
+        self._read_state = read_state
+        self._worker = worker
+        self._board = board
+        self._clock = clock
+        before = None if board is None else board.read(worker)
+        # Of whoever was in this place before: it died.
+        self._before = [] if before is None else remain(_decode(before).numbers)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def publish(self) -> None:
+        """Write down what there is to say now; for every beat, and when the state changes."""
+        if self._board is not None:
+            self._board.write(self._worker, _encode(self._make_report()))
+
+    def render(self) -> bytes:
+        """The numbers of all workers, as Prometheus reads them."""
+        return generate_latest(self._registry)
+
+    @override
+    def collect(self) -> Iterator[Metric]:
+        """The same, for prometheus-client."""
+        here, gone = self._read_all()
+        now = self._clock()
+        parts = {report.key: [*report.numbers, _silence(report, now)] for report in here}
+        parts |= {report.key: remain(report.numbers) for report in gone}
+        return to_prometheus(add_up(parts))
+
+    def states(self) -> dict[str, str]:
+        """The word of each worker that is there."""
+        return {report.key: report.state for report in self._read_all()[0]}
+
+    def standings(self) -> dict[str, Sequence[CredentialStanding]]:
+        """How the credentials stand in each worker that is there."""
+        return {report.key: report.standings for report in self._read_all()[0]}
+
+    def _make_report(self) -> Report:
+        metrics, state = self._metrics, self._read_state()
+        own = [*metrics.read(), numbers_of(WORKERS, [((state,), 1)])]
+        beat_at = metrics.loop.beat_at or self._clock()
+        numbers = continue_from(self._before, own) if self._before else own
+        return Report(self._worker, state, beat_at, numbers, list(metrics.list_credentials()))
+
+    def _read_all(self) -> tuple[list[Report], list[Report]]:
+        """The reports of those that are there, and of those that are not."""
+        own, board = self._make_report(), self._board
+        if board is None:
+            return [own], []
+        board.write(self._worker, _encode(own))
+        here: list[Report] = []
+        gone: list[Report] = []
+        for place in range(board.places):
+            report = own if place == self._worker else _read(board, place)
+            if report is not None:
+                (gone if place != self._worker and board.is_gone(place) else here).append(report)
+        return here, gone
+
+
+def _read(board: Board, place: int) -> Report | None:
+    raw = board.read(place)
+    return None if raw is None else _decode(raw)
+
+
+def _silence(report: Report, now: float) -> Numbers:
+    """How long a worker has not beaten, beyond the time between two beats."""
+    return lone(WORKER_SILENCE, max(0.0, now - report.beat_at - BEAT_S))
