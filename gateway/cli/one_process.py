@@ -17,6 +17,7 @@ import uvloop
 
 from gateway.cli.banner import describe_start
 from gateway.cli.service import SIGNALS, Service
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
 from gateway.core.exchange import Observer
@@ -53,6 +54,7 @@ class Duty(msgspec.Struct, frozen=True):
     when_told: Callable[[], object] = list  # to stop
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
+    shared: Shared | None = None  # with the other workers
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
 
@@ -103,7 +105,7 @@ async def _serve(settings: Settings, registry: Registry, log: Observer, duty: Du
     service = Service(settings, registry, log, worker=duty.worker)
     service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
     try:
-        await service.start(duty.listening)
+        await service.start(duty.listening, duty.shared)
         duty.when_ready(service)
         tune_garbage_collector()
         await service.wait_until_told()

@@ -18,6 +18,7 @@ import typer
 
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
 from gateway.cli.service import Service
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.plugins.keys import Worker
@@ -38,6 +39,7 @@ def run_worker(
     registry: Registry,
     worker: Worker,
     listening: Sequence[socket.socket],
+    shared: Shared,
     supervisor: Connection,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start."""
@@ -51,6 +53,7 @@ def run_worker(
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=listening,
+        shared=shared,
         signals=(signal.SIGTERM,),
         to_hasten=HASTEN,
     )

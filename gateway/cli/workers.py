@@ -19,6 +19,7 @@ import structlog
 
 from gateway.cli.one_process import open_log, show_start
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.shared import Shared, open_shared
 from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -75,6 +76,7 @@ class Supervisor:
         self._settings = settings
         self._registry = registry
         self._places: list[_Place] = []
+        self._shared: Shared | None = None
         self._tasks = Tasks(self._crashed)
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
@@ -88,6 +90,7 @@ class Supervisor:
             update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
         )
         self._places = [_Place(index, own) for index, own in enumerate(sockets)]
+        self._shared = await open_shared(self._settings)
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -132,7 +135,10 @@ class Supervisor:
         worker = Worker(place.index, is_restarted)
         process = context.Process(
             target=run_worker,
-            args=(self._settings, self._registry, worker, place.sockets, supervisor),
+            args=(
+                *(self._settings, self._registry, worker),
+                *(place.sockets, self._shared, supervisor),
+            ),
             name=f"gateway-worker-{place.index}",
         )
         try:
@@ -176,6 +182,8 @@ class Supervisor:
         process.close()
         news.close()
         place.process = place.news = None
+        if self._shared is not None:
+            self._shared.board.mark_gone(place.index)
         if not is_ready.done():
             is_ready.set_result(False)
         if not self._running():
@@ -224,6 +232,8 @@ class Supervisor:
             _log.error("worker.killed", pid=process.pid)
             process.kill()
             process.join()
+        if self._shared is not None:
+            self._shared.close()
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)

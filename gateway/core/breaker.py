@@ -1,6 +1,6 @@
-"""How the breaker of a provider stands.
+"""Whether requests are sent to a provider just now.
 
-The rule here: words for whoever shows it; what opens and closes one is decided elsewhere.
+The rule here: a state is that of one process. Another one may have seen less, or more.
 """
 
 import enum
@@ -9,15 +9,15 @@ import msgspec
 
 
 class BreakerState(enum.StrEnum):
-    """Whether a provider is asked; a closed list."""
+    """What is done with requests for a provider; a closed list, the gravest last."""
 
-    CLOSED = "closed"  # it is
-    OPEN = "open"  # it is not, because it failed too often
-    HALF_OPEN = "half_open"  # a few requests find out whether it has recovered
+    CLOSED = "closed"  # all are sent
+    HALF_OPEN = "half_open"  # a few are sent, to see whether it works again
+    OPEN = "open"  # none is sent: nearly all of the last ones failed
 
 
 class BreakerStanding(msgspec.Struct, frozen=True):
-    """The breaker of one provider just now."""
+    """How it stands with one provider: the gravest of its own state and those of its models."""
 
     provider: str
     state: BreakerState

@@ -39,11 +39,6 @@ class Definition(msgspec.Struct, frozen=True):
     genai: str = ""  # its name in OpenTelemetry's conventions for generative AI
 
     @property
-    def family(self) -> str:
-        """The name without the ending that a counter has."""
-        return self.name.removesuffix("_total") if self.kind == "counter" else self.name
-
-    @property
     def help(self) -> str:
         """The text without what only a page can show."""
         return _LINK.sub(r"\1", self.text).replace("`", "")

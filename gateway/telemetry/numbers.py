@@ -3,19 +3,12 @@
 The rule here: a counter of a worker that died stays counted; its gauges are gone.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
-from prometheus_client.metrics_core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
 
-from gateway.telemetry.definitions import DEFINITIONS, Across, Definition, labels_of
+from gateway.telemetry.definitions import DEFINITIONS, Across, Definition
 
-_ADDED_UP: Across = "sum"
 _BY_NAME = {definition.name: definition for definition in DEFINITIONS}
 
 Labels = tuple[str, ...]
@@ -83,41 +76,6 @@ def continue_from(before: Sequence[Numbers], own: Sequence[Numbers]) -> list[Num
             values[labels] = value if earlier is None else _add(earlier, value)
         continued.append(Numbers(one.name, list(values.items())))
     return continued + [Numbers(name, list(values.items())) for name, values in found.items()]
-
-
-def to_prometheus(numbers: Iterable[Numbers]) -> Iterator[Metric]:
-    """The same for prometheus-client, in the order of the definitions."""
-    found = {one.name: one for one in numbers}
-    for definition in DEFINITIONS:
-        one = found.get(definition.name)
-        if one is not None:
-            yield _to_metric(definition, one.values)
-
-
-def _to_metric(definition: Definition, values: Iterable[tuple[Labels, Value]]) -> Metric:
-    name, text, labels = definition.family, definition.help, labels_of(definition)
-    if definition.kind == "histogram":
-        histogram = HistogramMetricFamily(name, text, labels=labels)
-        for key, value in values:
-            if isinstance(value, Spread):
-                histogram.add_metric(key, _to_buckets(definition, value), value.total)
-        return histogram
-    make = CounterMetricFamily if definition.kind == "counter" else GaugeMetricFamily
-    family = make(name, text, labels=labels)
-    for key, value in values:
-        if not isinstance(value, Spread):
-            family.add_metric(key, value)
-    return family
-
-
-def _to_buckets(definition: Definition, spread: Spread) -> list[tuple[str, float]]:
-    """The counts as Prometheus has them: each bound with all that is below it."""
-    so_far, buckets = 0, []
-    bounds = (*map(str, definition.bounds), "+Inf")
-    for bound, count in zip(bounds, spread.counts, strict=True):
-        so_far += count
-        buckets.append((bound, float(so_far)))
-    return buckets
 
 
 def _add(first: Value, second: Value) -> Value:

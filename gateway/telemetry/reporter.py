@@ -5,18 +5,17 @@ worker shows fewer. What a worker that is killed counted since its last beat, ha
 is lost.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 
 import msgspec
-from prometheus_client.exposition import generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector, CollectorRegistry
-from typing_extensions import override
+import structlog
 
+from gateway.core.breaker import BreakerStanding
 from gateway.core.clock import Clock, monotonic
 from gateway.core.credential import CredentialStanding
 from gateway.telemetry.board import Board
 from gateway.telemetry.definitions import WORKER_SILENCE, WORKERS
+from gateway.telemetry.exposition import render_numbers
 from gateway.telemetry.loop_watch import BEAT_S
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.numbers import (
@@ -26,8 +25,10 @@ from gateway.telemetry.numbers import (
     lone,
     numbers_of,
     remain,
-    to_prometheus,
 )
+from gateway.telemetry.standings import merge_breakers, merge_credentials
+
+_log = structlog.get_logger()
 
 
 class Report(msgspec.Struct, array_like=True):
@@ -37,7 +38,8 @@ class Report(msgspec.Struct, array_like=True):
     state: str  # the word of its readiness
     beat_at: float  # when its loop last came round, on the clock that all processes share
     numbers: list[Numbers]
-    standings: list[CredentialStanding]
+    credentials: list[CredentialStanding]
+    breakers: list[BreakerStanding]
 
     @property
     def key(self) -> str:
@@ -49,7 +51,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Report).decode
 
 
-class Reporter(Collector):
+class Reporter:
     """Writes down what this worker counts, and reads what the others have written."""
 
     def __init__(
@@ -57,59 +59,65 @@ class Reporter(Collector):
         metrics: Metrics,
         read_state: Callable[[], str],
         worker: int = 0,
-        board: Board | None = None,
         clock: Clock = monotonic,
     ) -> None:
         self._metrics = metrics
         self._read_state = read_state
         self._worker = worker
-        self._board = board
         self._clock = clock
-        before = None if board is None else board.read(worker)
-        # Of whoever was in this place before: it died.
-        self._before = [] if before is None else remain(_decode(before).numbers)
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self._board: Board | None = None
+        self._before: list[Numbers] = []  # of those that were in this place and died
+
+    def join(self, board: Board) -> None:
+        """Be one of several from now on, and count on from where the last in this place stopped."""
+        before = _read(board, self._worker)
+        self._before = [] if before is None else remain(before.numbers)
+        self._board = board
+        self.publish()
 
     def publish(self) -> None:
         """Write down what there is to say now; for every beat, and when the state changes."""
         if self._board is not None:
-            self._board.write(self._worker, _encode(self._make_report()))
+            self._write(self._board, self._make_report())
 
     def render(self) -> bytes:
         """The numbers of all workers, as Prometheus reads them."""
-        return generate_latest(self._registry)
-
-    @override
-    def collect(self) -> Iterator[Metric]:
-        """The same, for prometheus-client."""
         here, gone = self._read_all()
         now = self._clock()
         parts = {report.key: [*report.numbers, _silence(report, now)] for report in here}
         parts |= {report.key: remain(report.numbers) for report in gone}
-        return to_prometheus(add_up(parts))
+        return render_numbers(add_up(parts))
 
     def states(self) -> dict[str, str]:
         """The word of each worker that is there."""
         return {report.key: report.state for report in self._read_all()[0]}
 
-    def standings(self) -> dict[str, Sequence[CredentialStanding]]:
-        """How the credentials stand in each worker that is there."""
-        return {report.key: report.standings for report in self._read_all()[0]}
+    def list_credentials(self) -> list[CredentialStanding]:
+        """How the credentials stand in the workers that are there."""
+        return merge_credentials({one.key: one.credentials for one in self._read_all()[0]})
+
+    def list_breakers(self) -> list[BreakerStanding]:
+        """How the breakers stand in the workers that are there."""
+        return merge_breakers(one.breakers for one in self._read_all()[0])
 
     def _make_report(self) -> Report:
         metrics, state = self._metrics, self._read_state()
         own = [*metrics.read(), numbers_of(WORKERS, [((state,), 1)])]
         beat_at = metrics.loop.beat_at or self._clock()
         numbers = continue_from(self._before, own) if self._before else own
-        return Report(self._worker, state, beat_at, numbers, list(metrics.list_credentials()))
+        credentials, breakers = list(metrics.list_credentials()), list(metrics.list_breakers())
+        return Report(self._worker, state, beat_at, numbers, credentials, breakers)
+
+    def _write(self, board: Board, report: Report) -> None:
+        if not board.write(self._worker, _encode(report)):
+            _log.error("metrics.not_shared", worker=self._worker)
 
     def _read_all(self) -> tuple[list[Report], list[Report]]:
         """The reports of those that are there, and of those that are not."""
         own, board = self._make_report(), self._board
         if board is None:
             return [own], []
-        board.write(self._worker, _encode(own))
+        self._write(board, own)
         here: list[Report] = []
         gone: list[Report] = []
         for place in range(board.places):

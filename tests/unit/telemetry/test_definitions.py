@@ -23,12 +23,6 @@ def test_names_are_told_apart_and_follow_prometheus() -> None:
         assert list(one.bounds) == sorted(one.bounds)
 
 
-def test_a_counter_is_called_without_its_ending_where_the_client_adds_it() -> None:
-    """Otherwise there would be two."""
-    assert EXCHANGES.family == "gateway_exchanges"
-    assert RESIDENT.family == "process_resident_memory_bytes"
-
-
 def test_the_text_of_a_scrape_has_no_markup() -> None:
     """It is shown as it stands by whatever completes a query."""
     assert CREDENTIAL_STATE.help.startswith("workers in which a credential is in that state, ")

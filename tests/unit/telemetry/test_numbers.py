@@ -19,7 +19,6 @@ from gateway.telemetry.numbers import (
     lone,
     numbers_of,
     remain,
-    to_prometheus,
 )
 
 
@@ -94,33 +93,6 @@ def test_whoever_takes_the_place_of_another_counts_on() -> None:
         ADDED_GAP.name: {(): spread(1, 1, total=1.5)},
         CPU.name: {(): 9.0},
     }
-
-
-def test_prometheus_client_gets_names_labels_and_buckets() -> None:
-    """What it renders is what is scraped."""
-    numbers = add_up(
-        {
-            "0": [
-                numbers_of(REFUSALS, [(("few", "false"), 2)]),
-                lone(RESIDENT, 100),
-                lone(ADDED_GAP, spread(0, 1, total=0.5)),
-            ]
-        }
-    )
-
-    samples = {
-        (sample.name, tuple(sample.labels.items())): sample.value
-        for metric in to_prometheus(numbers)
-        for sample in metric.samples
-    }
-
-    assert samples["gateway_limit_refusals_total", (("rule", "few"), ("dry_run", "false"))] == 2
-    assert samples["process_resident_memory_bytes", (("worker", "0"),)] == 100
-    bucket = "gateway_chunk_added_seconds_bucket"
-    assert samples[bucket, (("le", "5e-05"),)] == 1
-    assert samples[bucket, (("le", "0.0001"),)] == 2
-    assert samples[bucket, (("le", "+Inf"),)] == 2
-    assert samples["gateway_chunk_added_seconds_sum", ()] == 0.5
 
 
 def test_a_histogram_is_not_added_to_a_number() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.config.registry import Provider
+from gateway.core.breaker import BreakerStanding, BreakerState
 from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.board import Board
@@ -25,9 +26,11 @@ class Worker:
         self.metrics.list_credentials = lambda: [
             CredentialStanding("groq", "GROQ", CredentialState.OK, place)
         ]
-        self.reporter = Reporter(
-            self.metrics, lambda: self.state, place, board, clock=lambda: self.now
-        )
+        state = BreakerState.OPEN if place else BreakerState.CLOSED
+        self.metrics.list_breakers = lambda: [BreakerStanding("groq", state)]
+        self.reporter = Reporter(self.metrics, lambda: self.state, place, clock=lambda: self.now)
+        if board is not None:
+            self.reporter.join(board)
 
     def shown(self, name: str) -> dict[str, float]:
         """What is shown of one metric, by its labels."""
@@ -51,7 +54,7 @@ def test_one_process_shows_what_it_counts() -> None:
     exchange = Exchange("r1", 1.0, "GET", "/", "unix", (worker.metrics.observe,))
     exchange.settle(Outcome.FINISHED, at=2.0)
 
-    labels = '{dialect="text",model="none",outcome="finished",provider="none",status="0"}'
+    labels = '{provider="none",model="none",dialect="text",outcome="finished",status="0"}'
     assert worker.shown("gateway_exchanges_total") == {labels: 1}
     assert worker.shown("gateway_workers") == {'{state="ready"}': 1}
     assert worker.reporter.states() == {"0": "ready"}
@@ -91,7 +94,7 @@ def test_the_dead_stay_counted_and_hold_nothing(board: Board) -> None:
     assert first.shown(COUNTED) == {"": 1}
     assert first.shown("gateway_exchanges_in_flight") == {"": 2}
     assert first.reporter.states() == {"0": "ready"}
-    assert list(first.reporter.standings()) == ["0"]
+    assert [one.workers for one in first.reporter.list_credentials()] == [{}]
 
     second = Worker(1, board)
     second.metrics.count_unused_connection()
@@ -119,11 +122,9 @@ def test_the_words_and_credentials_of_all_are_there(board: Board) -> None:
     second.reporter.publish()
 
     assert first.reporter.states() == {"0": "ready", "1": "starting"}
-    standings = first.reporter.standings()
-    assert {key: [one.in_flight for one in found] for key, found in standings.items()} == {
-        "0": [0],
-        "1": [1],
-    }
+    [credential] = first.reporter.list_credentials()
+    assert (credential.in_flight, list(credential.workers)) == (1, ["0", "1"])
+    assert first.reporter.list_breakers() == [BreakerStanding("groq", BreakerState.OPEN)]
 
 
 def test_a_worker_that_does_not_come_round_shows_in_the_others(board: Board) -> None:
