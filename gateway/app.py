@@ -128,7 +128,9 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
-    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
+    # Without the admin listener nobody can read what is counted.
+    counting = (metrics.observe,) if settings.admin.enabled else ()
+    app[OBSERVERS] = (pools.settle, log, *counting, in_flight.count_out)
     if settings.server.trusted_proxies:
         app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.keeps_ledger:

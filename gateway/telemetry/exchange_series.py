@@ -16,7 +16,6 @@ from gateway.core.upstream_errors import (
 from gateway.core.usage import Usage
 from gateway.telemetry import definitions as defined
 from gateway.telemetry.definitions import Definition
-from gateway.telemetry.exchange_fields import added_s
 from gateway.telemetry.model_names import ModelNames
 from gateway.telemetry.numbers import Numbers, numbers_of
 from gateway.telemetry.series import Counts, Distribution
@@ -31,6 +30,7 @@ _SIDES = {
     UpstreamRequestTimeoutError.code: "provider",
 }
 # A provider may send any number; what nobody has heard of is counted by its hundred.
+_plain = str.__str__
 _STATUSES = {status: str(status) for status in (0, *map(int, HTTPStatus), 499, 529)}
 
 
@@ -71,8 +71,10 @@ class ProviderSeries:
             return
         if exchange.upstream_ended_at:
             self.upstream_duration.add(exchange.upstream_ended_at - sent_at)
-        added = added_s(exchange)
-        if added is not None:
+        if exchange.attempts == 1:  # as `exchange_fields.added_s` has it, without rounding
+            added = sent_at - started_at
+            if content_at and exchange.first_relayed_at > content_at:
+                added += exchange.first_relayed_at - content_at
             self.added.add(added)
         if content_at:
             self.first_content.add(content_at - started_at)
@@ -140,7 +142,8 @@ class ExchangeSeries:
         provider, model = pair
         status = _STATUSES.get(exchange.status) or f"{exchange.status // 100}xx"
         outcome = exchange.outcome or ""
-        self._exchanges.add((provider, model, exchange.dialect, outcome, status))
+        # As plain text: an enum's own hash is a function in Python, 0.3 µs each.
+        self._exchanges.add((provider, model, _plain(exchange.dialect), _plain(outcome), status))
         series = self._providers.get(provider)
         if series is None:
             series = self._providers[provider] = ProviderSeries()
