@@ -43,16 +43,22 @@ class Board:
         os.close(self.file)
 
     def write(self, place: int, report: bytes) -> bool:
-        """Put a report in the place of the last but one; False when it is too large."""
+        """Put a report in the place of the last but one; False when there is no room for it."""
         if len(report) > MAX_BYTES:
             return False
+        try:
+            self._write(place, report)
+        except OSError:  # no memory is left; the report before it stays
+            return False
+        return True
+
+    def _write(self, place: int, report: bytes) -> None:
         start = place * _PLACE + FLAG
         number = max(self._read_heads(start), default=(0, 0, 0))[0] + 1
         half = start + number % 2 * HALF
         os.pwrite(self.file, report, half + HEAD.size)
         os.pwrite(self.file, HEAD.pack(number, len(report), zlib.crc32(report)), half)
         os.pwrite(self.file, _THERE, place * _PLACE)
-        return True
 
     def read(self, place: int) -> bytes | None:
         """The last whole report of a place; None where there is none."""

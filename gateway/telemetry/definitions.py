@@ -174,6 +174,9 @@ ADDED_GAP = _histogram(
 )
 BYTES_OUT = _histogram("gateway_response_bytes", "bytes of answers", "provider", bounds=BYTES)
 IN_FLIGHT = _gauge("gateway_exchanges_in_flight", "requests that are not settled")
+IN_FLIGHT_LIMIT = _gauge(
+    "gateway_exchanges_limit", "requests for answers that are let in at a time; less under load"
+)
 UPSTREAM_IN_FLIGHT = _gauge(
     "gateway_upstream_in_flight", "requests that a provider has not finished answering", "provider"
 )
@@ -243,8 +246,12 @@ CONFIG_RELOAD_FAILED = _gauge(
     "1 while the last configuration was refused, and the one before it holds",
     across="max",
 )
-LINES_DROPPED = _counter(
-    "gateway_log_lines_dropped_total", "log lines that were given up, because nobody took them"
+LINES_LEFT_OUT = _counter(
+    "gateway_log_lines_left_out_total",
+    "lines that the log does not have, by `reason`: `dropped` because nobody took them, `content` "
+    "the same of the stream with prompts and answers, `withheld` because they came too often, "
+    "`sampled` because the settings say so",
+    "reason",
 )
 LOOP_LAG = _histogram(
     "gateway_event_loop_lag_seconds",

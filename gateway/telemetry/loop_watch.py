@@ -19,7 +19,6 @@ from gateway.telemetry.series import Distribution
 
 BEAT_S = 0.5
 LAGGED_S = 0.25  # above it there is a line in the log
-LAGGED_FOR_S = 2.0  # and so long it counts
 BLOCKED_S = 1.0  # above it somebody looks what the loop is doing
 LINE_EVERY_S = 10.0  # at most; a machine that is too small would fill its log
 WINDOW_S = 30.0  # of the largest lag; shown is that of two
@@ -45,7 +44,6 @@ class LoopWatch:
         self._watchdog: _Watchdog | None = None
         self._window_at = 0.0
         self._maxima = (0.0, 0.0)  # of the last window and of this one
-        self._lagged_at = -LAGGED_FOR_S
         self._silent_until = 0.0
         self._lagged = 0  # since the last line
 
@@ -53,12 +51,6 @@ class LoopWatch:
     def max_lag_s(self) -> float:
         """The largest lag of the last half minute at least, and of a minute at most."""
         return max(self._maxima)
-
-    def has_lagged(self) -> bool:
-        """Whether the loop was late a moment ago, or is: what took too long may have been ours."""
-        now = self._clock()
-        is_late = 0 < self._due_at < now - LAGGED_S
-        return is_late or now < self._lagged_at + LAGGED_FOR_S
 
     def start(self) -> None:
         """Begin to beat, in the loop that runs."""
@@ -85,7 +77,6 @@ class LoopWatch:
         self._maxima = (self._maxima[0], max(self._maxima[1], lag_s))
         if lag_s <= LAGGED_S:
             return
-        self._lagged_at = now
         self._lagged += 1
         if now >= self._silent_until:
             _log.warning("loop.lagged", lag_s=round(lag_s, 3), times=self._lagged)

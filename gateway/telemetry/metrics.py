@@ -13,10 +13,11 @@ from prometheus_client.process_collector import ProcessCollector
 from gateway import __version__
 from gateway.config.registry import Provider
 from gateway.core.breaker import BreakerStanding, BreakerState
-from gateway.core.config_standing import ConfigStanding
+from gateway.core.config_numbers import ConfigNumbers
 from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.exchange import Exchange
 from gateway.core.ledger_numbers import LedgerNumbers
+from gateway.core.log_numbers import LogNumbers
 from gateway.core.pool_standing import PoolStanding
 from gateway.telemetry import definitions as defined
 from gateway.telemetry.exchange_series import ExchangeSeries
@@ -26,6 +27,8 @@ from gateway.telemetry.series import Distribution
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_LEDGER = LedgerNumbers(0, 0, 0, is_store_down=False)
+AS_STARTED = ConfigNumbers(generation=1, failures=0, has_failed=False)
+WHOLE_LOG = LogNumbers(dropped=0, sampled=0, withheld=0)
 
 
 @runtime_checkable
@@ -57,11 +60,12 @@ class Metrics:
         self._watched: dict[str, Watched] = {}
         self._process = ProcessCollector(registry=None)
         self.loop = LoopWatch()
-        self.config = ConfigStanding()
         # For rules with places: how many are taken.
         self.count_places: Callable[[], Mapping[str, int]] = dict
         self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
-        self.count_dropped_lines: Callable[[], int] = lambda: 0
+        self.count_config: Callable[[], ConfigNumbers] = lambda: AS_STARTED
+        self.count_log: Callable[[], LogNumbers] = lambda: WHOLE_LOG
+        self.read_limit: Callable[[], float | None] = lambda: None
         self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
         self.list_breakers: Callable[[], Iterable[BreakerStanding]] = tuple
         self.list_pools: Callable[[], Iterable[PoolStanding]] = tuple
@@ -97,6 +101,9 @@ class Metrics:
         yield lone(defined.UNUSED_CONNECTIONS, self._unused)
         yield lone(defined.ADDED_GAP, self._added_gap.read())
         yield lone(defined.IN_FLIGHT, self._in_flight())
+        limit = self.read_limit()
+        if limit is not None:
+            yield lone(defined.IN_FLIGHT_LIMIT, limit)
         pools = [((pool.provider,), pool) for pool in self.list_pools()]
         yield numbers_of(defined.UPSTREAM_IN_FLIGHT, ((key, one.in_flight) for key, one in pools))
         connections = (
@@ -123,9 +130,17 @@ class Metrics:
             for state in BreakerState
         )
         yield numbers_of(defined.BREAKER_STATE, states)
-        yield lone(defined.CONFIG_GENERATION, self.config.generation)
-        yield lone(defined.CONFIG_RELOAD_FAILED, int(self.config.has_failed))
-        yield lone(defined.LINES_DROPPED, self.count_dropped_lines())
+        config, log = self.count_config(), self.count_log()
+        yield lone(defined.CONFIG_GENERATION, config.generation)
+        yield lone(defined.CONFIG_RELOAD_FAILED, int(config.has_failed))
+        left_out = {
+            "dropped": log.dropped,
+            "content": log.content_dropped,
+            "withheld": log.withheld,
+            "sampled": log.sampled,
+        }
+        lines = (((reason,), count) for reason, count in left_out.items())
+        yield numbers_of(defined.LINES_LEFT_OUT, lines)
 
     def _read_ledger(self) -> Iterator[Numbers]:
         ledger = self.count_ledger()

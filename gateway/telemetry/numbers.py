@@ -36,6 +36,19 @@ class Numbers(msgspec.Struct, array_like=True):
         return _BY_NAME[self.name]
 
 
+def is_known(numbers: Numbers) -> bool:
+    """Whether this release counts so: a worker that was started anew may be of another one."""
+    definition = _BY_NAME.get(numbers.name)
+    if definition is None:
+        return False
+    buckets = len(definition.bounds) + 1 if definition.bounds else 0
+    return all(
+        len(labels) == len(definition.labels)
+        and (len(value.counts) if isinstance(value, Spread) else 0) == buckets
+        for labels, value in numbers.values
+    )
+
+
 def numbers_of(definition: Definition, values: Iterable[tuple[Labels, Value]]) -> Numbers:
     """The present values of a metric."""
     return Numbers(definition.name, list(values))

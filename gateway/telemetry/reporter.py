@@ -22,6 +22,7 @@ from gateway.telemetry.numbers import (
     Numbers,
     add_up,
     continue_from,
+    is_known,
     lone,
     numbers_of,
     remain,
@@ -66,6 +67,7 @@ class Reporter:
         self._worker = worker
         self._clock = clock
         self._board: Board | None = None
+        self._is_shared = True  # the last report was
         self._before: list[Numbers] = []  # of those that were in this place and died
 
     def join(self, board: Board) -> None:
@@ -109,8 +111,10 @@ class Reporter:
         return Report(self._worker, state, beat_at, numbers, credentials, breakers)
 
     def _write(self, board: Board, report: Report) -> None:
-        if not board.write(self._worker, _encode(report)):
+        is_shared = board.write(self._worker, _encode(report))
+        if self._is_shared and not is_shared:
             _log.error("metrics.not_shared", worker=self._worker)
+        self._is_shared = is_shared
 
     def _read_all(self) -> tuple[list[Report], list[Report]]:
         """The reports of those that are there, and of those that are not."""
@@ -128,8 +132,16 @@ class Reporter:
 
 
 def _read(board: Board, place: int) -> Report | None:
+    """What a worker wrote; None for nothing, or where it is of a release that writes otherwise."""
     raw = board.read(place)
-    return None if raw is None else _decode(raw)
+    if raw is None:
+        return None
+    try:
+        report = _decode(raw)
+    except msgspec.DecodeError:
+        return None
+    report.numbers = [one for one in report.numbers if is_known(one)]
+    return report
 
 
 def _silence(report: Report, now: float) -> Numbers:

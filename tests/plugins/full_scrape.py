@@ -39,6 +39,7 @@ def render_full_scrape() -> str:
     metrics.list_pools = lambda: [PoolStanding("groq", 1, 2, 3, 10)]
     if not list(metrics.list_breakers()):
         metrics.list_breakers = lambda: [BreakerStanding("groq", BreakerState.OPEN)]
+    metrics.read_limit = lambda: 100
     metrics.count_places = lambda: {"few": 1}
     for spent_micros in (None, 5):
         metrics.observe(_settled(spent_micros))

@@ -66,6 +66,7 @@ QUIET = {
     "Breakers that are not closed",
     "Credentials that do not work",
     "Does without",
+    "In flight",
     "Tokens a second",
     "Event loop: largest lag",
 }

@@ -67,6 +67,14 @@ def test_a_report_that_is_too_large_is_not_written(board: Board) -> None:
     assert board.read(0) == b"first"
 
 
+def test_without_memory_nothing_is_written_and_nobody_fails() -> None:
+    """Numbers are not worth a request."""
+    board = Board(1)
+    board.close()
+
+    assert not board.write(0, b"first")
+
+
 def test_an_empty_place_takes_no_memory(board: Board) -> None:
     """Room for the largest report is not memory that is used."""
     board.write(1, b"x" * 10_000)

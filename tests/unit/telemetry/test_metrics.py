@@ -6,9 +6,11 @@ import pytest
 
 from gateway.config.registry import Provider
 from gateway.core.breaker import BreakerStanding, BreakerState
+from gateway.core.config_numbers import ConfigNumbers
 from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.ledger_numbers import LedgerNumbers
+from gateway.core.log_numbers import LogNumbers
 from gateway.core.pool_standing import PoolStanding
 from gateway.telemetry.definitions import DEFINITIONS
 from gateway.telemetry.metrics import Metrics
@@ -123,18 +125,31 @@ def test_the_ledger_says_what_is_not_booked_yet(metrics: Metrics) -> None:
 
 def test_the_configuration_that_holds_is_numbered(metrics: Metrics) -> None:
     """K04: a refused one is found by the flag, not by reading logs."""
-    metrics.config.note_taken()
-    metrics.config.note_refused()
+    metrics.count_config = lambda: ConfigNumbers(2, 1, has_failed=True)
 
     assert values(metrics, "gateway_config_generation") == {(): 2}
     assert values(metrics, "gateway_config_reload_failed") == {(): 1}
 
 
-def test_lines_that_nobody_took_are_counted(metrics: Metrics) -> None:
+def test_lines_that_are_not_there_are_counted(metrics: Metrics) -> None:
     """A log with holes says so somewhere else."""
-    metrics.count_dropped_lines = lambda: 4
+    metrics.count_log = lambda: LogNumbers(4, 3, 2, 1)
 
-    assert values(metrics, "gateway_log_lines_dropped_total") == {(): 4}
+    assert values(metrics, "gateway_log_lines_left_out_total") == {
+        ("dropped",): 4,
+        ("content",): 1,
+        ("withheld",): 2,
+        ("sampled",): 3,
+    }
+
+
+def test_how_many_are_let_in_is_shown_where_somebody_decides_it(metrics: Metrics) -> None:
+    """M02: a limit that falls is seen before anybody is refused."""
+    assert values(metrics, "gateway_exchanges_limit") == {}
+
+    metrics.read_limit = lambda: 80
+
+    assert values(metrics, "gateway_exchanges_limit") == {(): 80}
 
 
 def test_lag_and_what_was_added_are_spread(metrics: Metrics) -> None:

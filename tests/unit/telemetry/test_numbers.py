@@ -16,6 +16,7 @@ from gateway.telemetry.numbers import (
     Spread,
     add_up,
     continue_from,
+    is_known,
     lone,
     numbers_of,
     remain,
@@ -93,6 +94,24 @@ def test_whoever_takes_the_place_of_another_counts_on() -> None:
         ADDED_GAP.name: {(): spread(1, 1, total=1.5)},
         CPU.name: {(): 9.0},
     }
+
+
+def test_numbers_of_another_release_are_told_from_ours() -> None:
+    """A package that was upgraded under a running gateway: a worker that dies comes back as new."""
+    known = [
+        numbers_of(REFUSALS, [(("few", "false"), 2)]),
+        lone(ADDED_GAP, spread(0, total=1.0)),
+        lone(IN_FLIGHT, 3),
+    ]
+    unknown = [
+        Numbers("gateway_new_total", [((), 1)]),
+        numbers_of(REFUSALS, [(("few",), 2)]),
+        lone(ADDED_GAP, Spread([1, 2], 1.0)),
+        lone(ADDED_GAP, 1),
+        lone(IN_FLIGHT, spread(0, total=1.0)),
+    ]
+
+    assert [is_known(one) for one in [*known, *unknown]] == [True] * 3 + [False] * 5
 
 
 def test_a_histogram_is_not_added_to_a_number() -> None:

@@ -127,6 +127,16 @@ def test_the_words_and_credentials_of_all_are_there(board: Board) -> None:
     assert first.reporter.list_breakers() == [BreakerStanding("groq", BreakerState.OPEN)]
 
 
+def test_what_cannot_be_read_is_left_out(board: Board) -> None:
+    """A worker of another release must not take the numbers of all others away."""
+    board.write(1, b"\x93\x01\x02\x03")
+    first = Worker(0, board)
+
+    assert first.shown("gateway_worker_starts_total") == {"": 1}
+    assert first.reporter.states() == {"0": "ready"}
+    assert Worker(1, board).shown("gateway_worker_starts_total") == {"": 2}
+
+
 def test_a_worker_that_does_not_come_round_shows_in_the_others(board: Board) -> None:
     """It cannot say so itself."""
     first, second = Worker(0, board), Worker(1, board)
