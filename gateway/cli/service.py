@@ -12,12 +12,15 @@ import structlog
 from aiohttp import web
 
 from gateway.app import KEYS, METRICS, WRITER, build_app
+from gateway.cli.restoring import Restorer
 from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
+from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
+from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import GatewaySite, listen_on, make_runner, retire_connections
@@ -52,14 +55,15 @@ class Service:
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
         metrics = self.app[METRICS]
         self.reporter = Reporter(metrics, lambda: self.readiness.reason, worker.index)
-        metrics.loop.at_each_beat.append(self.reporter.publish)
+        self._restorer = Restorer(self.app[POOLS], self.reporter.list_credentials, worker.index)
+        metrics.loop.at_each_beat += [self._restorer.look, self.reporter.publish]
         self._admin_app = build_admin_app(
             self.reporter,
             render_metrics=self.reporter.render,
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
-            list_credentials=self.reporter.list_credentials,
+            credentials=CredentialDesk(self.reporter.list_credentials, self._restorer.restore),
         )
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
@@ -87,6 +91,7 @@ class Service:
         server, admin = self._settings.server, self._settings.admin
         if shared is not None:
             self.reporter.join(shared.board)
+            self._restorer.join(shared.orders)
         await self._runner.setup()
         if admin.enabled:
             await self._admin_runner.setup()

@@ -54,7 +54,7 @@ class Board:
 
     def _write(self, place: int, report: bytes) -> None:
         start = place * _PLACE + FLAG
-        number = max(self._read_heads(start), default=(0, 0, 0))[0] + 1
+        number = self.number_of(place) + 1
         half = start + number % 2 * HALF
         os.pwrite(self.file, report, half + HEAD.size)
         os.pwrite(self.file, HEAD.pack(number, len(report), zlib.crc32(report)), half)
@@ -70,6 +70,10 @@ class Board:
                 if zlib.crc32(report) == checksum:
                     return report
         return None
+
+    def number_of(self, place: int) -> int:
+        """How often something was written there."""
+        return max(self._read_heads(place * _PLACE + FLAG), default=(0, 0, 0))[0]
 
     def mark_gone(self, place: int) -> None:
         """Whoever wrote there has died; for the supervisor."""
