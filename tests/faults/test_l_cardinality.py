@@ -8,6 +8,7 @@ import re
 
 from gateway.app import METRICS
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.identity import Principal
 from gateway.telemetry.model_names import FREE_PER_PROVIDER
 from tests.faults.conftest import OpenScene
 from tests.plugins.scene import V1, raw_request
@@ -23,7 +24,7 @@ def count_series(text: str) -> int:
 
 
 async def test_invented_names_make_no_series(open_scene: OpenScene) -> None:
-    """L03: models, providers, paths, programs and statuses, a hundred thousand of each."""
+    """L03: models, providers, tenants, paths, programs and statuses, a hundred thousand of each."""
     scene = await open_scene()
     await scene.ask("plain", model="sim/m")
     before = count_series(scene.gateway.metrics)
@@ -59,6 +60,7 @@ def make_exchange(number: int) -> Exchange:
     exchange = Exchange(f"r{number}", 1.0, "POST", "/", f"10.0.0.{number}", ())
     exchange.provider = ("sim", f"invented-{number}", "")[number % 3]
     exchange.model = f"invented-{number}"
+    exchange.principal = Principal(f"invented-{number}", "jwt", tenant=f"invented-{number}")
     exchange.status = 200 if number % 2 else 400 + number % 200
     exchange.first_content_at = 1.5 if number % 2 else 0.0
     exchange.error_code = CODES[number % len(CODES)]

@@ -34,6 +34,11 @@ ALERTS = [rule for rule in rules() if "alert" in rule]
 RECORDED = {rule["record"]: rule["expr"] for rule in rules() if "record" in rule}
 QUERIES = [
     *dashboard_queries(),
+    *(
+        Query(f"variable {variable['name']}", variable["definition"])
+        for variable in dashboard()["templating"]["list"]
+        if variable["type"] == "query"
+    ),
     *(Query(rule.get("alert") or rule["record"], rule["expr"]) for rule in rules()),
 ]
 OF_PROMETHEUS = {"up": set(), "job": set(), "instance": set()}
