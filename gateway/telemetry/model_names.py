@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from gateway.config.registry import Provider
+from gateway.core.credential import is_callers_own
 from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
 from gateway.telemetry.series import OTHER
@@ -55,11 +56,22 @@ class ModelNames:
             return OTHER, OTHER
         if not model:
             return name, NONE
-        if exchange.status != HTTPStatus.OK or not exchange.first_content_at:
-            return name, OTHER
-        if self._free_left and self._free.get(name, 0) and _PLAIN.fullmatch(model):
-            self._free_left -= 1
-            self._free[name] -= 1
-            pair = self._pairs[name, model] = (name, model)
-            return pair
-        return name, OTHER
+        return self._name(name, model) if _was_answered(exchange) else (name, OTHER)
+
+    def _name(self, provider: str, model: str) -> Pair:
+        """Give a model a name of its own, while there is room."""
+        if not (self._free_left and self._free.get(provider, 0) and _PLAIN.fullmatch(model)):
+            return provider, OTHER
+        self._free_left -= 1
+        self._free[provider] -= 1
+        pair = self._pairs[provider, model] = (provider, model)
+        return pair
+
+
+def _was_answered(exchange: Exchange) -> bool:
+    """Whether the operator's provider has answered to the name.
+
+    A caller's own credential may lead to an address of theirs, where every name is answered.
+    """
+    is_ours = not is_callers_own(exchange.credential_id)
+    return is_ours and exchange.status == HTTPStatus.OK and exchange.first_content_at > 0

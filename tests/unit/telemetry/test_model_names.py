@@ -62,6 +62,13 @@ def test_models_of_callers_own_have_no_names(names: ModelNames) -> None:
     assert names.find(exchange("custom", "mine")) == ("custom", "other")
 
 
+def test_whoever_brings_their_own_credential_names_nothing(names: ModelNames) -> None:
+    """It may lead to an address of theirs, where every name is answered."""
+    own = exchange("free", "mine", credential_id="profile:azure_openai_api_key")
+
+    assert names.find(own) == ("free", "other")
+
+
 def test_free_names_end_at_a_bound() -> None:
     """L03: for one provider, and for all together."""
     many = [f"p{number}" for number in range(2 * FREE_MOST // FREE_PER_PROVIDER)]
