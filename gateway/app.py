@@ -80,6 +80,7 @@ from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
+from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
@@ -104,6 +105,7 @@ RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
+CONTENT_LOG: web.AppKey[ContentLog] = web.AppKey("content_log", ContentLog)
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
@@ -135,8 +137,9 @@ def build_app(
     # Without the admin listener nobody can read what is counted.
     counting = (metrics.observe,) if settings.admin.enabled else ()
     app[OBSERVERS] = (pools.settle, log, *counting, in_flight.count_out)
-    if settings.server.trusted_proxies:
-        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+    trusted = settings.server.trusted_proxies
+    app[PROXIES] = TrustedProxies(trusted) if trusted else None
+    app[LIMITER] = None
     if settings.keeps_ledger:
         add_ledger(app)
     if settings.rules:
@@ -173,6 +176,12 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
         metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
+
+
+def add_content_log(app: web.Application, content: ContentLog) -> None:
+    """Have what is said logged, where that is switched on now or by a reload."""
+    app[CONTENT_LOG] = content
+    app[OBSERVERS] = (content.observe, *app[OBSERVERS])
 
 
 def add_ledger(app: web.Application) -> None:
@@ -296,7 +305,9 @@ async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
     await app[COUNTERS].open()
     tasks = app[LIMIT_TASKS]
-    tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
+    limiter = app[LIMITER]
+    if limiter is not None:
+        tasks.spawn("renew_holds", renew_holds(limiter))
     yield
     await tasks.cancel()
     await app[COUNTERS].close()
@@ -322,6 +333,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     metrics.list_pools = upstreams.standings
     time_chunk = partial(app[RELAY].time_next_chunk, metrics.note_added_gap)
     metrics.loop.at_each_beat.append(time_chunk)
+    app[RELAY].content = app.get(CONTENT_LOG)
     yield
     metrics.loop.at_each_beat.remove(time_chunk)
     await tasks.cancel()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.cli.reloading import Source
 from gateway.config.settings import Settings
 from gateway.server.sockets import close_sockets, open_sockets
 from gateway.telemetry.board import Board
@@ -22,6 +23,7 @@ class Shared(msgspec.Struct, frozen=True):
     board: Board  # what each of them says of itself
     orders: Board  # what each of them was told that is for all
     admin: Sequence[socket.socket] = ()  # none where it is switched off
+    source: Source = Source()  # where the settings are read anew
 
     def close(self) -> None:
         """Let go of it here."""

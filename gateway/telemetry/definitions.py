@@ -238,20 +238,24 @@ BREAKER_STATE = _gauge(
 )
 CONFIG_GENERATION = _gauge(
     "gateway_config_generation",
-    "how often the configuration was taken over, 1 after the start; the smallest of the workers",
+    "how many times `gateway.yaml` was read well, the start included; the smallest of the workers",
     across="min",
 )
 CONFIG_RELOAD_FAILED = _gauge(
     "gateway_config_reload_failed",
-    "1 while the last configuration was refused, and the one before it holds",
+    "1 while the last [reading](logs.md#reading-the-settings-anew) of it has failed",
     across="max",
 )
-LINES_LEFT_OUT = _counter(
-    "gateway_log_lines_left_out_total",
-    "lines that the log does not have, by `reason`: `dropped` because nobody took them, `content` "
-    "the same of the stream with prompts and answers, `withheld` because they came too often, "
-    "`sampled` because the settings say so",
-    "reason",
+LINES_DROPPED = _counter(
+    "gateway_log_lines_dropped_total",
+    "lines of the [log](logs.md#when-nobody-takes-them) that nobody took",
+)
+LINES_SAMPLED = _counter("gateway_log_lines_sampled_total", "lines that `logging.events` left out")
+LINES_WITHHELD = _counter(
+    "gateway_log_lines_withheld_total", "lines of one mistake that came too often"
+)
+CONTENT_DROPPED = _counter(
+    "gateway_log_content_dropped_total", "lines of `logging.content` that nobody took"
 )
 LOOP_LAG = _histogram(
     "gateway_event_loop_lag_seconds",

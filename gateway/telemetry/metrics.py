@@ -109,11 +109,7 @@ class Metrics:
         connections = (
             ((*key, state), getattr(pool, state))
             for key, pool in pools
-            for state, count in (
-                ("busy", pool.busy),
-                ("idle", pool.idle),
-                ("dialing", pool.dialing),
-            )
+            for state in ("busy", "idle", "dialing")
         )
         yield numbers_of(defined.CONNECTIONS, connections)
         yield numbers_of(defined.CONNECTIONS_LIMIT, ((key, one.limit) for key, one in pools))
@@ -133,14 +129,10 @@ class Metrics:
         config, log = self.count_config(), self.count_log()
         yield lone(defined.CONFIG_GENERATION, config.generation)
         yield lone(defined.CONFIG_RELOAD_FAILED, int(config.has_failed))
-        left_out = {
-            "dropped": log.dropped,
-            "content": log.content_dropped,
-            "withheld": log.withheld,
-            "sampled": log.sampled,
-        }
-        lines = (((reason,), count) for reason, count in left_out.items())
-        yield numbers_of(defined.LINES_LEFT_OUT, lines)
+        yield lone(defined.LINES_DROPPED, log.dropped)
+        yield lone(defined.LINES_SAMPLED, log.sampled)
+        yield lone(defined.LINES_WITHHELD, log.withheld)
+        yield lone(defined.CONTENT_DROPPED, log.content_dropped)
 
     def _read_ledger(self) -> Iterator[Numbers]:
         ledger = self.count_ledger()

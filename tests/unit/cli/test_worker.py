@@ -39,7 +39,8 @@ async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Regis
     context = multiprocessing.get_context("spawn")
     news, told = context.Pipe(duplex=False)
     worker = context.Process(
-        target=run_worker, args=(settings, registry, Worker(index=0), listening, shared, told)
+        target=run_worker,
+        args=(settings, registry, Worker(index=0), listening, shared, told),
     )
     worker.start()
     told.close()
