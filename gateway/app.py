@@ -150,7 +150,6 @@ def build_app(
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
-            watch_loop,
             open_stored_keys,
             open_methods,
             open_credentials,
@@ -158,6 +157,7 @@ def build_app(
             recall_budgets,
             open_simulator,
             open_relay,
+            watch_loop,  # last: what is imported and opened at the start takes its time
         ]
     )
     app.on_shutdown.append(stop_relay)
@@ -218,7 +218,7 @@ async def relay_exchange(request: web.Request) -> web.StreamResponse:
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
-    """Measure how late the event loop is, for as long as the gateway runs."""
+    """Measure how late the event loop is, from when it is open to when it is closed."""
     watch = app[METRICS].loop
     watch.start()
     yield
