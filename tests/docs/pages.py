@@ -5,6 +5,7 @@ The rule here: a block is found by what it says, never by its number, so that a 
 What the language of a block promises:
 
 - `bash` is run, and the `text` or `json` block right after it is what it prints;
+- `shell` is run too, with all the others of its page in one session (`test_walk.py`);
 - `python`, `yaml` and `json` are run, checked and parsed; where the first line is a comment
   with a path (`# plugins/teams.py`), the block is that file;
 - `sh`, `text`, `nginx` and the rest are shown: they need root, a key or the internet.
