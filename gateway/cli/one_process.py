@@ -8,7 +8,7 @@ import gc
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -53,6 +53,7 @@ class Duty(msgspec.Struct, frozen=True):
     when_told: Callable[[], object] = list  # to stop
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
+    others: Mapping[int, Sequence[socket.socket]] = {}  # of the other workers, by index
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
 
@@ -103,7 +104,7 @@ async def _serve(settings: Settings, registry: Registry, log: Observer, duty: Du
     service = Service(settings, registry, log, worker=duty.worker)
     service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
     try:
-        await service.start(duty.listening)
+        await service.start(duty.listening, duty.others)
         duty.when_ready(service)
         tune_garbage_collector()
         await service.wait_until_told()

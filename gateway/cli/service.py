@@ -6,7 +6,7 @@ The rule here: what was started is stopped, in the reverse order, whatever happe
 import asyncio
 import signal
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 from aiohttp import web
@@ -22,6 +22,7 @@ from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import GatewaySite, listen, listen_on, make_runner, retire_connections
 from gateway.server.sockets import open_sockets
+from gateway.server.stand_ins import StandIns
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 
@@ -60,6 +61,7 @@ class Service:
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
+        self._stand_ins = StandIns({})
         self._was_told = asyncio.Event()
 
     @property
@@ -72,12 +74,17 @@ class Service:
         """Where its health is; None when it is switched off."""
         return self._admin_sites[0].url if self._admin_sites else None
 
-    async def start(self, listening: Sequence[socket.socket] | None = None) -> None:
+    async def start(
+        self,
+        listening: Sequence[socket.socket] | None = None,
+        others: Mapping[int, Sequence[socket.socket]] | None = None,
+    ) -> None:
         """Listen; the admin listener first, so that health is seen from the start.
 
-        `listening` is what the public listener accepts from, where that is bound already. Of
-        several workers the first one has the admin listener.
+        `listening` is what the public listener accepts from, where that is bound already, and
+        `others` what the other workers do. Of several workers the first one has the admin listener.
         """
+        self._stand_ins = StandIns(others or {})
         server, admin = self._settings.server, self._settings.admin
         await self._runner.setup()
         if admin.enabled and self._worker.index == 0:
@@ -91,6 +98,11 @@ class Service:
         _log.info(
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
         )
+
+    async def accept_for(self, away: Collection[int]) -> None:
+        """Accept for these workers as well, by index, and for no other; one call at a time."""
+        if self._sites:
+            await self._stand_ins.accept_for(away, beside=self._sites[0])
 
     def hear_signals(
         self,
@@ -119,6 +131,7 @@ class Service:
         self.readiness.set_unready("draining")
         for site in self._sites:
             await site.stop()
+        await self._stand_ins.close()
         retire_connections(self._runner)
         in_flight = self.app[IN_FLIGHT]
         _log.info("gateway.draining", in_flight=in_flight.count)

@@ -19,9 +19,9 @@ async def test_a_worker_that_cannot_start_ends_with_1_and_says_why(registry: Reg
         settings = Settings(server=ServerSpec(port=0), admin=admin)
         listening = await open_sockets("127.0.0.1", 0)
         context = multiprocessing.get_context("spawn")
-        news, told = context.Pipe(duplex=False)
+        news, told = context.Pipe()
         worker = context.Process(
-            target=run_worker, args=(settings, registry, Worker(), listening, told)
+            target=run_worker, args=(settings, registry, Worker(), {0: listening}, told)
         )
         worker.start()
         told.close()
@@ -40,9 +40,9 @@ async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Regis
     settings = Settings(server=ServerSpec(port=0), admin=AdminSpec(port=0))
     listening = await open_sockets("127.0.0.1", 0)
     context = multiprocessing.get_context("spawn")
-    news, told = context.Pipe(duplex=False)
+    news, told = context.Pipe()
     worker = context.Process(
-        target=run_worker, args=(settings, registry, Worker(index=1), listening, told)
+        target=run_worker, args=(settings, registry, Worker(index=1), {1: listening}, told)
     )
     worker.start()
     told.close()
