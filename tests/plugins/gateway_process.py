@@ -136,6 +136,23 @@ class GatewayProcess:
         await self._wait(lambda: any(event in line for line in self.output))
         return self.lines(event)[0]
 
+    def tell_to_stop(self) -> None:
+        """Send it a SIGTERM, the first or another one."""
+        self._running.terminate()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; with several workers, the one that looks after them."""
+        return self._running.pid
+
+    async def wait_for_end(self) -> int:
+        """Its exit code, once it has ended by itself and all that it said was read."""
+        async with asyncio.timeout(TIMEOUT_S):
+            code = await self._running.wait()
+            if self._reader is not None:
+                await self._reader
+        return code
+
     async def kill(self) -> None:
         """End it as the kernel does when memory runs out."""
         self._running.kill()
