@@ -15,8 +15,10 @@ from multiprocessing.context import SpawnProcess
 import msgspec
 
 from gateway.cli.worker import Away, News, run_worker
+from gateway.config.hiding import hide_credentials
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
+from gateway.core.credential import Credential
 from gateway.plugins.keys import Worker
 
 # A worker that lived for so long is replaced at once; one that did not waits, longer each time.
@@ -75,7 +77,7 @@ class Place(msgspec.Struct, eq=False):
             name=f"gateway-worker-{self.index}",
         )
         try:
-            with _deaf_to_the_terminal():
+            with _deaf_to_the_terminal(), hide_credentials(_credentials_of(registry)):
                 process.start()
         except OSError:
             line.close()
@@ -131,6 +133,11 @@ class Place(msgspec.Struct, eq=False):
             self.was_ever_ready = True
             self._is_ready.set_result(True)
         when_heard(self)
+
+
+def _credentials_of(registry: Registry) -> Iterator[Credential]:
+    for credentials in registry.credentials.values():
+        yield from credentials
 
 
 @contextlib.contextmanager

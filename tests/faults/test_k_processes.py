@@ -4,6 +4,7 @@ The rule here: the gateway is a process of its own, and its end is its own doing
 """
 
 import json
+import resource
 import socket
 import sys
 from collections import Counter
@@ -42,10 +43,17 @@ async def begin(gateway: GatewayProcess, stack: AsyncExitStack, path: str, what:
 async def test_sigterm_ends_what_ends_and_then_the_rest(
     tmp_path: Path, simulator: Simulator
 ) -> None:
-    """K01: 200 streams; unready at once, nobody new, half are finished and half told why not."""
+    """K01, K08, K12: unready at once, nobody new; half are finished and half told why not."""
     need_files(1000)
     provider = {"base_url": simulator.base_url, "allow_private": True, "retries": 0}
-    settings = {"auth": AUTH, "ledger": {}, "server": {"drain_s": 60}}
+    # It leaves a task behind for each request, which must not keep it from ending (K08).
+    middleware = {"use": "tests.plugins.saboteurs:leave_a_task", "after": "authenticate"}
+    settings = {
+        "auth": AUTH,
+        "ledger": {},
+        "server": {"drain_s": 60},
+        "middleware": [middleware],
+    }
     async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
         async with AsyncExitStack() as stack:
             sorts = {
@@ -60,6 +68,7 @@ async def test_sigterm_ends_what_ends_and_then_the_rest(
                 for callers in sorts.values()
                 for caller in callers
             }
+            check_dumps(gateway.pid)
             gateway.tell_to_stop()
             line = await gateway.wait_for_line("gateway.draining")
             unready = await gateway.fetch("/readyz")
@@ -83,6 +92,12 @@ async def test_sigterm_ends_what_ends_and_then_the_rest(
     assert not any(heard.is_whole for heard in cut)
     assert code == 0
     await check_books(tmp_path, gateway, {header_of(one, "x-request-id") for one in finished})
+
+
+def check_dumps(pid: int) -> None:
+    """Assert that a crash leaves nothing of the memory behind (K12)."""
+    assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+    assert int(Path(f"/proc/{pid}/coredump_filter").read_text(), 16) == 0
 
 
 async def read_rest(caller: Caller, begun: dict[Caller, bytes]) -> Heard:

@@ -22,6 +22,7 @@ from gateway.simulator import Simulator
 from gateway.simulator.journal import Served
 from gateway.stores.counters import LEASE_S
 from gateway.stores.redis_counters import HOLDS
+from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.gateway_process import GatewayProcess, gateway_process
 from tests.plugins.ledgers import read_books
 from tests.plugins.open_files import need_files
@@ -93,7 +94,7 @@ def places_taken(valkey: RedisServer) -> int:
 async def test_a_killed_worker_takes_its_own_streams_and_nothing_else(
     tmp_path: Path, simulator: Simulator, valkey: RedisServer
 ) -> None:
-    """K02, K03, K11, I04: of 300 streams on four workers one worker's are cut, and settled."""
+    """K02, K03, K11, K12, I04: of 300 streams on four workers one worker's are cut, and settled."""
     need_files(2 * STREAMS + 200)
     valkey.run("FLUSHALL")
     (tmp_path / "crashing.py").write_text(CRASHING)
@@ -108,6 +109,7 @@ async def test_a_killed_worker_takes_its_own_streams_and_nothing_else(
     }
     async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
         before = gateway.workers
+        check_inherited([*before, *gateway.helpers])
         streams = await stream_through_a_kill(gateway, before[1])
         assert len(streams) == STREAMS + WAITING
         asked = {served.ask_name: served for served in map(Named, simulator.journal)}
@@ -125,6 +127,14 @@ async def test_a_killed_worker_takes_its_own_streams_and_nothing_else(
         [again] = set(gateway.workers) - set(before)
         await check_pauses(gateway, tmp_path, again)
     await check_books(tmp_path, streams, {one.request_id for one in lost})
+
+
+def check_inherited(processes: list[int]) -> None:
+    """Assert that no process that was started has the credential in its environment (K12)."""
+    environments = [Path(f"/proc/{process}/environ").read_bytes() for process in processes]
+    assert len(environments) > WORKERS
+    assert not any(CREDENTIAL.encode() in one for one in environments)
+    assert all(b"PYTHONPATH=" in one for one in environments)  # all else is there
 
 
 @dataclass

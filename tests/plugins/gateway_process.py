@@ -55,10 +55,17 @@ class GatewayProcess:
     @property
     def workers(self) -> list[int]:
         """The processes that answer for it, in the order in which they were started."""
+        return sorted(one for one, command in self._children() if b"spawn_main" in command)
+
+    @property
+    def helpers(self) -> list[int]:
+        """Other processes that it has started."""
+        return sorted(one for one, command in self._children() if b"spawn_main" not in command)
+
+    def _children(self) -> list[tuple[int, bytes]]:
         tasks = Path(f"/proc/{self._running.pid}/task").iterdir()
         children = [c for task in tasks for c in (task / "children").read_text().split()]
-        commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children}
-        return sorted(child for child, command in commands.items() if b"spawn_main" in command)
+        return [(int(child), Path(f"/proc/{child}/cmdline").read_bytes()) for child in children]
 
     async def wait_for_lines(self, event: str, count: int) -> list[dict[str, Any]]:
         """The lines of one event, once there are that many."""
