@@ -19,15 +19,16 @@ from pathlib import Path
 import redis
 import uvloop
 
+from bench.accounting import find_workers
 from bench.chains import FOUR_RULES
 from bench.counters import has_server, run_server
 from bench.machine import Cores, raise_open_files
 from bench.programs import HOST, Launch, Program, ProgramError, find_free_port, running
-from bench.soak.books import find_faults, read_books
+from bench.soak.books import LOST, REGAINED, find_faults, read_books
 from bench.soak.callers import Callers
 from bench.soak.judging import Row, judge_processes, render
 from bench.soak.options import Options, read_options
-from bench.soak.samples import Sample, find_workers, take_sample
+from bench.soak.samples import Sample, take_sample
 from bench.soak.sorts import SORTS
 from gateway.stores.redis_counters import HOLDS
 
@@ -145,11 +146,13 @@ def run(scene: Scene, options: Options) -> tuple[list[Row], list[str]]:
     """Load it, stop it, and say how it was."""
     callers = Callers(scene.port, scene.key, options)
     samples, after = uvloop.run(load(scene, callers, options))
+    keep_samples(scene.directory / "samples.csv", samples)
     held = count_holds(scene.counters)
     scene.gateway.child.send_signal(signal.SIGTERM)
     exit_code = scene.gateway.child.wait(STOP_S)
     books = read_books(scene.directory / "gateway.db", scene.directory / "served", scene.log)
     faults = [*callers.seen.complaints, *find_faults(books, callers.seen.exchanges)]
+    lost, regained = books.redis[LOST], books.redis[REGAINED]
     left = len(list((scene.directory / "journal").iterdir()))
     counted = ", ".join(f"{callers.seen.count[sort.name]} {sort.name}" for sort in SORTS)
     rows = [
@@ -163,6 +166,7 @@ def run(scene: Scene, options: Options) -> tuple[list[Row], list[str]]:
             len(books.rows) == len(callers.seen.exchanges),
         ),
         Row("disagreements and unexplained lines", str(len(faults)), "0", not faults),
+        Row("Redis late, and back", f"{lost}, {regained}", "as often", lost == regained),
         Row("places held afterwards", str(held), "0", not held),
         Row("journals left", str(left), "0", not left),
         Row("exit code", str(exit_code), "0", exit_code == 0),
@@ -170,11 +174,21 @@ def run(scene: Scene, options: Options) -> tuple[list[Row], list[str]]:
     return rows, faults
 
 
+def keep_samples(path: Path, samples: dict[int, list[Sample]]) -> None:
+    """Write what was seen to a file, for whoever wants to draw it."""
+    lines = [
+        f"{one.at_s:.1f},{one.pid},{one.rss_bytes},{one.files},{one.tasks},{one.blocks}"
+        for taken in samples.values()
+        for one in taken
+    ]
+    path.write_text("\n".join(["at_s,pid,rss_bytes,files,tasks,blocks", *lines, ""]))
+
+
 async def load(
     scene: Scene, callers: Callers, options: Options
 ) -> tuple[dict[int, list[Sample]], list[Sample]]:
     """Run the callers; the samples of each worker, and one of each when all is quiet."""
-    workers = find_workers(scene.gateway.pid)
+    workers = set(find_workers(scene.gateway.pid))
     samples: dict[int, list[Sample]] = {pid: [] for pid in sorted(workers)}
     began_s = time.monotonic()
 

@@ -15,6 +15,9 @@ from bench.soak.sorts import TOKENS_IN, Sort
 
 USUAL = frozenset({"debug", "info"})  # levels; an exchange has a line of its own
 SETTLED = "exchange.settled"
+# On a machine that is too busy Redis may answer too late; then counting goes on without it, and
+# what was used is told to it afterwards. It is shown, and the books have to be right all the same.
+LOST, REGAINED = "counters.redis_lost", "counters.redis_regained"
 BANNER = ("listening", "admin", "providers", "credentials", "need none", "try it with", "curl")
 SHOWN = 20
 
@@ -27,6 +30,7 @@ class Books:
     served: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     settled: Counter[str] = field(default_factory=Counter)
     unexplained: list[str] = field(default_factory=list)
+    redis: Counter[str] = field(default_factory=Counter)  # how often it was lost, and regained
     doubled: int = 0  # rows beyond one for a request
 
 
@@ -106,6 +110,8 @@ def _read_line(books: Books, text: str) -> None:
     line = json.loads(text)
     if line["event"] == SETTLED:
         books.settled[line["request_id"]] += 1
+    elif line["event"] in {LOST, REGAINED}:
+        books.redis[line["event"]] += 1
     elif line["level"] not in USUAL:
         books.unexplained.append(f"in the log: {text.strip()[:300]}")
 

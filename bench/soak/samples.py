@@ -5,14 +5,11 @@ The rule here: each process is looked at for itself, or one that shrinks hides o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from bench.accounting import find_tree, read_rss_bytes
+from bench.accounting import PROC, read_rss_bytes
 
-PROC = Path("/proc")
 MEBIBYTE = 1024 * 1024
 WARM_UP = 0.3  # of the run: pools, caches and the allocator's arenas fill
-WORKER_MARK = b"spawn_main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +42,6 @@ class Trend:
     def per_ten_minutes(self) -> float:
         """Its slope."""
         return self.growth * 600 / self.seconds if self.seconds else 0.0
-
-
-def find_workers(pid: int) -> set[int]:
-    """The processes that answer for a gateway: itself, or those that it has started for that."""
-    tree = [one for one in find_tree(pid) if one != pid]
-    workers = {one for one in tree if WORKER_MARK in (PROC / f"{one}/cmdline").read_bytes()}
-    return workers or {pid}
 
 
 def take_sample(at_s: float, pid: int, inside: dict[str, int]) -> Sample:
