@@ -15,13 +15,12 @@ from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
-from gateway.limits.allowance import ALLOWANCE
+from gateway.limits.limiter import GRANT, NO_LIMITS, Grant
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import (
     CALL,
     CREDENTIAL,
     HELD_BODY,
-    OUTPUT_CAP,
     PROMPT,
     Call,
     Prompt,
@@ -65,6 +64,7 @@ class Job(msgspec.Struct):
     request: bytes  # the whole HTTP request for the provider
     held: HeldBody
     credential: Credential | None  # the one that it shows
+    grant: Grant  # what the rules of `limits` have said to it
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ class Job(msgspec.Struct):
             self.label, server.max_reply_bytes, server.max_stream_bytes, self.secrets
         )
         pump, deadlines = self._make_pump(), self._make_deadlines()
-        allowance = self.caller.get(ALLOWANCE)
+        allowance = self.grant.allowance
         if allowance is None or pump is None:
             return Attempt(connection, pump, deadlines, limits)
         return WatchedAttempt(connection, pump, deadlines, limits, allowance)
@@ -121,7 +121,7 @@ class Job(msgspec.Struct):
             return None
         if self.call.dialect is Dialect.TEXT:
             return TextPump()
-        return OpenAIPump(wants_usage=self.call.wants_usage)
+        return OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
 
     def _make_deadlines(self) -> Deadlines:
         """The clock of one attempt."""
@@ -157,10 +157,12 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     if prompt is None:
         raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
-    body = _render_body(call, prompt, request.get(OUTPUT_CAP))
+    grant = request.get(GRANT, NO_LIMITS)
+    body = _render_body(call, prompt, grant.output_cap)
     message = _render_request(request, upstream, credential, body)
     held = request[HELD_BODY]
-    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, credential)
+    exchange = request[EXCHANGE]
+    return Job(request, exchange, call, settings, upstream, message, held, credential, grant)
 
 
 def _render_request(

@@ -215,15 +215,15 @@ async def start_chain() -> AsyncIterator[StartChain]:
         app[CREDENTIALS] = credentials or CredentialFinder({}, app[POOLS])
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
-        if settings.server.trusted_proxies:
-            app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+        trusted = settings.server.trusted_proxies
+        app[PROXIES] = TrustedProxies(trusted) if trusted else None
+        app[LIMITER] = limiter
         if stored_keys is not None:
             app[STORED_KEYS] = stored_keys
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
         app[OBSERVERS] = (app[POOLS].settle, running.note_settled, app[IN_FLIGHT].count_out)
         if limiter is not None:
-            app[LIMITER] = limiter
             app[OBSERVERS] += (limiter.settle,)
         app.on_response_prepare.extend([note_prepared, add_response_headers])
         app.cleanup_ctx.append(open_methods)

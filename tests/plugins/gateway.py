@@ -110,12 +110,13 @@ class Gateway:
     def is_quiet(self) -> bool:
         """True while nothing is in flight, and nothing is held for it."""
         app = self.service.app
+        limiter = app[LIMITER]
         return not (
             app[IN_FLIGHT].count
             or app[RELAY].attempts_in_flight
             or app[HELD_BODIES].held_bytes
             or app[POOLS].held
-            or (LIMITER in app and app[LIMITER].held)
+            or (limiter is not None and limiter.held)
         )
 
     @property
