@@ -19,7 +19,7 @@ from bench.soak.sorts import CHAT, Act, Sort, build_body, choose_sort
 PATIENCE_S = 60.0  # more than any answer takes, even on a machine that is busy
 DAWDLE_BYTES = 32 * 1024
 SMALL_BUFFER_BYTES = 8 * 1024
-HUNG_UP_AFTER_BYTES = 1_000
+HUNG_UP_AFTER_BYTES = 300
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 DONE = b"data: [DONE]"
 KEPT_COMPLAINTS = 20

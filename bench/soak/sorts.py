@@ -73,6 +73,8 @@ def _directive(sort: Sort, options: Options) -> dict[str, Any]:
         return {**usual, "gap_s": 0}
     if sort is RESET:
         return {**usual, "cut": {"after_tokens": options.chunks // 2, "by": "rst"}}
+    if sort is HANG_UP:  # it must not end before the caller has left, however late that is
+        return {**usual, "stall": {"after_tokens": options.chunks // 2}}
     if sort is SLOW:
         return {**usual, "gap_s": 0, "template": "x" * LARGE_CHARS}
     if sort is REFUSED:
