@@ -41,7 +41,7 @@ def judge_processes(samples: Mapping[int, Sequence[Sample]], after: Sequence[Sam
 def _judge_memory(worker: str, taken: Sequence[Sample]) -> Iterator[Row]:
     trend = find_trend(taken, "rss_bytes")
     slope, growth = trend.per_ten_minutes / MEBIBYTE, trend.growth / MEBIBYTE
-    is_long = taken[-1].at_s - taken[0].at_s >= LONG_ENOUGH_S
+    is_long = _is_long(taken)
     yield Row(
         f"{worker}: memory, MiB in 10 minutes",
         f"{slope:+.2f} ({trend.first / MEBIBYTE:.1f} to {trend.last / MEBIBYTE:.1f} MiB)",
@@ -60,13 +60,18 @@ def _judge_memory(worker: str, taken: Sequence[Sample]) -> Iterator[Row]:
 def _judge_count(worker: str, figure: str, taken: Sequence[Sample], after: Sample) -> Row:
     trend = find_trend(taken, figure)
     before, idle = getattr(taken[0], figure), getattr(after, figure)
-    is_flat = trend.growth <= max(FEW, MAX_DRIFT * trend.first)
+    is_long = _is_long(taken)  # else the callers are not all there yet
+    is_flat = not is_long or trend.growth <= max(FEW, MAX_DRIFT * trend.first)
     return Row(
         f"{worker}: {figure}",
         f"{trend.first:.0f} to {trend.last:.0f}, {before} before and {idle} after the load",
-        "flat, and gone afterwards",
+        "flat, and gone afterwards" if is_long else "gone afterwards",
         is_flat and idle <= before + FEW,
     )
+
+
+def _is_long(taken: Sequence[Sample]) -> bool:
+    return taken[-1].at_s - taken[0].at_s >= LONG_ENOUGH_S
 
 
 def render(rows: Sequence[Row]) -> str:
