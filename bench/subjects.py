@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from bench.compare_chains import measure_chains
+from bench.compare_workers import measure_workers
 from bench.measure import (
     Bench,
     measure_chunks,
@@ -27,6 +28,7 @@ FRESH: Mapping[str, Callable[[Bench], None]] = {
     "rss": measure_memory,
     "start": measure_starts,
     "chain": measure_chains,
+    "workers": measure_workers,
 }
 
 

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -59,6 +59,7 @@ class Duty(msgspec.Struct, frozen=True):
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
     shared: Shared | None = None  # with the other workers
+    others: Mapping[int, Sequence[socket.socket]] = {}  # of the other workers, by index
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
     speaks: bool = True  # says what came of a reload
@@ -121,7 +122,7 @@ async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: 
     tasks = Tasks(report_crash)
     reloader.hear(tasks, service.tell_to_stop)
     try:
-        await service.start(duty.listening, duty.shared)
+        await service.start(duty.listening, duty.others, duty.shared)
         duty.when_ready(service, log)
         tune_garbage_collector()
         await service.wait_until_told()

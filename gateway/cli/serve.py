@@ -4,6 +4,7 @@ The rule here: whatever is wrong is said before anything listens, all of it at o
 """
 
 import asyncio
+import contextlib
 import resource
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from gateway.middleware.enforce_limits import (
 from gateway.plugins.loading import look_in
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
+DUMPED_MEMORY = Path("/proc/self/coredump_filter")  # core(5)
 
 
 def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> int:
@@ -47,6 +49,7 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         asyncio.run(prove_rules(settings.rules))
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         raise_file_limit()
+        forbid_core_dumps()
         if settings.server.workers > 1:
             supervise(settings, registry, source)
         else:
@@ -76,6 +79,14 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
         return  # what there was before has to do
+
+
+def forbid_core_dumps() -> None:
+    """Leave nothing of the memory behind in a crash: it holds credentials, and what people ask."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The kernel asks for no limit where a program takes the dumps; this leaves it nothing to take.
+    with contextlib.suppress(OSError):  # there is none outside Linux, and nowhere without /proc
+        DUMPED_MEMORY.write_text("0")
 
 
 def _load(config: Path | None, providers: Path | None) -> tuple[Settings, Registry]:

@@ -6,7 +6,7 @@ The rule here: what was started is stopped, in the reverse order, whatever happe
 import asyncio
 import signal
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import structlog
 from aiohttp import web
@@ -25,6 +25,7 @@ from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import GatewaySite, listen_on, make_runner, retire_connections
 from gateway.server.sockets import open_sockets
+from gateway.server.stand_ins import StandIns
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 from gateway.telemetry.reporter import Reporter
@@ -68,6 +69,7 @@ class Service:
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
+        self._stand_ins = StandIns({})
         self._was_told = asyncio.Event()
 
     @property
@@ -81,13 +83,17 @@ class Service:
         return self._admin_sites[0].url if self._admin_sites else None
 
     async def start(
-        self, listening: Sequence[socket.socket] | None = None, shared: Shared | None = None
+        self,
+        listening: Sequence[socket.socket] | None = None,
+        others: Mapping[int, Sequence[socket.socket]] | None = None,
+        shared: Shared | None = None,
     ) -> None:
         """Listen; the admin listener first, so that health is seen from the start.
 
         `listening` is what the public listener accepts from, where that is bound already, and
-        `shared` what this has in common with other workers.
+        `others` what the other workers do; `shared` is what this has in common with them.
         """
+        self._stand_ins = StandIns(others or {})
         server, admin = self._settings.server, self._settings.admin
         if shared is not None:
             self.reporter.join(shared.board)
@@ -106,6 +112,11 @@ class Service:
         _log.info(
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
         )
+
+    async def accept_for(self, away: Collection[int]) -> None:
+        """Accept for these workers as well, by index, and for no other; one call at a time."""
+        if self._sites:
+            await self._stand_ins.accept_for(away, beside=self._sites[0])
 
     def hear_signals(
         self,
@@ -134,6 +145,7 @@ class Service:
         self._set_unready("draining")
         for site in self._sites:
             await site.stop()
+        await self._stand_ins.close()
         retire_connections(self._runner)
         in_flight = self.app[IN_FLIGHT]
         _log.info("gateway.draining", in_flight=in_flight.count)

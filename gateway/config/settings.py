@@ -144,6 +144,14 @@ class MiddlewareSpec(Spec):
     before: MiddlewareName | None = Field(
         default=None, description="The middleware it comes right before (further out)."
     )
+    timeout_s: PositiveFloat = Field(
+        default=30,
+        description="Longest time it may take, before it calls the handler and after that.",
+    )
+    optional: bool = Field(
+        default=False,
+        description="Start without it when it cannot be loaded; a warning says so.",
+    )
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Self:

@@ -269,6 +269,12 @@ class InternalError(GatewayError):
     """We failed; the sentence says nothing of the inside."""
 
 
+class PluginFailedError(InternalError):
+    """A middleware of the operator's own made a mistake, or took too long."""
+
+    code = "plugin_error"
+
+
 class CredentialNotFoundError(InternalError):
     """The provider needs a credential and none is configured."""
 

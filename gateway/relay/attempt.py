@@ -20,7 +20,7 @@ from gateway.core.upstream_errors import (
     UpstreamTruncatedError,
 )
 from gateway.core.usage import Usage
-from gateway.relay.deadlines import Deadlines
+from gateway.relay.deadlines import GRACE_S, Deadlines
 from gateway.relay.downstream import MAX_JOINED_BYTES, Downstream
 from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
@@ -413,6 +413,9 @@ class Attempt:
         deadlines = self._deadlines
         overdue = deadlines.find_overdue(now, is_sending=self._connection.unsent_bytes > 0)
         if overdue is not None:
+            if self._timer is not None and deadlines.forgive(now - self._timer.when()):
+                self._timer = self._loop.call_at(now + GRACE_S, self._tick)
+                return
             self._end(overdue)
             return
         if deadlines.is_done_overdue(now):

@@ -29,7 +29,7 @@ class GatewaySite(web.BaseSite):
 
     def __init__(
         self,
-        runner: web.AppRunner,
+        runner: web.BaseRunner,
         listening: socket.socket,
         settings: ServerSpec,
         *,
@@ -58,6 +58,17 @@ class GatewaySite(web.BaseSite):
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             self._make_connection, sock=self._listening, backlog=BACKLOG
+        )
+
+    def next_to(self, listening: socket.socket) -> "GatewaySite":
+        """One more site of the same app, for which the same number of places counts."""
+        return GatewaySite(
+            self._runner,
+            listening,
+            self._settings,
+            places=self._places,
+            departures=self._departures,
+            when_unused=self._when_unused,
         )
 
     def _make_connection(self) -> GatewayConnection:

@@ -56,10 +56,17 @@ class GatewayProcess:
     @property
     def workers(self) -> list[int]:
         """The processes that answer for it, in the order in which they were started."""
+        return sorted(one for one, command in self._children() if b"spawn_main" in command)
+
+    @property
+    def helpers(self) -> list[int]:
+        """Other processes that it has started."""
+        return sorted(one for one, command in self._children() if b"spawn_main" not in command)
+
+    def _children(self) -> list[tuple[int, bytes]]:
         tasks = Path(f"/proc/{self._running.pid}/task").iterdir()
         children = [c for task in tasks for c in (task / "children").read_text().split()]
-        commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children}
-        return sorted(child for child, command in commands.items() if b"spawn_main" in command)
+        return [(int(child), Path(f"/proc/{child}/cmdline").read_bytes()) for child in children]
 
     async def wait_for_lines(self, event: str, count: int) -> list[dict[str, Any]]:
         """The lines of one event, once there are that many."""
@@ -136,6 +143,23 @@ class GatewayProcess:
         """The first line of an event."""
         await self._wait(lambda: any(event in line for line in self.output))
         return self.lines(event)[0]
+
+    def tell_to_stop(self) -> None:
+        """Send it a SIGTERM, the first or another one."""
+        self._running.terminate()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; with several workers, the one that looks after them."""
+        return self._running.pid
+
+    async def wait_for_end(self) -> int:
+        """Its exit code, once it has ended by itself and all that it said was read."""
+        async with asyncio.timeout(TIMEOUT_S):
+            code = await self._running.wait()
+            if self._reader is not None:
+                await self._reader
+        return code
 
     async def kill(self) -> None:
         """End it as the kernel does when memory runs out."""

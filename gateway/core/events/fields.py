@@ -33,6 +33,7 @@ FIELDS = {
     "logger": "which part of the library",
     "lost": "exchanges whose end nobody wrote down",
     "message": "its words",
+    "middleware": "its name, or what stands behind `use`",
     "model": "the id the provider was asked for",
     "of": "the event",
     "operation": "what was asked of it",

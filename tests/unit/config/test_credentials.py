@@ -253,5 +253,5 @@ def test_the_same_reference_twice_is_a_mistake(text: str, said: str) -> None:
     ],
 )
 def test_where_a_credential_would_be_is_said(provider: Provider, where: str) -> None:
-    """Whoever reads that there is none has to know what to set."""
+    """K07: whoever reads that there is none has to know what to set."""
     assert say_where(provider) == where
