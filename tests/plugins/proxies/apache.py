@@ -38,7 +38,7 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
         draft.hasten(r"(?m)^Timeout (?P<seconds>\d+)$", plan.quicker, whole=True)
         draft.hasten(r"(?<=header=)(?P<seconds>\d+)", plan.quicker, whole=True)
         draft.hasten(r"(?<=body=)(?P<seconds>\d+)", plan.quicker, whole=True)
-        draft.hasten(r"(?<= timeout=)(?P<seconds>\d+)", plan.quicker, whole=True)
+        draft.hasten(r"(?<=ProxyTimeout )(?P<seconds>\d+)", plan.quicker, whole=True)
         draft.write(directory / name)
     site = Draft(SHIPPED / "gateway.conf")
     modules = _load(site.text)

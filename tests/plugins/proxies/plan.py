@@ -11,7 +11,7 @@ DEPLOY = Path(__file__).parents[3] / "deploy"
 HTTP_PORT, HTTPS_PORT = 8080, 8443
 ADMIN_PORT = 8081
 # How long the shipped files wait for a silent gateway; and those of a quicker one, before division.
-PATIENCE_S, SHORT_PATIENCE_S = 660, 80
+PATIENCE_S, SHORT_PATIENCE_S = 660, 60
 
 
 @dataclass(frozen=True)
