@@ -101,9 +101,13 @@ def _load(config: Path | None, providers: Path | None) -> tuple[Settings, Regist
 
 def _override(settings: Settings, overrides: Overrides) -> Settings:
     """The settings with what the command line says in their place."""
+    server, asked = settings.server, overrides["server"]
+    if asked["host"] is not None or asked["port"] is not None:
+        # An address that is asked for wins over a socket that the file names.
+        server = server.model_copy(update={"unix_socket": None})
     return settings.model_copy(
         update={
-            "server": _replace(settings.server, overrides["server"]),
+            "server": _replace(server, asked),
             "admin": _replace(settings.admin, overrides["admin"]),
         }
     )

@@ -22,6 +22,7 @@ from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import GatewaySite, listen, listen_on, make_runner, retire_connections
 from gateway.server.sockets import open_sockets
+from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 
@@ -58,6 +59,7 @@ class Service:
             list_credentials=self.app[POOLS].standings,
         )
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
+        self._socket_file: SocketFile | None = None
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._was_told = asyncio.Event()
@@ -84,7 +86,7 @@ class Service:
             await self._admin_runner.setup()
             self._admin_sites = await listen(self._admin_runner, admin.host, admin.port, server)
         if listening is None:
-            listening = await open_sockets(server.host, server.port)
+            listening = await self._open_listening()
         when_unused = self.app[METRICS].count_unused_connection
         self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
         self.readiness.set_ready()
@@ -117,6 +119,7 @@ class Service:
     async def drain(self) -> None:
         """Take no new request and let running answers end, for as long as settings allow."""
         self.readiness.set_unready("draining")
+        self._remove_socket_file()
         for site in self._sites:
             await site.stop()
         retire_connections(self._runner)
@@ -127,11 +130,24 @@ class Service:
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
         self.readiness.set_unready("stopping")
+        self._remove_socket_file()
         await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
+
+    async def _open_listening(self) -> list[socket.socket]:
+        server = self._settings.server
+        if server.unix_socket is None:
+            return await open_sockets(server.host, server.port)
+        listening, self._socket_file = open_unix_socket(server.unix_socket, server.unix_socket_mode)
+        return [listening]
+
+    def _remove_socket_file(self) -> None:
+        if self._socket_file is not None:
+            self._socket_file.remove()
+            self._socket_file = None
 
     async def _fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         return await self.app[WRITER].fetch_usage(query)

@@ -31,6 +31,7 @@ from gateway.server.sockets import (
     open_sockets,
     url_of,
 )
+from gateway.server.unix_sockets import SocketFile, open_unix_socket
 
 # A worker that lived for so long is replaced at once; one that did not waits, longer each time.
 PROVEN_S = 10.0
@@ -78,15 +79,18 @@ class Supervisor:
         self._tasks = Tasks(self._crashed)
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
+        self._spreads = SPREADS
+        self._socket_file: SocketFile | None = None
 
     async def run(self) -> None:
         """Start all workers, the first one alone: it makes what is made once, and says it once."""
         server = self._settings.server
-        sockets = await open_shared_sockets(server.host, server.port, server.workers)
+        sockets = await self._open_sockets()
         url = url_of(sockets[0][0])
-        self._settings = self._settings.model_copy(
-            update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
-        )
+        if server.unix_socket is None:
+            self._settings = self._settings.model_copy(
+                update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
+            )
         self._places = [_Place(index, own) for index, own in enumerate(sockets)]
         self._hear_signals()
         try:
@@ -102,6 +106,14 @@ class Supervisor:
         finally:
             await self._stop()
 
+    async def _open_sockets(self) -> list[list[socket.socket]]:
+        server = self._settings.server
+        if server.unix_socket is None:
+            return await open_shared_sockets(server.host, server.port, server.workers)
+        self._spreads = False  # there is one socket to a path, from which all accept
+        listening, self._socket_file = open_unix_socket(server.unix_socket, server.unix_socket_mode)
+        return [[listening] for _ in range(server.workers)]
+
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
@@ -112,6 +124,8 @@ class Supervisor:
         number = HASTEN if self._was_told.is_set() else signal.SIGTERM
         self._was_told.set()
         # First: whoever comes from now on would wait for nobody.
+        if self._socket_file is not None:
+            self._socket_file.remove()
         for place in self._places:
             close_sockets(place.sockets)
         for process in self._running():
@@ -161,7 +175,7 @@ class Supervisor:
             place.admin_url = news.admin_url
             place.was_ever_ready = True
             place.is_ready.set_result(True)
-        elif SPREADS:  # it was told by somebody else: callers go to the others meanwhile
+        elif self._spreads:  # it was told by somebody else: callers go to the others meanwhile
             close_sockets(place.sockets)
 
     def _bury(self, place: _Place) -> None:
@@ -183,7 +197,7 @@ class Supervisor:
         if self._was_told.is_set() or not place.was_ever_ready:
             return
         place.failures = 0 if lived_s >= PROVEN_S else place.failures + 1
-        if place.failures > 1 and SPREADS:
+        if place.failures > 1 and self._spreads:
             close_sockets(place.sockets)  # nobody should wait for it while it is not started
         _log.error(
             "worker.died", worker=place.index, exit_code=exit_code, lived_s=round(lived_s, 3)

@@ -129,7 +129,7 @@ class Proxies:
     """Starts proxies; each one is started once and runs until the end."""
 
     def __init__(self, directory: Path, number: int) -> None:
-        self._directory = directory
+        self.directory = directory
         self._number = number
         self._running: dict[str, Proxy] = {}
         self._stack = ExitStack()
@@ -150,7 +150,7 @@ class Proxies:
         if key not in self._running:
             kind = KINDS[name]
             program = find_program(kind.program, install=f"apt install {kind.package}", part=name)
-            directory = self._directory / key
+            directory = self.directory / key
             directory.mkdir()
             plan = Plan(self.address(place), gateways, self._certificate, quicker)
             proxy = self._start(kind, program, directory, plan)
