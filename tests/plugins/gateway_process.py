@@ -187,17 +187,22 @@ async def gateway_process(
     settings: dict[str, Any],
     *,
     command: tuple[str, ...] = (),
+    listening: tuple[int, int] = (0, 0),
 ) -> AsyncIterator[GatewayProcess]:
     """Run a gateway with these files; its output must hold nothing that looks like a mistake.
 
-    `command` is what is written before its own, to run it somewhere else.
+    `command` is what is written before its own, to run it somewhere else; `listening` are the ports
+    of its two listeners, free ones unless they are given.
     """
     (directory / "providers.yaml").write_text(yaml.safe_dump({"providers": providers}))
     (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
     files = ("--providers", "providers.yaml", "--config", "gateway.yaml")
     # A port that is asked for wins over a socket in the settings.
     is_on_socket = "unix_socket" in settings.get("server", {})
-    ports = (*(() if is_on_socket else ("--port", "0")), "--admin-port", "0")
+    ports = (
+        *(() if is_on_socket else ("--port", str(listening[0]))),
+        *("--admin-port", str(listening[1])),
+    )
     environment = {f"{name.upper()}_API_KEY": CREDENTIAL for name in providers}
     running = await asyncio.create_subprocess_exec(
         *(*command, sys.executable, "-m", "gateway", "serve", *files, *ports),

@@ -30,7 +30,7 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
     addresses = " ".join(map(_address, plan.gateways))
     draft.replace("\tto 127.0.0.1:8080\n", f"\tto {addresses}\n")
     if plan.second is not None:
-        draft.uncomment("lb_policy", lines=7)
+        draft.uncomment("lb_policy", lines=8)
     draft.hasten(r"(?m)^\t+(?:read|idle|write)\w* (?P<seconds>\d+)s$", plan.quicker)
     draft.write(directory / "Caddyfile")
     return [

@@ -65,7 +65,7 @@ KINDS = {
             "haproxy",
             haproxy.write,
             counts_connections=True,
-            alarms=r"\[(ALERT|WARNING)\]",
+            alarms=r"\[ALERT\]|\[WARNING\].*config",
         ),
         Kind("caddy", "caddy", "caddy", caddy.write, alarms="panic|fatal"),
         Kind(
