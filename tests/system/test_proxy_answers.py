@@ -7,7 +7,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from aiohttp import ClientSession, TCPConnector
@@ -30,6 +30,7 @@ from tests.plugins.scene import AUTHORIZATION, error_of, header_of, raw_request
 pytestmark = only_linux()
 
 BOTH = pytest.mark.parametrize("path", [V1, CHAT], ids=["v1", "chat"])
+CONNECTIONS = 260  # of one address; the shipped files let in 250
 LIMIT = 32 * 1024 * 1024
 LARGE_CHARS = 300_000
 PATIENCE_S = 0.3  # with what is never answered
@@ -304,3 +305,34 @@ async def test_what_is_no_request_is_a_400(proxy: Proxy) -> None:
         assert b"400 Bad" in heard.raw
     else:
         assert heard.json["error"]["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "haproxy"], indirect=True)
+async def test_too_many_connections_of_one_address_are_told_so(
+    behind: OpenBehind, proxy: Proxy
+) -> None:
+    """A09: one caller must not take all the places; the others are not asked to pay for it."""
+    await behind()
+    unfinished = raw_request(f"POST {V1} HTTP/1.1", "Content-Length: 10")
+
+    async with AsyncExitStack() as stack:
+        for _ in range(CONNECTIONS):
+            caller = await stack.enter_async_context(Caller(proxy.port, host=proxy.host))
+            await caller.send(unfinished)
+        answers = [await send(proxy, post(path)) for path in (V1, CHAT)]
+        other = await ask_from(proxy, OFFICE)
+
+    assert [error_of(heard) for heard in answers] == [(429, "too_many_connections")] * 2
+    assert ["message" in heard.json for heard in answers] == [False, True]
+    assert other == 200
+
+
+async def ask_from(proxy: Proxy, address: str) -> int:
+    """The status of a question that comes from an address."""
+    headers = {"Authorization": AUTHORIZATION.split(": ")[1]}
+    url = f"http://{proxy.host}:{proxy.port}/v1/models"
+    async with (
+        ClientSession(connector=TCPConnector(local_addr=(address, 0))) as session,
+        session.get(url, headers=headers) as reply,
+    ):
+        return reply.status

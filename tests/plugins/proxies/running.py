@@ -44,7 +44,7 @@ class Kind:
     package: str
     write: Write
     sees_a_silent_caller_leave: bool = True  # while nothing is written to the caller
-    counts_connections: bool = False  # of one address, and answers 429 itself
+    offers_http2: bool = True
     alarms: str = "(?!)"  # what its log never holds
 
 
@@ -56,7 +56,6 @@ KINDS = {
             "nginx",
             "nginx-light",
             nginx.write,
-            counts_connections=True,
             alarms=r"\[(alert|emerg)\]",
         ),
         Kind(
@@ -64,7 +63,7 @@ KINDS = {
             "haproxy",
             "haproxy",
             haproxy.write,
-            counts_connections=True,
+            offers_http2=False,
             alarms=r"\[ALERT\]|\[WARNING\].*config",
         ),
         Kind("caddy", "caddy", "caddy", caddy.write, alarms="panic|fatal"),
