@@ -32,6 +32,7 @@ from tests.plugins.scene import MESSAGES, error_of
 from tests.plugins.stepped_provider import DONE, END, HEAD, SteppedProvider, chunk_of, event_of
 
 pytestmark = only_linux()
+PLAIN_LOOP = True
 
 QUICKER = 10
 PLACE, GATEWAY_PLACE = 20, 30

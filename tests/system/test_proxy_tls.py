@@ -20,6 +20,7 @@ from tests.plugins.proxies.running import HOST_NAME
 from tests.plugins.stepped_provider import DONE, END, event_of
 
 pytestmark = only_linux()
+PLAIN_LOOP = True
 
 VERSIONS = pytest.mark.parametrize("version", ["1.1", "2"])
 LEFT_S = 2.0

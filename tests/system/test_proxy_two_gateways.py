@@ -26,6 +26,7 @@ from tests.plugins.scene import MESSAGES
 from tests.plugins.stepped_provider import DONE, END, HEAD, chunk_of, event_of
 
 pytestmark = only_linux()
+PLAIN_LOOP = True
 
 PLACE, FIRST, SECOND = 50, 60, 61
 STREAMS = 4  # through each proxy
