@@ -1,8 +1,8 @@
 """What the system tests share.
 
-The rule here: they run on the loop of `gateway serve`; a module that says `BOTH_LOOPS = True` runs
-on asyncio's own too, because TLS differs between them, and one that says `PLAIN_LOOP = True` runs on
-that alone: it starts programs, for which uvloop may wait forever when it is closed.
+The rule here: they run on the loop of `gateway serve`. A module that says `BOTH_LOOPS = True` runs
+on asyncio's own too, because TLS differs between them; one that says `PLAIN_LOOP = True` runs on
+asyncio's alone: it starts programs, for which uvloop may wait forever when it is closed.
 """
 
 import asyncio
