@@ -64,7 +64,7 @@ KINDS = {
             "haproxy",
             haproxy.write,
             offers_http2=False,
-            alarms=r"\[ALERT\]|\[WARNING\].*config",
+            alarms=r"\[(ALERT|WARNING)\].*(config|main\(\))",  # not that gateways come and go
         ),
         Kind("caddy", "caddy", "caddy", caddy.write, alarms="panic|fatal"),
         Kind(
