@@ -292,7 +292,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     server = app[SETTINGS].server
     # Whoever may script it can ask for gigabytes: a privilege of this machine.
     app[SIMULATOR] = Simulator(
-        scriptable=is_loopback(server.host),
+        scriptable=is_loopback(server.bound_to),
         journal_limit=SIMULATOR_JOURNAL_LIMIT,
         gateway_url=f"http://{server.host}:{server.port}",
     )

@@ -51,6 +51,10 @@ class Source(msgspec.Struct, frozen=True):
 def override(settings: Settings, overrides: Overrides) -> Settings:
     """The settings with what the command line says in their place."""
     given = {name: _replace(getattr(settings, name), overrides.get(name, {})) for name in NAMED}
+    asked = overrides.get("server", {})
+    if asked.get("host") is not None or asked.get("port") is not None:
+        # An address that is asked for wins over a socket that the file names.
+        given["server"] = given["server"].model_copy(update={"unix_socket": None})
     return settings.model_copy(update=given)
 
 

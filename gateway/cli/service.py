@@ -26,6 +26,7 @@ from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import GatewaySite, listen_on, make_runner, retire_connections
 from gateway.server.sockets import open_sockets
 from gateway.server.stand_ins import StandIns
+from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 from gateway.telemetry.reporter import Reporter
@@ -67,6 +68,7 @@ class Service:
             credentials=CredentialDesk(self.reporter.list_credentials, self._restorer.restore),
         )
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
+        self._socket_file: SocketFile | None = None
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._stand_ins = StandIns({})
@@ -104,7 +106,7 @@ class Service:
             sockets = await open_sockets(admin.host, admin.port) if shared is None else shared.admin
             self._admin_sites = await listen_on(self._admin_runner, sockets, server)
         if listening is None:
-            listening = await open_sockets(server.host, server.port)
+            listening = await self._open_listening()
         when_unused = self.app[METRICS].count_unused_connection
         self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
         self.readiness.set_ready()
@@ -143,6 +145,7 @@ class Service:
     async def drain(self) -> None:
         """Take no new request and let running answers end, for as long as settings allow."""
         self._set_unready("draining")
+        self._remove_socket_file()
         for site in self._sites:
             await site.stop()
         await self._stand_ins.close()
@@ -154,12 +157,25 @@ class Service:
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
         self._set_unready("stopping")
+        self._remove_socket_file()
         await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
         self.reporter.publish()  # for those that go on: what the last of its exchanges came to
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
+
+    async def _open_listening(self) -> list[socket.socket]:
+        server = self._settings.server
+        if server.unix_socket is None:
+            return await open_sockets(server.host, server.port)
+        listening, self._socket_file = open_unix_socket(server.unix_socket, server.unix_socket_mode)
+        return [listening]
+
+    def _remove_socket_file(self) -> None:
+        if self._socket_file is not None:
+            self._socket_file.remove()
+            self._socket_file = None
 
     def _set_unready(self, reason: str) -> None:
         self.readiness.set_unready(reason)

@@ -25,6 +25,7 @@ from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.server.sockets import SPREADS, close_sockets, open_shared_sockets, url_of
+from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.telemetry.logging import GatewayLog
 
 # Beyond its time to drain, before it is ended without being asked: for last words, and for rows of
@@ -67,15 +68,18 @@ class Supervisor:
         self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
+        # In the file system there is one for all.
+        self._has_own_sockets = SPREADS and settings.server.unix_socket is None
+        self._socket_file: SocketFile | None = None
 
     async def run(self) -> None:
         """Start all workers, the first one alone: it makes what is made once, and says it once."""
         await self._open_port()
         url = url_of(self._sockets[0][0])
         server = self._settings.server
-        self._settings = self._settings.model_copy(
-            update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
-        )
+        if server.unix_socket is None:
+            placed = server.model_copy(update={"port": int(url.rpartition(":")[2])})
+            self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
         self._hear_signals()
         try:
@@ -94,11 +98,21 @@ class Supervisor:
     async def _open_port(self) -> None:
         server = self._settings.server
         async with self._opening:
-            if not self._sockets:
+            if self._sockets:
+                return
+            if server.unix_socket is None:
                 opened = await open_shared_sockets(server.host, server.port, server.workers)
                 self._sockets = dict(enumerate(opened))
+                return
+            listening, self._socket_file = open_unix_socket(
+                server.unix_socket, server.unix_socket_mode
+            )
+            self._sockets = dict.fromkeys(range(server.workers), (listening,))
 
     def _close_port(self) -> None:
+        if self._socket_file is not None:
+            self._socket_file.remove()
+            self._socket_file = None
         for sockets in self._sockets.values():
             close_sockets(sockets)
         self._sockets = {}
@@ -140,7 +154,9 @@ class Supervisor:
         if self._shared is None:
             raise RuntimeError("Nothing has been opened.")
         # Elsewhere all accept from one anyway.
-        sockets = self._sockets if SPREADS else {place.index: self._sockets[place.index]}
+        sockets = (
+            self._sockets if self._has_own_sockets else {place.index: self._sockets[place.index]}
+        )
         generation = self._reloader.numbers.generation
         source = msgspec.structs.replace(self._source, generation=generation)
         shared = msgspec.structs.replace(self._shared, source=source)

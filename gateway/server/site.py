@@ -5,7 +5,9 @@ The rule here: a listener that lacks a safeguard does not start.
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
@@ -16,7 +18,10 @@ from gateway.server.connection import GatewayConnection
 from gateway.server.departures import Departures
 from gateway.server.places import Places
 from gateway.server.sockets import BACKLOG, open_sockets, url_of
+from gateway.server.unix_sockets import is_unix
 
+# Its file is everybody's who shares the socket: one of several workers must not remove it.
+KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 C_PARSER = "aiohttp._http_parser"
 
 
@@ -56,6 +61,11 @@ class GatewaySite(web.BaseSite):
         """Accept connections."""
         await super().start()
         loop = asyncio.get_running_loop()
+        if is_unix(self._listening):
+            self._server = await loop.create_unix_server(
+                self._make_connection, sock=self._listening, backlog=BACKLOG, **KEEP_FILE
+            )
+            return
         self._server = await loop.create_server(
             self._make_connection, sock=self._listening, backlog=BACKLOG
         )

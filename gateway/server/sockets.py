@@ -88,6 +88,8 @@ async def open_shared_sockets(host: str, port: int, workers: int) -> list[list[s
 
 def url_of(listening: socket.socket) -> str:
     """What a caller on this machine writes to reach a listening socket."""
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"

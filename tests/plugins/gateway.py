@@ -109,6 +109,12 @@ class Gateway:
         return self.service.admin_url or ""
 
     @property
+    def open_connections(self) -> int:
+        """How many connections of callers there are."""
+        server = self.service._runner.server  # noqa: SLF001 - nobody else has to know
+        return 0 if server is None else len(server.connections)
+
+    @property
     def is_quiet(self) -> bool:
         """True while nothing is in flight, and nothing is held for it."""
         app = self.service.app

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -144,6 +145,11 @@ class GatewayProcess:
         await self._wait(lambda: any(event in line for line in self.output))
         return self.lines(event)[0]
 
+    def kill_worker(self, number: int) -> None:
+        """End one of its workers as the kernel does when memory runs out."""
+        assert number in self.workers
+        os.kill(number, signal.SIGKILL)
+
     def tell_to_stop(self) -> None:
         """Send it a SIGTERM, the first or another one."""
         self._running.terminate()
@@ -188,7 +194,7 @@ class GatewayProcess:
             self.output.append(text)
             self._settled_count += '"event":"exchange.settled"' in text
             if text.startswith("listening"):
-                self.port = int(text.rpartition(":")[2])
+                self.port = 0 if "unix:" in text else int(text.rpartition(":")[2])
             elif text.startswith("admin"):
                 self.admin_port = int(text.rpartition(":")[2])
             self._arrived.set()
@@ -206,15 +212,22 @@ async def gateway_process(
     settings: dict[str, Any],
     *,
     command: tuple[str, ...] = (),
+    listening: tuple[int, int] = (0, 0),
 ) -> AsyncIterator[GatewayProcess]:
     """Run a gateway with these files; its output must hold nothing that looks like a mistake.
 
-    `command` is what is written before its own, to run it somewhere else.
+    `command` is what is written before its own, to run it somewhere else; `listening` are the ports
+    of its two listeners, free ones unless they are given.
     """
     (directory / "providers.yaml").write_text(yaml.safe_dump({"providers": providers}))
     (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
     files = ("--providers", "providers.yaml", "--config", "gateway.yaml")
-    ports = ("--port", "0", "--admin-port", "0")
+    # A port that is asked for wins over a socket in the settings.
+    is_on_socket = "unix_socket" in settings.get("server", {})
+    ports = (
+        *(() if is_on_socket else ("--port", str(listening[0]))),
+        *("--admin-port", str(listening[1])),
+    )
     environment = {f"{name.upper()}_API_KEY": CREDENTIAL for name in providers}
     running = await asyncio.create_subprocess_exec(
         *(*command, sys.executable, "-m", "gateway", "serve", *files, *ports),
