@@ -16,9 +16,11 @@ import typer
 import uvloop
 
 from gateway.cli.banner import describe_start
-from gateway.cli.service import SIGNALS, Service
+from gateway.cli.notifier import Notifier
+from gateway.cli.service import PATIENCE_S, SIGNALS, Service
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
+from gateway.config.systemd import SystemdError
 from gateway.core.exchange import Observer
 from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
@@ -40,6 +42,7 @@ REFUSALS = (
     ListenError,
     ParserError,
     PluginError,
+    SystemdError,
     StoreError,
     ToothlessRuleError,
     UnsafeBindError,
@@ -57,13 +60,24 @@ class Duty(msgspec.Struct, frozen=True):
     to_hasten: signal.Signals | None = None  # None: the second of those
 
 
-def serve_alone(settings: Settings, registry: Registry) -> None:
+def serve_alone(
+    settings: Settings,
+    registry: Registry,
+    notifier: Notifier,
+    inherited: Sequence[socket.socket] = (),
+) -> None:
     """Be the only process of a gateway; raises one of REFUSALS when it cannot start."""
 
-    def show(service: Service) -> None:
+    def tell_ready(service: Service) -> None:
         show_start(settings, registry, url=service.url, admin_url=service.admin_url)
+        notifier.tell_ready(service.describe())
+        notifier.keep_beating(service.describe)
 
-    serve_here(settings, registry, Duty(show))
+    def tell_stopping() -> None:
+        notifier.tell_stopping("Draining.", within_s=settings.server.drain_s + PATIENCE_S)
+
+    duty = Duty(when_ready=tell_ready, when_told=tell_stopping, listening=inherited or None)
+    serve_here(settings, registry, duty)
 
 
 def show_start(settings: Settings, registry: Registry, *, url: str, admin_url: str | None) -> None:

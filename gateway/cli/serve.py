@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import typer
 
+from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
 from gateway.cli.workers import WorkerError, supervise
 from gateway.config.load import (
@@ -22,6 +23,7 @@ from gateway.config.load import (
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.spec import Spec
+from gateway.config.systemd import take_systemd
 from gateway.limits.proof import prove_rules
 from gateway.middleware.authenticate import refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
@@ -30,6 +32,7 @@ from gateway.middleware.enforce_limits import (
     refuse_unshared_counters,
 )
 from gateway.plugins.loading import look_in
+from gateway.server.inherited import adopt_sockets, place_of
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 
@@ -45,6 +48,10 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     try:
         settings, registry = _load(config, providers)
         settings = _override(settings, overrides)
+        systemd = take_systemd()
+        inherited = adopt_sockets(systemd.sockets)
+        placed = place_of(inherited, settings.server)
+        settings = settings.model_copy(update={"server": placed})
         refuse_unshared_counters(settings)
         refuse_unsafe_bind(settings, registry)
         refuse_idle_rules(settings, registry)
@@ -52,9 +59,9 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         raise_file_limit()
         if settings.server.workers > 1:
-            supervise(settings, registry)
+            supervise(settings, registry, Notifier(systemd), inherited)
         else:
-            serve_alone(settings, registry)
+            serve_alone(settings, registry, Notifier(systemd), inherited)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)

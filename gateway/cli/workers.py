@@ -17,8 +17,9 @@ from multiprocessing.context import SpawnProcess
 import msgspec
 import structlog
 
+from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import open_log, show_start
-from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.service import PATIENCE_S, SIGNALS
 from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -36,9 +37,6 @@ from gateway.server.sockets import (
 PROVEN_S = 10.0
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 30.0
-# Beyond its time to drain, before it is ended without being asked: for last words, and for rows of
-# the ledger that a slow database has to take.
-PATIENCE_S = 2 * LAST_WORDS_S + 20.0
 
 _log = structlog.get_logger()
 
@@ -60,20 +58,47 @@ class _Place(msgspec.Struct, eq=False):
     was_ever_ready: bool = False
     admin_url: str | None = None
 
+    @property
+    def answers(self) -> bool:
+        """Whether its worker runs and is ready."""
+        is_ready = self.is_ready
+        return (
+            self.process is not None
+            and is_ready is not None
+            and is_ready.done()
+            and is_ready.result()
+        )
 
-def supervise(settings: Settings, registry: Registry) -> None:
+
+def supervise(
+    settings: Settings,
+    registry: Registry,
+    notifier: Notifier,
+    inherited: Sequence[socket.socket] = (),
+) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
     open_log(settings, registry)
     with asyncio.Runner() as runner:
-        runner.run(Supervisor(settings, registry).run())
+        runner.run(Supervisor(settings, registry, notifier, inherited).run())
 
 
 class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        notifier: Notifier,
+        inherited: Sequence[socket.socket] = (),
+    ) -> None:
         self._settings = settings
         self._registry = registry
+        self._notifier = notifier
+        self._inherited = inherited
+        self._url = ""
+        # Handed over, they are one for all: nobody else may bind to that port.
+        self._has_own_sockets = SPREADS and not inherited
         self._places: list[_Place] = []
         self._tasks = Tasks(self._crashed)
         self._was_told = asyncio.Event()
@@ -81,13 +106,7 @@ class Supervisor:
 
     async def run(self) -> None:
         """Start all workers, the first one alone: it makes what is made once, and says it once."""
-        server = self._settings.server
-        sockets = await open_shared_sockets(server.host, server.port, server.workers)
-        url = url_of(sockets[0][0])
-        self._settings = self._settings.model_copy(
-            update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
-        )
-        self._places = [_Place(index, own) for index, own in enumerate(sockets)]
+        await self._listen()
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -97,10 +116,34 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, url=url, admin_url=admin_url)
+                show_start(self._settings, self._registry, url=self._url, admin_url=admin_url)
+                self._notifier.tell_ready(self._describe())
+                self._notifier.keep_beating(lambda: self._describe() if self._ready() else None)
                 await self._was_told.wait()
         finally:
             await self._stop()
+
+    async def _listen(self) -> None:
+        """Give each worker a place to listen."""
+        server = self._settings.server
+        if self._inherited:
+            sockets = [list(self._inherited) for _ in range(server.workers)]
+            self._url = url_of(self._inherited[0])
+        else:
+            sockets = await open_shared_sockets(server.host, server.port, server.workers)
+            self._url = url_of(sockets[0][0])
+            placed = server.model_copy(update={"port": int(self._url.rpartition(":")[2])})
+            self._settings = self._settings.model_copy(update={"server": placed})
+        self._places = [_Place(index, own) for index, own in enumerate(sockets)]
+
+    def _ready(self) -> int:
+        """How many workers answer."""
+        return sum(place.answers for place in self._places)
+
+    def _describe(self) -> str:
+        if self._was_told.is_set():
+            return f"Draining: {len(self._running())} of {len(self._places)} workers run."
+        return f"{self._ready()} of {len(self._places)} workers answer on {self._url}."
 
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -110,6 +153,9 @@ class Supervisor:
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
         number = HASTEN if self._was_told.is_set() else signal.SIGTERM
+        if not self._was_told.is_set():
+            within_s = self._settings.server.drain_s + PATIENCE_S
+            self._notifier.tell_stopping("Draining.", within_s=within_s)
         self._was_told.set()
         # First: whoever comes from now on would wait for nobody.
         for place in self._places:
@@ -161,7 +207,10 @@ class Supervisor:
             place.admin_url = news.admin_url
             place.was_ever_ready = True
             place.is_ready.set_result(True)
-        elif SPREADS:  # it was told by somebody else: callers go to the others meanwhile
+            self._notifier.tell_status(self._describe())
+        elif (
+            self._has_own_sockets
+        ):  # it was told by somebody else: callers go to the others meanwhile
             close_sockets(place.sockets)
 
     def _bury(self, place: _Place) -> None:
@@ -183,11 +232,12 @@ class Supervisor:
         if self._was_told.is_set() or not place.was_ever_ready:
             return
         place.failures = 0 if lived_s >= PROVEN_S else place.failures + 1
-        if place.failures > 1 and SPREADS:
+        if place.failures > 1 and self._has_own_sockets:
             close_sockets(place.sockets)  # nobody should wait for it while it is not started
         _log.error(
             "worker.died", worker=place.index, exit_code=exit_code, lived_s=round(lived_s, 3)
         )
+        self._notifier.tell_status(self._describe())
         self._tasks.spawn("restart_worker", self._restart(place))
 
     async def _restart(self, place: _Place) -> None:
