@@ -23,8 +23,9 @@ from gateway.catalog.handlers import (
 )
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.core.clock import system_clock
+from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
+from gateway.core.pace import Pace
 from gateway.core.tasks import Tasks
 from gateway.credentials.finder import CREDENTIALS
 from gateway.credentials.opening import PROFILE_KEYS, OpenSources
@@ -38,6 +39,7 @@ from gateway.limits.recall import (
     find_recallable,
     keep_recalling,
     keep_recalling_shared,
+    report_forgotten,
 )
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
@@ -64,6 +66,8 @@ from gateway.middleware.write_access_log import write_access_log
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
+    PACE,
+    PER_MINUTE,
     delete_profile_key,
     list_profile_keys,
     set_profile_key,
@@ -222,6 +226,7 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
     app[CREDENTIALS] = sources.finder
     if sources.profile_keys is not None:
         app[PROFILE_KEYS] = sources.profile_keys
+        app[PACE] = Pace(monotonic, PER_MINUTE)
     if sources.marks is not None:
         app[OBSERVERS] = (*app[OBSERVERS], sources.marks.observe)
     yield
@@ -243,6 +248,8 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
     """Let days and months go on where the ledger says, when counters begin anew."""
     rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
+    if isinstance(counters, MemoryCounters):
+        report_forgotten(app[SETTINGS].rules)
     if not rules or WRITER not in app or counters is None:
         yield
         return

@@ -15,6 +15,7 @@ from gateway.app import KEYS, METRICS, WRITER, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
+from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
@@ -58,7 +59,7 @@ class Service:
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
-            list_credentials=self.app[POOLS].standings,
+            credentials=CredentialDesk(self.app[POOLS].standings, self.app[POOLS].restore),
         )
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []

@@ -110,6 +110,21 @@ class Pools:
         for provider, pool in self._pools.items():
             yield from pool.standings(provider)
 
+    def restore(self, provider: str, credential_id: str | None) -> list[str] | None:
+        """Take a provider's credential for well, or all of them; the names of those that were not.
+
+        None where there is no such one. What is wrong with it still is found out by the next call.
+        """
+        pool = self._pools.get(provider)
+        if pool is None:
+            return None
+        named = [
+            slot
+            for slot in pool.slots
+            if credential_id is None or slot.credential.id == credential_id
+        ]
+        return [slot.credential.id for slot in named if pool.restore(slot)] if named else None
+
     def _take(
         self, pool: CredentialPool, exchange: Exchange, call: Call, *, may_try: bool
     ) -> Credential:

@@ -121,7 +121,7 @@ class Job(msgspec.Struct):
             return None
         if self.call.dialect is Dialect.TEXT:
             return TextPump()
-        return OpenAIPump(wants_usage=self.call.wants_usage)
+        return OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
 
     def _make_deadlines(self) -> Deadlines:
         """The clock of one attempt."""
