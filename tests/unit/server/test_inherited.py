@@ -1,14 +1,17 @@
 """Sockets that were opened before the gateway began."""
 
+import asyncio
 import os
 import socket
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from gateway.config.settings import ServerSpec
 from gateway.config.systemd import HandedSocket
 from gateway.server.inherited import adopt_sockets, place_of
+from gateway.server.site import listen_on, make_runner
 from gateway.server.sockets import SEND_BUFFER_BYTES, ListenError, close_sockets, url_of
 
 
@@ -65,6 +68,25 @@ def test_a_socket_of_the_file_system_is_taken(tmp_path: Path) -> None:
         assert url_of(adopted) == f"unix:{tmp_path}/gateway.sock"
         assert place_of([adopted], server) is server
         adopted.close()
+
+
+async def test_callers_are_answered_on_a_socket_of_the_file_system(tmp_path: Path) -> None:
+    """And its file stays: it is systemd's, and the next process listens there."""
+    path = tmp_path / "gateway.sock"
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(path))
+        opened.listen()
+        runner = make_runner(web.Application(), shutdown_s=0.1)
+        await runner.setup()
+        await listen_on(runner, adopt_sockets([hand_over(opened)]), ServerSpec())
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        head = await reader.readline()
+        writer.close()
+        await runner.cleanup()
+
+    assert head == b"HTTP/1.1 404 Not Found\r\n"
+    assert path.is_socket()
 
 
 def test_what_does_not_listen_is_refused() -> None:
