@@ -152,6 +152,14 @@ def test_the_units_fit_the_program() -> None:
     assert seconds["TimeoutStopSec"] > ServerSpec().drain_s + PATIENCE_S
 
 
+@pytest.mark.parametrize("page", ["systemd", "container", "kubernetes", "shutdown"])
+def test_pages_say_how_long_it_takes_to_stop(page: str) -> None:
+    """Who waits for less kills it in the middle of its last words."""
+    text = (UNITS.parents[1] / "docs" / "operate" / f"{page}.md").read_text()
+
+    assert re.search(rf"\b{PATIENCE_S:.0f} (seconds|more)", text)
+
+
 def test_the_settings_that_ship_with_it_write_to_its_state() -> None:
     """Everything else is read-only for the service."""
     assert isinstance(check_file(UNITS / "gateway.yaml"), Settings)
