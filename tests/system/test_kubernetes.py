@@ -13,12 +13,12 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.cli.service import PATIENCE_S
-from gateway.config.load import load_settings
-from gateway.config.settings import Settings
-from gateway.telemetry.metrics import Metrics
+from gateway.cli.service import PATIENCE_S, Service
+from gateway.config.load import Registry, load_settings
+from gateway.config.settings import AdminSpec, ServerSpec, Settings
 from tests.plugins.command_line import options_of
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"
@@ -218,13 +218,25 @@ def test_pods_keep_to_the_restricted_profile() -> None:
     }
 
 
-def test_pods_are_counted_by_a_metric_that_there_is() -> None:
+async def fetch_metrics() -> str:
+    """What Prometheus reads from a gateway that nobody has called yet."""
+    settings = Settings(server=ServerSpec(port=0), admin=AdminSpec(port=0))
+    service = Service(settings, Registry({}, {}), lambda _: None)
+    await service.start()
+    try:
+        async with ClientSession() as session, session.get(f"{service.admin_url}/metrics") as page:
+            return await page.text()
+    finally:
+        await service.stop()
+
+
+async def test_pods_are_counted_by_a_metric_that_there_is() -> None:
     """The adapter's rule and the autoscaler name it, and a metric that is renamed is silent."""
     adapter = read(MONITORING / "prometheus-adapter.values.yaml")
     [rule] = adapter["rules"]["custom"]
     pods, _ = FILES["horizontal-pod-autoscaler"]["spec"]["metrics"]
-    text = Metrics({}, lambda: 3).render().decode()
-    samples = {s.name for family in text_string_to_metric_families(text) for s in family.samples}
+    families = text_string_to_metric_families(await fetch_metrics())
+    samples = {sample.name for family in families for sample in family.samples}
 
     name = pods["pods"]["metric"]["name"]
     assert name in samples
