@@ -6,6 +6,7 @@ answers requests, so a loop that hangs gives none.
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 
 import structlog
@@ -26,10 +27,22 @@ class Notifier:
         self._address = systemd.notify_address
         self._watchdog_s = systemd.watchdog_s
         self._was_reported = False
+        self._is_ready = False
 
     def tell_ready(self, status: str) -> None:
         """Callers are answered, and `status` is what an operator reads of it."""
+        self._is_ready = True
         self._say("READY=1", f"STATUS={status}")
+
+    def tell_reloading(self) -> None:
+        """The configuration is read anew; before it was ready that is no news."""
+        if self._is_ready:
+            self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def tell_reloaded(self, status: str) -> None:
+        """It was read, whatever came of it."""
+        if self._is_ready:
+            self._say("READY=1", f"STATUS={status}")
 
     def tell_status(self, status: str) -> None:
         """What an operator reads has changed."""
@@ -37,6 +50,7 @@ class Notifier:
 
     def tell_stopping(self, status: str, *, within_s: float) -> None:
         """It ends, in so many seconds at most: not to be killed before."""
+        self._is_ready = False
         self._say(
             "STOPPING=1", f"STATUS={status}", f"EXTEND_TIMEOUT_USEC={int(within_s * MICROSECONDS)}"
         )

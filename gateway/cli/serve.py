@@ -5,14 +5,13 @@ The rule here: whatever is wrong is said before anything listens, all of it at o
 
 import asyncio
 import resource
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
 from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
+from gateway.cli.reloading import Overrides, Source, override
 from gateway.cli.workers import WorkerError, supervise
 from gateway.config.load import (
     SETTINGS_FILE,
@@ -22,7 +21,6 @@ from gateway.config.load import (
 )
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
-from gateway.config.spec import Spec
 from gateway.config.systemd import take_systemd
 from gateway.limits.proof import prove_rules
 from gateway.middleware.authenticate import refuse_unsafe_bind
@@ -36,9 +34,6 @@ from gateway.server.inherited import adopt_sockets, place_of
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 
-Overrides = Mapping[str, Mapping[str, object]]
-SpecT = TypeVar("SpecT", bound=Spec)
-
 
 def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> int:
     """Run the gateway until it is told to stop.
@@ -47,11 +42,11 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     """
     try:
         settings, registry = _load(config, providers)
-        settings = _override(settings, overrides)
         systemd = take_systemd()
         inherited = adopt_sockets(systemd.sockets)
-        placed = place_of(inherited, settings.server)
-        settings = settings.model_copy(update={"server": placed})
+        server = {**overrides.get("server", {}), **place_of(inherited)}
+        source = Source(config, {**overrides, "server": server})
+        settings = override(settings, source.overrides)
         refuse_unshared_counters(settings)
         refuse_unsafe_bind(settings, registry)
         refuse_idle_rules(settings, registry)
@@ -59,9 +54,9 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         raise_file_limit()
         if settings.server.workers > 1:
-            supervise(settings, registry, Notifier(systemd), inherited)
+            supervise(settings, registry, source, Notifier(systemd), inherited)
         else:
-            serve_alone(settings, registry, Notifier(systemd), inherited)
+            serve_alone(settings, registry, source, Notifier(systemd), inherited)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
@@ -104,19 +99,3 @@ def _load(config: Path | None, providers: Path | None) -> tuple[Settings, Regist
     if problems or registry is None:
         raise ConfigError(problems)
     return settings, registry
-
-
-def _override(settings: Settings, overrides: Overrides) -> Settings:
-    """The settings with what the command line says in their place."""
-    return settings.model_copy(
-        update={
-            "server": _replace(settings.server, overrides["server"]),
-            "admin": _replace(settings.admin, overrides["admin"]),
-        }
-    )
-
-
-def _replace(spec: SpecT, given: Mapping[str, object]) -> SpecT:
-    return spec.model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterable, Sequence
 
 from gateway.auth.local import is_loopback
-from gateway.config.settings import ServerSpec
 from gateway.config.systemd import HandedSocket
 from gateway.server.sockets import ListenError, tune
 
@@ -21,16 +20,16 @@ def adopt_sockets(handed: Iterable[HandedSocket]) -> list[socket.socket]:
     return [_adopt(one) for one in handed]
 
 
-def place_of(adopted: Sequence[socket.socket], server: ServerSpec) -> ServerSpec:
-    """The settings with the host and port that are listened on: the ones that most can reach.
+def place_of(adopted: Sequence[socket.socket]) -> dict[str, object]:
+    """The `host` and `port` that are listened on, in place of those of the settings.
 
-    A socket of the file system has none; then they are what the settings say.
+    Of several those that most can reach. A socket of the file system has none.
     """
     addresses = [one.getsockname()[:2] for one in adopted if one.family in INTERNET]
     if not addresses:
-        return server
+        return {}
     host, port = next((pair for pair in addresses if not is_loopback(pair[0])), addresses[0])
-    return server.model_copy(update={"host": host, "port": port})
+    return {"host": host, "port": port}
 
 
 def _adopt(handed: HandedSocket) -> socket.socket:

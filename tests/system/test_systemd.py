@@ -59,6 +59,9 @@ async def test_a_restart_refuses_nobody(directory: Path) -> None:
         assert (await unit.ask()).status == 200
         url = f"http://127.0.0.1:{unit.port}"
         alive = await unit.hear("WATCHDOG=1")
+        unit.signal(signal.SIGHUP)
+        await unit.hear("RELOADING=1")
+        assert await unit.hear("READY=1") == ready
         unit.signal(signal.SIGTERM)
         stopping = await unit.hear("STOPPING=1")
         assert await unit.wait() == 0
@@ -92,6 +95,9 @@ async def test_workers_share_the_socket_and_are_counted(directory: Path) -> None
         answers = await asyncio.gather(*(unit.ask() for _ in range(10)))
         await unit.hear(f"STATUS=2 of 2 workers answer on {url}.")
         assert spared in unit.workers
+        unit.signal(signal.SIGHUP)
+        await unit.hear("RELOADING=1")
+        assert await unit.hear("READY=1") == ready
         unit.signal(signal.SIGTERM)
         await unit.hear("STOPPING=1")
         assert await unit.wait() == 0

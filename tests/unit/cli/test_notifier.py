@@ -1,13 +1,14 @@
 """What a service manager is told, on a socket that the test listens to."""
 
 import asyncio
-import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.cli.notifier import Notifier
 from gateway.config.systemd import Systemd
@@ -45,6 +46,23 @@ def test_what_is_told_is_what_systemd_reads(systemd: socket.socket) -> None:
         b"STATUS=Busy.",
         b"STOPPING=1\nSTATUS=Draining.\nEXTEND_TIMEOUT_USEC=1500000",
     ]
+
+
+def test_a_reload_is_told_while_it_is_ready(systemd: socket.socket) -> None:
+    """`READY=1` after one that came too early would end the start before it listens."""
+    notifier = notifier_of(systemd)
+
+    notifier.tell_reloading()
+    notifier.tell_reloaded("Too early.")
+    notifier.tell_ready("Listening.")
+    notifier.tell_reloading()
+    notifier.tell_reloaded("Listening.")
+
+    assert systemd.recv(1000) == b"READY=1\nSTATUS=Listening."
+    reloading, now = systemd.recv(1000).split(b"\nMONOTONIC_USEC=")
+    assert reloading == b"RELOADING=1"
+    assert 0 < int(now) <= time.monotonic_ns() // 1000
+    assert systemd.recv(1000) == b"READY=1\nSTATUS=Listening."
 
 
 async def test_a_loop_that_runs_gives_signs_of_life(systemd: socket.socket) -> None:
@@ -93,14 +111,13 @@ async def test_nobody_is_told_where_nobody_listens() -> None:
     notifier.tell_stopping("Draining.", within_s=1)
 
 
-def test_a_systemd_that_is_gone_is_logged_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_systemd_that_is_gone_is_logged_once(tmp_path: Path) -> None:
     """The gateway goes on; a line for each beat would fill the log."""
     notifier = Notifier(Systemd(str(tmp_path / "gone")))
-    with caplog.at_level(logging.WARNING):
+
+    with capture_logs() as lines:
         notifier.tell_ready("Listening.")
         notifier.tell_status("Busy.")
 
-    said = caplog.text + capsys.readouterr().out
-    assert said.count("systemd.not_told") == 1
+    reason = "No such file or directory"
+    assert lines == [{"event": "systemd.not_told", "log_level": "warning", "reason": reason}]
