@@ -10,6 +10,7 @@ from pathlib import Path
 
 import typer
 
+from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
 from gateway.cli.reloading import Overrides, Source, override
 from gateway.cli.workers import WorkerError, supervise
@@ -21,6 +22,7 @@ from gateway.config.load import (
 )
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
+from gateway.config.systemd import take_systemd
 from gateway.limits.proof import prove_rules
 from gateway.middleware.authenticate import refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
@@ -29,6 +31,7 @@ from gateway.middleware.enforce_limits import (
     refuse_unshared_counters,
 )
 from gateway.plugins.loading import look_in
+from gateway.server.inherited import adopt_sockets, place_of
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 DUMPED_MEMORY = Path("/proc/self/coredump_filter")  # core(5)
@@ -41,8 +44,11 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     """
     try:
         settings, registry = _load(config, providers)
-        source = Source(config, overrides)
-        settings = override(settings, overrides)
+        systemd = take_systemd()
+        inherited = adopt_sockets(systemd.sockets)
+        server = {**overrides.get("server", {}), **place_of(inherited)}
+        source = Source(config, {**overrides, "server": server})
+        settings = override(settings, source.overrides)
         refuse_unshared_counters(settings)
         refuse_unsafe_bind(settings, registry)
         refuse_idle_rules(settings, registry)
@@ -51,9 +57,9 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         raise_file_limit()
         forbid_core_dumps()
         if settings.server.workers > 1:
-            supervise(settings, registry, source)
+            supervise(settings, registry, source, Notifier(systemd), inherited)
         else:
-            serve_alone(settings, registry, source)
+            serve_alone(settings, registry, source, Notifier(systemd), inherited)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)

@@ -33,6 +33,9 @@ from gateway.telemetry.reporter import Reporter
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
+# Beyond the time to drain, before it is ended without being asked: for last words, and for rows of
+# the ledger that a slow database has to take.
+PATIENCE_S = 2 * LAST_WORDS_S + 20.0
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -137,6 +140,13 @@ class Service:
             )
         if to_hasten is not None:
             loop.add_signal_handler(to_hasten, self._hasten)
+
+    def describe(self) -> str:
+        """How it fares, in a sentence for an operator."""
+        count = self.app[IN_FLIGHT].count
+        if self._was_told.is_set():
+            return f"Draining, exchanges in flight: {count}."
+        return f"Listening on {self.url}, exchanges in flight: {count}."
 
     async def wait_until_told(self) -> None:
         """Sleep until it is told to stop."""

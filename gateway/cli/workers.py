@@ -8,16 +8,18 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 
 import msgspec
 import structlog
 
+from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import show_start
 from gateway.cli.process_log import LAST_LINES_S, open_log
 from gateway.cli.reloading import Reloader, Source
-from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.service import PATIENCE_S, SIGNALS
 from gateway.cli.shared import Shared, open_shared
 from gateway.cli.worker import HASTEN
 from gateway.cli.worker_place import Place, Sockets, Start
@@ -28,10 +30,6 @@ from gateway.server.sockets import SPREADS, close_sockets, open_shared_sockets, 
 from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.telemetry.logging import GatewayLog
 
-# Beyond its time to drain, before it is ended without being asked: for last words, and for rows of
-# the ledger that a slow database has to take.
-PATIENCE_S = 2 * LAST_WORDS_S + 20.0
-
 _log = structlog.get_logger()
 
 
@@ -39,12 +37,19 @@ class WorkerError(Exception):
     """A worker could not start, and has said why."""
 
 
-def supervise(settings: Settings, registry: Registry, source: Source) -> None:
+def supervise(
+    settings: Settings,
+    registry: Registry,
+    source: Source,
+    notifier: Notifier,
+    inherited: Sequence[socket.socket] = (),
+) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
     log = open_log(settings, registry)
     try:
         with asyncio.Runner() as runner:
-            runner.run(Supervisor(settings, registry, source, log).run())
+            supervisor = Supervisor(settings, registry, source, log, notifier, inherited)
+            runner.run(supervisor.run())
     finally:
         log.close(LAST_LINES_S)
 
@@ -53,32 +58,48 @@ class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, source: Source, log: GatewayLog
+        self,
+        settings: Settings,
+        registry: Registry,
+        source: Source,
+        log: GatewayLog,
+        notifier: Notifier,
+        inherited: Sequence[socket.socket] = (),
     ) -> None:
         self._settings = settings
         self._source = source
         self._registry = registry
         self._log = log
+        self._notifier = notifier
+        self._inherited = inherited
+        # Handed over, or in the file system, there is one for all: nobody else may bind to it.
+        is_shared = bool(inherited) or settings.server.unix_socket is not None
+        self._has_own_sockets = SPREADS and not is_shared
+        self._url = ""
         self._shared: Shared | None = None
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
         self._opening = asyncio.Lock()
         self._tasks = Tasks(self._crashed)
-        self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
+        self._reloader = Reloader(
+            source,
+            settings,
+            self._apply,
+            when_begun=notifier.tell_reloading,
+            when_done=self._pass_on,
+        )
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
-        # In the file system there is one for all.
-        self._has_own_sockets = SPREADS and settings.server.unix_socket is None
         self._socket_file: SocketFile | None = None
 
     async def run(self) -> None:
         """Start all workers, the first one alone: it makes what is made once, and says it once."""
         await self._open_port()
-        url = url_of(self._sockets[0][0])
+        self._url = url_of(self._sockets[0][0])
         server = self._settings.server
-        if server.unix_socket is None:
-            placed = server.model_copy(update={"port": int(url.rpartition(":")[2])})
+        if not self._inherited and server.unix_socket is None:
+            placed = server.model_copy(update={"port": int(self._url.rpartition(":")[2])})
             self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
         self._hear_signals()
@@ -90,7 +111,11 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, self._log, url=url, admin_url=admin_url)
+                show_start(
+                    self._settings, self._registry, self._log, url=self._url, admin_url=admin_url
+                )
+                self._notifier.tell_ready(self._describe())
+                self._notifier.keep_beating(lambda: self._describe() if self._ready() else None)
                 await self._was_told.wait()
         finally:
             await self._stop()
@@ -100,14 +125,16 @@ class Supervisor:
         async with self._opening:
             if self._sockets:
                 return
-            if server.unix_socket is None:
+            if self._inherited:
+                self._sockets = dict.fromkeys(range(server.workers), self._inherited)
+            elif server.unix_socket is None:
                 opened = await open_shared_sockets(server.host, server.port, server.workers)
                 self._sockets = dict(enumerate(opened))
-                return
-            listening, self._socket_file = open_unix_socket(
-                server.unix_socket, server.unix_socket_mode
-            )
-            self._sockets = dict.fromkeys(range(server.workers), (listening,))
+            else:
+                listening, self._socket_file = open_unix_socket(
+                    server.unix_socket, server.unix_socket_mode
+                )
+                self._sockets = dict.fromkeys(range(server.workers), (listening,))
 
     def _close_port(self) -> None:
         if self._socket_file is not None:
@@ -116,6 +143,15 @@ class Supervisor:
         for sockets in self._sockets.values():
             close_sockets(sockets)
         self._sockets = {}
+
+    def _ready(self) -> int:
+        """How many workers answer."""
+        return sum(place.is_accepting for place in self._places)
+
+    def _describe(self) -> str:
+        if self._was_told.is_set():
+            return f"Draining: {len(self._running())} of {len(self._places)} workers run."
+        return f"{self._ready()} of {len(self._places)} workers answer on {self._url}."
 
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -132,10 +168,14 @@ class Supervisor:
         for process in self._running():
             if process.pid is not None:
                 os.kill(process.pid, signal.SIGHUP)
+        self._notifier.tell_reloaded(self._describe())
 
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
         number = HASTEN if self._was_told.is_set() else signal.SIGTERM
+        if not self._was_told.is_set():
+            within_s = self._settings.server.drain_s + PATIENCE_S
+            self._notifier.tell_stopping("Draining.", within_s=within_s)
         self._was_told.set()
         self._close_port()  # first: whoever comes from now on would wait for nobody
         for process in self._running():
@@ -170,6 +210,7 @@ class Supervisor:
         """Have those who accept do so for those who do not."""
         if self._was_told.is_set():
             return
+        self._notifier.tell_status(self._describe())
         away = [place.index for place in self._places if not place.is_accepting]
         for place in self._places:
             if place.is_accepting:
@@ -195,7 +236,7 @@ class Supervisor:
     async def _restart(self, place: Place) -> None:
         while not self._was_told.is_set():
             if place.pause_s:
-                if not self._running():
+                if not self._running() and not self._inherited:
                     self._close_port()  # nobody takes those who would wait there
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._was_told.wait(), place.pause_s)

@@ -109,7 +109,7 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _tune(listening)
+        tune(listening)
         listening.bind(address)
         listening.listen(BACKLOG)  # here, so that a port in use is found before anything starts
     except OSError:
@@ -118,9 +118,12 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
     return listening
 
 
-def _tune(listening: socket.socket) -> None:
+def tune(listening: socket.socket) -> None:
+    """Set what every connection that it accepts shall have."""
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if listening.family == socket.AF_UNIX:
+        return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _TCP_OPTIONS:
         option = getattr(socket, name, None)

@@ -67,6 +67,12 @@ EVENTS = (
         "worker",
     ),
     make_event(
+        "systemd.not_told",
+        "warning",
+        "[systemd](systemd.md) could not be told how the gateway fares; said once",
+        "reason",
+    ),
+    make_event(
         "task.crashed", "error", "a background task died", "task exception", is_limited=True
     ),
     make_event("thread.crashed", "error", "a thread died", "thread exception"),
