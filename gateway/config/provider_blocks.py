@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import (
     Field,
     JsonValue,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
@@ -166,6 +167,24 @@ class TimeoutsSpec(Spec):
             "How long an unused connection is kept. "
             "It needs to be shorter than the host's own, or a request meets a closed connection."
         ),
+    )
+
+
+class RetryBudgetSpec(Spec):
+    """How many further attempts all requests together may make."""
+
+    enabled: bool = Field(
+        default=True, description="Whether retries are counted against requests at all."
+    )
+    share: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=0.2,
+        description="Retries for each request of the last ten seconds: with 0.2 the host gets 1.2 "
+        "times the requests at most.",
+    )
+    spare: NonNegativeInt = Field(
+        default=10,
+        description="Retries in ten seconds that are always there, so that a quiet gateway can "
+        "retry. Not beside the share: the larger of the two counts.",
     )
 
 

@@ -32,6 +32,7 @@ from gateway.config.provider_blocks import (
     ModelId,
     OwnEndpointSpec,
     ParamsSpec,
+    RetryBudgetSpec,
     TimeoutsSpec,
     TlsSpec,
 )
@@ -194,6 +195,9 @@ class Provider(Spec):
     timeouts: TimeoutsSpec = Field(default=TimeoutsSpec(), description="How long to wait.")
     retries: Annotated[NonNegativeInt, Field(le=5)] = Field(
         default=2, description="Further attempts after a failure, before the first content only."
+    )
+    retry_budget: RetryBudgetSpec = Field(
+        default=RetryBudgetSpec(), description="How many of those all requests together may make."
     )
     on_client_gone: Literal["cancel", "drain"] = Field(
         default="cancel",

@@ -72,6 +72,7 @@ class Relay:
 
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         budget = RetryBudget(job.call.provider.retries, self._clock)
+        job.upstream.retry_tokens.count_request(job.exchange.started_at)
         while True:
             self._begin_attempt(job)
             try:
@@ -93,7 +94,12 @@ class Relay:
     def _plan_retry(self, job: Job, budget: RetryBudget, error: UpstreamError) -> float | None:
         """Seconds until another attempt; None when there is to be none."""
         other_s = self._pools.note_failure(job.exchange, job.call, error)
-        return budget.spend(error) if other_s is None else budget.spend_knowing(other_s)
+        wait_s = budget.spend(error) if other_s is None else budget.spend_knowing(other_s)
+        # Another credential at once is no retry: it was that credential which failed, and the
+        # pool itself keeps count of how many there are to try.
+        if wait_s is None or other_s == 0 or job.upstream.retry_tokens.take():
+            return wait_s
+        return None
 
     def _begin_attempt(self, job: Job) -> None:
         record = job.make_record()

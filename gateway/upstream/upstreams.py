@@ -5,22 +5,29 @@ The rule here: a credential is revealed in this file and nowhere else.
 
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from urllib.parse import urlsplit
+
+import structlog
 
 from gateway import __version__
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import ProviderBusyError
+from gateway.core.retry_after import come_back
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
+from gateway.upstream.retry_tokens import RetryTokens
 from gateway.upstream.tls import open_tls_context
 
 COMPLETIONS_PATH = "/chat/completions"
 HTTPS_PORT = 443
 HTTP_PORT = 80
 ON_DEMAND_MAX = 500  # addresses of callers' own with a connection each, or without any
+
+_log = structlog.get_logger()
 
 
 class Upstream:
@@ -37,6 +44,9 @@ class Upstream:
         secure = parts.scheme == "https"
         host = parts.hostname or ""
         self.provider = provider
+        self.retry_tokens = RetryTokens(
+            provider.retry_budget, partial(_report_held_back, provider.name)
+        )
         self.pool = Pool(
             Target(
                 label=provider.label,
@@ -172,7 +182,7 @@ class OnDemand:
         raise ProviderBusyError(
             f"Answers from too many addresses of {provider.label} are under way; "
             "try again shortly.",
-            headers={"Retry-After": "1"},
+            headers=come_back(),
         )
 
 
@@ -187,3 +197,7 @@ def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:
         *(f"{name}: {value}" for name, value in provider.headers.items() if value),
     ]
     return "".join(f"{line}\r\n" for line in lines)
+
+
+def _report_held_back(provider: str, count: int) -> None:
+    _log.warning("retries.held_back", provider=provider, count=count)

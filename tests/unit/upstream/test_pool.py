@@ -106,7 +106,8 @@ async def test_above_the_cap_the_answer_is_busy_at_once(open_pool: OpenPool) -> 
         with pytest.raises(ProviderBusyError) as caught:
             await pool.take()
 
-        assert (caught.value.status, caught.value.headers["Retry-After"]) == (503, "1")
+        assert caught.value.status == 503
+        assert 1 <= int(caught.value.headers["Retry-After"]) <= 4
         assert "Groq" in caught.value.public
         await use(first)
         assert await pool.take() is first
