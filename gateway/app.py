@@ -50,6 +50,7 @@ from gateway.middleware.assign_request_id import (
 from gateway.middleware.authenticate import authenticate
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
+from gateway.middleware.check_provider import check_provider
 from gateway.middleware.check_rights import check_rights
 from gateway.middleware.enforce_limits import LIMITER, enforce_limits
 from gateway.middleware.guard_stream import guard_stream, note_prepared
@@ -78,7 +79,7 @@ from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
-from gateway.upstream.upstreams import Upstreams
+from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
@@ -91,6 +92,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     authenticate,  # who is calling: sets the principal
     read_request,  # what is asked of which provider: sets the call
     check_rights,  # may this key use that
+    check_provider,  # is it asked at all: not while it fails nearly every time
     check_key,  # what we show the provider: sets the credential
     enforce_limits,  # may they call now
 )
@@ -293,7 +295,7 @@ async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
 async def open_relay(app: web.Application) -> AsyncIterator[None]:
     """Open what carries exchanges: upstreams, background tasks, the relay."""
     simulator = app.get(SIMULATOR)
-    upstreams = Upstreams(
+    app[UPSTREAMS] = upstreams = Upstreams(
         app[REGISTRY].providers,
         simulator_url=None if simulator is None else simulator.base_url,
     )

@@ -15,7 +15,9 @@ from gateway.app import KEYS, METRICS, WRITER, build_app
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
+from gateway.console.breakers import LIST_BREAKERS
 from gateway.console.readiness import Readiness
+from gateway.core.breaker import BreakerStanding
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
@@ -24,6 +26,7 @@ from gateway.server.site import GatewaySite, listen, listen_on, make_runner, ret
 from gateway.server.sockets import open_sockets
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
+from gateway.upstream.upstreams import UPSTREAMS
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
@@ -57,6 +60,7 @@ class Service:
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
             list_credentials=self.app[POOLS].standings,
         )
+        self._admin_app[LIST_BREAKERS] = self._list_breakers
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
@@ -132,6 +136,10 @@ class Service:
         await _clean_up(self._admin_runner)
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
+
+    def _list_breakers(self) -> Iterable[BreakerStanding]:
+        upstreams = self.app.get(UPSTREAMS)  # not before the start
+        return () if upstreams is None else upstreams.list_breakers()
 
     async def _fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         return await self.app[WRITER].fetch_usage(query)

@@ -25,6 +25,7 @@ from gateway.config.credentials import (
 )
 from gateway.config.provider_blocks import (
     AuthSpec,
+    BreakerSpec,
     HeaderName,
     KeyField,
     Label,
@@ -198,6 +199,9 @@ class Provider(Spec):
     )
     retry_budget: RetryBudgetSpec = Field(
         default=RetryBudgetSpec(), description="How many of those all requests together may make."
+    )
+    breaker: BreakerSpec = Field(
+        default=BreakerSpec(), description="When it is not asked, because it fails all the time."
     )
     on_client_gone: Literal["cancel", "drain"] = Field(
         default="cancel",

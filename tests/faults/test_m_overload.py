@@ -4,15 +4,37 @@ The rule here: everybody is there at the same time, counted where it arrives; no
 """
 
 import asyncio
+import contextlib
 import json
+import resource
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+from gateway.core.breaker import BreakerState
+from gateway.core.upstream_errors import UpstreamConnectError
+from gateway.upstream.upstreams import UPSTREAMS
 from tests.faults.conftest import OpenScene
 from tests.plugins.raw_caller import Caller, Heard
-from tests.plugins.scene import V1, Scene, body_of, error_of, raw_request
+from tests.plugins.raw_provider import RawProvider, read_request
+from tests.plugins.scene import (
+    CHAT,
+    V1,
+    Scene,
+    at,
+    body_of,
+    error_of,
+    eventually,
+    header_of,
+    raw_request,
+)
 
 STORM = 150
+OFF = {"enabled": False}
+ON: dict[str, Any] = {}
+QUICK = {"open_s": 0.05, "max_open_s": 0.05}
 FAILING: dict[str, Any] = {"error": {"status": 503, "retry_after": "0"}}
 
 
@@ -42,7 +64,7 @@ async def test_a_storm_of_failures_is_not_multiplied(open_scene: OpenScene) -> N
 
 async def test_without_the_budget_each_request_has_its_own_retries(open_scene: OpenScene) -> None:
     """It is off by a word, and then `retries` alone counts."""
-    scene = await open_scene(retries=1, retry_budget={"enabled": False})
+    scene = await open_scene(retries=1, retry_budget=OFF)
 
     await storm(scene, 30, FAILING)
 
@@ -57,3 +79,162 @@ async def test_one_caller_gets_the_retries_that_the_registry_says(open_scene: Op
     heard = await scene.ask(stream=False, simulate=None)
 
     assert (heard.status, scene.upstream_requests) == (200, 3)
+
+
+@pytest.mark.parametrize("path", [V1, CHAT])
+async def test_a_provider_that_fails_all_the_time_is_not_asked(
+    open_scene: OpenScene, path: str
+) -> None:
+    """M03: refused at once, in either dialect, with a time to come back; nobody else is."""
+    scene = await open_scene(breaker=ON, recovers=False)
+    await storm(scene, 20, FAILING, model="sim/plain")
+    asked = scene.upstream_requests
+
+    heard = await scene.ask(path=path, **({"model": "sim/plain"} if path == V1 else {}))
+
+    assert error_of(heard) == (503, "provider_unavailable")
+    assert header_of(heard, "x-should-retry") == "false"
+    assert 8 <= int(header_of(heard, "retry-after") or 0) <= 16
+    assert scene.upstream_requests == asked == 20
+    line = await scene.settled(21)
+    assert (line["outcome"], line["attempts"]) == ("rejected", 0)
+    await scene.serve_bystander()
+    (opened,) = [one for one in scene.gateway.log.lines if one["event"] == "breaker.opened"]
+    assert (opened["provider"], opened["model"]) == ("sim", "plain")
+
+
+async def test_who_is_refused_for_a_provider_has_used_nothing_of_a_limit(
+    open_scene: OpenScene,
+) -> None:
+    """M03: the minute's requests are there when the provider is."""
+    rule = {"name": "few", "on": "principal", "requests_per_minute": 60, "request_burst": 21}
+    scene = await open_scene(settings={"limits": [rule]}, breaker=ON, recovers=False)
+    await storm(scene, 20, FAILING, model="sim/plain")
+
+    for _ in range(10):
+        assert error_of(await scene.ask(model="sim/plain")) == (503, "provider_unavailable")
+
+    # The one that is left is for the bystander, who is asked when the scene ends.
+
+
+async def test_the_state_of_a_breaker_is_seen_where_readiness_is(open_scene: OpenScene) -> None:
+    """M03: and a provider that is down does not make the gateway unready."""
+    scene = await open_scene(breaker=ON, recovers=False)
+    assert "breakers" not in (await ready(scene)).json
+    await storm(scene, 20, FAILING)
+
+    heard = await ready(scene)
+
+    assert heard.status == 200
+    assert heard.json["breakers"] == {"sim": "open"}
+
+
+async def ready(scene: Scene) -> Heard:
+    """What `/readyz` says."""
+    port = int(scene.gateway.admin_url.rpartition(":")[2])
+    async with Caller(port) as caller:
+        await caller.send(raw_request("GET /readyz HTTP/1.1", "Connection: close"))
+        return await caller.read_to_end()
+
+
+async def test_callers_with_bad_requests_make_no_outage(open_scene: OpenScene) -> None:
+    """M03: 4xx and limits are not the provider's failures, however many there are."""
+    scene = await open_scene(breaker=QUICK)
+    for status in (400, 401, 404, 422, 429):
+        await storm(scene, 20, {"error": {"status": status, "retry_after": "0"}})
+
+    assert scene.upstream_requests == 100
+
+
+async def test_callers_who_leave_make_no_outage(open_scene: OpenScene) -> None:
+    """M03: a crowd that hangs up has said nothing of the provider."""
+    scene = await open_scene(breaker=ON)
+    for _ in range(25):
+        async with scene.call({"stall": {"after_tokens": 0}}) as caller:
+            await eventually(lambda: scene.simulator.journal.open == 1, "it was asked")
+            caller.hang_up()
+        await eventually(lambda: scene.simulator.journal.open == 0, "it was left")
+
+    assert scene.upstream_requests == 25
+
+
+OK_BODY = (
+    b'{"object":"chat.completion","choices":[{"index":0,"finish_reason":"stop",'
+    b'"message":{"role":"assistant","content":"Hi"}}]}'
+)
+OK_REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+    len(OK_BODY),
+    OK_BODY,
+)
+FAILED_REPLY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class Weak:
+    """A provider that is down, and when it is up bears a few more than it has served."""
+
+    def __init__(self) -> None:
+        self.is_up = False
+        self.served = 0
+        self.open = 0
+        self.collapsed = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer requests until the caller leaves."""
+        while True:
+            await read_request(reader)
+            self.open += 1
+            for _ in range(20):  # turns of the loop: whoever comes at once is here at once
+                await asyncio.sleep(0)
+            # As a cache that has to fill: each answer lets it bear one more.
+            can = self.is_up and self.open <= self.served + 1
+            self.collapsed += self.is_up and not can
+            self.served += can
+            self.open -= 1
+            writer.write(OK_REPLY if can else FAILED_REPLY)
+            await writer.drain()
+
+
+async def test_a_provider_that_comes_back_is_not_pushed_over_again(open_scene: OpenScene) -> None:
+    """M04: a crowd waits, one is let through, then two, then four; nobody brings it down twice."""
+    weak = Weak()
+    async with RawProvider(weak.serve) as provider:
+        scene = await open_scene(**at(provider.port), breaker=QUICK)
+        await storm(scene, 25)
+        weak.is_up = True
+        left = 60
+        rounds = 0
+        while left:  # all that are left, again and again: nobody waits as they are told
+            left -= sum(one.status == 200 for one in await storm(scene, left))
+            rounds += 1
+
+        opened = [one for one in scene.gateway.log.lines if one["event"] == "breaker.opened"]
+        assert weak.collapsed == 0
+        assert weak.served == 60
+        assert len(opened) == 1
+        assert rounds > 3
+
+
+async def test_what_this_machine_lacks_opens_nothing(open_scene: OpenScene) -> None:
+    """M10: out of files, every connection fails, and none of them because of the provider."""
+    scene = await open_scene(breaker=QUICK)
+    scene.simulator.drop_connections()
+    with few_files():
+        gate = scene.gateway.service.app[UPSTREAMS]["sim"].gate
+        for _ in range(25):
+            with pytest.raises(UpstreamConnectError) as failed:
+                await scene.gateway.service.app[UPSTREAMS]["sim"].take_connection(fresh=True)
+            assert failed.value.is_ours
+            gate.note_failure(gate.enter("m"), failed.value)
+
+    assert gate.state is BreakerState.CLOSED
+
+
+@contextlib.contextmanager
+def few_files() -> Iterator[None]:
+    """A process that may open no more files than it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -42,10 +42,13 @@ from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import configure_logging
+from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
+
+_NO_UPSTREAMS = Upstreams({}, simulator_url=None)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -240,6 +243,7 @@ async def start_chain() -> AsyncIterator[StartChain]:
 
 
 def _add_routes(app: web.Application, handler: Handler) -> None:
+    app[UPSTREAMS] = _NO_UPSTREAMS  # the handler is where they would be asked
     for path, name in (("/api/chat/{provider}", "chat"), ("/v1/chat/completions", "completions")):
         resource = app.router.add_resource(path, name=name)
         resource.add_route("POST", handler, expect_handler=postpone_continue)

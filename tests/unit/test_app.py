@@ -32,6 +32,7 @@ def test_the_chain_is_in_its_order() -> None:
         "authenticate",
         "read_request",
         "check_rights",
+        "check_provider",
         "check_key",
         "enforce_limits",
     ]
