@@ -61,7 +61,11 @@ from gateway.middleware.read_request import (
     read_request,
 )
 from gateway.middleware.render_errors import render_errors
+from gateway.middleware.shed_load import PRESSURE, shed_load
 from gateway.middleware.write_access_log import write_access_log
+from gateway.overload.machine import Machine
+from gateway.overload.pressure import Pressure
+from gateway.overload.seats import Seats
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
@@ -90,6 +94,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     check_path,  # nothing that two servers could read in two ways
     allow_origins,  # which web pages may call
     authenticate,  # who is calling: sets the principal
+    shed_load,  # is there room, and is it their turn: before a body is read
     read_request,  # what is asked of which provider: sets the call
     check_rights,  # may this key use that
     check_provider,  # is it asked at all: not while it fails nearly every time
@@ -129,7 +134,9 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
-    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
+    app[PRESSURE] = make_pressure(settings)
+    seats = app[PRESSURE].seats
+    app[OBSERVERS] = (seats.settle, pools.settle, log, metrics.observe, in_flight.count_out)
     if settings.server.trusted_proxies:
         app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
     if settings.keeps_ledger:
@@ -142,6 +149,7 @@ def build_app(
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
+            watch_pressure,
             open_stored_keys,
             open_methods,
             open_credentials,
@@ -200,6 +208,19 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+def make_pressure(settings: Settings) -> Pressure:
+    """What looks at how this process fares."""
+    spec = settings.overload
+    return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
+
+
+async def watch_pressure(app: web.Application) -> AsyncIterator[None]:
+    """Look at how this process fares, from before the first request to after the last."""
+    app[PRESSURE].start()
+    yield
+    app[PRESSURE].stop()
 
 
 async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
@@ -298,7 +319,9 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     app[UPSTREAMS] = upstreams = Upstreams(
         app[REGISTRY].providers,
         simulator_url=None if simulator is None else simulator.base_url,
+        has_lagged=app[PRESSURE].has_lagged,
     )
+    app[PRESSURE].when_short_of_files.append(upstreams.close_idle)
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
     yield

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -21,8 +22,16 @@ from gateway.core.breaker import BreakerStanding
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.keys import ONLY_WORKER, Worker
-from gateway.server.site import GatewaySite, listen, listen_on, make_runner, retire_connections
+from gateway.server.site import (
+    GatewaySite,
+    close_idle_connections,
+    listen,
+    listen_on,
+    make_runner,
+    retire_connections,
+)
 from gateway.server.sockets import open_sockets
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
@@ -62,6 +71,7 @@ class Service:
         )
         self._admin_app[LIST_BREAKERS] = self._list_breakers
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
+        self.app[PRESSURE].when_short_of_files.append(partial(close_idle_connections, self._runner))
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._was_told = asyncio.Event()

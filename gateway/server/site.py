@@ -129,6 +129,14 @@ def retire_connections(runner: web.AppRunner) -> None:
             connection.retire()
 
 
+def close_idle_connections(runner: web.AppRunner) -> None:
+    """Close every connection that was used and waits for another request."""
+    server = runner.server
+    for connection in [] if server is None else server.connections:
+        if isinstance(connection, GatewayConnection):
+            connection.close_if_idle()
+
+
 def require_c_parser() -> None:
     """Raise when requests would be parsed in Python.
 

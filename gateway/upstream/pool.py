@@ -69,6 +69,13 @@ class Pool:
             )
         return await self._dial()
 
+    def close_idle(self) -> None:
+        """Close those that wait for a request."""
+        while self._idle:
+            connection = self._idle.pop()
+            connection.idle_until = 0.0
+            self._close(connection)
+
     def close(self) -> None:
         """Close all connections, busy ones too."""
         if self._sweeper is not None:

@@ -159,6 +159,11 @@ class Upstreams:
         for name, upstream in self._upstreams.items():
             yield BreakerStanding(name, upstream.gate.state)
 
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses: files are short."""
+        for upstream in (*self._upstreams.values(), *self._on_demand):
+            upstream.pool.close_idle()
+
     def close(self) -> None:
         """Close all connections and let go of the resolver's threads."""
         for upstream in (*self._upstreams.values(), *self._on_demand):

@@ -30,6 +30,7 @@ def test_the_chain_is_in_its_order() -> None:
         "check_path",
         "allow_origins",
         "authenticate",
+        "shed_load",
         "read_request",
         "check_rights",
         "check_provider",
