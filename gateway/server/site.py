@@ -17,6 +17,11 @@ from gateway.server.departures import Departures
 from gateway.server.places import Places
 from gateway.server.sockets import BACKLOG, open_sockets, url_of
 
+# libuv takes one connection from a socket in a turn of the loop: when a turn takes 25 ms, 40 in a
+# second, and all others wait for seconds without anybody seeing it (measured: a hundred in 101
+# turns, and in 17 with eight handles of the same socket). Each costs a call for nothing, 0.5 µs,
+# when a single caller comes.
+ACCEPTED_AT_ONCE = 8
 C_PARSER = "aiohttp._http_parser"
 
 
@@ -43,6 +48,7 @@ class GatewaySite(web.BaseSite):
         self._places = places
         self._departures = departures
         self._when_unused = when_unused
+        self._acceptors: list[asyncio.Server] = []
         self.url = url_of(listening)
 
     @property
@@ -56,9 +62,18 @@ class GatewaySite(web.BaseSite):
         """Accept connections."""
         await super().start()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._make_connection, sock=self._listening, backlog=BACKLOG
-        )
+        handles = [self._listening, *(self._listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
+        self._acceptors = [
+            await loop.create_server(self._make_connection, sock=handle, backlog=BACKLOG)
+            for handle in handles
+        ]
+
+    @override
+    async def stop(self) -> None:
+        """Accept nobody any more."""
+        await super().stop()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     def _make_connection(self) -> GatewayConnection:
         server = self._runner.server
