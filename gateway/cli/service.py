@@ -100,7 +100,13 @@ class Service:
         if listening is None:
             listening = await open_sockets(server.host, server.port)
         when_unused = self.app[METRICS].count_unused_connection
-        self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
+        self._sites = await listen_on(
+            self._runner,
+            listening,
+            server,
+            when_unused=when_unused,
+            pressure=self.app[PRESSURE],
+        )
         self.readiness.set_ready()
         _log.info(
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index

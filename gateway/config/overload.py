@@ -24,8 +24,8 @@ class OverloadSpec(Spec):
     )
     max_lag_s: PositiveFloat = Field(
         default=0.25,
-        description="How late the event loop may be. From a tenth of it on, for "
-        "longer than a moment, less is let in.",
+        description="How late the event loop may be. Where it is two fifths "
+        "of that for a second, less is let in.",
     )
     max_memory_share: Share = Field(
         default=0.85,

@@ -12,6 +12,7 @@ from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Exchange
 from gateway.core.retry_after import come_back
 from gateway.middleware.read_request import CHAT, COMPLETIONS
+from gateway.overload.door import SENTENCE
 from gateway.overload.pressure import Pressure
 from gateway.plugins.api import EXCHANGE
 
@@ -28,6 +29,7 @@ async def shed_load(request: web.Request, handler: Handler) -> web.StreamRespons
         pressure, exchange = request.app[PRESSURE], request[EXCHANGE]
         holder = _holder_of(exchange)
         if not pressure.seats.take(exchange, holder):
+            pressure.door.note(request.raw_headers, holder)
             raise _refuse(pressure, holder)
     return await handler(request)
 
@@ -44,7 +46,7 @@ def _refuse(pressure: Pressure, holder: str) -> OverloadedError:
     pressure.note_refusal()
     seats = pressure.seats
     return OverloadedError(
-        "The gateway has as much in hand as it can bear; try again in a moment.",
+        SENTENCE,
         detail=f"{seats.count} in flight, limit {int(seats.limit)}, "
         f"{seats.count_of(holder)} of this caller's",
         headers=come_back(),

@@ -11,15 +11,17 @@ import structlog
 
 from gateway.config.overload import OverloadSpec
 from gateway.core.clock import Clock, monotonic
+from gateway.overload.door import Door
 from gateway.overload.machine import Reading
 from gateway.overload.seats import LEAST, Seats
 
 BEAT_S = 0.1
 BEATS_PER_READING = 10
-# Of the longest lag: above it less is let in. A request takes ten turns of the loop or more before
-# it is sent upstream, so a lag of 25 ms is a wait of a quarter of a second.
-UNEASY = 0.1
-SMOOTH = 0.3  # the weight of one beat: a single one that was late is a pause, not a load
+# Of the longest lag: where that lasts, less is let in. At 100 ms text still comes ten times a
+# second, but a new request, which takes ten turns of the loop to be sent, waits a second.
+UNEASY = 0.4
+SMOOTH = 0.3  # the weight of one beat
+PATIENT_BEATS = 6  # a second and more when each is late: a burst is over by then
 EASE_OFF, BACK_OFF = 0.9, 0.7  # of what is in flight, each beat
 RECOVER, RETURN = 1.05, 1.5  # each beat: soon after it was too much, and later
 RECOVERING_S = 2.0
@@ -40,6 +42,7 @@ class Pressure:
         clock: Clock = monotonic,
     ) -> None:
         self.seats = seats
+        self.door = Door(seats, clock)
         self.lag_s = 0.0  # of the last beat
         self.reading = Reading(None, None, None, None)
         # Called each second while files are short: each closes what nobody is using.
@@ -51,6 +54,7 @@ class Pressure:
         self._due_at: float | None = None
         self._beats = 0
         self._usual_lag_s = 0.0
+        self._uneasy = 0  # beats in a row
         self._strained_at = -RECOVERING_S
         self._lagged_at = -LATE_S
         self._cause = ""
@@ -81,6 +85,13 @@ class Pressure:
         if self._refused == 1:
             _log.warning("overload.began", cause=self._cause or "in_flight", **self._describe())
 
+    def turn_away(self, data: bytes) -> bytes | None:
+        """The answer for a request of somebody who was refused a moment ago and is again."""
+        answer = self.door.turn_away(data)
+        if answer is not None:
+            self.note_refusal()
+        return answer
+
     def look(self, lag_s: float) -> None:
         """What follows from one beat that was so late."""
         now = self._clock()
@@ -99,10 +110,13 @@ class Pressure:
 
     def _adjust(self, lag_s: float, now: float) -> None:
         max_lag_s = self._spec.max_lag_s
-        self._usual_lag_s += SMOOTH * (lag_s - self._usual_lag_s)
+        # One pause is one pause, however long it was.
+        self._usual_lag_s += SMOOTH * (min(lag_s, 2 * max_lag_s) - self._usual_lag_s)
         if lag_s > max_lag_s:
             self._lagged_at = now
-        if self._usual_lag_s > max_lag_s * UNEASY and self.seats.count >= LEAST:
+        is_uneasy = self._usual_lag_s > max_lag_s * UNEASY
+        self._uneasy = self._uneasy + 1 if is_uneasy else 0
+        if self._uneasy >= PATIENT_BEATS and self.seats.count >= LEAST:
             self._strain("lag", now, BACK_OFF if self._usual_lag_s > max_lag_s else EASE_OFF)
         elif self._is_short_of_memory():
             self._strain("memory", now, EASE_OFF)

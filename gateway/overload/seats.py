@@ -35,13 +35,18 @@ class Seats:
         """Take a seat until the exchange is settled; False when it has to wait for its turn."""
         if exchange in self._held:  # a middleware asks twice
             return True
-        own = self._by_holder.get(holder, 0)
-        count = len(self._held)
-        if count >= self.limit * OPEN_SHARE and not self._is_their_turn(own, count):
+        if not self.has_room_for(holder):
             return False
         self._held[exchange] = holder
-        self._by_holder[holder] = own + 1
+        self._by_holder[holder] = self._by_holder.get(holder, 0) + 1
         return True
+
+    def has_room_for(self, holder: str) -> bool:
+        """Whether this one would get a seat now."""
+        count = len(self._held)
+        if count < self.limit * OPEN_SHARE:
+            return True
+        return self._is_their_turn(self._by_holder.get(holder, 0), count)
 
     def settle(self, exchange: Exchange) -> None:
         """Give the seat of a settled exchange back; an observer."""

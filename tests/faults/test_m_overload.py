@@ -341,3 +341,27 @@ async def test_connections_that_wait_for_a_request_are_closed_when_files_are_sho
 
         assert not heard.was_reset
         assert scene.simulator.journal.open == 1
+
+
+async def test_who_was_refused_is_refused_at_the_door_and_let_in_when_there_is_room(
+    open_scene: OpenScene,
+) -> None:
+    """M01: a refusal costs a tenth there; the same caller is served as soon as it is their turn."""
+    scene = await open_scene(settings={"overload": {"max_in_flight": 20}})
+    asked = asked_as(GATEWAY_KEY, body_of(V1, stream=False)).replace(b"Connection: close\r\n", b"")
+    async with crowd(scene, 19):
+        async with crowd(scene, 1):
+            refused = []
+            for _ in range(30):
+                async with Caller(scene.gateway.port) as caller:
+                    await caller.send(asked)
+                    refused.append(scene.note(await caller.read_answer()))
+            lines = len(scene.gateway.log.settled)
+        await eventually(lambda: scene.simulator.journal.open == 19, "one has left")
+        async with Caller(scene.gateway.port) as caller:
+            await caller.send(asked)
+            served = await caller.read_answer()
+
+    assert Counter(error_of(one) for one in refused) == {(503, "overloaded"): 30}
+    assert lines < 30  # most were not worth a line of their own
+    assert served.status == 200

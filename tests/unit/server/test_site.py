@@ -7,8 +7,20 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from gateway.config.overload import OverloadSpec
 from gateway.config.settings import ServerSpec
-from gateway.server.site import ACCEPTED_AT_ONCE, GatewaySite, listen, make_runner, require_c_parser
+from gateway.overload.machine import Machine
+from gateway.overload.pressure import Pressure
+from gateway.overload.seats import Seats
+from gateway.server.site import (
+    ACCEPTED_AT_ONCE,
+    GatewaySite,
+    listen,
+    listen_on,
+    make_runner,
+    require_c_parser,
+)
+from gateway.server.sockets import open_sockets
 
 
 async def test_callers_that_leave_cancel_their_handler() -> None:
@@ -64,7 +76,9 @@ def test_a_crowd_is_accepted_in_few_turns_of_the_loop() -> None:
     async def count_turns() -> int:
         runner = make_runner(web.Application(), shutdown_s=0.1)
         await runner.setup()
-        [site] = await listen(runner, "127.0.0.1", 0, ServerSpec())
+        sockets = await open_sockets("127.0.0.1", 0)
+        pressure = Pressure(OverloadSpec(), Seats(1), Machine().read)
+        [site] = await listen_on(runner, sockets, ServerSpec(), pressure=pressure)
         callers = [socket.socket() for _ in range(10 * ACCEPTED_AT_ONCE)]
         for caller in callers:
             caller.connect(("127.0.0.1", int(site.url.rpartition(":")[2])))
