@@ -10,6 +10,7 @@ from bench.chains import BARE, FULL, FULL_KEYS, FULL_REDIS
 from bench.compare_chains import BESIDE, CHUNK, DOCUMENT, beside
 from bench.figures import Figure, Results
 from bench.options import Options
+from bench.overload import ANSWERS, REFUSED_P99, row_of
 from bench.ways import GATEWAY_CHAT, GATEWAY_COMPLETIONS, NGINX
 
 TITLES = {
@@ -19,6 +20,7 @@ TITLES = {
     "rss": "Memory per open stream",
     "start": "Start to first 200",
     "chain": "CPU time of the whole chain, in µs",
+    "overload": "Answers when more comes than is let in",
 }
 
 
@@ -63,6 +65,9 @@ TARGETS = (
     Target("chain", FULL_REDIS, DOCUMENT, 1.6, yardstick=beside(BARE, FULL_REDIS)),
     Target("chain", FULL_KEYS, DOCUMENT, 1.05, yardstick=beside(FULL, FULL_KEYS)),
     Target("chain", FULL_KEYS, CHUNK, 1.05, yardstick=beside(FULL, FULL_KEYS)),
+    # Nine tenths of the answers, seen from the other side.
+    Target("overload", row_of(1), ANSWERS, 1.11, yardstick=row_of(8)),
+    Target("overload", row_of(8), REFUSED_P99, 50, "ms"),
 )
 
 

@@ -15,6 +15,7 @@ from bench.measure import (
     measure_memory,
     measure_starts,
 )
+from bench.overload import measure_overload
 from bench.systems import STARTS
 from bench.ways import Way, ways_through
 
@@ -27,6 +28,7 @@ FRESH: Mapping[str, Callable[[Bench], None]] = {
     "rss": measure_memory,
     "start": measure_starts,
     "chain": measure_chains,
+    "overload": measure_overload,
 }
 
 
