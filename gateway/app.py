@@ -23,8 +23,9 @@ from gateway.catalog.handlers import (
 )
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.core.clock import system_clock
+from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
+from gateway.core.pace import Pace
 from gateway.core.tasks import Tasks
 from gateway.credentials.finder import CREDENTIALS
 from gateway.credentials.opening import PROFILE_KEYS, OpenSources
@@ -38,6 +39,7 @@ from gateway.limits.recall import (
     find_recallable,
     keep_recalling,
     keep_recalling_shared,
+    report_forgotten,
 )
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
@@ -69,6 +71,8 @@ from gateway.overload.seats import Seats
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
+    PACE,
+    PER_MINUTE,
     delete_profile_key,
     list_profile_keys,
     set_profile_key,
@@ -80,6 +84,7 @@ from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
+from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
@@ -106,6 +111,7 @@ RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
+CONTENT_LOG: web.AppKey[ContentLog] = web.AppKey("content_log", ContentLog)
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
@@ -137,8 +143,9 @@ def build_app(
     app[PRESSURE] = make_pressure(settings)
     seats = app[PRESSURE].seats
     app[OBSERVERS] = (seats.settle, pools.settle, log, metrics.observe, in_flight.count_out)
-    if settings.server.trusted_proxies:
-        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+    trusted = settings.server.trusted_proxies
+    app[PROXIES] = TrustedProxies(trusted) if trusted else None
+    app[LIMITER] = None
     if settings.keeps_ledger:
         add_ledger(app)
     if settings.rules:
@@ -175,6 +182,12 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
         metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
+
+
+def add_content_log(app: web.Application, content: ContentLog) -> None:
+    """Have what is said logged, where that is switched on now or by a reload."""
+    app[CONTENT_LOG] = content
+    app[OBSERVERS] = (content.observe, *app[OBSERVERS])
 
 
 def add_ledger(app: web.Application) -> None:
@@ -245,6 +258,7 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
     app[CREDENTIALS] = sources.finder
     if sources.profile_keys is not None:
         app[PROFILE_KEYS] = sources.profile_keys
+        app[PACE] = Pace(monotonic, PER_MINUTE)
     if sources.marks is not None:
         app[OBSERVERS] = (*app[OBSERVERS], sources.marks.observe)
     yield
@@ -266,6 +280,8 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
     """Let days and months go on where the ledger says, when counters begin anew."""
     rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
+    if isinstance(counters, MemoryCounters):
+        report_forgotten(app[SETTINGS].rules)
     if not rules or WRITER not in app or counters is None:
         yield
         return
@@ -300,7 +316,9 @@ async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
     await app[COUNTERS].open()
     tasks = app[LIMIT_TASKS]
-    tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
+    limiter = app[LIMITER]
+    if limiter is not None:
+        tasks.spawn("renew_holds", renew_holds(limiter))
     yield
     await tasks.cancel()
     await app[COUNTERS].close()
@@ -324,6 +342,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     app[PRESSURE].when_short_of_files.append(upstreams.close_idle)
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
+    app[RELAY].content = app.get(CONTENT_LOG)
     yield
     await tasks.cancel()
     upstreams.close()

@@ -8,6 +8,7 @@ import hashlib
 from aiohttp import web
 
 from gateway.auth.method import Refusal
+from gateway.config.key_hashes import names_by_digest
 from gateway.config.settings import GatewayKeyAuth
 from gateway.core.identity import Principal
 
@@ -25,7 +26,8 @@ class StaticKeys:
 
     def __init__(self, spec: GatewayKeyAuth) -> None:
         self._principals = {
-            digest: Principal(name, "gateway_key") for digest, name in spec.names_by_digest.items()
+            digest: Principal(name, "gateway_key")
+            for digest, name in names_by_digest(spec.keys).items()
         }
 
     async def recognise(self, request: web.Request, key: str | None) -> Principal | Refusal | None:  # noqa: ARG002 - a key is all it wants

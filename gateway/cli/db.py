@@ -13,6 +13,7 @@ from gateway.config.stores import ENCRYPTION_KEY_FILE, PEPPER_FILE
 from gateway.stores.backup import back_up_sqlite
 from gateway.stores.database import make_sqlite_file, open_database
 from gateway.stores.errors import StoreError
+from gateway.stores.making import making
 from gateway.stores.opening import find_address
 from gateway.stores.schema import check_schema, find_damage, upgrade_schema
 from gateway.stores.tables import SCHEMA
@@ -25,12 +26,13 @@ def upgrade(config: Path | None) -> int:
 
     async def work(settings: Settings) -> int:
         address = find_address(settings.stores)
-        make_sqlite_file(address)
-        database = open_database(address, timeout_s=UPGRADE_TIMEOUT_S)
-        try:
-            before, after = await upgrade_schema(database)
-        finally:
-            await database.close()
+        async with making(address, wait_s=UPGRADE_TIMEOUT_S):
+            make_sqlite_file(address)
+            database = open_database(address, timeout_s=UPGRADE_TIMEOUT_S)
+            try:
+                before, after = await upgrade_schema(database)
+            finally:
+                await database.close()
         if before == after:
             typer.echo(f"{address.shown}: schema {after}, nothing to do")
         else:

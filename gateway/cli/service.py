@@ -17,6 +17,7 @@ from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
 from gateway.console.breakers import LIST_BREAKERS
+from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.core.breaker import BreakerStanding
 from gateway.core.exchange import Observer
@@ -67,7 +68,7 @@ class Service:
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
-            list_credentials=self.app[POOLS].standings,
+            credentials=CredentialDesk(self.app[POOLS].standings, self.app[POOLS].restore),
         )
         self._admin_app[LIST_BREAKERS] = self._list_breakers
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)

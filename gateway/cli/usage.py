@@ -1,6 +1,7 @@
 """`gateway usage`: the sums of the ledger.
 
-Rule: what is shown is in the database; a running gateway brings it there within two seconds.
+Rule: what has ended when the command is given is in the sums, also where a running gateway has it
+in its journal still.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from gateway.cli.providers import WIDE
 from gateway.cli.stores import TIMEOUT_S, run_with_settings
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
+from gateway.ledger.bringing_in import bring_in
 from gateway.ledger.usage import (
     NUMBERS,
     UsageError,
@@ -24,7 +26,7 @@ from gateway.ledger.usage import (
     render_json,
 )
 from gateway.stores.errors import StoreError
-from gateway.stores.ledger import UsageQuery, UsageRow
+from gateway.stores.ledger import LedgerStore, UsageQuery, UsageRow
 from gateway.stores.opening import find_address, open_ledger_store
 
 FORMATS = ("table", "csv", "json")
@@ -48,6 +50,7 @@ def show_usage(
             raise StoreError(f"{address.file} is not there yet; a gateway with a ledger makes it.")
         store = await open_ledger_store(settings.stores, timeout_s=TIMEOUT_S)
         try:
+            await _bring_in(settings, store)
             rows = await store.fetch_usage(query)
         finally:
             await store.close()
@@ -60,6 +63,18 @@ def show_usage(
         return 0
 
     return run_with_settings(config, work)
+
+
+async def _bring_in(settings: Settings, store: LedgerStore) -> None:
+    directory = settings.ledger.directory
+    try:
+        await bring_in(directory, store)
+    except OSError as error:
+        typer.echo(
+            f"{directory}: cannot be read ({error.strerror}); what has ended in the last seconds "
+            "may be missing.",
+            err=True,
+        )
 
 
 def print_usage(

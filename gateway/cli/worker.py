@@ -17,10 +17,12 @@ import msgspec
 import typer
 
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
+from gateway.cli.reloading import Source
 from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.plugins.keys import Worker
+from gateway.telemetry.logging import GatewayLog
 
 # Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
 HASTEN = signal.SIGUSR1
@@ -39,15 +41,18 @@ def run_worker(
     worker: Worker,
     listening: Sequence[socket.socket],
     supervisor: Connection,
+    source: Source,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start."""
 
-    def tell_ready(service: Service) -> None:
+    def tell_ready(service: Service, _: GatewayLog) -> None:
         _stop_with_parent(service)
         _tell(supervisor, News("ready", service.admin_url))
 
     duty = Duty(
         when_ready=tell_ready,
+        source=source,
+        speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=listening,

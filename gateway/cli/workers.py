@@ -17,7 +17,9 @@ from multiprocessing.context import SpawnProcess
 import msgspec
 import structlog
 
-from gateway.cli.one_process import open_log, show_start
+from gateway.cli.one_process import show_start
+from gateway.cli.process_log import LAST_LINES_S, open_log
+from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
 from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
@@ -31,6 +33,7 @@ from gateway.server.sockets import (
     open_sockets,
     url_of,
 )
+from gateway.telemetry.logging import GatewayLog
 
 # A worker that lived for so long is replaced at once; one that did not waits, longer each time.
 PROVEN_S = 10.0
@@ -61,21 +64,29 @@ class _Place(msgspec.Struct, eq=False):
     admin_url: str | None = None
 
 
-def supervise(settings: Settings, registry: Registry) -> None:
+def supervise(settings: Settings, registry: Registry, source: Source) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
-    open_log(settings, registry)
-    with asyncio.Runner() as runner:
-        runner.run(Supervisor(settings, registry).run())
+    log = open_log(settings, registry)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(Supervisor(settings, registry, source, log).run())
+    finally:
+        log.close(LAST_LINES_S)
 
 
 class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, source: Source, log: GatewayLog
+    ) -> None:
         self._settings = settings
+        self._source = source
         self._registry = registry
+        self._log = log
         self._places: list[_Place] = []
         self._tasks = Tasks(self._crashed)
+        self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
 
@@ -97,7 +108,7 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, url=url, admin_url=admin_url)
+                show_start(self._settings, self._registry, self._log, url=url, admin_url=admin_url)
                 await self._was_told.wait()
         finally:
             await self._stop()
@@ -106,6 +117,17 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._take_signal)
+        self._reloader.hear(self._tasks, self._take_signal)
+
+    def _apply(self, found: Settings) -> None:
+        self._log.apply(found.logging)
+        self._settings = self._settings.model_copy(update={"logging": found.logging})
+
+    def _pass_on(self) -> None:
+        """Have every worker read the file as well; those that are starting hear it later."""
+        for process in self._running():
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
 
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
@@ -130,9 +152,11 @@ class Supervisor:
         context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
         news, supervisor = context.Pipe(duplex=False)
         worker = Worker(place.index, is_restarted)
+        generation = self._reloader.numbers.generation
+        source = msgspec.structs.replace(self._source, generation=generation)
         process = context.Process(
             target=run_worker,
-            args=(self._settings, self._registry, worker, place.sockets, supervisor),
+            args=(self._settings, self._registry, worker, place.sockets, supervisor, source),
             name=f"gateway-worker-{place.index}",
         )
         try:
@@ -231,9 +255,14 @@ class Supervisor:
 
 @contextlib.contextmanager
 def _deaf_to_the_terminal() -> Iterator[None]:
-    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on."""
+    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on.
+
+    SIGHUP waits for it until it listens: one that is not handled would end it.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         signal.signal(signal.SIGINT, before)

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 _OF_NOTHING = frozenset(f"sha256:{hashlib.sha256(text).hexdigest()}" for text in (b"", b"\n"))
 
 
-def check_hashes(hashes: Mapping[str, str]) -> None:
-    """Raise ValueError when two names share a key, or one's key is empty."""
+def check_hashes(hashes: dict[str, str]) -> dict[str, str]:
+    """The hashes by name; ValueError when two names share a key, or one's key is empty."""
     first: dict[str, str] = {}
     for name, digest in hashes.items():
         if digest in _OF_NOTHING:
@@ -22,3 +22,9 @@ def check_hashes(hashes: Mapping[str, str]) -> None:
         other = first.setdefault(digest, name)
         if other != name:
             raise ValueError(f"gives {other} and {name} the same key; make one for each")
+    return hashes
+
+
+def names_by_digest(hashes: Mapping[str, str] | None) -> dict[str, str]:
+    """Who holds the key with this hash; nobody where nothing is written."""
+    return {digest: name for name, digest in (hashes or {}).items()}

@@ -6,7 +6,7 @@ Rule: what is kept is on its way to the database of `stores`; here is only how i
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from gateway.config.spec import Spec
 
@@ -40,6 +40,11 @@ class LedgerSpec(Spec):
         default="serve",
         description="What happens to requests when nothing can be written: relayed and counted "
         "as unwritten, or answered 503.",
+    )
+    refusals_per_minute: NonNegativeInt = Field(
+        default=0,
+        description="Requests of known callers that are booked although they were refused or left "
+        "before anything went to a provider; at most so many a minute, in each process.",
     )
 
     @property

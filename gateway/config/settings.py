@@ -3,10 +3,10 @@
 Rule: every default is safe on a laptop; whatever opens the gateway to others has to be written out.
 """
 
-from functools import cached_property
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -22,6 +22,7 @@ from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.logs import LoggingSpec
 from gateway.config.networks import ProxyNetwork
 from gateway.config.overload import OverloadSpec
 from gateway.config.profiles import ProfilesSpec
@@ -34,6 +35,9 @@ BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
 Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN)]
 PrincipalName = Annotated[str, StringConstraints(pattern=forms.PRINCIPAL)]
 KeyHash = Annotated[str, StringConstraints(pattern=forms.KEY_HASH)]
+KeyHashes = Annotated[
+    dict[PrincipalName, KeyHash], Field(min_length=1), AfterValidator(check_hashes)
+]
 PluginName = Annotated[str, StringConstraints(pattern=forms.PLUGIN)]
 MiddlewareName = Annotated[str, StringConstraints(pattern=forms.MIDDLEWARE)]
 
@@ -101,9 +105,8 @@ class AdminSpec(Spec):
     host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=8081, description="Port to listen on; 0 takes a free one.")
     enabled: bool = Field(default=True, description="Whether it listens at all.")
-    keys: dict[PrincipalName, KeyHash] | None = Field(
+    keys: KeyHashes | None = Field(
         default=None,
-        min_length=1,
         repr=False,
         description="Who may use the admin API: the SHA-256 of each key, as `sha256:<64 hex>`, by "
         "the name of who holds it. Unset: nobody.",
@@ -114,40 +117,17 @@ class AdminSpec(Spec):
         "this machine and `admin.host`.",
     )
 
-    @cached_property
-    def names_by_digest(self) -> dict[str, str]:
-        """Who holds the key with this hash."""
-        return {digest: name for name, digest in (self.keys or {}).items()}
-
-    @field_validator("keys")
-    @classmethod
-    def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
-        check_hashes(keys or {})
-        return keys
-
 
 class GatewayKeyAuth(Spec):
     """Callers that show a key of the gateway's own: one written here, or one that is stored."""
 
     kind: Literal["gateway_key"] = Field(description="A key in `Authorization: Bearer`.")
-    keys: dict[PrincipalName, KeyHash] | None = Field(
+    keys: KeyHashes | None = Field(
         default=None,
-        min_length=1,
         repr=False,
         description="The SHA-256 of each key, as `sha256:<64 hex>`, by the name of who holds it. "
         "Unset: the keys that `gateway keys` made.",
     )
-
-    @cached_property
-    def names_by_digest(self) -> dict[str, str]:
-        """Who holds the key with this hash; made once, asked for every request."""
-        return {digest: name for name, digest in (self.keys or {}).items()}
-
-    @field_validator("keys")
-    @classmethod
-    def _are_told_apart(cls, keys: dict[str, str] | None) -> dict[str, str] | None:
-        check_hashes(keys or {})
-        return keys
 
 
 AuthMethod = Annotated[
@@ -185,17 +165,6 @@ class CommitSpec(Spec):
     )
     keep_alive_comment_s: PositiveFloat = Field(
         default=15, description="Time between the gateway's own comments in a silent `/v1` stream."
-    )
-
-
-class LoggingSpec(Spec):
-    """What is logged, and how it looks."""
-
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="JSON lines, coloured text, or whichever fits where it goes."
-    )
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least important lines that are still written."
     )
 
 
@@ -301,6 +270,11 @@ class Settings(Spec):
                 "other begins with"
             )
         if profiles.source != "postgres":
+            if all(isinstance(method, AnonymousAuth) for method in self.auth or ()):
+                raise ValueError(
+                    "`profiles` are those of callers who are known, and nobody is; `auth` needs an "
+                    "entry such as {kind: gateway_key}"
+                )
             return self
         if not prefixes:
             raise ValueError(
@@ -384,4 +358,4 @@ class Settings(Spec):
 
 def _digests_of(methods: tuple[AuthMethod, ...] | None) -> frozenset[str]:
     written = [method for method in methods or () if isinstance(method, GatewayKeyAuth)]
-    return frozenset(digest for method in written for digest in method.names_by_digest)
+    return frozenset(digest for method in written for digest in (method.keys or {}).values())

@@ -16,9 +16,10 @@ from gateway.console import keys
 from gateway.console.bodies import BODY_TIMEOUT_S, MAX_BODY_BYTES
 from gateway.console.breakers import LIST_BREAKERS, name_breakers
 from gateway.console.credentials import (
-    LIST_CREDENTIALS,
-    ListCredentials,
+    CREDENTIALS,
+    CredentialDesk,
     name_credentials,
+    restore_credentials,
     show_credentials,
 )
 from gateway.console.guard import GUARD, Guard, guard
@@ -41,7 +42,7 @@ def build_admin_app(
     readiness: Readiness,
     *,
     render_metrics: Callable[[], bytes],
-    list_credentials: ListCredentials = tuple,
+    credentials: CredentialDesk | None = None,
     settings: Settings | None = None,
     find_keys: Callable[[], OpenKeys | None] = lambda: None,
     fetch_usage: FetchUsage | None = None,
@@ -59,7 +60,7 @@ def build_admin_app(
     app.on_shutdown.append(finish_changes)
     if fetch_usage is not None:
         app[FETCH_USAGE] = fetch_usage
-    app[LIST_CREDENTIALS] = list_credentials
+    app[CREDENTIALS] = credentials or CredentialDesk()
     app[LIST_BREAKERS] = tuple  # whoever runs a gateway sets its own
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
@@ -68,6 +69,7 @@ def build_admin_app(
     app.router.add_routes(keys.ROUTES)
     app.router.add_get("/usage", show_usage, allow_head=False)
     app.router.add_get("/credentials", show_credentials, allow_head=False)
+    app.router.add_post("/credentials/{provider}/restore", restore_credentials)
     return app
 
 
@@ -90,7 +92,7 @@ async def show_readiness(request: web.Request) -> web.Response:
     readiness = request.app[READINESS]
     status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
     said: dict[str, object] = {"status": readiness.reason}
-    if names := name_credentials(request.app[LIST_CREDENTIALS]()):
+    if names := name_credentials(request.app[CREDENTIALS].standings()):
         said["credentials"] = names
     if breakers := name_breakers(request.app[LIST_BREAKERS]()):
         said["breakers"] = breakers

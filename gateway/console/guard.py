@@ -18,6 +18,7 @@ from gateway.auth.method import read_key
 from gateway.auth.origins import host_of
 from gateway.auth.static_keys import digest_of
 from gateway.auth.wrong_keys import WrongKeys
+from gateway.config.key_hashes import names_by_digest
 from gateway.config.settings import AdminSpec
 from gateway.core.admin_errors import (
     AdminKeyNeededError,
@@ -59,7 +60,7 @@ class Guard:
         proxies: Collection[str] = (),
         clock: Clock = monotonic,
     ) -> None:
-        self._admins = spec.names_by_digest
+        self._admins = names_by_digest(spec.keys)
         self._caller_digests = frozenset(caller_digests)
         self._proxies = TrustedProxies(proxies)
         listed = {host.lower() for host in (*spec.hosts, spec.host)}

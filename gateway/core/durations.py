@@ -6,6 +6,7 @@ Rule: a duration has a unit; a bare number is nobody's guess.
 import re
 from datetime import UTC, datetime
 
+MS_PER_S = 1000
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 LONGEST_S = 100 * 365 * SECONDS["d"]  # what lasts longer ends in a year that no calendar has

@@ -84,6 +84,13 @@ class CredentialPool:
         self._enter(slot, model, verdict, was_tried=was_tried)
         return True
 
+    def restore(self, slot: Slot) -> bool:
+        """Take a credential for well, because somebody says so; False where it was already."""
+        if slot.state is CredentialState.OK:
+            return False
+        self._recover(slot)
+        return True
+
     def wait_s(self, model: str) -> float:
         """Seconds until a credential may be used for this model: 0 for now, NEVER for unknown."""
         if self._troubled < len(self.slots):

@@ -21,7 +21,6 @@ from gateway.credentials.slot import Slot
 from gateway.plugins.keys import Call
 
 _EVENTS = {
-    CredentialState.OK: "credential.recovered",
     CredentialState.RESTING: "credential.rested",
     CredentialState.SPENT: "credential.spent",
     CredentialState.SET_ASIDE: "credential.set_aside",
@@ -110,6 +109,21 @@ class Pools:
         for provider, pool in self._pools.items():
             yield from pool.standings(provider)
 
+    def restore(self, provider: str, credential_id: str | None) -> list[str] | None:
+        """Take a provider's credential for well, or all of them; the names of those that were not.
+
+        None where there is no such one. What is wrong with it still is found out by the next call.
+        """
+        pool = self._pools.get(provider)
+        if pool is None:
+            return None
+        named = [
+            slot
+            for slot in pool.slots
+            if credential_id is None or slot.credential.id == credential_id
+        ]
+        return [slot.credential.id for slot in named if pool.restore(slot)] if named else None
+
     def _take(
         self, pool: CredentialPool, exchange: Exchange, call: Call, *, may_try: bool
     ) -> Credential:
@@ -131,13 +145,13 @@ _WAITS = ("retry-after", "retry-after-ms")
 
 def _report(clock: Clock, provider: str, slot: Slot) -> None:
     """One line for each change of state."""
-    event, credential_id = _EVENTS[slot.state], slot.credential.id
+    credential_id = slot.credential.id
     if slot.state is CredentialState.OK:
-        _log.info(event, provider=provider, credential_id=credential_id)
+        _log.info("credential.recovered", provider=provider, credential_id=credential_id)
         return
     log = _log.info if slot.state is CredentialState.RESTING else _log.warning
     log(
-        event,
+        _EVENTS[slot.state],
         provider=provider,
         credential_id=credential_id,
         for_s=round(slot.until - clock(), 3),

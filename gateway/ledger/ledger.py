@@ -12,6 +12,7 @@ from typing import TypeVar
 from gateway.config.ledger import LedgerSpec
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.durations import MS_PER_S
 from gateway.core.errors import AccountingUnavailableError
 from gateway.core.exchange import Exchange
 from gateway.core.ledger_numbers import LedgerNumbers
@@ -19,7 +20,8 @@ from gateway.ledger.condition import Condition
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.journal import Journal
 from gateway.ledger.records import Begin, End, encode_line
-from gateway.ledger.rows import MS_PER_S, Started, begin_of, end_of
+from gateway.ledger.refusals import Refusals
+from gateway.ledger.rows import Started, begin_of, end_of
 
 RETRY_AFTER_S = 5
 
@@ -35,6 +37,7 @@ class Ledger:
         self._spec = spec
         self._wall = wall
         self._started: dict[Exchange, Started] = {}
+        self._refusals = Refusals(spec.refusals_per_minute)
         self._numbers = itertools.count(1)
         self._journal: Journal | None = None
         self._room = Condition("ledger.backlog_full", "ledger.backlog_drained")
@@ -98,8 +101,10 @@ class Ledger:
     def settle(self, exchange: Exchange) -> None:
         """Book what became of a settled exchange; an observer."""
         started = self._started.pop(exchange, None)
-        if started is None:
-            return
+        if started is None:  # nothing of it went to a provider
+            if not self._refusals.take(exchange):
+                return
+            started = self._start(exchange)
         journal = self.journal
         end = end_of(exchange, started)
         if self._write(journal.end, end):

@@ -13,11 +13,11 @@ from typing import Final
 from gateway.config.ledger import LedgerSpec
 from gateway.config.stores import StoresSpec
 from gateway.core.clock import system_clock
+from gateway.core.durations import MS_PER_S
 from gateway.core.tasks import ReportCrash, Tasks
 from gateway.ledger.journal import Journal
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.places import Place
-from gateway.ledger.rows import MS_PER_S
 from gateway.ledger.syncing import Syncer
 from gateway.ledger.writer import Writer
 from gateway.stores.errors import StoreDownError, StoreError

@@ -4,19 +4,16 @@ The rule here: the time of day is asked once, before the first attempt, and dura
 a clock that only goes forward; so a clock that is put back makes no exchange end before it began.
 """
 
-from typing import Final
-
 import msgspec
 
 from gateway.core.attempts import AttemptRecord
 from gateway.core.cost import price_usage
+from gateway.core.durations import MS_PER_S
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import ANONYMOUS
 from gateway.core.usage import Usage
 from gateway.ledger.records import Begin, End
 from gateway.stores.ledger import LedgerAttempt
-
-MS_PER_S: Final = 1000
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):

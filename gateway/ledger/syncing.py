@@ -10,10 +10,9 @@ import threading
 from collections.abc import Iterable
 from queue import SimpleQueue
 
+from gateway.core.durations import MS_PER_S
 from gateway.ledger.condition import Condition
 from gateway.ledger.ledger import Ledger
-
-MS_PER_S = 1000
 
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has the slower one alone
 

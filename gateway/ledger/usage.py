@@ -8,16 +8,15 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
+from gateway.core.durations import MS_PER_S, parse_duration
 from gateway.core.money import MICROS_PER_USD
 from gateway.stores.ledger import DIMENSIONS, UsageQuery, UsageRow
-
-MS_PER_S: Final = 1000
-UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 NUMBERS: Final = (
     "requests",
@@ -32,7 +31,6 @@ NUMBERS: Final = (
     "unpriced",
 )
 
-_DURATION = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9:]+)?)?")
 
 
@@ -111,9 +109,8 @@ def _read_time(name: str, text: str | None, now: float) -> int | None:
     """A moment as Unix milliseconds: `7d` ago, or a date and a time, of UTC unless it says."""
     if not text:
         return None
-    ago = _DURATION.fullmatch(text)
-    if ago is not None:
-        return int((now - int(ago["count"]) * UNITS_S[ago["unit"]]) * MS_PER_S)
+    with suppress(ValueError):
+        return int((now - parse_duration(text)) * MS_PER_S)
     moment = _read_moment(text)
     if moment is None:
         raise UsageError(f"{name}: needs to be 7d, 12h or the like, or a date such as 2026-11-01")

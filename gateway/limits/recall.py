@@ -14,6 +14,7 @@ import structlog
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.cost import Price
+from gateway.core.durations import MS_PER_S
 from gateway.core.identity import PrincipalKind
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule
@@ -61,7 +62,6 @@ class _Sums:
         self.by_key[charge.key] = (charge, before + amount)
 
 
-MS_PER_S: Final = 1000
 AGAIN_S: Final = 10.0  # between two tries
 GATEWAY_KEY: Final[PrincipalKind] = "gateway_key"
 ANONYMOUS: Final[PrincipalKind] = "anonymous"
@@ -75,12 +75,16 @@ _PRICE = Price(1_000_000, 1_000_000, 1_000_000, "")
 
 def find_recallable(specs: Iterable[LimitSpec]) -> list[Rule]:
     """The rules for a day or a month that the ledger has something to say about."""
-    rules = [
-        Rule(spec, index)
-        for index, spec in enumerate(specs)
-        if UNKNOWN.isdisjoint(spec.dimensions) and spec.match.group is None
-    ]
+    rules = [Rule(spec, index) for index, spec in enumerate(specs) if _is_told_apart(spec)]
     return [rule for rule in rules if any(cap.calendar for cap in rule.caps)]
+
+
+def report_forgotten(specs: Iterable[LimitSpec]) -> None:
+    """Say which rules for a day or a month begin anew, because the ledger cannot tell."""
+    rules = [Rule(spec, index) for index, spec in enumerate(specs) if not _is_told_apart(spec)]
+    names = [rule.name for rule in rules if any(cap.calendar for cap in rule.caps)]
+    if names:
+        _log.warning("limits.begun_anew", rules=names)
 
 
 async def keep_recalling(
@@ -142,6 +146,10 @@ async def recall_spent(
                     for use in rule.uses(rule.find_counters(asked), asked, 1, until):
                         if use.cap.calendar is not None and use.charge.starts_at == begin:
                             counters.recall(use.charge, used.amount(use.cap.kind))
+
+
+def _is_told_apart(spec: LimitSpec) -> bool:
+    return UNKNOWN.isdisjoint(spec.dimensions) and spec.match.group is None
 
 
 def _ask_again(spent: Spent) -> Asked:

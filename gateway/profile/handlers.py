@@ -19,10 +19,12 @@ from gateway.core.errors import (
     NotFoundError,
     ProviderNotAllowedError,
     ProviderNotFoundError,
+    RequestRateExceededError,
     RequestTimeoutError,
 )
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.key_holder import KeyHolder
+from gateway.core.pace import Pace
 from gateway.credentials.opening import PROFILE_KEYS
 from gateway.credentials.places import unfilled
 from gateway.credentials.profile_keys import ProfileKey, ProfileKeys, check_key_text
@@ -32,6 +34,10 @@ from gateway.wire.checks import refuse
 from gateway.wire.strict_json import parse_object
 
 MAX_BODY_BYTES = 16 * 1024
+PER_MINUTE = 60  # questions and changes of one caller
+
+PACE: web.AppKey[Pace] = web.AppKey("profile_pace", Pace)
+"""How often each caller has asked; set by `app`."""
 
 
 async def list_profile_keys(request: web.Request) -> web.Response:
@@ -94,7 +100,20 @@ def _find_profile(request: web.Request) -> tuple[ProfileKeys, Principal]:
             "There are no profiles here; whoever runs the gateway writes `profiles` in "
             "gateway.yaml."
         )
-    return keys, request[EXCHANGE].principal or ANONYMOUS
+    principal = request[EXCHANGE].principal or ANONYMOUS
+    _refuse_haste(request.app[PACE], f"{principal.kind}:{principal.name}")
+    return keys, principal
+
+
+def _refuse_haste(pace: Pace, who: str) -> None:
+    """Each question is one to the database, for which no rule of `limits` counts."""
+    wait_s = pace.wait_s(who)
+    if wait_s:
+        raise RequestRateExceededError(
+            f"A profile is asked {PER_MINUTE} times a minute at most; try again in {wait_s} s.",
+            headers={"Retry-After": str(wait_s)},
+        )
+    pace.count(who)
 
 
 def _find_provider(request: web.Request, principal: Principal) -> Provider:

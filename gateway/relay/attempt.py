@@ -241,7 +241,7 @@ class Attempt:
         """Decide whether this is the stream that was asked for or something to hold whole."""
         self.times.headed_at = monotonic()
         self._status = status
-        self.headers = select_headers(headers)
+        self.headers = select_headers(headers, self._limits.secrets)
         self._raw_headers = headers
         self._is_stream = (
             self._pump is not None and status == HTTPStatus.OK and is_event_stream(headers)

@@ -5,13 +5,14 @@ be sent before the answer is known to be whole stays inside.
 """
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from typing_extensions import override
 
 from gateway.core.usage import Usage
 from gateway.wire.chunk import CONTENT, DONE, FAULT, GIANT, UNREADABLE, USAGE, StreamReader
+from gateway.wire.masking import mask_event, mask_fault
 from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
 from gateway.wire.text import TextEncoder
 
@@ -43,6 +44,10 @@ class Pump(abc.ABC):
         self.saw_content = False
         self.saw_end = False
         self.is_unreadable = False  # an event came that this dialect cannot carry
+
+    def listen_with(self, reader: StreamReader) -> None:
+        """Read with this one from the first byte on."""
+        self._reader = reader
 
     @abc.abstractmethod
     def feed(self, body: bytes) -> list[bytes]:
@@ -125,12 +130,13 @@ class OpenAIPump(Pump):
     terminator waits for the end of the framing, so that a broken stream never shows one.
     """
 
-    __slots__ = ("_fault_was_relayed", "_tail", "_tail_bytes", "_wants_usage")
+    __slots__ = ("_fault_was_relayed", "_secrets", "_tail", "_tail_bytes", "_wants_usage")
     may_join = True
 
-    def __init__(self, *, wants_usage: bool) -> None:
+    def __init__(self, *, wants_usage: bool, secrets: Sequence[str] = ()) -> None:
         super().__init__()
         self._wants_usage = wants_usage
+        self._secrets = secrets  # what no event but content may quote
         self._tail: list[bytes] = []  # the terminator and whatever follows it
         self._tail_bytes = 0
         self._fault_was_relayed = False
@@ -189,8 +195,11 @@ class OpenAIPump(Pump):
         relayed: list[bytes] = []
         for event in events:
             kind = read(event)
-            if kind is USAGE and not self._wants_usage:
-                continue
+            if kind is not CONTENT and kind is not GIANT:
+                if kind is USAGE and not self._wants_usage:
+                    continue
+                mask = mask_fault if kind is FAULT else mask_event
+                event = mask(event, self._secrets)  # noqa: PLW2901 - the same event
             if kind is DONE or self._tail:
                 self._hold_back(event)
             else:

@@ -23,6 +23,7 @@ from gateway.upstream.receiver import Headers
 from gateway.upstream.response_head import find_header
 from gateway.wire.exact import find_usage
 from gateway.wire.headers import select_response_headers
+from gateway.wire.masking import holds_secret
 from gateway.wire.provider_errors import fault_of, read_fault, upstream_error_of
 
 
@@ -70,14 +71,17 @@ def judge_fault(
     return upstream_error_of(status, said, label=label)
 
 
-def select_headers(headers: Headers) -> list[tuple[str, str]]:
-    """The provider's headers that may come back to the caller."""
+def select_headers(headers: Headers, secrets: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """The provider's headers that may come back to the caller; none that quotes a credential."""
     candidates = [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in headers
         if name[:1] in _INITIALS  # content-type, date, server: most end here
     ]
-    return select_response_headers(candidates) if candidates else []
+    if not candidates:
+        return []
+    kept = select_response_headers(candidates)
+    return [header for header in kept if not holds_secret(header[1], secrets)]
 
 
 def is_event_stream(headers: Headers) -> bool:
@@ -100,7 +104,7 @@ def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> Upstream
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not _is_json(whole.body):
         status = HTTPStatus.BAD_GATEWAY.value
     error = upstream_error_of(
-        status, fault, label=label, headers=dict(select_headers(whole.headers))
+        status, fault, label=label, headers=dict(select_headers(whole.headers, secrets))
     )
     error.detail = f"status {whole.status}"
     return error

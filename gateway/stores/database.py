@@ -23,7 +23,6 @@ from gateway.stores.errors import StoreDownError, StoreError
 OWNER_ONLY = 0o600
 POOL_SIZE = 4
 POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
-MS_PER_S = 1000
 
 _WRITES = "gateway_writes"
 

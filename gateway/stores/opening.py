@@ -15,10 +15,17 @@ from gateway.config.stores import PEPPER_FILE, DatabaseAddress, StoresError, Sto
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
-from gateway.stores.peppers import Peppers, make_pepper_file, read_pepper_file
+from gateway.stores.making import making
+from gateway.stores.peppers import Peppers, read_pepper_file
+from gateway.stores.version_file import ensure_version_file
 
 if TYPE_CHECKING:
     from gateway.stores.database import Database
+
+
+LOST = (
+    "stored keys were hashed with what it held; put it back from a backup, or those keys are lost."
+)
 
 
 class OpenKeys(msgspec.Struct, frozen=True):
@@ -67,15 +74,17 @@ async def open_checked(
     )
 
     address = find_address(spec, environ)
-    make_sqlite_file(address)
-    database = open_database(address, timeout_s=timeout_s)
-    try:
-        if address.file is not None and await is_empty(database):
-            await upgrade_schema(database)
-        await check_schema(database)
-    except BaseException:
-        await database.close()
-        raise
+    # Whoever comes second finds all of it made, and need not even load what makes it.
+    async with making(address):
+        make_sqlite_file(address)
+        database = open_database(address, timeout_s=timeout_s)
+        try:
+            if address.file is not None and await is_empty(database):
+                await upgrade_schema(database)
+            await check_schema(database)
+        except BaseException:
+            await database.close()
+            raise
     return database
 
 
@@ -122,11 +131,5 @@ def _pepper_path(address: DatabaseAddress) -> Path:
 
 
 def _read_or_make(path: Path, *, is_needed: bool) -> Peppers:
-    if not path.exists():
-        if is_needed:
-            raise StoreError(
-                f"{path} is not there, and stored keys were hashed with what it held; "
-                "put it back from a backup, or those keys are lost."
-            )
-        make_pepper_file(path)
+    ensure_version_file(path, LOST if is_needed else None)
     return read_pepper_file(path)

@@ -23,10 +23,16 @@ from gateway.stores.encryption_keys import EncryptionKeys, read_encryption_key_f
 from gateway.stores.errors import StoreError
 from gateway.stores.opening import find_address, open_checked
 from gateway.stores.profiles import Columns
-from gateway.stores.version_file import make_version_file
+from gateway.stores.version_file import ensure_version_file
 
 if TYPE_CHECKING:
     from gateway.stores.outside_profiles import OutsideProfiles
+
+
+LOST = (
+    "stored credentials were sealed with what it held; put it back from a backup, or they have to "
+    "be set anew."
+)
 
 
 class OpenCredentials(msgspec.Struct, frozen=True):
@@ -103,11 +109,5 @@ def _key_path(address: DatabaseAddress) -> Path:
 
 
 def _read_or_make(path: Path, *, is_needed: bool) -> EncryptionKeys:
-    if not path.exists():
-        if is_needed:
-            raise StoreError(
-                f"{path} is not there, and stored credentials were sealed with what it held; "
-                "put it back from a backup, or they have to be set anew."
-            )
-        make_version_file(path)
+    ensure_version_file(path, LOST if is_needed else None)
     return read_encryption_key_file(path)

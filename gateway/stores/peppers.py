@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from gateway.config.stores import check_pepper
 from gateway.stores.errors import StoreError
-from gateway.stores.version_file import make_version_file, read_versions
+from gateway.stores.version_file import read_versions
 
 
 class Peppers:
@@ -46,8 +46,3 @@ class Peppers:
 def read_pepper_file(path: Path) -> Peppers:
     """The peppers of a file: `version:pepper`, one a line."""
     return Peppers(read_versions(path, "pepper", check_pepper))
-
-
-def make_pepper_file(path: Path) -> None:
-    """Write a file with a new pepper, for its owner alone; one that is there stays."""
-    make_version_file(path)

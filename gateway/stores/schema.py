@@ -3,6 +3,7 @@
 The rule here: tables of another version are not touched but by `gateway db upgrade`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table, text
@@ -58,10 +59,11 @@ async def upgrade_schema(database: Database) -> tuple[str | None, str]:
     before = await fetch_version(database)
     if before is not None and before > SCHEMA:
         await check_schema(database)
+    run_migrations = _load_migrations()  # before the lock: nobody else waits for an import
     async with database.write() as connection:
         if not database.is_sqlite:  # two at a time would both make the first table
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})"))
-        await connection.run_sync(_run_migrations)
+        await connection.run_sync(run_migrations)
     return before, SCHEMA
 
 
@@ -74,7 +76,7 @@ async def find_damage(database: Database) -> str | None:
         return None if found == "ok" else str(found)
 
 
-def _run_migrations(connection: Connection) -> None:
+def _load_migrations() -> Callable[[Connection], None]:
     # Alembic takes as long to import as the rest of the gateway, and is needed here alone.
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
@@ -82,5 +84,9 @@ def _run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = connection
-    command.upgrade(config, SCHEMA)
+
+    def run(connection: Connection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, SCHEMA)
+
+    return run

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.core.credential import CALLERS_OWN
+from gateway.core.durations import MS_PER_S
 from gateway.stores.database import Database
 from gateway.stores.errors import RowRefusedError
 from gateway.stores.ledger import (
@@ -39,7 +40,6 @@ from gateway.stores.tables import ledger_attempts as attempts
 from gateway.stores.tables import ledger_exchanges as exchanges
 
 DAY_MS = 86_400_000
-MS_PER_S = 1000
 
 _EXCHANGE = tuple(name for name in LedgerExchange.__struct_fields__ if name != "attempts")
 _ATTEMPT = LedgerAttempt.__struct_fields__

@@ -40,6 +40,15 @@ def read_versions(path: Path, what: str, check: Callable[[str, str], None]) -> d
     return found
 
 
+def ensure_version_file(path: Path, lost: str | None) -> None:
+    """Make the file where there is none; StoreError with `lost` when what it held is needed."""
+    if path.exists():
+        return
+    if lost is not None:
+        raise StoreError(f"{path} is not there, and {lost}")
+    make_version_file(path)
+
+
 def make_version_file(path: Path) -> None:
     """Write a file with a new secret, for its owner alone; one that is there stays."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600

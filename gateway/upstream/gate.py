@@ -23,12 +23,6 @@ from gateway.upstream.faults import Culprit, find_culprit
 MODELS_MAX = 200
 NEW = 0  # the ticket of a breaker's first state, also for attempts that are older than it
 
-_EVENTS = {
-    BreakerState.OPEN: "breaker.opened",
-    BreakerState.HALF_OPEN: "breaker.half_opened",
-    BreakerState.CLOSED: "breaker.closed",
-}
-
 _log = structlog.get_logger()
 
 
@@ -160,12 +154,23 @@ class Gate:
 
 def _report(provider: str, model: str | None, change: Change) -> None:
     """One line for each change of state."""
-    log = _log.warning if change.state is BreakerState.OPEN else _log.info
-    log(
-        _EVENTS[change.state],
-        provider=provider,
-        model=model,
-        attempts=change.attempts,
-        failures=change.failures,
-        lasts_s=round(change.lasts_s, 3),
-    )
+    attempts, failures = change.attempts, change.failures
+    if change.state is BreakerState.OPEN:
+        _log.warning(
+            "breaker.opened",
+            provider=provider,
+            model=model,
+            attempts=attempts,
+            failures=failures,
+            for_s=round(change.lasts_s, 3),
+        )
+    elif change.state is BreakerState.HALF_OPEN:
+        _log.info("breaker.half_opened", provider=provider, model=model)
+    else:
+        _log.info(
+            "breaker.closed",
+            provider=provider,
+            model=model,
+            attempts=attempts,
+            failures=failures,
+        )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 KEPT_CHARS: Final = 4
-_MIN_SECRET_CHARS: Final = 8
+MIN_SECRET_CHARS: Final = 8
 
 # Prefixes that vendors put on what they issue. Stars, dots and ellipses are in the class because
 # some providers echo a credential half masked, and half is too much; what is masked already stays.
@@ -42,7 +42,7 @@ _MARKS_IN_ANY_CASE = ("bearer", "key")
 def redact(text: str, secrets: Sequence[str] = ()) -> str:
     """The text without credentials; `secrets` are known values to take out wherever they stand."""
     for secret in secrets:
-        if len(secret) >= _MIN_SECRET_CHARS:
+        if len(secret) >= MIN_SECRET_CHARS:
             text = text.replace(secret, "…" + secret[-KEPT_CHARS:])
     if not holds_any(text, _MARKS) and not holds_any(text.lower(), _MARKS_IN_ANY_CASE):
         return text

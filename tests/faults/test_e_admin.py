@@ -6,6 +6,7 @@ asked too.
 
 import asyncio
 import json
+import re
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.plugins.scene import GATEWAY_KEY, Scene, error_of, raw_request
 from tests.plugins.stored_keys import new_key
 
 ROUTES = [
-    (route.method, route.resource.canonical.replace("{name}", "bob"))
+    (route.method, re.sub(r"\{\w+\}", "bob", route.resource.canonical))
     for route in build_admin_app(Readiness(), render_metrics=lambda: b"").router.routes()
     if route.resource is not None
 ]
@@ -43,6 +44,7 @@ KNOWN = {
     ("POST", "/keys/bob/disable"),
     ("GET", "/usage"),
     ("GET", "/credentials"),
+    ("POST", "/credentials/bob/restore"),
 }
 
 

@@ -15,6 +15,7 @@ from gateway.app import RELAY
 from gateway.credentials.pools import POOLS
 from gateway.simulator import Simulator
 from tests.faults.conftest import OpenScene
+from tests.plugins.admin_scene import ask_admin
 from tests.plugins.admins import ADMIN, AUTHORIZATION
 from tests.plugins.scene import CHAT, DONE, PATHS, V1, Scene, error_of, eventually, header_of
 
@@ -78,6 +79,25 @@ async def test_the_load_is_shared_evenly(open_scene: OpenScene) -> None:
     seen = shown(scene.simulator)
     assert seen.keys() == {(ONE, 200), (TWO, 200), (THREE, 200)}
     assert max(seen.values()) - min(seen.values()) <= 6, seen
+
+
+async def test_a_credential_that_was_mended_is_shown_when_an_admin_says_so(
+    open_scene: OpenScene,
+) -> None:
+    """F11: nobody has to wait for a trial, or to restart the gateway."""
+    scene = await open_pool(open_scene, 2, settings={"admin": ADMIN})
+    scene.simulator.answer_credential(ONE, REFUSED)
+    await ask_many(scene, 4, at_once=1)
+    assert states(scene) == ["set_aside", "ok"]
+    scene.simulator.answer_credential(ONE, None)
+
+    heard = await ask_admin(scene, "POST", "/credentials/sim/restore", {"credential_id": "SIM_ONE"})
+
+    assert heard.json["restored"] == ["SIM_ONE"]
+    assert states(scene) == ["ok", "ok"]
+    await ask_many(scene, 4, at_once=1)
+    seen = shown(scene.simulator)
+    assert (seen[ONE, 401], seen[ONE, 200]) == (1, 2)
 
 
 async def test_no_request_fails_while_one_credential_works(open_scene: OpenScene) -> None:

@@ -106,6 +106,23 @@ async def test_what_never_reached_a_provider_is_not_booked(open_scene: OpenScene
     assert scene.upstream_requests == 1
 
 
+async def test_who_was_refused_is_booked_where_that_is_wanted(open_scene: OpenScene) -> None:
+    """Every ending of a known caller has its row then, and one who is not known has none."""
+    limit = {"name": "few", "on": "principal", "requests_per_minute": 1}
+    limit["match"] = {"provider": "sim"}
+    settings = {"limits": [limit], "ledger": {"refusals_per_minute": 10}}
+    scene = await open_books(open_scene, settings=settings, recovers=False)
+    await scene.ask("plain")
+    await scene.ask("plain")  # 429
+    await scene.send(b"GET /v1/models HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")  # 401
+
+    rows = await books_of(scene)
+
+    found = [(row["outcome"], row["status"], len(row["attempts"])) for row in rows]
+    assert found == [("finished", 200, 1), ("rejected", 429, 0)]
+    assert rows[1]["error_code"] == "request_rate_exceeded"
+
+
 async def test_each_attempt_is_a_row_of_its_own(open_scene: OpenScene) -> None:
     """I09: one request, two attempts."""
     scene = await open_books(open_scene, retries=2)

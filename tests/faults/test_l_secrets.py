@@ -20,6 +20,8 @@ from tests.plugins.raw_provider import RawProvider, read_request
 from tests.plugins.scene import CHAT, PATHS, PROMPT, V1, Scene, at, body_of, raw_request
 
 EVENT = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+REPLY = '{"id":"c","choices":[{"index":0,"message":{"content":"Hi"},"finish_reason":"stop"}]}'
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
@@ -40,8 +42,8 @@ def error_with(secret: str, **fields: object) -> str:
     return json.dumps({"error": {"message": f"No: {secret}.", "type": "x", "code": None, **fields}})
 
 
-# Where a provider can put what it was shown. What it says in an answer that succeeds, an id or a
-# comment of its own among that, passes as it came, and is not looked at.
+# Where a provider can put what it was shown. What a model writes passes as it came, and is not
+# looked at.
 ECHOES = {
     "message-401": lambda s: answer("401 Unauthorized", error_with(s)),
     "message-400": lambda s: answer("400 Bad Request", error_with(s)),
@@ -64,6 +66,10 @@ ECHOES = {
     "event": lambda s: STREAM + EVENT + f"data: {error_with(s)}\n\n".encode(),
     "first-event": lambda s: STREAM + f"data: {error_with(s)}\n\n".encode(),
     "named-event": lambda s: STREAM + EVENT + f"event: error\ndata: {error_with(s)}\n\n".encode(),
+    "comment": lambda s: STREAM + f": {s}\n\n".encode() + EVENT + DONE,
+    "id": lambda s: STREAM[:-2] + f"X-Request-Id: {s}\r\n\r\n".encode() + EVENT + DONE,
+    "id-of-error": lambda s: answer("400 No", error_with(""), f"X-Request-Id: {s}"),
+    "id-of-reply": lambda s: answer("200 OK", REPLY, f"X-RateLimit-Limit: {s}"),
     "cut": lambda s: STREAM + EVENT + f'data: {{"error": "{s}'.encode(),
 }
 
@@ -85,6 +91,49 @@ async def test_a_provider_that_echoes_the_credential(open_scene: OpenScene, path
             told[0] = echo(CREDENTIAL)
             for fields in ({}, {"stream": False})[: 2 if path == V1 else 1]:
                 await scene.ask(path=path, **fields)
+
+
+# The same when the caller has seen the beginning of the answer.
+LATE_ECHOES = {
+    "event": lambda s: f"data: {error_with(s)}\n\n",
+    "named-event": lambda s: f"event: error\ndata: {error_with(s)}\n\n",
+    "bare-event": lambda s: f'data: {{"object": "error", "message": "{s}", "code": 401}}\n\n',
+    "list": lambda s: f"data: [{error_with(s)}]\n\n",
+    "groq": lambda s: f'data: {{"choices": [], "x_groq": {{"error": "{s}"}}}}\n\n',
+    "choice": lambda s: (
+        f'data: {{"choices": [{{"error": {{"message": "{s}"}}, "finish_reason": "error"}}]}}\n\n'
+    ),
+    "text": lambda s: f"event: error\ndata: no, {s}\n\n",
+    "unreadable": lambda s: f"data: no, {s}\n\n",
+    "comment": lambda s: f": {s}\n\n",
+    "after-done": lambda s: f"data: [DONE]\n\ndata: {error_with(s)}\n\n",
+}
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_provider_that_echoes_the_credential_late(open_scene: OpenScene, path: str) -> None:
+    """L01: its events pass as they came, and a credential is in none of them."""
+    told, goes_on = [""], asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(STREAM + EVENT)
+        await goes_on.wait()
+        writer.write(told[0].encode())
+        await writer.drain()
+        writer.close()
+
+    async with RawProvider(serve) as provider:
+        scene = await open_scene(**at(provider.port))
+        for echo in LATE_ECHOES.values():
+            goes_on.clear()
+            told[0] = echo(CREDENTIAL)
+            async with scene.call("plain", path) as caller:
+                begun = await caller.read_until(b"Hi")
+                goes_on.set()
+                rest = await caller.read_to_end()
+            assert begun.startswith(b"HTTP/1.1 200 ")
+            assert CREDENTIAL.encode() not in rest.raw
 
 
 MISPLACED = {

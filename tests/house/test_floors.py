@@ -21,6 +21,7 @@ DEPENDENCIES = [found for found in DECLARED if found.marker is None or found.mar
 FLOORS = {
     "aiohttp": "3.14.4",  # GHSA-2g87-pp6c-29x5 and five more of the same day
     "aiohappyeyeballs": "2.6",
+    "cryptography": "46.0.7",  # CVE-2026-39892: reading beyond a buffer
     "httptools": "0.9",
     "pydantic": "2.12",
     "pyjwt": "2.13",  # a public key as an HMAC secret, algorithms slipping by; 2.12: `crit`

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
-from gateway.console.credentials import ListCredentials
+from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.console.usage import FetchUsage
 from gateway.stores.opening import OpenKeys
@@ -82,7 +82,7 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
         settings: dict[str, Any] | None = None,
         opened: OpenKeys | None = None,
         fetch_usage: FetchUsage | None = None,
-        list_credentials: ListCredentials = tuple,
+        credentials: CredentialDesk | None = None,
     ) -> AdminCaller:
         app = build_admin_app(
             Readiness(),
@@ -90,7 +90,7 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
             settings=Settings.model_validate({"admin": ADMIN, **(settings or {})}),
             find_keys=lambda: opened,
             fetch_usage=fetch_usage,
-            list_credentials=list_credentials,
+            credentials=credentials,
         )
         client = TestClient(TestServer(app))
         await client.start_server()

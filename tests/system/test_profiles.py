@@ -6,6 +6,7 @@ The rule here: what a provider was shown is read from the provider's own journal
 import asyncio
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from gateway.credentials import marks, remembered
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.profile.handlers import PER_MINUTE
 from gateway.simulator import Simulator
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.opening_credentials import OpenCredentials, open_credentials
@@ -294,6 +296,25 @@ async def test_requests_that_are_none_change_nothing(
     ]
     assert HERS not in repr(tried)
     assert await sqlite_credentials.store.fetch_owners("") == []
+
+
+@pytest.mark.usefixtures("_encryption_keys")
+async def test_who_asks_all_the_time_has_to_wait(
+    start_gateway: StartGateway, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Each question is one to the database, and no limit of calls counts it; others go on."""
+    settings = settings_for(f"sqlite:///{tmp_path / 'gateway.db'}")
+    gateway = await open_gateway(start_gateway, simulator, settings)
+    alice, bob = (Person.with_key(gateway, name) for name in ("alice", "bob"))
+
+    asked = 0
+    while (answer := await alice.ask("GET", "/api/profile/keys"))[0] == HTTPStatus.OK:
+        asked += 1  # one more is let in each second that this takes
+
+    assert (answer[0], answer[1]["error"]["code"]) == (429, "request_rate_exceeded")
+    assert asked >= PER_MINUTE
+    assert (await alice.ask("PUT", "/api/profile/keys/sim", {"key": HERS}))[0] == 429
+    assert (await bob.ask("GET", "/api/profile/keys"))[0] == 200
 
 
 async def test_without_profiles_there_are_none(

@@ -57,10 +57,10 @@ def started(
 
 
 def read_banner(running: subprocess.Popen[str]) -> list[str]:
-    """What it prints before it is silent."""
-    assert running.stdout is not None
+    """What it prints for people, beside its log."""
+    assert running.stderr is not None
     lines = []
-    for line in running.stdout:
+    for line in running.stderr:
         lines.append(line.rstrip("\n"))
         if line.startswith("curl"):
             break
@@ -91,6 +91,7 @@ def test_it_serves_until_it_is_told_to_stop(directory: Path) -> None:
     assert "credentials  groq" in lines
     assert CREDENTIAL not in "".join(lines) + out
     assert [json.loads(line)["event"] for line in out.splitlines()] == [
+        "gateway.started",
         "exchange.settled",
         "gateway.draining",
         "gateway.stopped",

@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from gateway.cli.usage import print_usage
 from gateway.config.stores import StoresSpec
+from gateway.ledger.journal import Journal
+from gateway.ledger.places import Place
 from gateway.stores.ledger import UsageQuery
 from gateway.stores.opening import open_ledger_store
 from tests.plugins.ledgers import new_row
+from tests.unit.ledger.conftest import write_whole
 from tests.unit.ledger.test_usage import row_of
 
 
@@ -62,6 +65,30 @@ def test_csv_and_json_are_for_programs(directory: Path) -> None:
     assert written.splitlines()[1].startswith("alice,1,1,10,20,3,4,1.500000,")
     (usage,) = json.loads(answer)["usage"]
     assert (usage["requests"], usage["cost_micros"]) == (2, 3_000_000)
+
+
+def test_what_a_running_gateway_has_not_brought_in_is_in_the_sums(directory: Path) -> None:
+    """Who asks right after a request would doubt the ledger."""
+    asyncio.run(save(directory))
+    journal = Journal(Place.make(directory / "gateway.journal", "live"))
+    write_whole(journal, new_row("p-2", principal="bob"), new_row("p-3"))
+
+    code, written, err = run("--by", "principal", "--format", "csv")
+
+    assert (code, err) == (0, "")
+    assert [line[:8] for line in written.splitlines()[1:]] == ["alice,2,", "bob,1,1,"]
+    assert journal.waiting == 2
+
+
+def test_a_journal_that_cannot_be_read_is_said(directory: Path) -> None:
+    """The sums are those of the database then."""
+    asyncio.run(save(directory))
+    (directory / "gateway.journal" / "live" / "1.journal").mkdir(parents=True)
+
+    code, written, err = run("--format", "csv")
+
+    assert (code, written.splitlines()[1][:4]) == (0, "2,2,")
+    assert "gateway.journal: cannot be read (Is a directory); what has ended" in err
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from gateway.config.key_hashes import check_hashes
+from gateway.config.key_hashes import check_hashes, names_by_digest
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -26,3 +26,9 @@ def test_the_hash_of_nothing_is_refused(empty: bytes) -> None:
     """E15: `Authorization: Bearer` with nothing behind it would be alice."""
     with pytest.raises(ValueError, match="the hash of an empty text"):
         check_hashes({"alice": f"sha256:{hashlib.sha256(empty).hexdigest()}"})
+
+
+def test_a_name_is_found_by_its_hash() -> None:
+    """And nobody's where no key is written down."""
+    assert names_by_digest({"alice": DIGEST}) == {DIGEST: "alice"}
+    assert names_by_digest(None) == {}

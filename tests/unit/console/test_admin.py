@@ -6,6 +6,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.console.admin import build_admin_app
+from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.core.credential import CredentialStanding, CredentialState
 
@@ -27,7 +28,9 @@ def readiness() -> Readiness:
 async def client(readiness: Readiness) -> AsyncIterator[Client]:
     """A caller on the admin listener."""
     app = build_admin_app(
-        readiness, render_metrics=lambda: b"gateway_things 1\n", list_credentials=lambda: STANDINGS
+        readiness,
+        render_metrics=lambda: b"gateway_things 1\n",
+        credentials=CredentialDesk(lambda: STANDINGS),
     )
     async with TestClient(TestServer(app)) as running:
         yield running

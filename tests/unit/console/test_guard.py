@@ -1,6 +1,7 @@
 """Who is let in to what the admin listener shows and changes."""
 
 import hashlib
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.plugins.admins import ADMIN, ADMIN_KEY, AUTHORIZATION, JSON, AdminCal
 from tests.plugins.chain import LogLines
 from tests.plugins.stored_keys import SOME_KEY, Clock
 
+NAME = re.compile(r"\{\w+\}")  # in the address of a page
 CALLER_KEY = "gw_of-a-caller-written-in-the-file"
 CALLER_HASH = f"sha256:{hashlib.sha256(CALLER_KEY.encode()).hexdigest()}"
 CALLERS = {"auth": [{"kind": "gateway_key", "keys": {"alice": CALLER_HASH}}]}
@@ -29,7 +31,7 @@ async def pages_of(admin: AdminCaller) -> list[tuple[str, str]]:
     assert admin.client.app is not None
     routes = admin.client.app.router.routes()
     return [
-        (route.method, route.resource.canonical.replace("{name}", "alice"))
+        (route.method, NAME.sub("alice", route.resource.canonical))
         for route in routes
         if route.resource is not None
     ]

@@ -48,7 +48,8 @@ async def test_without_profiles_nothing_is_opened(tmp_path: Path, tasks: Tasks) 
 
 async def test_stored_profiles_and_tenants(tmp_path: Path, tasks: Tasks) -> None:
     """Each owner's credential, the caller's own before their tenant's."""
-    settings = settings_of(tmp_path, profiles={"source": "stored"})
+    auth = [{"kind": "gateway_key"}]
+    settings = settings_of(tmp_path, auth=auth, profiles={"source": "stored"})
     opened = await open_credentials(settings.stores, {}, timeout_s=5)
     for owner in ("user:alice", "tenant:acme"):
         await opened.store.save(new_credential(opened.keys, owner, value=VALUE + owner))

@@ -237,3 +237,28 @@ def test_each_change_of_state_is_one_line_without_the_credential(desk: Desk) -> 
     assert (lines[2]["provider"], lines[2]["status"]) == ("groq", 401)
     assert lines[2]["error_code"] == "upstream_credential_rejected"
     assert "sk-" not in repr(lines)
+
+
+def test_an_operator_may_say_that_a_credential_is_well(desk: Desk) -> None:
+    """Who has mended it at the provider need not wait, nor restart."""
+    exchanges = [desk.open() for _ in range(3)]
+    for exchange, error in zip(exchanges, (refused(), limited(), answer(402)), strict=True):
+        desk.pools.take(exchange, desk.call())
+        desk.pools.note_failure(exchange, desk.call(), error)
+
+    assert desk.pools.restore("groq", "K0") == ["K0"]
+    assert desk.pools.restore("groq", "K0") == []
+    assert [one.state for one in desk.pools.standings()] == ["ok", "resting", "spent", "ok"]
+    assert desk.pools.restore("groq", None) == ["K1", "K2"]
+    assert [one.state for one in desk.pools.standings()] == ["ok"] * 4
+
+    nexts = [desk.open() for _ in range(3)]
+    for exchange in nexts:
+        desk.pools.take(exchange, desk.call())
+    assert sorted(exchange.credential_id for exchange in nexts) == ["K0", "K1", "K2"]
+
+
+def test_a_credential_that_is_not_there_is_not_restored(desk: Desk) -> None:
+    """A typing error is said."""
+    assert desk.pools.restore("groq", "K9") is None
+    assert desk.pools.restore("none", None) is None

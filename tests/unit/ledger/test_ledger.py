@@ -105,6 +105,21 @@ def test_what_was_never_sent_is_not_in_the_books(ledger: Ledger) -> None:
     assert ledger.journal.backlog_bytes == 0
 
 
+def test_what_was_refused_is_booked_where_that_is_wanted(open_journal: OpenJournal) -> None:
+    """Once, with nothing used and no attempt; and no more than the settings say."""
+    ledger = Ledger(LedgerSpec(refusals_per_minute=1))
+    ledger.open(open_journal())
+    fields = {"started_at": monotonic(), "observers": (ledger.settle,), "error_code": "limited"}
+    first, second = new_exchange(**fields), new_exchange(**fields)
+
+    for exchange in (first, first, second):
+        finish(exchange, Outcome.REJECTED)
+
+    (row,) = take_all(ledger.journal)
+    assert (row.principal, row.outcome, row.error_code) == ("alice", "rejected", "limited")
+    assert (row.attempts, ledger.open_count) == ((), 0)
+
+
 def test_it_is_written_before_it_is_sent(ledger: Ledger, tmp_path: Path) -> None:
     """K02: a process that is killed right after leaves it for the next one."""
     begin(ledger)

@@ -15,6 +15,7 @@ from gateway.limits.recall import (
     keep_recalling,
     keep_recalling_shared,
     recall_spent,
+    report_forgotten,
 )
 from gateway.limits.rules import Rule
 from gateway.stores.counters import Used
@@ -23,6 +24,7 @@ from gateway.stores.ledger import Spent
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.redis_counters import RedisCounters
 from gateway.stores.shared_counters import SharedCounters
+from tests.plugins.chain import LogLines
 from tests.plugins.counters import MIDNIGHT, PATIENCE_S, Hand
 from tests.plugins.purse import ASKED
 from tests.plugins.redis_server import RedisServer
@@ -186,3 +188,20 @@ async def test_a_redis_that_begins_anew_is_told_what_was_spent(
 
     await tasks.cancel()
     await shared.close()
+
+
+def test_rules_that_begin_anew_are_named(log_lines: LogLines) -> None:
+    """Whoever relies on them should not hear of it from an invoice."""
+    report_forgotten(
+        [
+            *make_specs(tokens_per_day=1_000),
+            *make_specs(name="crowd", on="group", money_per_month=Decimal(1)),
+            *make_specs(name="home", on="address", tokens_per_day=1_000),
+            *make_specs(name="staff", match={"group": "staff"}, tokens_per_day=1_000),
+            *make_specs(name="pace", on="address", requests_per_minute=1),
+        ]
+    )
+    report_forgotten(make_specs(tokens_per_day=1_000))
+
+    (line,) = log_lines.find("limits.begun_anew")
+    assert line["rules"] == ["crowd", "home", "staff"]

@@ -72,6 +72,28 @@ class TestOpenAI:
         assert pump_through(OpenAIPump(wants_usage=True), cut(stream, part_bytes)) == stream
 
     @PARTS
+    def test_a_credential_is_in_no_event_but_content(self, part_bytes: int) -> None:
+        """A provider quotes the key that it refuses; what a model writes is the caller's own."""
+        secret = "canary-credential-0451"
+        comment, broken = f": {secret}\n\n".encode(), event({"error": {"message": secret}})
+        stream = [comment, ROLE, text(f"my {secret}"), comment, broken]
+        pump = OpenAIPump(wants_usage=True, secrets=[secret])
+
+        relayed = pump_through(pump, cut(b"".join(stream), part_bytes))
+
+        short = "…0451"
+        assert relayed == b"".join(
+            [
+                f": {short}\n\n".encode(),
+                ROLE,
+                text(f"my {secret}"),
+                f": {short}\n\n".encode(),
+                event({"error": {"message": short}}),
+            ]
+        )
+        assert pump.fault_was_relayed
+
+    @PARTS
     def test_only_the_usage_chunk_nobody_asked_for_is_left_out(self, part_bytes: int) -> None:
         """It was asked for in the caller's name; an unprepared one indexes `choices[0]`."""
         pump = OpenAIPump(wants_usage=False)

@@ -201,3 +201,11 @@ def test_only_headers_of_the_list_come_back() -> None:
     headers = [(b"set-cookie", b"a"), (b"x-request-id", b"r-1"), (b"retry-after", b"\xff")]
 
     assert select_headers(headers) == [("x-upstream-request-id", "r-1")]
+    assert select_headers(headers, ["canary-credential"]) == [("x-upstream-request-id", "r-1")]
+
+
+def test_a_header_that_quotes_the_credential_does_not_come_back() -> None:
+    """An id that holds it would be in the log, the ledger and the caller's hands."""
+    headers = ((b"x-request-id", b"for canary-credential"), (b"x-ratelimit-limit-requests", b"5"))
+
+    assert select_headers(headers, ["canary-credential"]) == [("x-ratelimit-limit-requests", "5")]

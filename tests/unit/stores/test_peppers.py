@@ -9,7 +9,8 @@ import pytest
 
 from gateway.config.stores import StoresError
 from gateway.stores.errors import StoreError
-from gateway.stores.peppers import Peppers, make_pepper_file, read_pepper_file
+from gateway.stores.peppers import Peppers, read_pepper_file
+from gateway.stores.version_file import make_version_file
 
 OLD, NEW = "canary-old-" * 4, "canary-new-" * 4
 
@@ -46,14 +47,14 @@ def test_no_pepper_is_shown() -> None:
 def test_a_pepper_is_made_once_whoever_comes_first(tmp_path: Path) -> None:
     """Workers start at the same time."""
     path = tmp_path / "gateway.pepper"
-    threads = [threading.Thread(target=make_pepper_file, args=(path,)) for _ in range(8)]
+    threads = [threading.Thread(target=make_version_file, args=(path,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     first = path.read_text()
 
-    make_pepper_file(path)
+    make_version_file(path)
 
     assert path.read_text() == first
     assert path.stat().st_mode & 0o777 == 0o600

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.stores.errors import StoreError
-from gateway.stores.version_file import make_version_file, read_versions
+from gateway.stores.version_file import ensure_version_file, make_version_file, read_versions
 
 
 def test_what_was_made_can_be_read(tmp_path: Path) -> None:
@@ -35,3 +35,17 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path) -> None:
         read_versions(path, "key", lambda *_: None)
 
     assert "canary" not in str(refused.value)
+
+
+def test_what_was_lost_is_not_made_anew(tmp_path: Path) -> None:
+    """A new secret in its place would hide what has happened."""
+    path = tmp_path / "file"
+
+    with pytest.raises(StoreError, match="file is not there, and keys need it"):
+        ensure_version_file(path, "keys need it")
+    assert not path.exists()
+
+    ensure_version_file(path, None)
+    made = path.read_text()
+    ensure_version_file(path, "keys need it")
+    assert path.read_text() == made

@@ -216,6 +216,6 @@ def test_each_change_of_state_is_one_line(log_lines: LogLines) -> None:
     (opened,) = log_lines.find("breaker.opened")
     assert (opened["level"], opened["provider"], opened["model"]) == ("warning", "groq", "m")
     assert (opened["attempts"], opened["failures"]) == (20, 20)
-    assert 8 <= opened["lasts_s"] <= 12
+    assert 8 <= opened["for_s"] <= 12
     assert len(log_lines.find("breaker.half_opened")) == 1
     assert log_lines.find("breaker.closed") == []
