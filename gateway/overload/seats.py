@@ -33,7 +33,8 @@ class Seats:
 
     def take(self, exchange: Exchange, holder: str) -> bool:
         """Take a seat until the exchange is settled; False when it has to wait for its turn."""
-        if exchange in self._held:  # a middleware asks twice
+        # A middleware may ask twice; once it is settled nobody would give its seat back.
+        if exchange in self._held or exchange.outcome is not None:
             return True
         if not self.has_room_for(holder):
             return False

@@ -128,6 +128,16 @@ def test_who_asks_twice_has_one_seat() -> None:
     assert seats.count == seats.count_of("alice") == 0
 
 
+def test_who_is_settled_takes_no_seat_any_more() -> None:
+    """A middleware may ask again after the end, and nobody would give that seat back."""
+    seats = Seats(10)
+    exchange = Exchange("a", 1.0, "POST", "/", "unix", (seats.settle,))
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    assert seats.take(exchange, "alice")
+    assert seats.count == 0
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdef"), st.integers(1, 40), st.sampled_from("tls+")),
