@@ -10,6 +10,8 @@ from typing import cast
 
 from typing_extensions import override
 
+from gateway.server.places import Places
+
 Refuse = Callable[[bytes], bytes | None]
 """The answer for a request that is refused; None for one that is to be served."""
 
@@ -17,19 +19,21 @@ Refuse = Callable[[bytes], bytes | None]
 class Doorkeeper(asyncio.Protocol):
     """Stands in for a connection that may not be worth being made."""
 
-    __slots__ = ("_admit", "_refuse", "_standing", "_timer", "_transport", "_wait_s")
+    __slots__ = ("_admit", "_places", "_refuse", "_standing", "_timer", "_transport", "_wait_s")
 
     def __init__(
         self,
         refuse: Refuse,
         admit: Callable[[], asyncio.Protocol],
         standing: "set[Doorkeeper]",
+        places: Places,
         *,
         wait_s: float,
     ) -> None:
         self._refuse = refuse
         self._admit = admit
         self._standing = standing
+        self._places = places
         self._wait_s = wait_s
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -41,6 +45,9 @@ class Doorkeeper(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if not self._places.take():
+            transport.close()
+            return
         self._transport = cast("asyncio.Transport", transport)
         self._standing.add(self)
         self._timer = asyncio.get_running_loop().call_later(self._wait_s, self.leave)
@@ -70,7 +77,9 @@ class Doorkeeper(asyncio.Protocol):
         protocol.data_received(data)
 
     def _forget(self) -> None:
-        self._transport = None
+        if self._transport is not None:
+            self._places.give_back()
+            self._transport = None
         self._standing.discard(self)
         if self._timer is not None:
             self._timer.cancel()

@@ -93,6 +93,7 @@ class GatewaySite(web.BaseSite):
             pressure.turn_away,
             self._make_connection,
             self._doorkeepers,
+            self._places,
             wait_s=self._settings.head_timeout_s,
         )
 

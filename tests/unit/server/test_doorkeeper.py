@@ -7,6 +7,7 @@ import pytest
 from typing_extensions import override
 
 from gateway.server.doorkeeper import Doorkeeper
+from gateway.server.places import Places
 
 
 class Real(asyncio.Protocol):
@@ -33,13 +34,16 @@ class Door:
     def __init__(self, wait_s: float = 10) -> None:
         self.standing: set[Doorkeeper] = set()
         self.wait_s = wait_s
+        self.places = Places()
         self.server: asyncio.Server | None = None
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to it, opened for real."""
         loop = asyncio.get_running_loop()
         self.server = await loop.create_server(
-            lambda: Doorkeeper(refuse, Real, self.standing, wait_s=self.wait_s), "127.0.0.1", 0
+            lambda: Doorkeeper(refuse, Real, self.standing, self.places, wait_s=self.wait_s),
+            "127.0.0.1",
+            0,
         )
         return await asyncio.open_connection(*self.server.sockets[0].getsockname()[:2])
 
@@ -99,6 +103,20 @@ async def test_nobody_is_left_standing_when_the_gateway_stops(door: Door) -> Non
         doorkeeper.leave()
 
     assert await reader.read() == b""
+    writer.close()
+
+
+async def test_it_has_a_place_like_any_other_connection(door: Door) -> None:
+    """Half of the files are for callers, however little is done for them."""
+    reader, writer = await door.open()
+    writer.write(b"no")
+    await reader.readexactly(7)
+    assert door.places._taken == 1  # noqa: SLF001 - what must not leak
+
+    writer.write(b"yes")  # handed over: the real connection takes its own
+    await reader.readexactly(10)
+
+    assert door.places._taken == 0  # noqa: SLF001 - what must not leak
     writer.close()
 
 
