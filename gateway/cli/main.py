@@ -14,6 +14,7 @@ from gateway import __version__
 from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
+from gateway.cli.logs_command import logs
 from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
@@ -38,6 +39,7 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(credentials_app, name="credentials")
 app.add_typer(db_app, name="db")
+app.command()(logs)
 
 PortOption = Annotated[
     int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")

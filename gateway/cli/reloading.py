@@ -15,8 +15,8 @@ import msgspec
 import structlog
 from pydantic import BaseModel
 
-from gateway.config.load import load_settings
-from gateway.config.problems import ConfigError
+from gateway.config.load import SETTINGS_FILE, load_settings
+from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.spec import Spec
 from gateway.core.config_numbers import ConfigNumbers
@@ -42,6 +42,9 @@ class Source(msgspec.Struct, frozen=True):
 
     def load(self) -> Settings:
         """The settings as they are now, with what the command line says in their place."""
+        path = self.path or SETTINGS_FILE
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ConfigError([Problem(str(path), 1, 1, "", "is no file that can be read again")])
         return override(load_settings(self.path), self.overrides)
 
 

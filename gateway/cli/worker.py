@@ -17,8 +17,8 @@ import msgspec
 import typer
 
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
-from gateway.cli.reloading import Source
 from gateway.cli.service import Service
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.plugins.keys import Worker
@@ -40,8 +40,8 @@ def run_worker(
     registry: Registry,
     worker: Worker,
     listening: Sequence[socket.socket],
+    shared: Shared,
     supervisor: Connection,
-    source: Source,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start."""
 
@@ -51,11 +51,12 @@ def run_worker(
 
     duty = Duty(
         when_ready=tell_ready,
-        source=source,
+        source=shared.source,
         speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=listening,
+        shared=shared,
         signals=(signal.SIGTERM,),
         to_hasten=HASTEN,
     )

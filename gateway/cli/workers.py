@@ -21,6 +21,7 @@ from gateway.cli.one_process import show_start
 from gateway.cli.process_log import LAST_LINES_S, open_log
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.shared import Shared, open_shared
 from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -85,6 +86,7 @@ class Supervisor:
         self._registry = registry
         self._log = log
         self._places: list[_Place] = []
+        self._shared: Shared | None = None
         self._tasks = Tasks(self._crashed)
         self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
         self._was_told = asyncio.Event()
@@ -99,6 +101,7 @@ class Supervisor:
             update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
         )
         self._places = [_Place(index, own) for index, own in enumerate(sockets)]
+        self._shared = await open_shared(self._settings)
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -149,14 +152,17 @@ class Supervisor:
             raise WorkerError
 
     def _start(self, place: _Place, *, is_restarted: bool = False) -> None:
+        if self._shared is None:
+            raise RuntimeError("Nothing has been opened.")
         context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
         news, supervisor = context.Pipe(duplex=False)
         worker = Worker(place.index, is_restarted)
         generation = self._reloader.numbers.generation
         source = msgspec.structs.replace(self._source, generation=generation)
+        shared = msgspec.structs.replace(self._shared, source=source)
         process = context.Process(
             target=run_worker,
-            args=(self._settings, self._registry, worker, place.sockets, supervisor, source),
+            args=(self._settings, self._registry, worker, place.sockets, shared, supervisor),
             name=f"gateway-worker-{place.index}",
         )
         try:
@@ -200,6 +206,8 @@ class Supervisor:
         process.close()
         news.close()
         place.process = place.news = None
+        if self._shared is not None:
+            self._shared.board.mark_gone(place.index)
         if not is_ready.done():
             is_ready.set_result(False)
         if not self._running():
@@ -248,6 +256,8 @@ class Supervisor:
             _log.error("worker.killed", pid=process.pid)
             process.kill()
             process.join()
+        if self._shared is not None:
+            self._shared.close()
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)

@@ -38,7 +38,8 @@ class LogWriter(Sink):
         self.max_bytes = max_bytes
         self.when_back: Callable[[int, float], None] = lambda *_: None
         self._file = file
-        self._lock = threading.Lock()
+        # Reentrant: Python may collect garbage while it is held, and what is collected may log.
+        self._lock = threading.RLock()
         # Under the lock:
         self._lines: list[bytes] = []
         self._held_bytes = 0  # those being written included

@@ -1,6 +1,7 @@
 """Reading gateway.yaml anew."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,16 @@ async def test_a_file_that_is_gone_changes_nothing(scene: Scene, log_lines: LogL
     assert scene.applied == []
 
 
+async def test_a_pipe_in_its_place_is_not_waited_for(scene: Scene, log_lines: LogLines) -> None:
+    """The gateway could not even be stopped then."""
+    scene.path.unlink()
+    os.mkfifo(scene.path)
+
+    await scene.reloader.reload()
+
+    assert "no file that can be read again" in log_lines.find("config.reload_failed")[0]["problem"]
+
+
 async def test_what_cannot_be_opened_changes_nothing(scene: Scene, log_lines: LogLines) -> None:
     """The file for what was said, for one."""
     scene.error = ContentFileError("`logging.content.to`: no")
@@ -114,6 +125,7 @@ async def test_what_cannot_be_opened_changes_nothing(scene: Scene, log_lines: Lo
 
     assert log_lines.find("config.reload_failed")[0]["problem"] == "`logging.content.to`: no"
     assert scene.reloader.settings == scene.source.load()
+    assert scene.reloader.numbers.generation == 1
 
 
 async def test_many_signals_are_read_once_more(scene: Scene, log_lines: LogLines) -> None:

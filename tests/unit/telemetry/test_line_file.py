@@ -1,8 +1,11 @@
 """Whole lines, however many write them and whatever happens to the file."""
 
 import errno
+import fcntl
 import os
 import resource
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from gateway.telemetry.line_file import LineFile
+
+ROOT = Path(__file__).parents[3]
 
 
 @contextmanager
@@ -106,25 +111,31 @@ def test_a_pipe_that_does_not_block_is_waited_for() -> None:
     assert b"".join(received) == b"".join(lines)
 
 
+WRITE = """
+import sys
+from gateway.telemetry.line_file import LineFile
+file = LineFile(1, is_shared=True)
+for _ in range(40):
+    file.put([sys.argv[1].encode() * 9_000 + b"\\n"])  # more than PIPE_BUF
+    file.write()
+"""
+
+
 def test_lines_of_several_processes_do_not_tear() -> None:
     """L02: a nearly full pipe takes longer ones in pieces, and another process's in between."""
     reader, writer = os.pipe()
-    children = []
-    for name in (b"a", b"b", b"c"):
-        child = os.fork()
-        if child == 0:
-            file = LineFile(writer, is_shared=True)
-            for _ in range(40):
-                file.put([name * 9_000 + b"\n"])  # more than PIPE_BUF
-                file.write()
-            os._exit(0)
-        children.append(child)
+    if hasattr(fcntl, "F_SETPIPE_SZ"):
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4_096)  # full with the first line
+    writing = [
+        subprocess.Popen([sys.executable, "-c", WRITE, name], cwd=ROOT, stdout=writer)
+        for name in "abc"
+    ]
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         lines = pipe.read().split(b"\n")
-    for child in children:
-        os.waitpid(child, 0)
+    codes = [one.wait() for one in writing]
 
+    assert codes == [0, 0, 0]
     assert lines.pop() == b""
     assert len(lines) == 120
     assert {len(line) for line in lines} == {9_000}

@@ -129,3 +129,25 @@ def test_the_bound_may_be_changed(pipe: Pipe) -> None:
 
     assert pipe.read_until(b"\n").count(LINE) == 1
     assert writer.dropped == 1
+
+
+def test_a_line_may_come_while_another_is_taken(pipe: Pipe) -> None:
+    """Python collects garbage wherever it is, and asyncio logs what it finds in it."""
+    writer = LogWriter(LineFile(pipe.writer))
+
+    inside = [b"from inside\n"]
+
+    class Collecting(bytes):
+        """A line whose size is asked for while the writer is locked."""
+
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            if inside:
+                writer.put(inside.pop())
+            return super().__len__()
+
+    writer.put(Collecting(b"from outside\n"))
+    writer.close(TIMEOUT_S)
+
+    assert set(pipe.read_until(b"outside\n").splitlines()) == {b"from inside", b"from outside"}
