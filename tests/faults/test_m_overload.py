@@ -129,6 +129,8 @@ async def test_the_state_of_a_breaker_is_seen_where_readiness_is(open_scene: Ope
 
     assert heard.status == 200
     assert heard.json["breakers"] == {"sim": "open"}
+    assert 'gateway_breaker_state{provider="sim",state="open"} 1' in scene.gateway.metrics
+    assert 'gateway_breaker_state{provider="other",state="closed"} 1' in scene.gateway.metrics
 
 
 async def ready(scene: Scene) -> Heard:
