@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-SUBJECTS = ("chunk", "json", "ttfc", "rss", "start", "chain", "workers")
+SUBJECTS = ("chunk", "json", "ttfc", "rss", "start", "chain", "workers", "overload")
 SYSTEMS = ("nginx", "relay", "gateway")
 LONGEST_S = 600
 SETTLE_S = 0.3

@@ -11,6 +11,7 @@ from bench.compare_chains import BESIDE, CHUNK, DOCUMENT, beside
 from bench.compare_workers import ONE, TWO
 from bench.figures import Figure, Results
 from bench.options import Options
+from bench.overload import ANSWERS, REFUSED_P99, row_of
 from bench.ways import GATEWAY_CHAT, GATEWAY_COMPLETIONS, NGINX
 
 TIMES_ONE = 1.8  # what two workers carry of what one does
@@ -23,6 +24,7 @@ TITLES = {
     "start": "Start to first 200",
     "chain": "CPU time of the whole chain, in µs",
     "workers": "One worker and two, CPU time at the busiest in µs",
+    "overload": "Answers when more comes than is let in",
 }
 
 
@@ -74,6 +76,9 @@ TARGETS = (
     Target("chain", FULL_KEYS, CHUNK, 1.05, yardstick=beside(FULL, FULL_KEYS)),
     Target("workers", TWO, DOCUMENT, 2 / TIMES_ONE, yardstick=ONE),
     Target("workers", TWO, CHUNK, 2 / TIMES_ONE, yardstick=ONE),
+    # Nine tenths of the answers, seen from the other side.
+    Target("overload", row_of(1), ANSWERS, 1.11, yardstick=row_of(8)),
+    Target("overload", row_of(8), REFUSED_P99, 50, "ms"),
 )
 
 

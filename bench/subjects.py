@@ -16,6 +16,7 @@ from bench.measure import (
     measure_memory,
     measure_starts,
 )
+from bench.overload import measure_overload
 from bench.systems import STARTS
 from bench.ways import Way, ways_through
 
@@ -29,6 +30,7 @@ FRESH: Mapping[str, Callable[[Bench], None]] = {
     "start": measure_starts,
     "chain": measure_chains,
     "workers": measure_workers,
+    "overload": measure_overload,
 }
 
 

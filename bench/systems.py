@@ -139,11 +139,11 @@ def run_relay(site: Site) -> Iterator[System]:
 
 
 @contextmanager
-def run_gateway(site: Site) -> Iterator[System]:
-    """This gateway with its whole chain: keys, log, metrics, admin listener."""
+def run_gateway(site: Site, more: str = "") -> Iterator[System]:
+    """This gateway with its whole chain: keys, log, metrics, admin listener; `more` settings."""
     key = f"gw-{secrets.token_hex(16)}"
     key_hash = hashlib.sha256(key.encode()).hexdigest()
-    settings = GATEWAY_SETTINGS + WRITTEN_KEY.format(key_hash=key_hash)
+    settings = GATEWAY_SETTINGS + WRITTEN_KEY.format(key_hash=key_hash) + more
     directory = make_gateway_directory(site, settings)
     with launch_gateway(site, directory, key) as system:
         yield system

@@ -7,6 +7,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -17,13 +18,21 @@ from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
+from gateway.console.breakers import LIST_BREAKERS
 from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.keys import ONLY_WORKER, Worker
-from gateway.server.site import GatewaySite, listen_on, make_runner, retire_connections
+from gateway.server.site import (
+    GatewaySite,
+    close_idle_connections,
+    listen_on,
+    make_runner,
+    retire_connections,
+)
 from gateway.server.sockets import open_sockets
 from gateway.server.stand_ins import StandIns
 from gateway.server.unix_sockets import SocketFile, open_unix_socket
@@ -70,8 +79,10 @@ class Service:
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
             credentials=CredentialDesk(self.reporter.list_credentials, self._restorer.restore),
         )
+        self._admin_app[LIST_BREAKERS] = self.reporter.list_breakers
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._socket_file: SocketFile | None = None
+        self.app[PRESSURE].when_short_of_files.append(partial(close_idle_connections, self._runner))
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
         self._stand_ins = StandIns({})
@@ -111,7 +122,13 @@ class Service:
         if listening is None:
             listening = await self._open_listening()
         when_unused = self.app[METRICS].count_unused_connection
-        self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
+        self._sites = await listen_on(
+            self._runner,
+            listening,
+            server,
+            when_unused=when_unused,
+            pressure=self.app[PRESSURE],
+        )
         self.readiness.set_ready()
         self.reporter.publish()
         _log.info(

@@ -24,6 +24,7 @@ from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.logs import LoggingSpec
 from gateway.config.networks import ProxyNetwork
+from gateway.config.overload import OverloadSpec
 from gateway.config.profiles import ProfilesSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
@@ -219,6 +220,9 @@ class Settings(Spec):
     )
     middleware: tuple[MiddlewareSpec, ...] = Field(
         default=(), description="Middlewares of your own, each with its place in the chain."
+    )
+    overload: OverloadSpec = Field(
+        default=OverloadSpec(), description="When less is let in than is asked for."
     )
     commit: CommitSpec = Field(
         default=CommitSpec(), description="When the status line leaves at the latest."

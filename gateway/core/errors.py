@@ -263,6 +263,7 @@ class UpstreamError(GatewayError):
     code: ClassVar[str] = "upstream_error"
     type: ClassVar[str] = "upstream_error"
     is_retryable: bool = False
+    is_ours: bool = False  # it was this machine that could not: no file, port or memory left
 
 
 class InternalError(GatewayError):
@@ -340,6 +341,14 @@ class ProviderBusyError(InternalError):
 
     status = 503
     code = "provider_busy"
+    type = "overloaded_error"
+
+
+class ProviderUnavailableError(InternalError):
+    """The provider, or this model of it, has failed nearly every attempt; none is made just now."""
+
+    status = 503
+    code = "provider_unavailable"
     type = "overloaded_error"
 
 

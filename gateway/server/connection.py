@@ -93,6 +93,11 @@ class GatewayConnection(web.RequestHandler):
         if not self._is_busy:
             self.force_close()
 
+    def close_if_idle(self) -> None:
+        """Close now if a request has been answered here and no other has come."""
+        if not self._is_busy and self._head_timer is None:
+            self.force_close()
+
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

@@ -26,6 +26,7 @@ from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
+from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
@@ -124,6 +125,7 @@ class Gateway:
             or app[RELAY].attempts_in_flight
             or app[HELD_BODIES].held_bytes
             or app[POOLS].held
+            or app[PRESSURE].seats.count
             or (limiter is not None and limiter.held)
         )
 

@@ -31,7 +31,7 @@ CHAINS = [
     if chain.yardstick
     for row in (beside(chain.yardstick, chain.row), chain.row)
 ]
-RATIOS_AND_LIMITS = 9
+RATIOS_AND_LIMITS = 11
 INTERRUPTED = 130
 
 
