@@ -79,6 +79,7 @@ from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
+from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
@@ -103,6 +104,7 @@ RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
+CONTENT_LOG: web.AppKey[ContentLog] = web.AppKey("content_log", ContentLog)
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
@@ -170,6 +172,12 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
         metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
+
+
+def add_content_log(app: web.Application, content: ContentLog) -> None:
+    """Have what is said logged, where that is switched on now or by a reload."""
+    app[CONTENT_LOG] = content
+    app[OBSERVERS] = (content.observe, *app[OBSERVERS])
 
 
 def add_ledger(app: web.Application) -> None:
@@ -309,6 +317,7 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     )
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
+    app[RELAY].content = app.get(CONTENT_LOG)
     yield
     await tasks.cancel()
     upstreams.close()

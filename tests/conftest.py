@@ -5,6 +5,7 @@ The rule here: the fixtures themselves live in `tests/plugins`, one concept per 
 
 pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
+    "tests.plugins.declared",
     "tests.plugins.admins",
     "tests.plugins.browser",
     "tests.plugins.chain",

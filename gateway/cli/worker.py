@@ -18,11 +18,13 @@ import typer
 
 from gateway.app import report_crash
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
+from gateway.cli.reloading import Source
 from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.plugins.keys import Worker
+from gateway.telemetry.logging import GatewayLog
 
 # Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
 HASTEN = signal.SIGUSR1
@@ -47,19 +49,22 @@ def run_worker(
     worker: Worker,
     sockets: Mapping[int, Sequence[socket.socket]],
     supervisor: Connection,
+    source: Source,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start.
 
     `sockets` are those of all workers on the port, by index.
     """
 
-    def tell_ready(service: Service) -> None:
+    def tell_ready(service: Service, _: GatewayLog) -> None:
         _stop_with_parent(service)
         _Ear(supervisor, service).listen()
         _tell(supervisor, News("ready", service.admin_url))
 
     duty = Duty(
         when_ready=tell_ready,
+        source=source,
+        speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=sockets[worker.index],

@@ -14,6 +14,7 @@ from multiprocessing.context import SpawnProcess
 
 import msgspec
 
+from gateway.cli.reloading import Source
 from gateway.cli.worker import Away, News, run_worker
 from gateway.config.hiding import hide_credentials
 from gateway.config.load import Registry
@@ -28,6 +29,14 @@ LAST_PAUSE_S = 30.0
 DOUBLINGS = 6  # from the first pause to the last; a power of all failures grows beyond a float
 
 Sockets = Mapping[int, Sequence[socket.socket]]  # by the index of the worker whose they are
+
+
+class Orders(msgspec.Struct, frozen=True):
+    """What a worker is told when it is started."""
+
+    settings: Settings
+    registry: Registry
+    source: Source  # of the settings, to be read anew
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -60,8 +69,7 @@ class Place(msgspec.Struct, eq=False):
 
     def start(
         self,
-        settings: Settings,
-        registry: Registry,
+        orders: Orders,
         sockets: Sockets,
         *,
         when_heard: Callable[["Place"], None],
@@ -73,11 +81,11 @@ class Place(msgspec.Struct, eq=False):
         worker = Worker(self.index, is_restarted=self.was_ever_ready)
         process = context.Process(
             target=run_worker,
-            args=(settings, registry, worker, sockets, its_end),
+            args=(orders.settings, orders.registry, worker, sockets, its_end, orders.source),
             name=f"gateway-worker-{self.index}",
         )
         try:
-            with _deaf_to_the_terminal(), hide_credentials(_credentials_of(registry)):
+            with _deaf_to_the_terminal(), hide_credentials(_credentials_of(orders.registry)):
                 process.start()
         except OSError:
             line.close()
@@ -142,9 +150,14 @@ def _credentials_of(registry: Registry) -> Iterator[Credential]:
 
 @contextlib.contextmanager
 def _deaf_to_the_terminal() -> Iterator[None]:
-    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on."""
+    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on.
+
+    SIGHUP waits for it until it listens: one that is not handled would end it.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         signal.signal(signal.SIGINT, before)

@@ -11,16 +11,20 @@ import signal
 from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 
+import msgspec
 import structlog
 
-from gateway.cli.one_process import open_log, show_start
+from gateway.cli.one_process import show_start
+from gateway.cli.process_log import LAST_LINES_S, open_log
+from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
 from gateway.cli.worker import HASTEN
-from gateway.cli.worker_place import Place, Sockets
+from gateway.cli.worker_place import Orders, Place, Sockets
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.server.sockets import SPREADS, close_sockets, open_shared_sockets, url_of
+from gateway.telemetry.logging import GatewayLog
 
 # Beyond its time to drain, before it is ended without being asked: for last words, and for rows of
 # the ledger that a slow database has to take.
@@ -33,24 +37,32 @@ class WorkerError(Exception):
     """A worker could not start, and has said why."""
 
 
-def supervise(settings: Settings, registry: Registry) -> None:
+def supervise(settings: Settings, registry: Registry, source: Source) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
-    open_log(settings, registry)
-    with asyncio.Runner() as runner:
-        runner.run(Supervisor(settings, registry).run())
+    log = open_log(settings, registry)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(Supervisor(settings, registry, source, log).run())
+    finally:
+        log.close(LAST_LINES_S)
 
 
 class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, source: Source, log: GatewayLog
+    ) -> None:
         self._settings = settings
+        self._source = source
         self._registry = registry
+        self._log = log
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
         self._opening = asyncio.Lock()
         self._tasks = Tasks(self._crashed)
+        self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
 
@@ -71,7 +83,7 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, url=url, admin_url=admin_url)
+                show_start(self._settings, self._registry, self._log, url=url, admin_url=admin_url)
                 await self._was_told.wait()
         finally:
             await self._stop()
@@ -92,6 +104,17 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._take_signal)
+        self._reloader.hear(self._tasks, self._take_signal)
+
+    def _apply(self, found: Settings) -> None:
+        self._log.apply(found.logging)
+        self._settings = self._settings.model_copy(update={"logging": found.logging})
+
+    def _pass_on(self) -> None:
+        """Have every worker read the file as well; those that are starting hear it later."""
+        for process in self._running():
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
 
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
@@ -113,9 +136,10 @@ class Supervisor:
     def _start(self, place: Place) -> None:
         # Elsewhere all accept from one anyway.
         sockets = self._sockets if SPREADS else {place.index: self._sockets[place.index]}
+        generation = self._reloader.numbers.generation
+        source = msgspec.structs.replace(self._source, generation=generation)
         place.start(
-            self._settings,
-            self._registry,
+            Orders(self._settings, self._registry, source),
             sockets,
             when_heard=self._share_out,
             when_dead=self._bury,

@@ -13,6 +13,7 @@ import msgspec
 from pydantic import SecretStr
 
 from gateway.core.attempts import AttemptRecord
+from gateway.core.content import Content
 from gateway.core.cost import Cost, Price, price_usage
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
@@ -82,6 +83,7 @@ class Exchange(msgspec.Struct, eq=False):
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
+    content: Content | None = None  # what is said, where that is logged
 
     def note_attempt(self, record: AttemptRecord) -> None:
         """Another attempt begins."""

@@ -27,6 +27,7 @@ from gateway.plugins.keys import (
 )
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
+from gateway.relay.heard import HeardReader
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
 from gateway.relay.watched_attempt import WatchedAttempt
 from gateway.upstream.connection import Connection
@@ -119,9 +120,14 @@ class Job(msgspec.Struct):
         """What reads the stream; None when the caller wants a whole reply."""
         if not self.call.stream:
             return None
+        pump: Pump
         if self.call.dialect is Dialect.TEXT:
-            return TextPump()
-        return OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
+            pump = TextPump()
+        else:
+            pump = OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
+        if self.exchange.content is not None:
+            pump.listen_with(HeardReader(self.exchange.content))
+        return pump
 
     def _make_deadlines(self) -> Deadlines:
         """The clock of one attempt."""
@@ -163,6 +169,11 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     held = request[HELD_BODY]
     exchange = request[EXCHANGE]
     return Job(request, exchange, call, settings, upstream, message, held, credential, grant)
+
+
+def messages_of(prompt: Prompt) -> bytes:
+    """What is asked, as JSON."""
+    return prompt.messages if isinstance(prompt, ChatRequest) else prompt.fields["messages"]
 
 
 def _render_request(

@@ -14,14 +14,18 @@ from prometheus_client.registry import Collector
 from typing_extensions import override
 
 from gateway import __version__
+from gateway.core.config_numbers import ConfigNumbers
 from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.errors import ProviderNotFoundError
 from gateway.core.exchange import Exchange
 from gateway.core.ledger_numbers import LedgerNumbers
+from gateway.core.log_numbers import LogNumbers
 from gateway.telemetry.exchange_fields import added_s
 from gateway.telemetry.series import Counts, Distributions
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+NO_LOG = LogNumbers(0, 0, 0)
+FIRST_CONFIG = ConfigNumbers(1, 0, has_failed=False)
 NO_LEDGER = LedgerNumbers(0, 0, 0, is_store_down=False)
 OTHER = "other"  # a provider that is not in the registry
 NONE = "none"  # a request that names no provider
@@ -71,6 +75,10 @@ class Metrics(Collector):
         self._watched: dict[str, Watched] = {}
         # Set where a ledger is kept.
         self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
+        # What the log of this process has not written, and how often its settings were read. Set
+        # where it has them.
+        self.count_log: Callable[[], LogNumbers] = lambda: NO_LOG
+        self.count_config: Callable[[], ConfigNumbers] = lambda: FIRST_CONFIG
         # How the credentials stand. Set by `app`.
         self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
         self._unused = Counts(
@@ -153,6 +161,7 @@ class Metrics(Collector):
         yield places
         yield from self._collect_watched()
         yield from self._collect_ledger()
+        yield from self._collect_log()
         yield from self._collect_credentials()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
@@ -188,6 +197,30 @@ class Metrics(Collector):
             "gateway_ledger_store_down",
             "1 while the database takes nothing.",
             value=numbers.is_store_down,
+        )
+
+    def _collect_log(self) -> Iterator[Metric]:
+        lines, config = self.count_log(), self.count_config()
+        for name, text, value in (
+            ("dropped", "Lines that nobody took.", lines.dropped),
+            ("sampled", "Lines that `logging.events` left out.", lines.sampled),
+            ("withheld", "Lines of one mistake that came too often.", lines.withheld),
+        ):
+            yield CounterMetricFamily(f"gateway_log_lines_{name}", text, value=value)
+        yield CounterMetricFamily(
+            "gateway_log_content_dropped",
+            "Lines of `logging.content` that nobody took.",
+            value=lines.content_dropped,
+        )
+        yield GaugeMetricFamily(
+            "gateway_config_generation",
+            "How many times gateway.yaml was read well.",
+            value=config.generation,
+        )
+        yield GaugeMetricFamily(
+            "gateway_config_reload_failed",
+            "1 while the last reading of gateway.yaml has failed.",
+            value=config.has_failed,
         )
 
     def _collect_credentials(self) -> Iterator[Metric]:

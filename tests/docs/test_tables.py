@@ -15,6 +15,7 @@ from gateway.config.load import load_registry
 from gateway.config.settings import Settings
 from gateway.config.stores import StoresSpec
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
+from gateway.core.events import EVENTS
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.upstream_errors import UpstreamAnswerError
 from gateway.core.usage import Usage
@@ -22,7 +23,7 @@ from gateway.plugins import api
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.telemetry.exchange_fields import describe_exchange
 from tests.docs.pages import ROOT, read, table_rows
-from tests.docs.tables import PAGES, with_table
+from tests.docs.tables import PLACES, with_table
 
 ERRORS = "docs/operate/errors.md"
 LOGS = "docs/operate/logs.md"
@@ -41,7 +42,7 @@ def of_the_gateway() -> list[type[GatewayError]]:
     return [kind for kind in family(GatewayError) if kind.__module__.startswith("gateway.")]
 
 
-@pytest.mark.parametrize(("page", "name"), PAGES.items())
+@pytest.mark.parametrize(("page", "name"), PLACES)
 def test_a_table_is_as_the_models_are(page: str, name: str) -> None:
     """`python -m tests.docs.tables` writes it; a table written by hand lies before long."""
     assert read(page) == with_table(read(page), name)
@@ -99,6 +100,13 @@ def test_every_field_of_the_exchanges_line_is_explained() -> None:
     fields = [*LINE_FIELDS, *describe_exchange(exchange)]
 
     assert list(table_rows(LOGS, "field")) == fields
+
+
+def test_the_events_that_are_summed_up_are_named() -> None:
+    """Whoever counts their lines has to know."""
+    limited = [f"`{name}`" for name, event in EVENTS.items() if event.is_limited]
+
+    assert f"These are {', '.join(limited[:-1])} and {limited[-1]}." in read(LOGS)
 
 
 def test_every_outcome_is_explained() -> None:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
@@ -43,6 +42,7 @@ from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import configure_logging
 from gateway.wire.forwarded import TrustedProxies
+from tests.plugins.declared import be_strict, refuse_undeclared
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
@@ -259,10 +259,14 @@ class LogLines:
         """All of it as it was written."""
         return self._stream.getvalue()
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines so far, decoded."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
     def find(self, event: str) -> list[dict[str, Any]]:
         """The lines of one event."""
-        lines = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.lines if line["event"] == event]
 
 
 @pytest.fixture
@@ -271,14 +275,16 @@ def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
-    structlog.reset_defaults()
+    be_strict()
     root.handlers, root.level = handlers, level
     logging.captureWarnings(capture=False)
 
 
 @pytest.fixture
-def log_lines(restored_logging: None) -> LogLines:  # noqa: ARG001 - for what it does afterwards
-    """Log lines of every level, as JSON."""
+def log_lines(restored_logging: None) -> Iterator[LogLines]:  # noqa: ARG001 - for what it does afterwards
+    """Log lines of every level, as JSON; all of them have to be declared."""
     stream = io.StringIO()
     configure_logging(LoggingSpec(format="json", level="debug"), stream=stream)
-    return LogLines(stream)
+    lines = LogLines(stream)
+    yield lines
+    refuse_undeclared(lines.lines)

@@ -3,6 +3,7 @@
 import multiprocessing
 import socket
 
+from gateway.cli.reloading import Source
 from gateway.cli.worker import run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
@@ -21,7 +22,7 @@ async def test_a_worker_that_cannot_start_ends_with_1_and_says_why(registry: Reg
         context = multiprocessing.get_context("spawn")
         news, told = context.Pipe()
         worker = context.Process(
-            target=run_worker, args=(settings, registry, Worker(), {0: listening}, told)
+            target=run_worker, args=(settings, registry, Worker(), {0: listening}, told, Source())
         )
         worker.start()
         told.close()
@@ -42,7 +43,8 @@ async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Regis
     context = multiprocessing.get_context("spawn")
     news, told = context.Pipe()
     worker = context.Process(
-        target=run_worker, args=(settings, registry, Worker(index=1), {1: listening}, told)
+        target=run_worker,
+        args=(settings, registry, Worker(index=1), {1: listening}, told, Source()),
     )
     worker.start()
     told.close()

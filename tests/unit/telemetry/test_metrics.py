@@ -2,9 +2,11 @@
 
 import pytest
 
+from gateway.core.config_numbers import ConfigNumbers
 from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.log_numbers import LogNumbers
 from gateway.core.usage import Usage
 from gateway.telemetry.metrics import Metrics
 
@@ -164,3 +166,19 @@ def test_each_credential_has_its_load_and_exactly_one_state(metrics: Metrics) ->
             for state in CredentialState
         }
         assert states == {state: float(state == expected) for state in CredentialState}
+
+
+def test_what_the_log_does_not_say_is_counted(metrics: Metrics) -> None:
+    """L05, K04: lines that are missing, and settings that are not those of the file."""
+    assert value(metrics, "gateway_config_generation") == 1
+    metrics.count_log = lambda: LogNumbers(1, 2, 3, 4)
+    metrics.count_config = lambda: ConfigNumbers(5, 6, has_failed=True)
+
+    counted = [
+        value(metrics, f"gateway_log_{name}_total")
+        for name in ("lines_dropped", "lines_sampled", "lines_withheld", "content_dropped")
+    ]
+
+    assert counted == [1, 2, 3, 4]
+    assert value(metrics, "gateway_config_generation") == 5
+    assert value(metrics, "gateway_config_reload_failed") == 1
