@@ -6,6 +6,7 @@ startup; what is opened is closed in the reverse order.
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -133,7 +134,9 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
-    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
+    # Without the admin listener nobody can read what is counted.
+    counting = (metrics.observe,) if settings.admin.enabled else ()
+    app[OBSERVERS] = (pools.settle, log, *counting, in_flight.count_out)
     trusted = settings.server.trusted_proxies
     app[PROXIES] = TrustedProxies(trusted) if trusted else None
     app[LIMITER] = None
@@ -154,6 +157,7 @@ def build_app(
             recall_budgets,
             open_simulator,
             open_relay,
+            watch_loop,  # last: what is imported and opened at the start takes its time
         ]
     )
     app.on_shutdown.append(stop_relay)
@@ -211,6 +215,14 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+async def watch_loop(app: web.Application) -> AsyncIterator[None]:
+    """Measure how late the event loop is, from when it is open to when it is closed."""
+    watch = app[METRICS].loop
+    watch.start()
+    yield
+    watch.stop()
 
 
 async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
@@ -317,8 +329,13 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     )
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
+    metrics = app[METRICS]
+    metrics.list_pools = upstreams.standings
+    time_chunk = partial(app[RELAY].time_next_chunk, metrics.note_added_gap)
+    metrics.loop.at_each_beat.append(time_chunk)
     app[RELAY].content = app.get(CONTENT_LOG)
     yield
+    metrics.loop.at_each_beat.remove(time_chunk)
     await tasks.cancel()
     upstreams.close()
 

@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
+    "tests.plugins.prometheus",
     "tests.plugins.showing",
     "tests.plugins.stored_keys",
     "tests.plugins.ledgers",

@@ -19,6 +19,7 @@ from gateway.cli.banner import describe_start
 from gateway.cli.process_log import LAST_LINES_S, open_log, print_banner
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import SIGNALS, Service
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -57,6 +58,7 @@ class Duty(msgspec.Struct, frozen=True):
     when_told: Callable[[], object] = list  # to stop
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
+    shared: Shared | None = None  # with the other workers
     others: Mapping[int, Sequence[socket.socket]] = {}  # of the other workers, by index
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
@@ -120,7 +122,7 @@ async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: 
     tasks = Tasks(report_crash)
     reloader.hear(tasks, service.tell_to_stop)
     try:
-        await service.start(duty.listening, duty.others)
+        await service.start(duty.listening, duty.others, duty.shared)
         duty.when_ready(service, log)
         tune_garbage_collector()
         await service.wait_until_told()

@@ -18,8 +18,8 @@ import typer
 
 from gateway.app import report_crash
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
-from gateway.cli.reloading import Source
 from gateway.cli.service import Service
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -48,8 +48,8 @@ def run_worker(
     registry: Registry,
     worker: Worker,
     sockets: Mapping[int, Sequence[socket.socket]],
+    shared: Shared,
     supervisor: Connection,
-    source: Source,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start.
 
@@ -63,12 +63,13 @@ def run_worker(
 
     duty = Duty(
         when_ready=tell_ready,
-        source=source,
+        source=shared.source,
         speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=sockets[worker.index],
         others={index: other for index, other in sockets.items() if index != worker.index},
+        shared=shared,
         signals=(signal.SIGTERM,),
         to_hasten=HASTEN,
     )

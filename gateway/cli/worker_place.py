@@ -14,7 +14,7 @@ from multiprocessing.context import SpawnProcess
 
 import msgspec
 
-from gateway.cli.reloading import Source
+from gateway.cli.shared import Shared
 from gateway.cli.worker import Away, News, run_worker
 from gateway.config.hiding import hide_credentials
 from gateway.config.load import Registry
@@ -31,12 +31,13 @@ DOUBLINGS = 6  # from the first pause to the last; a power of all failures grows
 Sockets = Mapping[int, Sequence[socket.socket]]  # by the index of the worker whose they are
 
 
-class Orders(msgspec.Struct, frozen=True):
-    """What a worker is told when it is started."""
+class Start(msgspec.Struct, frozen=True):
+    """What a new process is given."""
 
     settings: Settings
     registry: Registry
-    source: Source  # of the settings, to be read anew
+    sockets: Sockets
+    shared: Shared
 
 
 class Death(msgspec.Struct, frozen=True):
@@ -69,8 +70,7 @@ class Place(msgspec.Struct, eq=False):
 
     def start(
         self,
-        orders: Orders,
-        sockets: Sockets,
+        given: Start,
         *,
         when_heard: Callable[["Place"], None],
         when_dead: Callable[["Place"], None],
@@ -81,11 +81,18 @@ class Place(msgspec.Struct, eq=False):
         worker = Worker(self.index, is_restarted=self.was_ever_ready)
         process = context.Process(
             target=run_worker,
-            args=(orders.settings, orders.registry, worker, sockets, its_end, orders.source),
+            args=(
+                given.settings,
+                given.registry,
+                worker,
+                given.sockets,
+                given.shared,
+                its_end,
+            ),
             name=f"gateway-worker-{self.index}",
         )
         try:
-            with _deaf_to_the_terminal(), hide_credentials(_credentials_of(orders.registry)):
+            with _deaf_to_the_terminal(), hide_credentials(_credentials_of(given.registry)):
                 process.start()
         except OSError:
             line.close()

@@ -18,8 +18,9 @@ from gateway.cli.one_process import show_start
 from gateway.cli.process_log import LAST_LINES_S, open_log
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.shared import Shared, open_shared
 from gateway.cli.worker import HASTEN
-from gateway.cli.worker_place import Orders, Place, Sockets
+from gateway.cli.worker_place import Place, Sockets, Start
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -57,6 +58,7 @@ class Supervisor:
         self._source = source
         self._registry = registry
         self._log = log
+        self._shared: Shared | None = None
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
@@ -74,6 +76,7 @@ class Supervisor:
         self._settings = self._settings.model_copy(
             update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
         )
+        self._shared = await open_shared(self._settings)
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -134,13 +137,15 @@ class Supervisor:
             raise WorkerError
 
     def _start(self, place: Place) -> None:
+        if self._shared is None:
+            raise RuntimeError("Nothing has been opened.")
         # Elsewhere all accept from one anyway.
         sockets = self._sockets if SPREADS else {place.index: self._sockets[place.index]}
         generation = self._reloader.numbers.generation
         source = msgspec.structs.replace(self._source, generation=generation)
+        shared = msgspec.structs.replace(self._shared, source=source)
         place.start(
-            Orders(self._settings, self._registry, source),
-            sockets,
+            Start(self._settings, self._registry, sockets, shared),
             when_heard=self._share_out,
             when_dead=self._bury,
         )
@@ -156,6 +161,8 @@ class Supervisor:
 
     def _bury(self, place: Place) -> None:
         death = place.bury()
+        if self._shared is not None:
+            self._shared.board.mark_gone(place.index)
         if not self._running():
             self._all_ended.set()
         if self._was_told.is_set() or not place.was_ever_ready:
@@ -202,6 +209,8 @@ class Supervisor:
             _log.error("worker.killed", pid=process.pid)
             process.kill()
             process.join()
+        if self._shared is not None:
+            self._shared.close()
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)

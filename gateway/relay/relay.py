@@ -6,6 +6,7 @@ it nothing leaves but cancellation, and a failure breaks the stream off.
 
 import asyncio
 import functools
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -57,6 +58,12 @@ class Relay:
     def attempts_in_flight(self) -> int:
         """Attempts whose answer has not ended, those of callers who left included."""
         return len(self._attempts)
+
+    def time_next_chunk(self, note: Callable[[float], None]) -> None:
+        """Have one chunk of one of the streams timed, and its seconds noted."""
+        for attempt in self._attempts:
+            if attempt.time_next_chunk(note):
+                return
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Relay one request that the chain has let through."""

@@ -14,6 +14,7 @@ from gateway.console.readiness import Readiness
 from gateway.core.events import EVENTS
 from gateway.core.events.exchange import EXCHANGE_FIELDS, LINE_FIELDS
 from gateway.core.events.fields import FIELDS
+from gateway.telemetry.definitions import genai_table, metrics_table
 from tests.docs.pages import ROOT, read
 
 
@@ -70,6 +71,8 @@ def _names(fields: Iterable[str]) -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "metrics-table": metrics_table,
+    "genai-table": genai_table,
     "provider-table": provider_table,
     "settings-table": settings_table,
     "admin-table": admin_table,
@@ -82,6 +85,8 @@ PLACES = (
     ("docs/configure/providers.md", "provider-table"),
     ("docs/configure/gateway.md", "settings-table"),
     ("docs/operate/admin.md", "admin-table"),
+    ("docs/operate/metrics.md", "metrics-table"),
+    ("docs/operate/metrics.md", "genai-table"),
     ("docs/operate/logs.md", "exchange-table"),
     ("docs/operate/logs.md", "event-table"),
     ("docs/operate/logs.md", "other-fields-table"),

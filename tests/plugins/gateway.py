@@ -17,7 +17,7 @@ import pytest
 import yaml
 from aiohttp.web_app import _cached_build_middleware
 
-from gateway.app import METRICS, RELAY, add_content_log
+from gateway.app import RELAY, add_content_log
 from gateway.cli.service import Service
 from gateway.config.load import known_secrets, load_registry, load_settings
 from gateway.core.errors import GatewayError
@@ -124,7 +124,7 @@ class Gateway:
     @property
     def metrics(self) -> str:
         """What Prometheus would read now."""
-        return self.service.app[METRICS].render().decode()
+        return self.service.reporter.render().decode()
 
     def check(self) -> None:
         """Assert what must hold after every test, whatever failed in it."""

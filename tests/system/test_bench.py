@@ -84,7 +84,7 @@ def test_the_benchmark_compares_every_chain(tmp_path: Path) -> None:
 
     assert rows(report, "CPU time of the whole chain") == CHAINS
     assert rows(report, "One worker and two") == [ONE, TWO]
-    assert len(table(report, "Targets")) == (7 if has_server() else 6)
+    assert len(table(report, "Targets")) == (9 if has_server() else 8)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

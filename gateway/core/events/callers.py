@@ -113,19 +113,6 @@ EVENTS = (
         "table columns",
     ),
     make_event(
-        "middleware.failed",
-        "error",
-        "an operator's middleware made a mistake",
-        "request_id middleware exception",
-        is_limited=True,
-    ),
-    make_event(
-        "middleware.skipped",
-        "warning",
-        "an `optional` middleware cannot be loaded",
-        "middleware reason",
-    ),
-    make_event(
         "request.crashed",
         "error",
         "a mistake of the gateway's or a middleware's",

@@ -48,6 +48,25 @@ EVENTS = (
         "of reason count",
     ),
     make_event(
+        "loop.blocked",
+        "error",
+        "the event loop has not come round; once for each time, while it lasts",
+        "for_s stack",
+    ),
+    make_event(
+        "loop.lagged",
+        "warning",
+        "the event loop came late; every ten seconds at most",
+        "lag_s times",
+    ),
+    make_event(
+        "metrics.not_shared",
+        "error",
+        "what a worker counts cannot be told to the others, because no memory is left; once, until "
+        "it can again",
+        "worker",
+    ),
+    make_event(
         "task.crashed", "error", "a background task died", "task exception", is_limited=True
     ),
     make_event("thread.crashed", "error", "a thread died", "thread exception"),
@@ -56,6 +75,18 @@ EVENTS = (
         "error",
         "one of [several workers](workers.md) ended",
         "worker exit_code lived_s",
+    ),
+    make_event(
+        "middleware.failed",
+        "error",
+        "a middleware of the operator's made a mistake, or took too long",
+        "request_id middleware exception",
+    ),
+    make_event(
+        "middleware.skipped",
+        "warning",
+        "a middleware that is `optional` cannot be loaded",
+        "middleware reason",
     ),
     make_event("worker.killed", "error", "a worker did not stop in its time", "pid"),
     make_event("worker.not_started", "error", "a worker cannot be started again", "worker reason"),

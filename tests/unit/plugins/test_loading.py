@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
+from structlog.testing import capture_logs
 
 from gateway.app import CHAIN
 from gateway.config.settings import MiddlewareSpec
@@ -155,7 +155,7 @@ def test_one_that_is_optional_is_left_out_when_it_cannot_be_loaded() -> None:
     """K09: an extra that is missing on one machine; the log says so."""
     spec = MiddlewareSpec(use="needs_more:x", after="authenticate", optional=True)
 
-    with structlog.testing.capture_logs() as lines:
+    with capture_logs() as lines:
         placed = names(spec)
 
     assert placed == [name_of(one) for one in CHAIN]
