@@ -53,6 +53,7 @@ from gateway.middleware.assign_request_id import (
 from gateway.middleware.authenticate import authenticate
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
+from gateway.middleware.check_provider import check_provider
 from gateway.middleware.check_rights import check_rights
 from gateway.middleware.enforce_limits import LIMITER, enforce_limits
 from gateway.middleware.guard_stream import guard_stream, note_prepared
@@ -63,7 +64,11 @@ from gateway.middleware.read_request import (
     read_request,
 )
 from gateway.middleware.render_errors import render_errors
+from gateway.middleware.shed_load import PRESSURE, shed_load
 from gateway.middleware.write_access_log import write_access_log
+from gateway.overload.machine import Machine
+from gateway.overload.pressure import Pressure
+from gateway.overload.seats import Seats
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
@@ -84,7 +89,7 @@ from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
-from gateway.upstream.upstreams import Upstreams
+from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
@@ -95,8 +100,10 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     check_path,  # nothing that two servers could read in two ways
     allow_origins,  # which web pages may call
     authenticate,  # who is calling: sets the principal
+    shed_load,  # is there room, and is it their turn: before a body is read
     read_request,  # what is asked of which provider: sets the call
     check_rights,  # may this key use that
+    check_provider,  # is it asked at all: not while it fails nearly every time
     check_key,  # what we show the provider: sets the credential
     enforce_limits,  # may they call now
 )
@@ -134,9 +141,11 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
+    app[PRESSURE] = make_pressure(settings)
+    seats = app[PRESSURE].seats
     # Without the admin listener nobody can read what is counted.
     counting = (metrics.observe,) if settings.admin.enabled else ()
-    app[OBSERVERS] = (pools.settle, log, *counting, in_flight.count_out)
+    app[OBSERVERS] = (seats.settle, pools.settle, log, *counting, in_flight.count_out)
     trusted = settings.server.trusted_proxies
     app[PROXIES] = TrustedProxies(trusted) if trusted else None
     app[LIMITER] = None
@@ -150,6 +159,7 @@ def build_app(
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
+            watch_pressure,
             open_stored_keys,
             open_methods,
             open_credentials,
@@ -215,6 +225,19 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+def make_pressure(settings: Settings) -> Pressure:
+    """What looks at how this process fares."""
+    spec = settings.overload
+    return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
+
+
+async def watch_pressure(app: web.Application) -> AsyncIterator[None]:
+    """Look at how this process fares, from before the first request to after the last."""
+    app[PRESSURE].start()
+    yield
+    app[PRESSURE].stop()
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
@@ -292,7 +315,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     server = app[SETTINGS].server
     # Whoever may script it can ask for gigabytes: a privilege of this machine.
     app[SIMULATOR] = Simulator(
-        scriptable=is_loopback(server.host),
+        scriptable=is_loopback(server.bound_to),
         journal_limit=SIMULATOR_JOURNAL_LIMIT,
         gateway_url=f"http://{server.host}:{server.port}",
     )
@@ -323,14 +346,17 @@ async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
 async def open_relay(app: web.Application) -> AsyncIterator[None]:
     """Open what carries exchanges: upstreams, background tasks, the relay."""
     simulator = app.get(SIMULATOR)
-    upstreams = Upstreams(
+    app[UPSTREAMS] = upstreams = Upstreams(
         app[REGISTRY].providers,
         simulator_url=None if simulator is None else simulator.base_url,
+        has_lagged=app[PRESSURE].has_lagged,
     )
+    app[PRESSURE].when_short_of_files.append(upstreams.close_idle)
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
     metrics = app[METRICS]
     metrics.list_pools = upstreams.standings
+    metrics.list_breakers = upstreams.list_breakers
     time_chunk = partial(app[RELAY].time_next_chunk, metrics.note_added_gap)
     metrics.loop.at_each_beat.append(time_chunk)
     app[RELAY].content = app.get(CONTENT_LOG)
