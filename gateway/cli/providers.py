@@ -36,11 +36,12 @@ def print_providers(registry: Registry, console: Console | None = None) -> int:
 def _cells(registry: Registry, provider: Provider) -> tuple[str, ...]:
     """Return the cells of one provider's row."""
     models = ", ".join(model.id for model in provider.models)
+    is_elsewhere = bool(provider.credentials) or provider.credential is not None
     return (
         provider.name,
         provider.base_url,
         provider.key,
-        "not read" if provider.credentials else provider.env,
+        "not read" if is_elsewhere else provider.env,
         _credential(registry, provider),
         models or "any",
     )

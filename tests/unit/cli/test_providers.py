@@ -72,3 +72,21 @@ def test_of_several_credentials_the_table_says_how_many_and_which(tmp_path: Path
 
     assert cells == ["2 of 3:", "A", "C"]
     assert "0 of 3" in printed(file, {})
+
+
+def test_a_variable_that_nobody_reads_is_not_named(tmp_path: Path) -> None:
+    """Who sets it wonders for long why nothing changes."""
+    secret = tmp_path / "mine.key"
+    secret.write_text(CANARY)
+    secret.chmod(0o600)
+    file = tmp_path / "providers.yaml"
+    file.write_text(
+        "providers:\n  mine:\n    base_url: https://llm.example.org/v1\n"
+        f"    credential: file:{secret}\n"
+    )
+
+    text = printed(file, {"MINE_API_KEY": "another"})
+
+    assert "MINE_API_KEY" not in text
+    assert "not read" in text
+    assert "yes" in text
