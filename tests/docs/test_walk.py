@@ -76,6 +76,12 @@ def test_a_newcomer_gets_from_a_clone_to_a_dashboard(
             _look_at_the_dashboard(newcomer, home / "my-gateway")
 
 
+def test_a_command_that_fails_is_noticed(newcomer: FreshMachine) -> None:
+    """All of the walk rests on that; most of its commands print nothing."""
+    assert newcomer.run("cd; true") == ""
+    assert newcomer.run("false; true") == "ended with 1: false\n"
+
+
 def _paste(machine: FreshMachine, block: Block) -> str:
     if CTRL_C in block.text:
         return machine.run_until(block.text, lambda printed: matches(_shown(block), printed))

@@ -18,16 +18,17 @@ from typing import Self
 from tests.plugins.programs import find_program, refuse
 
 PART = "namespaces"  # what GATEWAY_TEST_REQUIRE calls them
-PACKAGES = {
-    "nginx": "nginx-light",
-    "prometheus": "prometheus",
-    "promtool": "prometheus",
-    "curl": "curl",
-    "git": "git",
-    "ip": "iproute2",
-    "make": "make",
-    "pkill": "procps",
-}
+# Each with its package, and with the name by which it is required.
+NEEDED = (
+    ("nginx", "nginx-light", "nginx"),
+    ("prometheus", "prometheus", "prometheus"),
+    ("promtool", "prometheus", "prometheus"),
+    ("curl", "curl", "curl"),
+    ("git", "git", PART),
+    ("ip", "iproute2", PART),
+    ("make", "make", PART),
+    ("pkill", "procps", PART),
+)
 # Who waits for something that does not come is told what came until then.
 TIMEOUT_S = 20
 READ_BYTES = 65536
@@ -125,8 +126,8 @@ def fresh_machine(home: Path, environment: dict[str, str]) -> Iterator[FreshMach
 
 
 def _look_for_what_it_needs() -> None:
-    for program, package in PACKAGES.items():
-        find_program(program, install=f"apt install {package}")
+    for program, package, part in NEEDED:
+        find_program(program, install=f"apt install {package}", part=part)
     for service in ("nginx", "prometheus"):
         if not Path("/etc/init.d", service).exists():
             refuse(service, f"{service} is not a service here as Debian makes it one")
