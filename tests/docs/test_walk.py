@@ -6,6 +6,7 @@ from the internet, one thing is not as it ships: Prometheus looks more often, fo
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.docs.pages import ROOT, Block, blocks, matches
+from tests.docs.pages import ROOT, Block, blocks, matches, prose
 from tests.plugins.fresh_machine import FreshMachine, fresh_machine
 from tests.plugins.prometheus import VARIABLES, dashboard_queries
 
@@ -25,6 +26,7 @@ CTRL_C = "Ctrl-C"  # in the comment of a command that goes on until then
 OFTEN = "200ms"
 PROGRAM = '#!/bin/sh\nexec {} "$@"\n'
 IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+OF_PROMETHEUS = re.compile(r"http://127\.0\.0\.1:9090/[\w/]+")
 # What anybody looks at first, and what one stream is enough for.
 SHOWN = {
     *("Requests a second", "First content, p95", "Workers ready", "By outcome", "By status"),
@@ -73,6 +75,7 @@ def test_a_newcomer_gets_from_a_clone_to_a_dashboard(
         if ADDRESS in block.text:
             _install_packages(home / "chat-gateway")
         if "rate(" in block.text:
+            _look_at_prometheus(newcomer)
             _look_at_the_dashboard(newcomer, home / "my-gateway")
 
 
@@ -96,6 +99,16 @@ def _shown(block: Block) -> str:
 def _compare(block: Block, printed: str) -> None:
     assert "ended with" not in printed, f"{block.id}\n{printed}"
     assert matches(_shown(block), printed), f"{block.id}\n{printed}"
+
+
+def _look_at_prometheus(machine: FreshMachine) -> None:
+    """Open what the page says to open; Debian's package has not all the pages of others."""
+    addresses = set(OF_PROMETHEUS.findall(prose(PAGE)))
+    assert addresses
+    seen = machine.run("".join(f"curl -sf {address}\n" for address in sorted(addresses)))
+    assert "ended with" not in seen, seen
+    assert "GatewayDown" in seen
+    assert "http://127.0.0.1:8081/metrics" in seen
 
 
 def _look_at_the_dashboard(machine: FreshMachine, directory: Path) -> None:
