@@ -37,11 +37,13 @@ class Upstream:
         secure = parts.scheme == "https"
         host = parts.hostname or ""
         self.provider = provider
+        self.host = host
+        self.port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
         self.pool = Pool(
             Target(
                 label=provider.label,
                 host=host,
-                port=parts.port or (HTTPS_PORT if secure else HTTP_PORT),
+                port=self.port,
                 allow_private=provider.allow_private or provider.is_simulated,
                 connect_s=provider.timeouts.connect_s,
                 tls_s=provider.timeouts.tls_s,

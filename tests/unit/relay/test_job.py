@@ -257,7 +257,7 @@ async def test_another_credential_changes_its_header_and_nothing_else(desk: Desk
     job = desk.make(Dialect.OPENAI, openai(stream=True))
     before = job.request
 
-    job.change_credential(Credential("SECOND", SecretStr("gsk-second")))
+    job.prepare_again(Credential("SECOND", SecretStr("gsk-second")))
 
     assert job.request == before.replace(b"Bearer gsk-1\r\n", b"Bearer gsk-second\r\n")
     assert job.secrets == ("gsk-second",)
@@ -269,6 +269,6 @@ async def test_the_same_credential_changes_nothing(desk: Desk) -> None:
     before = job.request
 
     for same in (None, job.credential):
-        job.change_credential(same)
+        job.prepare_again(same)
 
     assert job.request is before
