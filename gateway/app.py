@@ -21,8 +21,9 @@ from gateway.catalog.handlers import (
     show_provider_models,
     show_providers,
 )
-from gateway.config.load import Registry
+from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
+from gateway.config.tracing import TracingSpec
 from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
 from gateway.core.pace import Pace
@@ -50,6 +51,7 @@ from gateway.middleware.assign_request_id import (
     assign_request_id,
 )
 from gateway.middleware.authenticate import authenticate
+from gateway.middleware.begin_trace import TRACER, begin_trace
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
 from gateway.middleware.check_rights import check_rights
@@ -82,6 +84,7 @@ from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
+from gateway.telemetry.tracing.opening import Tracing, open_tracing
 from gateway.upstream.upstreams import Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
@@ -110,6 +113,7 @@ LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
+TRACING: web.AppKey[Tracing] = web.AppKey("tracing", Tracing)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 
 
@@ -121,7 +125,8 @@ def build_app(
     worker: Worker = ONLY_WORKER,
 ) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
-    app = web.Application(middlewares=place(CHAIN, settings.middleware))
+    chain = CHAIN if settings.tracing is None else with_tracing(CHAIN)
+    app = web.Application(middlewares=place(chain, settings.middleware))
     app[SETTINGS] = settings
     app[REGISTRY] = registry
     app[WORKER] = worker
@@ -140,10 +145,13 @@ def build_app(
         if counters is None:
             counters = make_counters(settings, is_restarted=worker.is_restarted)
         add_limits(app, counters)
+    if settings.tracing is not None:
+        add_tracing(app, settings.tracing)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
+            keep_exporting,  # closed last, when every exchange is settled
             open_stored_keys,
             open_methods,
             open_credentials,
@@ -176,6 +184,31 @@ def add_ledger(app: web.Application) -> None:
     app[LEDGER] = ledger = Ledger(app[SETTINGS].ledger)
     app[METRICS].count_ledger = lambda: ledger.counts
     app[OBSERVERS] = (ledger.settle, *app[OBSERVERS])
+
+
+def with_tracing(chain: tuple[Middleware, ...]) -> tuple[Middleware, ...]:
+    """The chain with what begins traces, right after what begins exchanges."""
+    place_of_it = chain.index(assign_request_id) + 1
+    return (*chain[:place_of_it], begin_trace, *chain[place_of_it:])
+
+
+def add_tracing(app: web.Application, spec: TracingSpec) -> None:
+    """Have the collector told of every exchange; TracingError when that cannot be."""
+    registry = app[REGISTRY]
+    secrets = known_secrets(app[SETTINGS], registry)
+    app[TRACING] = tracing = open_tracing(spec, providers=registry.providers, secrets=secrets)
+    app[TRACER] = tracing.tracer
+    app[METRICS].watch_tracing(tracing.exporter)
+    app[OBSERVERS] = (*app[OBSERVERS], tracing.observe)
+
+
+async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
+    """Send spans for as long as the gateway runs, where there is tracing."""
+    if TRACING not in app:
+        yield
+        return
+    async with app[TRACING].exporting(report_crash):
+        yield
 
 
 def add_routes(app: web.Application) -> None:

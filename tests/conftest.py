@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
     "tests.plugins.showing",
+    "tests.plugins.span_collector",
     "tests.plugins.stored_keys",
     "tests.plugins.ledgers",
     "tests.plugins.purse",

@@ -31,6 +31,7 @@ from gateway.server.sockets import ListenError
 from gateway.stores.errors import StoreError
 from gateway.telemetry.exchange_log import make_exchange_log
 from gateway.telemetry.logging import configure_logging
+from gateway.telemetry.tracing.opening import TracingError
 
 GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's own is 700
 
@@ -42,6 +43,7 @@ REFUSALS = (
     PluginError,
     StoreError,
     ToothlessRuleError,
+    TracingError,
     UnsafeBindError,
 )
 

@@ -44,6 +44,18 @@ class Watched(Protocol):
         """What it could not make up for."""
 
 
+class SendsSpans(Protocol):
+    """What tells a collector of exchanges."""
+
+    @property
+    def sent(self) -> int:
+        """Spans that the collector has taken."""
+
+    @property
+    def dropped(self) -> int:
+        """Spans that it will never get."""
+
+
 class Metrics(Collector):
     """What is counted, in a registry of its own."""
 
@@ -73,6 +85,7 @@ class Metrics(Collector):
         self.count_ledger: Callable[[], LedgerNumbers] = lambda: NO_LEDGER
         # How the credentials stand. Set by `app`.
         self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
+        self._exporter: SendsSpans | None = None  # set where there is tracing
         self._unused = Counts(
             "gateway_connections_without_request",
             "Connections closed: no request came in time.",
@@ -120,6 +133,10 @@ class Metrics(Collector):
         """A connection was closed because no request came."""
         self._unused.add(())
 
+    def watch_tracing(self, exporter: SendsSpans) -> None:
+        """Show what becomes of spans."""
+        self._exporter = exporter
+
     def watch(self, component: str, part: Watched) -> None:
         """Show whether a part does without another one."""
         self._watched[component] = part
@@ -154,6 +171,7 @@ class Metrics(Collector):
         yield from self._collect_watched()
         yield from self._collect_ledger()
         yield from self._collect_credentials()
+        yield from self._collect_tracing()
         version = GaugeMetricFamily("gateway_version", "1.", labels=["version"])
         version.add_metric([__version__], 1)
         yield version
@@ -170,6 +188,15 @@ class Metrics(Collector):
             lost.add_metric([component], part.lost)
         yield degraded
         yield lost
+
+    def _collect_tracing(self) -> Iterator[Metric]:
+        spans = CounterMetricFamily(
+            "gateway_trace_spans", "Spans, by what became of them.", labels=["outcome"]
+        )
+        if self._exporter is not None:
+            spans.add_metric(["sent"], self._exporter.sent)
+            spans.add_metric(["dropped"], self._exporter.dropped)
+        yield spans
 
     def _collect_ledger(self) -> Iterator[Metric]:
         numbers = self.count_ledger()

@@ -11,6 +11,7 @@ from gateway.config.reference import provider_table, settings_table
 from gateway.console.admin import build_admin_app
 from gateway.console.guard import OPEN
 from gateway.console.readiness import Readiness
+from gateway.telemetry.tracing.attributes import tracing_table
 from tests.docs.pages import ROOT, read
 
 
@@ -32,12 +33,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "provider-table": provider_table,
     "settings-table": settings_table,
     "admin-table": admin_table,
+    "tracing-table": tracing_table,
 }
 PAGES = {
     "README.md": "provider-table",
     "docs/configure/providers.md": "provider-table",
     "docs/configure/gateway.md": "settings-table",
     "docs/operate/admin.md": "admin-table",
+    "docs/operate/tracing.md": "tracing-table",
 }
 
 
