@@ -14,6 +14,7 @@ from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
 from gateway.config.settings import Settings
 from gateway.config.stores import StoresSpec
+from gateway.config.tracing import TracingSpec
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.upstream_errors import UpstreamAnswerError
@@ -110,7 +111,7 @@ def test_every_metric_is_explained_with_its_labels() -> None:
     """An alert is written from this table."""
     limit = LimitSpec(name="few", on="everything", concurrent=1)
     stores = StoresSpec(counters="redis://localhost")  # nobody connects before the start
-    settings = Settings(limits=(limit,), stores=stores)
+    settings = Settings(limits=(limit,), stores=stores, tracing=TracingSpec())
     registry = load_registry(ROOT / "providers.yaml", {"GROQ_API_KEY": "gsk-1"})
     metrics = build_app(settings, registry)[METRICS]
     usage = Usage(1, 2, "provider")

@@ -15,7 +15,7 @@ import sys
 sys.modules["opentelemetry.proto"] = None  # as where the extra is not installed
 from gateway.cli.serve import serve
 from pathlib import Path
-code = serve(Path(sys.argv[1]), Path(sys.argv[2]), {})
+code = serve(Path(sys.argv[1]), Path(sys.argv[2]), {"server": {}, "admin": {}})
 print([name for name in sys.modules if name.startswith(("opentelemetry.proto.", "google."))])
 sys.exit(code)
 """
