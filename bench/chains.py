@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.counters import run_server
+from bench.programs import HOST
 from bench.systems import GATEWAY_SETTINGS, Site, System, launch_gateway, make_gateway_directory
 from gateway.config.load import load_settings
 from gateway.core.clock import system_clock
@@ -22,6 +23,8 @@ BARE = f"{COMMON}bare"
 FULL = f"{COMMON}full"
 FULL_REDIS = f"{COMMON}full, redis"
 FULL_KEYS = f"{COMMON}full, many keys"
+SILENT = f"{COMMON}no log or metrics"
+HEARD = f"{COMMON}log and metrics"
 
 STORED_KEYS = "auth: [{kind: gateway_key}]\n"
 # Four rules that are for every request and refuse none; each counts in another way.
@@ -35,7 +38,13 @@ limits:
 SHARED_COUNTERS = "stores: {{counters: '{address}'}}\n"
 # Kept as soon as there are limits; here it says so.
 LEDGER = "ledger: {enabled: true}\n"
-FULL_SETTINGS = GATEWAY_SETTINGS + STORED_KEYS + FOUR_RULES + LEDGER
+CHAIN_SETTINGS = STORED_KEYS + FOUR_RULES + LEDGER
+FULL_SETTINGS = GATEWAY_SETTINGS + CHAIN_SETTINGS
+# Nothing is counted where there is no admin listener to show it.
+SILENT_SETTINGS = (
+    f"server: {{host: {HOST}}}\nadmin: {{enabled: false}}\nlogging: {{level: error}}\n"
+    + CHAIN_SETTINGS
+)
 
 CALLER = "bench"
 STORE_S = 10.0
@@ -64,7 +73,7 @@ class Chain:
     @property
     def is_full(self) -> bool:
         """Whether callers need a key, and rules count what they do."""
-        return bool(self.yardstick)
+        return STORED_KEYS in self.settings
 
 
 def list_chains(stored_keys: int, *, has_redis: bool) -> tuple[Chain, ...]:
@@ -75,6 +84,8 @@ def list_chains(stored_keys: int, *, has_redis: bool) -> tuple[Chain, ...]:
         Chain(BARE, GATEWAY_SETTINGS, yardstick=""),
         Chain(FULL, FULL_SETTINGS),
         *(redis if has_redis else ()),
+        Chain(SILENT, SILENT_SETTINGS, yardstick=""),
+        Chain(HEARD, FULL_SETTINGS, yardstick=SILENT),
         Chain(FULL_KEYS, FULL_SETTINGS, yardstick=FULL, stored_keys=stored_keys),
     )
 

@@ -6,6 +6,7 @@ startup; what is opened is closed in the reverse order.
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -81,6 +82,7 @@ from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
+from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
@@ -106,6 +108,7 @@ RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
+CONTENT_LOG: web.AppKey[ContentLog] = web.AppKey("content_log", ContentLog)
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
@@ -136,9 +139,12 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
-    app[OBSERVERS] = (pools.settle, log, metrics.observe, in_flight.count_out)
-    if settings.server.trusted_proxies:
-        app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+    # Without the admin listener nobody can read what is counted.
+    counting = (metrics.observe,) if settings.admin.enabled else ()
+    app[OBSERVERS] = (pools.settle, log, *counting, in_flight.count_out)
+    trusted = settings.server.trusted_proxies
+    app[PROXIES] = TrustedProxies(trusted) if trusted else None
+    app[LIMITER] = None
     if settings.keeps_ledger:
         add_ledger(app)
     if settings.rules:
@@ -159,6 +165,7 @@ def build_app(
             recall_budgets,
             open_simulator,
             open_relay,
+            watch_loop,  # last: what is imported and opened at the start takes its time
         ]
     )
     app.on_shutdown.append(stop_relay)
@@ -177,6 +184,12 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
         metrics.watch("counters", counters)
     app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
     app.cleanup_ctx.append(keep_holds)
+
+
+def add_content_log(app: web.Application, content: ContentLog) -> None:
+    """Have what is said logged, where that is switched on now or by a reload."""
+    app[CONTENT_LOG] = content
+    app[OBSERVERS] = (content.observe, *app[OBSERVERS])
 
 
 def add_ledger(app: web.Application) -> None:
@@ -198,7 +211,7 @@ def add_tracing(app: web.Application, spec: TracingSpec) -> None:
     secrets = known_secrets(app[SETTINGS], registry)
     app[TRACING] = tracing = open_tracing(spec, providers=registry.providers, secrets=secrets)
     app[TRACER] = tracing.tracer
-    app[METRICS].watch_tracing(tracing.exporter)
+    app[METRICS].count_spans = tracing.exporter.count_spans
     app[OBSERVERS] = (*app[OBSERVERS], tracing.observe)
 
 
@@ -235,6 +248,14 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+async def watch_loop(app: web.Application) -> AsyncIterator[None]:
+    """Measure how late the event loop is, from when it is open to when it is closed."""
+    watch = app[METRICS].loop
+    watch.start()
+    yield
+    watch.stop()
 
 
 async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
@@ -317,7 +338,9 @@ async def keep_holds(app: web.Application) -> AsyncIterator[None]:
     """Renew what the requests in flight hold, for as long as the gateway runs."""
     await app[COUNTERS].open()
     tasks = app[LIMIT_TASKS]
-    tasks.spawn("renew_holds", renew_holds(app[LIMITER]))
+    limiter = app[LIMITER]
+    if limiter is not None:
+        tasks.spawn("renew_holds", renew_holds(limiter))
     yield
     await tasks.cancel()
     await app[COUNTERS].close()
@@ -339,7 +362,13 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
     )
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
+    metrics = app[METRICS]
+    metrics.list_pools = upstreams.standings
+    time_chunk = partial(app[RELAY].time_next_chunk, metrics.note_added_gap)
+    metrics.loop.at_each_beat.append(time_chunk)
+    app[RELAY].content = app.get(CONTENT_LOG)
     yield
+    metrics.loop.at_each_beat.remove(time_chunk)
     await tasks.cancel()
     upstreams.close()
 

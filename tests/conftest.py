@@ -5,6 +5,7 @@ The rule here: the fixtures themselves live in `tests/plugins`, one concept per 
 
 pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
+    "tests.plugins.declared",
     "tests.plugins.admins",
     "tests.plugins.browser",
     "tests.plugins.chain",
@@ -19,6 +20,7 @@ pytest_plugins = [
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",
+    "tests.plugins.prometheus",
     "tests.plugins.showing",
     "tests.plugins.span_collector",
     "tests.plugins.stored_keys",

@@ -4,6 +4,7 @@ The rule here: this file imports typer alone. What a command needs is imported w
 runs, through the one table in `running`, so that `gateway --version` does not wait for a server.
 """
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,21 @@ from gateway import __version__
 from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
+from gateway.cli.logs_command import logs
 from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 PORT_MAX = 65_535
 WORKERS_MAX = 256
+
+
+class LogFormat(StrEnum):
+    """What `--log-format` takes."""
+
+    JSON = "json"
+    CONSOLE = "console"
+    LOGFMT = "logfmt"
+
 
 app = typer.Typer(
     name="gateway",
@@ -28,6 +39,7 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(credentials_app, name="credentials")
 app.add_typer(db_app, name="db")
+app.command()(logs)
 
 PortOption = Annotated[
     int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
@@ -74,6 +86,13 @@ def serve(  # noqa: PLR0913 - one for each option
     workers: Annotated[
         int | None, typer.Option(min=1, max=WORKERS_MAX, help="Processes. Default: 1.")
     ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            help="How log lines look. Default: `logging.format`, or `console` on a terminal and "
+            "`json` elsewhere."
+        ),
+    ] = None,
 ) -> None:
     """Start the gateway in the foreground."""
     run(
@@ -83,6 +102,7 @@ def serve(  # noqa: PLR0913 - one for each option
         overrides={
             "server": {"host": host, "port": port, "workers": workers},
             "admin": {"host": admin_host, "port": admin_port},
+            "logging": {"format": None if log_format is None else log_format.value},
         },
     )
 

@@ -1,25 +1,28 @@
 """One process that answers requests, until it is told to stop.
 
-The rule here: what is set for the whole process is set here: its log, its loop, its collector.
+The rule here: what is set for the whole process is set here: its loop and its collector, and its
+log by `process_log`.
 """
 
 import asyncio
 import gc
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import structlog
-import typer
 import uvloop
 
+from gateway.app import METRICS, add_content_log, report_crash
 from gateway.cli.banner import describe_start
+from gateway.cli.process_log import LAST_LINES_S, open_log, print_banner
+from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import SIGNALS, Service
-from gateway.config.load import Registry, known_secrets
+from gateway.cli.shared import Shared
+from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.core.exchange import Observer
+from gateway.core.tasks import Tasks
 from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError
@@ -29,14 +32,15 @@ from gateway.plugins.loading import PluginError
 from gateway.server.site import ParserError
 from gateway.server.sockets import ListenError
 from gateway.stores.errors import StoreError
-from gateway.telemetry.exchange_log import make_exchange_log
-from gateway.telemetry.logging import configure_logging
+from gateway.telemetry.content_log import ContentFileError
+from gateway.telemetry.logging import GatewayLog
 from gateway.telemetry.tracing.opening import TracingError
 
 GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's own is 700
 
 # What is said in one sentence and ends in exit code 1.
 REFUSALS = (
+    ContentFileError,
     IdleRuleError,
     ListenError,
     ParserError,
@@ -51,43 +55,48 @@ REFUSALS = (
 class Duty(msgspec.Struct, frozen=True):
     """What is particular to one process."""
 
-    when_ready: Callable[[Service], None]
+    when_ready: Callable[[Service, GatewayLog], None]
+    source: Source
     when_told: Callable[[], object] = list  # to stop
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
+    shared: Shared | None = None  # with the other workers
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
+    speaks: bool = True  # says what came of a reload
 
 
-def serve_alone(settings: Settings, registry: Registry) -> None:
+def serve_alone(settings: Settings, registry: Registry, source: Source) -> None:
     """Be the only process of a gateway; raises one of REFUSALS when it cannot start."""
 
-    def show(service: Service) -> None:
-        show_start(settings, registry, url=service.url, admin_url=service.admin_url)
+    def show(service: Service, log: GatewayLog) -> None:
+        show_start(settings, registry, log, url=service.url, admin_url=service.admin_url)
 
-    serve_here(settings, registry, Duty(show))
+    serve_here(settings, registry, Duty(show, source))
 
 
-def show_start(settings: Settings, registry: Registry, *, url: str, admin_url: str | None) -> None:
+def show_start(
+    settings: Settings,
+    registry: Registry,
+    log: GatewayLog,
+    *,
+    url: str,
+    admin_url: str | None,
+) -> None:
     """Print where it listens, and how to try it; log what will surprise somebody."""
     for sentence in find_unpriced(settings.rules, registry.providers):
         structlog.get_logger().warning("limits.unpriced", sentence=sentence)
-    for line in describe_start(settings, registry, url=url, admin_url=admin_url):
-        typer.echo(line)
+    print_banner(describe_start(settings, registry, url=url, admin_url=admin_url), log)
 
 
 def serve_here(settings: Settings, registry: Registry, duty: Duty) -> None:
     """Serve in this process; raises one of REFUSALS when it cannot start."""
     log = open_log(settings, registry)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, registry, log, duty))
-
-
-def open_log(settings: Settings, registry: Registry) -> Observer:
-    """Write the log of this process, and give what writes the line of an exchange."""
-    secrets = known_secrets(settings, registry)
-    configure_logging(settings.logging, stream=sys.stdout, secrets=secrets)
-    return make_exchange_log(settings.logging, stream=sys.stdout, secrets=secrets)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, registry, log, duty))
+    finally:
+        log.close(LAST_LINES_S)
 
 
 def tune_garbage_collector() -> None:
@@ -101,15 +110,25 @@ def tune_garbage_collector() -> None:
     gc.set_threshold(GC_THRESHOLD, 20, 20)
 
 
-async def _serve(settings: Settings, registry: Registry, log: Observer, duty: Duty) -> None:
-    service = Service(settings, registry, log, worker=duty.worker)
+async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: Duty) -> None:
+    service = Service(settings, registry, log.observe, worker=duty.worker)
+    add_content_log(service.app, log.content)
     service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
+    reloader = Reloader(
+        duty.source, settings, lambda found: log.apply(found.logging), speaks=duty.speaks
+    )
+    metrics = service.app[METRICS]
+    metrics.count_log = lambda: log.numbers
+    metrics.count_config = lambda: reloader.numbers
+    tasks = Tasks(report_crash)
+    reloader.hear(tasks, service.tell_to_stop)
     try:
-        await service.start(duty.listening)
-        duty.when_ready(service)
+        await service.start(duty.listening, duty.shared)
+        duty.when_ready(service, log)
         tune_garbage_collector()
         await service.wait_until_told()
         duty.when_told()
         await service.drain()
     finally:
+        await tasks.cancel()
         await service.stop()

@@ -5,13 +5,12 @@ The rule here: whatever is wrong is said before anything listens, all of it at o
 
 import asyncio
 import resource
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import typer
 
 from gateway.cli.one_process import REFUSALS, serve_alone
+from gateway.cli.reloading import Overrides, Source, override
 from gateway.cli.workers import WorkerError, supervise
 from gateway.config.load import (
     SETTINGS_FILE,
@@ -21,7 +20,6 @@ from gateway.config.load import (
 )
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
-from gateway.config.spec import Spec
 from gateway.limits.proof import prove_rules
 from gateway.middleware.authenticate import refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
@@ -33,9 +31,6 @@ from gateway.plugins.loading import look_in
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 
-Overrides = Mapping[str, Mapping[str, object]]
-SpecT = TypeVar("SpecT", bound=Spec)
-
 
 def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> int:
     """Run the gateway until it is told to stop.
@@ -44,7 +39,8 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     """
     try:
         settings, registry = _load(config, providers)
-        settings = _override(settings, overrides)
+        source = Source(config, overrides)
+        settings = override(settings, overrides)
         refuse_unshared_counters(settings)
         refuse_unsafe_bind(settings, registry)
         refuse_idle_rules(settings, registry)
@@ -52,9 +48,9 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         raise_file_limit()
         if settings.server.workers > 1:
-            supervise(settings, registry)
+            supervise(settings, registry, source)
         else:
-            serve_alone(settings, registry)
+            serve_alone(settings, registry, source)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
@@ -97,19 +93,3 @@ def _load(config: Path | None, providers: Path | None) -> tuple[Settings, Regist
     if problems or registry is None:
         raise ConfigError(problems)
     return settings, registry
-
-
-def _override(settings: Settings, overrides: Overrides) -> Settings:
-    """The settings with what the command line says in their place."""
-    return settings.model_copy(
-        update={
-            "server": _replace(settings.server, overrides["server"]),
-            "admin": _replace(settings.admin, overrides["admin"]),
-        }
-    )
-
-
-def _replace(spec: SpecT, given: Mapping[str, object]) -> SpecT:
-    return spec.model_copy(
-        update={name: value for name, value in given.items() if value is not None}
-    )

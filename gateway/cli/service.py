@@ -12,6 +12,8 @@ import structlog
 from aiohttp import web
 
 from gateway.app import KEYS, METRICS, WRITER, build_app
+from gateway.cli.restoring import Restorer
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
@@ -21,10 +23,11 @@ from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.plugins.keys import ONLY_WORKER, Worker
-from gateway.server.site import GatewaySite, listen, listen_on, make_runner, retire_connections
+from gateway.server.site import GatewaySite, listen_on, make_runner, retire_connections
 from gateway.server.sockets import open_sockets
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
+from gateway.telemetry.reporter import Reporter
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
@@ -50,13 +53,17 @@ class Service:
         self._worker = worker
         self._settings = settings
         self._runner = make_runner(self.app, shutdown_s=LAST_WORDS_S)
+        metrics = self.app[METRICS]
+        self.reporter = Reporter(metrics, lambda: self.readiness.reason, worker.index)
+        self._restorer = Restorer(self.app[POOLS], self.reporter.list_credentials, worker.index)
+        metrics.loop.at_each_beat += [self._restorer.look, self.reporter.publish]
         self._admin_app = build_admin_app(
-            self.readiness,
-            render_metrics=self.app[METRICS].render,
+            self.reporter,
+            render_metrics=self.reporter.render,
             settings=settings,
             find_keys=lambda: self.app.get(KEYS),
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
-            credentials=CredentialDesk(self.app[POOLS].standings, self.app[POOLS].restore),
+            credentials=CredentialDesk(self.reporter.list_credentials, self._restorer.restore),
         )
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._sites: list[GatewaySite] = []
@@ -73,22 +80,29 @@ class Service:
         """Where its health is; None when it is switched off."""
         return self._admin_sites[0].url if self._admin_sites else None
 
-    async def start(self, listening: Sequence[socket.socket] | None = None) -> None:
+    async def start(
+        self, listening: Sequence[socket.socket] | None = None, shared: Shared | None = None
+    ) -> None:
         """Listen; the admin listener first, so that health is seen from the start.
 
-        `listening` is what the public listener accepts from, where that is bound already. Of
-        several workers the first one has the admin listener.
+        `listening` is what the public listener accepts from, where that is bound already, and
+        `shared` what this has in common with other workers.
         """
         server, admin = self._settings.server, self._settings.admin
+        if shared is not None:
+            self.reporter.join(shared.board)
+            self._restorer.join(shared.orders)
         await self._runner.setup()
-        if admin.enabled and self._worker.index == 0:
+        if admin.enabled:
             await self._admin_runner.setup()
-            self._admin_sites = await listen(self._admin_runner, admin.host, admin.port, server)
+            sockets = await open_sockets(admin.host, admin.port) if shared is None else shared.admin
+            self._admin_sites = await listen_on(self._admin_runner, sockets, server)
         if listening is None:
             listening = await open_sockets(server.host, server.port)
         when_unused = self.app[METRICS].count_unused_connection
         self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
         self.readiness.set_ready()
+        self.reporter.publish()
         _log.info(
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
         )
@@ -117,7 +131,7 @@ class Service:
 
     async def drain(self) -> None:
         """Take no new request and let running answers end, for as long as settings allow."""
-        self.readiness.set_unready("draining")
+        self._set_unready("draining")
         for site in self._sites:
             await site.stop()
         retire_connections(self._runner)
@@ -127,12 +141,17 @@ class Service:
 
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
-        self.readiness.set_unready("stopping")
+        self._set_unready("stopping")
         await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
+        self.reporter.publish()  # for those that go on: what the last of its exchanges came to
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
+
+    def _set_unready(self, reason: str) -> None:
+        self.readiness.set_unready(reason)
+        self.reporter.publish()
 
     async def _fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         return await self.app[WRITER].fetch_usage(query)

@@ -18,9 +18,11 @@ import typer
 
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
 from gateway.cli.service import Service
+from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.plugins.keys import Worker
+from gateway.telemetry.logging import GatewayLog
 
 # Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
 HASTEN = signal.SIGUSR1
@@ -38,19 +40,23 @@ def run_worker(
     registry: Registry,
     worker: Worker,
     listening: Sequence[socket.socket],
+    shared: Shared,
     supervisor: Connection,
 ) -> None:
     """Serve until told to stop; exits with 1 when it cannot start."""
 
-    def tell_ready(service: Service) -> None:
+    def tell_ready(service: Service, _: GatewayLog) -> None:
         _stop_with_parent(service)
         _tell(supervisor, News("ready", service.admin_url))
 
     duty = Duty(
         when_ready=tell_ready,
+        source=shared.source,
+        speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
         listening=listening,
+        shared=shared,
         signals=(signal.SIGTERM,),
         to_hasten=HASTEN,
     )

@@ -17,8 +17,11 @@ from multiprocessing.context import SpawnProcess
 import msgspec
 import structlog
 
-from gateway.cli.one_process import open_log, show_start
+from gateway.cli.one_process import show_start
+from gateway.cli.process_log import LAST_LINES_S, open_log
+from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.shared import Shared, open_shared
 from gateway.cli.worker import HASTEN, News, run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -31,6 +34,7 @@ from gateway.server.sockets import (
     open_sockets,
     url_of,
 )
+from gateway.telemetry.logging import GatewayLog
 
 # A worker that lived for so long is replaced at once; one that did not waits, longer each time.
 PROVEN_S = 10.0
@@ -61,21 +65,30 @@ class _Place(msgspec.Struct, eq=False):
     admin_url: str | None = None
 
 
-def supervise(settings: Settings, registry: Registry) -> None:
+def supervise(settings: Settings, registry: Registry, source: Source) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
-    open_log(settings, registry)
-    with asyncio.Runner() as runner:
-        runner.run(Supervisor(settings, registry).run())
+    log = open_log(settings, registry)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(Supervisor(settings, registry, source, log).run())
+    finally:
+        log.close(LAST_LINES_S)
 
 
 class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
-    def __init__(self, settings: Settings, registry: Registry) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, source: Source, log: GatewayLog
+    ) -> None:
         self._settings = settings
+        self._source = source
         self._registry = registry
+        self._log = log
         self._places: list[_Place] = []
+        self._shared: Shared | None = None
         self._tasks = Tasks(self._crashed)
+        self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
 
@@ -88,6 +101,7 @@ class Supervisor:
             update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
         )
         self._places = [_Place(index, own) for index, own in enumerate(sockets)]
+        self._shared = await open_shared(self._settings)
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -97,7 +111,7 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, url=url, admin_url=admin_url)
+                show_start(self._settings, self._registry, self._log, url=url, admin_url=admin_url)
                 await self._was_told.wait()
         finally:
             await self._stop()
@@ -106,6 +120,17 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._take_signal)
+        self._reloader.hear(self._tasks, self._take_signal)
+
+    def _apply(self, found: Settings) -> None:
+        self._log.apply(found.logging)
+        self._settings = self._settings.model_copy(update={"logging": found.logging})
+
+    def _pass_on(self) -> None:
+        """Have every worker read the file as well; those that are starting hear it later."""
+        for process in self._running():
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
 
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
@@ -127,12 +152,17 @@ class Supervisor:
             raise WorkerError
 
     def _start(self, place: _Place, *, is_restarted: bool = False) -> None:
+        if self._shared is None:
+            raise RuntimeError("Nothing has been opened.")
         context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
         news, supervisor = context.Pipe(duplex=False)
         worker = Worker(place.index, is_restarted)
+        generation = self._reloader.numbers.generation
+        source = msgspec.structs.replace(self._source, generation=generation)
+        shared = msgspec.structs.replace(self._shared, source=source)
         process = context.Process(
             target=run_worker,
-            args=(self._settings, self._registry, worker, place.sockets, supervisor),
+            args=(self._settings, self._registry, worker, place.sockets, shared, supervisor),
             name=f"gateway-worker-{place.index}",
         )
         try:
@@ -176,6 +206,8 @@ class Supervisor:
         process.close()
         news.close()
         place.process = place.news = None
+        if self._shared is not None:
+            self._shared.board.mark_gone(place.index)
         if not is_ready.done():
             is_ready.set_result(False)
         if not self._running():
@@ -224,6 +256,8 @@ class Supervisor:
             _log.error("worker.killed", pid=process.pid)
             process.kill()
             process.join()
+        if self._shared is not None:
+            self._shared.close()
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)
@@ -231,9 +265,14 @@ class Supervisor:
 
 @contextlib.contextmanager
 def _deaf_to_the_terminal() -> Iterator[None]:
-    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on."""
+    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on.
+
+    SIGHUP waits for it until it listens: one that is not handled would end it.
+    """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
         signal.signal(signal.SIGINT, before)

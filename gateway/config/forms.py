@@ -16,6 +16,7 @@ URL_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,10}$"
 HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
 BIND_HOST = r"^[A-Za-z0-9.:_-]{1,253}$"
 PRINCIPAL = r"^[A-Za-z0-9._-]{1,128}$"
+LOGGED_PRINCIPAL = r"^[^\x00-\x1f\x7f]{1,256}$"
 PRINCIPAL_PREFIX = r"^[A-Za-z0-9._:/|-]{0,64}$"
 CLAIM_PATH = r"^[\x21-\x7e]{1,200}$"
 COOKIE_NAME = r"^[A-Za-z0-9_.-]{1,128}$"
@@ -42,6 +43,7 @@ MEANINGS = {
     HOST_NAME: "a host name, such as api.example.org",
     BIND_HOST: "a host name or address, such as 127.0.0.1",
     PRINCIPAL: "letters, digits, dots, - and _",
+    LOGGED_PRINCIPAL: "the name of somebody who calls, at most 256 characters",
     PRINCIPAL_PREFIX: "letters, digits and ._:/|-, at most 64",
     CLAIM_PATH: "a claim, or the way to it with dots, such as sub or realm_access.roles",
     COOKIE_NAME: "the name of a cookie, such as sb-abcdefgh-auth-token",

@@ -116,6 +116,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     found = {
         "auth": tuple(methods) or None,
         "stores": written.stores.placed_in(source.parent),
+        "logging": written.logging.placed_in(source.parent),
         # Decided here: a copy does not tell any more what was written.
         "ledger": ledger.model_copy(update={"enabled": written.keeps_ledger}),
         "tracing": tracing,

@@ -16,6 +16,7 @@ from gateway.config.registry import Provider
 from gateway.config.settings import Settings
 from gateway.config.shapes import inside, models_in, shape_of
 
+ANY_KEY = "name"
 LIST_OF_BLOCKS = "list of blocks"
 DERIVED = re.compile(r"Default: (.*)\.$")  # how a default that is computed describes itself
 HEAD = "| field | type | default | what it does |\n|---|---|---|---|\n"
@@ -47,6 +48,9 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield _row(path, shape, field)
         for block in blocks:
             yield from _rows(block, f"{path}[]." if is_list else f"{path}.")
+        for block in models_in(inside(field.annotation, ANY_KEY)):
+            if block not in blocks and shape == "block":  # of a key that is somebody's choice
+                yield from _rows(block, f"{path}.<{ANY_KEY}>.")
 
 
 def _row(path: str, shape: str, field: FieldInfo) -> str:

@@ -22,6 +22,7 @@ from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.logs import LoggingSpec
 from gateway.config.networks import ProxyNetwork
 from gateway.config.profiles import ProfilesSpec
 from gateway.config.spec import Spec
@@ -164,17 +165,6 @@ class CommitSpec(Spec):
     )
     keep_alive_comment_s: PositiveFloat = Field(
         default=15, description="Time between the gateway's own comments in a silent `/v1` stream."
-    )
-
-
-class LoggingSpec(Spec):
-    """What is logged, and how it looks."""
-
-    format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="JSON lines, coloured text, or whichever fits where it goes."
-    )
-    level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least important lines that are still written."
     )
 
 

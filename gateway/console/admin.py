@@ -22,7 +22,7 @@ from gateway.console.credentials import (
     show_credentials,
 )
 from gateway.console.guard import GUARD, Guard, guard
-from gateway.console.readiness import Readiness
+from gateway.console.readiness import READY, HasStates, sum_up
 from gateway.console.usage import FETCH_USAGE, FetchUsage, show_usage
 from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedError, NotFoundError
 from gateway.core.request_id import new_request_id
@@ -31,14 +31,14 @@ from gateway.stores.opening import OpenKeys
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_text
 
-READINESS: web.AppKey[Readiness] = web.AppKey("readiness", Readiness)
+READINESS: web.AppKey[HasStates] = web.AppKey("readiness")
 RENDER_METRICS: web.AppKey[Callable[[], bytes]] = web.AppKey("render_metrics")
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def build_admin_app(
-    readiness: Readiness,
+    readiness: HasStates,
     *,
     render_metrics: Callable[[], bytes],
     credentials: CredentialDesk | None = None,
@@ -84,11 +84,15 @@ async def show_health(_: web.Request) -> web.Response:
 async def show_readiness(request: web.Request) -> web.Response:
     """200 when requests are welcome, 503 while starting and draining.
 
-    Which credentials there are is said too; how they fare decides nothing here.
+    Of several workers one that is ready is enough. Which credentials there are is said too; how
+    they fare decides nothing here.
     """
-    readiness = request.app[READINESS]
-    status = HTTPStatus.OK if readiness.is_ready else HTTPStatus.SERVICE_UNAVAILABLE
-    said: dict[str, object] = {"status": readiness.reason}
+    states = request.app[READINESS].states()
+    word = sum_up(states)
+    status = HTTPStatus.OK if word == READY else HTTPStatus.SERVICE_UNAVAILABLE
+    said: dict[str, object] = {"status": word}
+    if len(states) > 1:
+        said["workers"] = states
     if names := name_credentials(request.app[CREDENTIALS].standings()):
         said["credentials"] = names
     return web.json_response(said, status=status)

@@ -90,6 +90,7 @@ def _describe(standing: CredentialStanding) -> dict[str, Any]:
         "last_error": standing.last_error or None,
         "last_status": standing.last_status or None,
         "last_error_at": _say_time(standing.last_error_at),
+        **({"workers": standing.workers} if standing.workers else {}),
     }
 
 

@@ -46,3 +46,4 @@ class CredentialStanding(msgspec.Struct, frozen=True):
     last_error: str = ""  # the code of the last answer that counted against it
     last_status: int = 0  # and its status
     last_error_at: float | None = None
+    workers: dict[str, CredentialState] = {}  # its state in each, where there are several

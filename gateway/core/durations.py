@@ -12,6 +12,8 @@ SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 LONGEST_S = 100 * 365 * SECONDS["d"]  # what lasts longer ends in a year that no calendar has
 
 _DURATION = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
+_SPAN = re.compile(r"(?P<count>[0-9]{1,6}(\.[0-9]{1,6})?)(?P<unit>ms|s|m|h)")
+_SPAN_UNITS_S = {"ms": 0.001} | SECONDS
 
 
 def parse_duration(text: str) -> int:
@@ -23,6 +25,14 @@ def parse_duration(text: str) -> int:
     if seconds > LONGEST_S:
         raise ValueError("needs to be at most 100 years, which is 36500d")
     return seconds
+
+
+def parse_span(text: str) -> float:
+    """The seconds of a wait: `500ms`, `1.5s`, `2m` or `1h`; ValueError for anything else."""
+    found = _SPAN.fullmatch(text)
+    if found is None:
+        raise ValueError("needs to be a number and a unit, such as 500ms, 2s, 1.5s or 1m")
+    return float(found["count"]) * _SPAN_UNITS_S[found["unit"]]
 
 
 def render_time(at: int | None) -> str | None:

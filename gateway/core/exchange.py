@@ -13,6 +13,7 @@ import msgspec
 from pydantic import SecretStr
 
 from gateway.core.attempts import AttemptRecord
+from gateway.core.content import Content
 from gateway.core.cost import Cost, Price, price_usage
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
@@ -80,10 +81,13 @@ class Exchange(msgspec.Struct, eq=False):
     upstream_headed_at: float = 0.0  # its status line arrived
     first_content_at: float = 0.0  # its first content arrived
     first_relayed_at: float = 0.0  # that content was written downstream
+    last_content_at: float = 0.0  # its last content arrived
+    longest_gap_s: float = 0.0  # between two pieces of it
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
     trace: Trace | None = None  # where it stands in one, while there is tracing
+    content: Content | None = None  # what is said, where that is logged
 
     def note_attempt(self, record: AttemptRecord) -> None:
         """Another attempt begins."""

@@ -22,6 +22,10 @@ MAX_PLAUSIBLE_USD = 10_000
 TICKS_PER_USD = 10_000_000_000
 
 
+# What all of them send, and some no more than that.
+_PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+
+
 class Usage(msgspec.Struct, frozen=True):
     """Tokens in and out, as the provider counted them or as we estimate them."""
 
@@ -69,6 +73,8 @@ def parse_usage(value: object) -> Usage | None:
         return None
     tokens_in = _count(value.get("prompt_tokens"))
     tokens_out = _count(value.get("completion_tokens"))
+    if _PLAIN.issuperset(value) and tokens_in is not None and tokens_out is not None:
+        return Usage(tokens_in, tokens_out, "provider")
     cost = _read_cost(value)
     if tokens_in is None and tokens_out is None and cost is None:
         return None

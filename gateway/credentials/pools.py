@@ -21,7 +21,6 @@ from gateway.credentials.slot import Slot
 from gateway.plugins.keys import Call
 
 _EVENTS = {
-    CredentialState.OK: "credential.recovered",
     CredentialState.RESTING: "credential.rested",
     CredentialState.SPENT: "credential.spent",
     CredentialState.SET_ASIDE: "credential.set_aside",
@@ -146,13 +145,13 @@ _WAITS = ("retry-after", "retry-after-ms")
 
 def _report(clock: Clock, provider: str, slot: Slot) -> None:
     """One line for each change of state."""
-    event, credential_id = _EVENTS[slot.state], slot.credential.id
+    credential_id = slot.credential.id
     if slot.state is CredentialState.OK:
-        _log.info(event, provider=provider, credential_id=credential_id)
+        _log.info("credential.recovered", provider=provider, credential_id=credential_id)
         return
     log = _log.info if slot.state is CredentialState.RESTING else _log.warning
     log(
-        event,
+        _EVENTS[slot.state],
         provider=provider,
         credential_id=credential_id,
         for_s=round(slot.until - clock(), 3),

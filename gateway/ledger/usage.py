@@ -6,15 +6,14 @@ how much it lacks.
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
 
-from gateway.core.durations import MS_PER_S, parse_duration
+from gateway.core.durations import MS_PER_S
+from gateway.core.moments import parse_moment
 from gateway.core.money import MICROS_PER_USD
 from gateway.stores.ledger import DIMENSIONS, UsageQuery, UsageRow
 
@@ -30,8 +29,6 @@ NUMBERS: Final = (
     "estimated",
     "unpriced",
 )
-
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9:]+)?)?")
 
 
 class UsageError(ValueError):
@@ -106,25 +103,13 @@ def _plain_cell(text: str) -> str:
 
 
 def _read_time(name: str, text: str | None, now: float) -> int | None:
-    """A moment as Unix milliseconds: `7d` ago, or a date and a time, of UTC unless it says."""
+    """A moment as Unix milliseconds."""
     if not text:
         return None
-    with suppress(ValueError):
-        return int((now - parse_duration(text)) * MS_PER_S)
-    moment = _read_moment(text)
-    if moment is None:
-        raise UsageError(f"{name}: needs to be 7d, 12h or the like, or a date such as 2026-11-01")
-    return int(moment.timestamp() * MS_PER_S)
-
-
-def _read_moment(text: str) -> datetime | None:
-    if _DATE.fullmatch(text) is None:
-        return None
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return int(parse_moment(text, now) * MS_PER_S)
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _show_time(at_ms: int | None) -> str | None:

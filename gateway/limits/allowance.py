@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
-from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.cost import TOKENS_PRICED, price_usage
@@ -208,7 +207,3 @@ class Allowance:
                 left = left * TOKENS_PRICED // price.out_micros
             free = min(free, left)
         return max(free, 1)
-
-
-ALLOWANCE: web.RequestKey[Allowance] = web.RequestKey("allowance", Allowance)
-"""Set by `enforce_limits` where a rule may end the stream that is asked for."""

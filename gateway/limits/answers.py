@@ -179,14 +179,13 @@ def render_headers(uses: Sequence[Use], standings: Sequence[Standing]) -> dict[s
         standings = [standings[place] for place in wording.told]
     if not standings:
         return {}
+    numbers: list[int] = []
+    for standing in standings:
+        numbers.append(standing.remaining)
+        numbers.append(ceil((standing.wait_s or standing.reset_s) - DUST_S))
     headers = {
         "RateLimit-Policy": wording.policy,
-        "RateLimit": ", ".join(
-            [
-                f"{begin}{s.remaining};t={ceil((s.wait_s or s.reset_s) - DUST_S)}"
-                for begin, s in zip(wording.begins, standings, strict=True)
-            ]
-        ),
+        "RateLimit": wording.state % tuple(numbers),
     }
     for names, place, others in wording.units:
         tightest = place
@@ -222,7 +221,7 @@ class _Wording(msgspec.Struct, frozen=True):
 
     told: Sequence[int] | None  # without those that are tried out; None: there are none such
     policy: str
-    begins: Sequence[str]
+    state: str  # with a place for two numbers of each: how much is left, and until when
     capacities: Sequence[str]
     units: Sequence[tuple[_Names, int, Sequence[int]]]  # the first of its caps, and the others
 
@@ -239,7 +238,7 @@ def _word(caps: tuple[Cap, ...]) -> _Wording:
     return _Wording(
         told=None if len(told) == len(caps) else told,
         policy=", ".join([cap.policy for cap in shown]),
-        begins=[f'"{cap.label}";r=' for cap in shown],
+        state=", ".join([f'"{cap.label}";r=%d;t=%d' for cap in shown]),
         capacities=[str(cap.capacity) for cap in shown],
         units=units,
     )

@@ -13,15 +13,14 @@ from aiohttp.typedefs import Handler
 from gateway.config.limit_rules import words_of
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
-from gateway.limits.allowance import ALLOWANCE
 from gateway.limits.asked import read_asked
-from gateway.limits.limiter import Limiter
+from gateway.limits.limiter import GRANT, NO_LIMITS, Limiter
 from gateway.limits.rules import make_caps
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
-from gateway.plugins.keys import CALL, OUTPUT_CAP
+from gateway.plugins.keys import CALL
 
-LIMITER: web.AppKey[Limiter] = web.AppKey("limiter", Limiter)
-"""Set by `app` when there are rules; one of the observers, so that it hears of every end."""
+LIMITER: web.AppKey[Limiter | None] = web.AppKey("limiter", Limiter)
+"""Set by `app`, one of the observers, so that it hears of every end; None without rules."""
 
 
 class IdleRuleError(ValueError):
@@ -35,17 +34,14 @@ class UnsharedCountersError(ValueError):
 @web.middleware
 async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a request for an answer through when every rule that is for it agrees."""
-    limiter = request.app.get(LIMITER)
-    if limiter is None or CALL not in request:
-        return await handler(request)
-    grant = await limiter.admit(request[EXCHANGE], read_asked(request))
-    request[RESPONSE_HEADERS].update(grant.headers)
-    if grant.refusal is not None:
-        raise grant.refusal
-    if grant.output_cap is not None:
-        request[OUTPUT_CAP] = grant.output_cap
-    if grant.allowance is not None:
-        request[ALLOWANCE] = grant.allowance
+    limiter = request.app[LIMITER]
+    if limiter is None:
+        request[GRANT] = NO_LIMITS
+    elif CALL in request:
+        grant = request[GRANT] = await limiter.admit(request[EXCHANGE], read_asked(request))
+        request[RESPONSE_HEADERS].update(grant.headers)
+        if grant.refusal is not None:
+            raise grant.refusal
     return await handler(request)
 
 

@@ -6,6 +6,7 @@ a byte of it is parsed.
 
 import asyncio
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TypeVar
 
 from aiohttp import HttpVersion11, web
@@ -175,10 +176,13 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
     return call
 
 
+_redact_model = lru_cache(maxsize=1_024)(redact)  # the same few come again and again
+
+
 def _note(exchange: Exchange, call: Call) -> None:
     exchange.dialect = call.dialect
     exchange.provider = call.provider.name
-    exchange.model = redact(call.model)  # somebody may have pasted a key there
+    exchange.model = _redact_model(call.model)  # somebody may have pasted a key there
     exchange.stream = call.stream
 
 

@@ -56,8 +56,5 @@ is sent again."""
 HELD_BODY: web.RequestKey[HeldBody] = web.RequestKey("held_body", HeldBody)
 """What the body counts for; set by `read_request`, let go of by the relay at that moment."""
 
-OUTPUT_CAP: web.RequestKey[int] = web.RequestKey("output_cap", int)
-"""Set by `enforce_limits` where a rule caps the answer: the longest that is asked for."""
-
 CREDENTIAL: web.RequestKey[Credential | None] = web.RequestKey("credential", Credential)
 """Set by `check_key`: what we show the provider; None for one that needs nothing."""

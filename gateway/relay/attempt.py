@@ -171,6 +171,8 @@ class Attempt:
         exchange.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
         if self._pump is not None:
             exchange.chunks = self._pump.content_events
+            exchange.last_content_at = self._deadlines.content_at or 0.0
+            exchange.longest_gap_s = self._deadlines.longest_gap_s
         usage = self.count_usage(exchange.prompt_tokens)
         if usage is not None:
             exchange.note_usage(usage)
@@ -230,6 +232,24 @@ class Attempt:
         if self._pump is not None and self._is_flowing:
             self._choose_taker(self._pump)
 
+    def time_next_chunk(self, note: Callable[[float], None]) -> bool:
+        """Have the next plain chunk timed, from its arrival until it has left; False where none is.
+
+        The transport writes at the end of the loop's turn, and so that is when it has left.
+        """
+        take = self._take_chunk
+        if take is None:
+            return False
+
+        def take_timed(read: bytes) -> bytes | None:
+            came_at = monotonic()
+            self._take_chunk = take
+            self._loop.call_soon(lambda: note(monotonic() - came_at))
+            return take(read)
+
+        self._take_chunk = take_timed
+        return True
+
     def pause(self) -> None:
         """Hold the provider back: the caller does not keep up."""
         self._deadlines.is_paused = True
@@ -269,7 +289,7 @@ class Attempt:
             return
         pieces = self._pump.feed(body)
         if self._is_flowing and self._pump.is_plain and self._left_bytes >= 0:
-            self._deadlines.content_at = monotonic()
+            self._deadlines.note_content(monotonic())
             if pieces:
                 self.downstream.put(pieces)
         else:
@@ -288,7 +308,11 @@ class Attempt:
         if framed is None:
             return False
         self._left_bytes -= len(read)
-        self._deadlines.content_at = monotonic()
+        deadlines = self._deadlines
+        before, now = deadlines.content_at, monotonic()
+        if before is not None and now - before > deadlines.longest_gap_s:  # 0.03 µs a chunk
+            deadlines.longest_gap_s = now - before
+        deadlines.content_at = now
         if framed:
             self.downstream.put_framed(framed)
         return self._left_bytes >= 0 or self._refuse_length()
@@ -336,7 +360,7 @@ class Attempt:
         """Pass pieces on and look at everything that they may mean."""
         now = monotonic()
         if pump.saw_content or pump.is_plain:
-            self._deadlines.content_at = now
+            self._deadlines.note_content(now)
             if not self.times.first_content_at and pump.has_content:
                 self.times.first_content_at = now  # not at the blanks before a text
         if pieces:
@@ -421,6 +445,7 @@ class Attempt:
 
     def _end(self, error: GatewayError | None) -> None:
         self._has_ended = True
+        self._take_chunk = None  # one that times holds this attempt
         self.error = error
         self.times.ended_at = monotonic()
         if self._timer is not None:

@@ -35,9 +35,17 @@ class Deadlines(msgspec.Struct):
     comment_every_s: float = NEVER
     sent_at: float = 0.0
     content_at: float | None = None  # of the last content
+    longest_gap_s: float = 0.0  # between two pieces of content
     done_at: float = NEVER  # the terminator came
     relayed_at: float = 0.0  # of the last bytes that went downstream
     is_paused: bool = False  # the caller does not keep up: not the provider's silence
+
+    def note_content(self, now: float) -> None:
+        """Content came; `Attempt.on_chunk` does the same without a call."""
+        before = self.content_at
+        if before is not None and now - before > self.longest_gap_s:
+            self.longest_gap_s = now - before
+        self.content_at = now
 
     def next_at(self, now: float, *, is_sending: bool, is_committed: bool) -> float:
         """When to look again."""

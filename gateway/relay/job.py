@@ -18,19 +18,19 @@ from gateway.core.errors import GatewayError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
 from gateway.core.trace import AttemptTrace
-from gateway.limits.allowance import ALLOWANCE
+from gateway.limits.limiter import GRANT, NO_LIMITS, Grant
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import (
     CALL,
     CREDENTIAL,
     HELD_BODY,
-    OUTPUT_CAP,
     PROMPT,
     Call,
     Prompt,
 )
 from gateway.relay.attempt import Attempt, AttemptLimits
 from gateway.relay.deadlines import NEVER, Deadlines
+from gateway.relay.heard import HeardReader
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
 from gateway.relay.watched_attempt import WatchedAttempt
 from gateway.upstream.connection import Connection
@@ -68,6 +68,7 @@ class Job(msgspec.Struct):
     request: bytes  # the whole HTTP request for the provider
     held: HeldBody
     credential: Credential | None  # the one that it shows
+    grant: Grant  # what the rules of `limits` have said to it
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -121,7 +122,7 @@ class Job(msgspec.Struct):
             self.label, server.max_reply_bytes, server.max_stream_bytes, self.secrets
         )
         pump, deadlines = self._make_pump(), self._make_deadlines()
-        allowance = self.caller.get(ALLOWANCE)
+        allowance = self.grant.allowance
         if allowance is None or pump is None:
             return Attempt(connection, pump, deadlines, limits)
         return WatchedAttempt(connection, pump, deadlines, limits, allowance)
@@ -130,9 +131,14 @@ class Job(msgspec.Struct):
         """What reads the stream; None when the caller wants a whole reply."""
         if not self.call.stream:
             return None
+        pump: Pump
         if self.call.dialect is Dialect.TEXT:
-            return TextPump()
-        return OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
+            pump = TextPump()
+        else:
+            pump = OpenAIPump(wants_usage=self.call.wants_usage, secrets=self.secrets)
+        if self.exchange.content is not None:
+            pump.listen_with(HeardReader(self.exchange.content))
+        return pump
 
     def _make_deadlines(self) -> Deadlines:
         """The clock of one attempt."""
@@ -168,10 +174,17 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     if prompt is None:
         raise RuntimeError("A middleware asks again for what is being answered already.")
     credential = request[CREDENTIAL]
-    body = _render_body(call, prompt, request.get(OUTPUT_CAP))
+    grant = request.get(GRANT, NO_LIMITS)
+    body = _render_body(call, prompt, grant.output_cap)
     message = _render_request(request, upstream, credential, body)
     held = request[HELD_BODY]
-    return Job(request, request[EXCHANGE], call, settings, upstream, message, held, credential)
+    exchange = request[EXCHANGE]
+    return Job(request, exchange, call, settings, upstream, message, held, credential, grant)
+
+
+def messages_of(prompt: Prompt) -> bytes:
+    """What is asked, as JSON."""
+    return prompt.messages if isinstance(prompt, ChatRequest) else prompt.fields["messages"]
 
 
 def _render_request(

@@ -47,6 +47,10 @@ class Pump(abc.ABC):
         self.saw_end = False
         self.is_unreadable = False  # an event came that this dialect cannot carry
 
+    def listen_with(self, reader: StreamReader) -> None:
+        """Read with this one from the first byte on."""
+        self._reader = reader
+
     @abc.abstractmethod
     def feed(self, body: bytes) -> list[bytes]:
         """What may go downstream now, in the pieces that the caller gets one by one."""

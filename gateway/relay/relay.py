@@ -6,6 +6,7 @@ it nothing leaves but cancellation, and a failure breaks the stream off.
 
 import asyncio
 import functools
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -17,13 +18,14 @@ from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
 from gateway.credentials.pools import Pools
 from gateway.ledger.ledger import Ledger
-from gateway.plugins.keys import CALL
+from gateway.plugins.keys import CALL, PROMPT
 from gateway.relay.attempt import Attempt
 from gateway.relay.downstream import make_response
-from gateway.relay.job import STREAM_HEADERS, Job, make_job
+from gateway.relay.job import STREAM_HEADERS, Job, make_job, messages_of
 from gateway.relay.retries import RetryBudget
 from gateway.relay.verdict import Whole
 from gateway.relay.whole_reply import PIECE_BYTES, send_whole
+from gateway.telemetry.content_log import ContentLog
 from gateway.upstream.connection import Connection
 from gateway.upstream.upstreams import Upstreams
 
@@ -48,6 +50,7 @@ class Relay:
         self._tasks = tasks
         self._clock = clock
         self._ledger = ledger
+        self.content: ContentLog | None = None  # where what is said is logged
         # Strong references: an attempt whose caller has left is held by nobody else.
         self._attempts: set[Attempt] = set()
 
@@ -56,10 +59,18 @@ class Relay:
         """Attempts whose answer has not ended, those of callers who left included."""
         return len(self._attempts)
 
+    def time_next_chunk(self, note: Callable[[float], None]) -> None:
+        """Have one chunk of one of the streams timed, and its seconds noted."""
+        for attempt in self._attempts:
+            if attempt.time_next_chunk(note):
+                return
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Relay one request that the chain has let through."""
         upstream = self._upstreams.find(request[CALL].provider)
         job = make_job(request, upstream, self._settings)
+        if self.content is not None and self.content.is_on:
+            self.content.begin(job.exchange, messages_of(request[PROMPT]))
         attempt = await self._attempt_until_ready(job)
         if attempt.whole is not None:
             return await self._reply(request, job, attempt, attempt.whole)
@@ -130,6 +141,8 @@ class Relay:
     async def _reply(
         self, request: web.Request, job: Job, attempt: Attempt, whole: Whole
     ) -> web.StreamResponse:
+        if self.content is not None and job.exchange.content is not None:
+            self.content.hear_whole(job.exchange.content, whole.body)
         if len(whole.body) <= PIECE_BYTES:
             job.exchange.bytes_out = len(whole.body)
             # Head and body leave in one write, where StreamResponse takes two.

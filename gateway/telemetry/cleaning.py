@@ -47,6 +47,8 @@ class Cleaner:
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._secrets = tuple(secrets)
+        # What stands across a cut is taken out before the cut: half of a secret is not found.
+        self._slack = min(max(map(len, self._secrets), default=0), MAX_CHARS)
         # Most strings of a log line come again and again (models, paths, addresses): looking
         # one up takes 0.1 µs, cleaning it 2 µs.
         self._clean_short = lru_cache(maxsize=4_096)(self._clean_text)
@@ -68,19 +70,19 @@ class Cleaner:
             return [self.clean(inner) for inner in list(value)[:MAX_ITEMS]]
         if isinstance(value, bytes):
             return self._clean_text(value[:MAX_CHARS].decode("latin-1"))
-        return self._clean_text(str(value))
+        return self._clean_text(_text_of(value))
 
     def clean_exception(self, text: str) -> str:
         """A traceback: its line breaks stay, its end is what matters."""
-        return "\n".join(
-            escape_invisible(line) for line in self._redact(text[-MAX_EXCEPTION_CHARS:]).split("\n")
-        )
+        end = self._redact(text[-MAX_EXCEPTION_CHARS - self._slack :])[-MAX_EXCEPTION_CHARS:]
+        return "\n".join(escape_invisible(line) for line in end.split("\n"))
 
     def _clean_text(self, text: str) -> str:
         # Cut first: a megabyte is not searched for credentials. What the cut leaves of one that
         # stood across it is found by its beginning.
         if len(text) > MAX_CHARS:
-            text = text[:MAX_CHARS] + "…"
+            text = self._redact(text[: MAX_CHARS + self._slack])
+            return escape_invisible(text[:MAX_CHARS] + "…")
         return escape_invisible(self._redact(text))
 
     def _redact(self, text: str) -> str:
@@ -88,6 +90,13 @@ class Cleaner:
         if not holds_any(text.lower(), _NAMED_MARKS):
             return text
         return _NAMED.sub(rf"\g<name>{REDACTED}", text)
+
+
+def _text_of(value: object) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - an object of somebody's; the line is written
+        return f"<{type(value).__name__} that cannot be shown: {type(error).__name__}>"
 
 
 def escape_invisible(text: str) -> str:

@@ -1,68 +1,97 @@
 """The one line of a settled exchange, written by the thousand.
 
 The rule here: the same fields, cleaned the same way, as if it had gone through structlog; a test
-holds the two against each other.
+holds the two against each other. At most 2 KB, whatever somebody put into a request.
 """
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Any
 
-import msgspec
-
-from gateway.config.settings import LoggingSpec
-from gateway.core.clock import Clock, system_clock
-from gateway.core.exchange import Exchange, Observer
+from gateway.config.logs import LoggingSpec
+from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.events.exchange import SETTLED
+from gateway.core.exchange import Exchange, Outcome
+from gateway.telemetry.choosing import Choice
 from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.exchange_fields import FOREIGN, describe_exchange
-from gateway.telemetry.logging import EXCHANGE_SETTLED, is_console, log_exchange, writes
+from gateway.telemetry.rendering import Render, encode_json
+from gateway.telemetry.sinks import Sink
+from gateway.telemetry.storm import NEVER
 
-_BEGIN = b'{"timestamp":"%%b","level":"info","event":"%b",' % EXCHANGE_SETTLED.encode()
+MAX_LINE_BYTES = 2_048
+# Of each field that others can fill, one after the other until the line is short enough.
+_SHORTER_BYTES = (512, 256, 128, 64)
 
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
-
-
-def make_exchange_log(
-    settings: LoggingSpec,
-    *,
-    stream: TextIO,
-    secrets: Sequence[str] = (),
-    clock: Clock = system_clock,
-) -> Observer:
-    """The observer that logs settled exchanges as these settings say."""
-    if not writes(settings, "info"):
-        return _write_nothing
-    if is_console(settings, stream):
-        return log_exchange
-    return ExchangeLog(stream, Cleaner(secrets), clock)
+_FINISHED = Outcome.FINISHED
 
 
 class ExchangeLog:
-    """Writes JSON lines: 9 µs each, where structlog's processors take 25.
+    """An observer. JSON lines take 8 µs each, where structlog's processors take 30."""
 
-    Lines of one turn of the event loop go out in one write.
-    """
-
-    def __init__(self, stream: TextIO, cleaner: Cleaner, clock: Clock) -> None:
-        self._stream = stream
-        self._cleaner = cleaner
+    def __init__(self, sink: Sink, cleaner: Cleaner, clock: Clock = system_clock) -> None:
+        self.sampled = 0  # lines that `logging.events` left out
+        self.leaves_out_empty = False
+        # To be called where something is to be said from `late_at` on; asked with every line.
+        self.late_at = NEVER
+        self.when_late: Callable[[], None] = lambda: None
+        self._put = sink.put
+        self._clean = cleaner.clean
         self._clock = clock
-        self._pending: list[bytes] = []
         self._second = 0
         self._prefix = b""  # the timestamp down to that second
+        self._level: str | None = None
+        self._begin = b""
+        self._choice = Choice(LoggingSpec())
+        self._render: Render | None = None
+        self._is_sampled = False
+        self.apply(self._choice, None)
+
+    def apply(self, choice: Choice, render: Render | None) -> None:
+        """Write from here on as this says; `render` is None for JSON."""
+        self._choice = choice
+        self._render = render
+        self._level = choice.level_of(SETTLED, "info")
+        self._is_sampled = choice.is_sampled(SETTLED)
+        self._begin = b'{"timestamp":"%%b","level":"%b","event":"%b",' % (
+            (self._level or "").encode(),
+            SETTLED.encode(),
+        )
 
     def __call__(self, exchange: Exchange) -> None:
-        """Write the line of a settled exchange; an observer."""
+        """Write the line of a settled exchange."""
+        if self._level is None:
+            return
+        if self._is_sampled and not self._choice.keeps_exchange(
+            SETTLED, exchange.request_id, has_failed=exchange.outcome is not _FINISHED
+        ):
+            self.sampled += 1
+            return
         line = describe_exchange(exchange)
-        clean = self._cleaner.clean
+        clean = self._clean
         for name in FOREIGN:
             value = line.get(name)
             if value is not None:
                 line[name] = clean(value)
-        self._pending.append(_BEGIN % self._timestamp() + _encode(line)[1:])
-        if len(self._pending) == 1:
-            asyncio.get_running_loop().call_soon(self._flush)
+        if self._render is None:
+            written = self._begin % self._timestamp() + encode_json(line)[1:] + b"\n"
+        else:
+            written = self._write_out(line)
+        if len(written) > MAX_LINE_BYTES:
+            written = self._shorten(line)
+        self._put(written)
+        if self.late_at is not NEVER and monotonic() >= self.late_at:
+            self.when_late()
+
+    def _write_out(self, line: Mapping[str, Any]) -> bytes:
+        if self._render is None:
+            return self._begin % self._timestamp() + encode_json(line)[1:] + b"\n"
+        head = {"timestamp": self._timestamp().decode(), "level": self._level, "event": SETTLED}
+        if self.leaves_out_empty:
+            line = {
+                name: value for name, value in line.items() if value is not None and value != ""
+            }
+        return self._render({**head, **line})
 
     def _timestamp(self) -> bytes:
         now = self._clock()
@@ -73,14 +102,32 @@ class ExchangeLog:
             self._prefix = prefix.encode()
         return b"%b.%03dZ" % (self._prefix, int((now - second) * 1000))
 
-    def _flush(self) -> None:
-        lines, self._pending = self._pending, []
-        try:
-            self._stream.write((b"\n".join(lines) + b"\n").decode())
-            self._stream.flush()
-        except (OSError, ValueError):
-            return  # a full disk, a closed pipe: requests go on
+    def _shorten(self, line: dict[str, Any]) -> bytes:
+        written = b""
+        for most_bytes in _SHORTER_BYTES:
+            for name in FOREIGN:
+                line[name] = _cut(line.get(name), most_bytes)
+            if line["labels"] is None:
+                del line["labels"]
+            written = self._write_out(line)
+            if len(written) <= MAX_LINE_BYTES:
+                break
+        return written
 
 
-def _write_nothing(_: Exchange) -> None:
-    """The level is above what an exchange is worth."""
+def _cut(value: Any, most_bytes: int) -> Any:  # noqa: ANN401 - whatever stood there
+    """The value with at most so many bytes of text; of labels, those that fit together."""
+    if isinstance(value, str):
+        encoded = value.encode("utf-8", "replace")
+        if len(encoded) <= most_bytes:
+            return value
+        return encoded[:most_bytes].decode("utf-8", "ignore") + "…"
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for name, inner in value.items():
+            most_bytes -= len(str(name).encode()) + len(str(inner).encode())
+            if most_bytes < 0:
+                break
+            kept[name] = inner
+        return kept or None
+    return value

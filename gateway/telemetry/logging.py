@@ -1,39 +1,46 @@
-"""Log lines: JSON where a machine reads them, coloured text on a terminal.
+"""The log of one process: which lines, how they look, where they go.
 
-The rule here: an event is past tense (`exchange.settled`), one line, and nothing that was not
-cleaned is written. A log that cannot be written is not a reason to fail.
+The rule here: a line is chosen, shaped, cleaned and rendered, in this order, so nothing is written
+that was not cleaned, whoever logged it: the gateway, a library, or Python itself. A log that cannot
+be written is not a reason to fail.
 """
 
 import logging
 import sys
 import textwrap
+import threading
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-import msgspec
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, WrappedLogger
 from typing_extensions import override
 
-from gateway.config.settings import LoggingSpec
-from gateway.core.clock import Clock, system_clock
+from gateway.config.logs import LoggingSpec
+from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange
+from gateway.core.log_numbers import LogNumbers
+from gateway.telemetry.choosing import LEVELS, REQUEST_ID, Choice
 from gateway.telemetry.cleaning import PLAIN, REDACTED, SECRET_NAMES, Cleaner
+from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.exchange_fields import describe_exchange
+from gateway.telemetry.exchange_log import ExchangeLog
+from gateway.telemetry.rendering import Render, make_console, render_json, render_logfmt
+from gateway.telemetry.sinks import Sink, StreamSink
+from gateway.telemetry.storm import NEVER, StormGuard
 
-EXCHANGE_SETTLED = "exchange.settled"
 MAX_FRAMES = 20
-REQUEST_ID = "request_id"
+CONSOLE = "console"
 
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
 _log = structlog.get_logger()
 
 
 def log_exchange(exchange: Exchange) -> None:
     """Write the one line of a settled exchange; an observer."""
-    _log.info(EXCHANGE_SETTLED, **describe_exchange(exchange))
+    _log.info(SETTLED, **describe_exchange(exchange))
 
 
 def configure_logging(
@@ -42,92 +49,153 @@ def configure_logging(
     stream: TextIO,
     secrets: Sequence[str] = (),
     clock: Clock = system_clock,
-) -> None:
-    """Send every line there, those of libraries too; `secrets` never appear in one."""
-    for_people = is_console(settings, stream)
-    level = _level_of(settings.level)
-    render: Processor = _render_json
-    if for_people:
-        render = structlog.dev.ConsoleRenderer(
-            colors=stream.isatty(),
-            exception_formatter=structlog.dev.plain_traceback,
-            pad_event_to=0,
-            sort_keys=False,
-        )
-    structlog.configure(
-        processors=[_LineMaker(Cleaner(secrets), clock, is_console=for_people), render],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: _LineWriter(stream),
-        cache_logger_on_first_use=False,  # a second call of this function has to count
-    )
-    root = logging.getLogger()
-    root.handlers = [_Bridge()]
-    root.setLevel(max(level, logging.WARNING))
-    logging.captureWarnings(capture=True)
+) -> "GatewayLog":
+    """Send every line to a stream, those of libraries too; `secrets` never appear in one."""
+    log = GatewayLog(StreamSink(stream), secrets, clock, is_terminal=stream.isatty())
+    log.apply(settings)
+    return log
 
 
-def is_console(settings: LoggingSpec, stream: TextIO) -> bool:
-    """True where people read the lines."""
-    return settings.format == "console" or (settings.format == "auto" and stream.isatty())
+class GatewayLog:
+    """What every line of a process goes through; `apply` says how."""
 
-
-def writes(settings: LoggingSpec, level: str) -> bool:
-    """True when lines of this level are written."""
-    return _level_of(level) >= _level_of(settings.level)
-
-
-def _level_of(name: str) -> int:
-    return logging.getLevelNamesMapping()[name.upper()]
-
-
-class _LineMaker:
-    """From what was logged to what may be written, in the order in which it is read."""
-
-    def __init__(self, cleaner: Cleaner, clock: Clock, *, is_console: bool) -> None:
-        self._cleaner = cleaner
+    def __init__(
+        self,
+        sink: Sink,
+        secrets: Sequence[str] = (),
+        clock: Clock = system_clock,
+        *,
+        is_terminal: bool = False,
+        is_shared: bool = False,
+    ) -> None:
+        self.sink = sink
+        self.content = ContentLog(secrets, clock, is_shared=is_shared)
+        self._cleaner = cleaner = Cleaner(secrets)
         self._clock = clock
-        self._is_console = is_console
+        self._is_terminal = is_terminal
+        self._is_console = False
+        self._choice = Choice(LoggingSpec())
+        self._render: Render = render_json
+        self._storm = StormGuard()
+        self._sampled = 0
+        self.observe = ExchangeLog(sink, cleaner, clock)
+        self.observe.when_late = self._sum_up
 
-    def __call__(self, _: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
+    @property
+    def numbers(self) -> LogNumbers:
+        """What was not written, since the start."""
+        sampled = self._sampled + self.observe.sampled
+        return LogNumbers(self.sink.dropped, sampled, self._storm.withheld, self.content.lost)
+
+    def apply(self, settings: LoggingSpec) -> None:
+        """Write lines from here on as these settings say; all of Python's log as well.
+
+        ContentFileError when what is said cannot be logged so; then nothing changes.
+        """
+        self.content.apply(settings.content)
+        self.sink.max_bytes = settings.buffer_bytes
+        form: str = settings.format
+        if form == "auto":
+            form = CONSOLE if self._is_terminal else "json"
+        self._is_console = form == CONSOLE
+        self._choice = Choice(settings)
+        if form == "logfmt":
+            self._render = render_logfmt
+        elif form == "json":
+            self._render = render_json
+        else:
+            self._render = make_console(is_colored=self._is_terminal)
+        self.observe.apply(self._choice, None if form == "json" else self._render)
+        self.observe.leaves_out_empty = self._is_console
+        structlog.configure(
+            processors=[self._choose, self._shape, self._clean, self._write_out],
+            wrapper_class=structlog.make_filtering_bound_logger(self._choice.least),
+            logger_factory=lambda *_: _Writes(self.sink),
+            cache_logger_on_first_use=False,  # a second call of this function has to count
+        )
+        root = logging.getLogger()
+        root.handlers = [_Bridge()]
+        root.setLevel(max(self._choice.least, logging.WARNING))
+        logging.captureWarnings(capture=True)
+
+    def say_dropped(self, count: int, for_s: float) -> None:
+        """Say that so many lines are missing."""
+        _log.warning("log.lines_dropped", count=count, for_s=for_s)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, for at most so long."""
+        self._sum_up()
+        self.content.close(timeout_s)
+        self.sink.close(timeout_s)
+
+    def _sum_up(self) -> None:
+        self.observe.late_at = NEVER
+        for fields in list(self._storm.sum_up(monotonic())):
+            _log.warning("log.lines_withheld", **fields)
+
+    # The processors of structlog, in their order.
+
+    def _choose(self, _: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
+        event = str(event_dict["event"])
+        own_level = "error" if method == "exception" else method
+        level = self._choice.level_of(event, own_level)
+        if level is None:
+            raise structlog.DropEvent
+        now = monotonic()
+        if now >= self._storm.due_at:
+            self._sum_up()
+        if self._choice.is_sampled(event) and not self._choice.keeps(event, own_level, event_dict):
+            self._sampled += 1
+            raise structlog.DropEvent
+        if not self._storm.admits(event, event_dict, now):
+            self.observe.late_at = self._storm.due_at
+            raise structlog.DropEvent
+        event_dict["level"] = level
+        return event_dict
+
+    def _shape(self, _: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
         now = datetime.fromtimestamp(self._clock(), UTC)
         line: dict[str, Any] = {
             "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": "error" if method == "exception" else method,
+            "level": event_dict.pop("level"),
             "event": event_dict.pop("event"),
         }
         error = event_dict.pop("exc_info", None)
-        clean = self._cleaner.clean
-        is_console = self._is_console
-        for name, value in event_dict.items():
-            if is_console and (value is None or value == ""):  # people read what is there
-                continue
-            if type(value) in PLAIN or name == REQUEST_ID:  # an id was checked when it came in
-                line[name] = value
-            else:
-                line[name] = REDACTED if name in SECRET_NAMES else clean(value)
+        if self._is_console:  # people read what is there
+            line.update((n, v) for n, v in event_dict.items() if v is not None and v != "")
+        else:
+            line.update(event_dict)
         if error:
-            text = self._cleaner.clean_exception(_render_exception(error))
-            # Indented, no line of it can pass for a line of the log.
-            line["exception"] = textwrap.indent(text, "    ") if is_console else text
+            line["exception"] = _render_exception(error)
         return line
 
+    def _clean(self, _: WrappedLogger, __: str, line: EventDict) -> EventDict:
+        clean = self._cleaner.clean
+        exception = line.pop("exception", None)
+        cleaned: dict[str, Any] = {}
+        for name, value in line.items():
+            written = name if name.isidentifier() else str(clean(name))
+            if type(value) in PLAIN or name == REQUEST_ID:  # an id was checked when it came in
+                cleaned[written] = value
+            else:
+                cleaned[written] = REDACTED if name in SECRET_NAMES else clean(value)
+        if exception:
+            text = self._cleaner.clean_exception(str(exception))
+            # Indented, no line of it can pass for a line of the log.
+            cleaned["exception"] = textwrap.indent(text, "    ") if self._is_console else text
+        return cleaned
 
-class _LineWriter:
-    """Writes lines; what structlog calls a logger."""
+    def _write_out(self, _: WrappedLogger, __: str, line: EventDict) -> bytes:
+        return self._render(line)
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
 
-    def msg(self, line: str) -> None:
-        """Write one line and let it go at once."""
-        try:
-            self._stream.write(line + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            # A full disk, a closed pipe: requests go on.
-            return
+class _Writes:
+    """What structlog calls a logger."""
 
-    log = debug = info = warning = error = critical = exception = fatal = msg
+    def __init__(self, sink: Sink) -> None:
+        self.msg = sink.put
+        self.log = self.debug = self.info = self.warning = self.error = sink.put
+        self.critical = self.exception = self.fatal = sink.put
 
 
 class _Bridge(logging.Handler):
@@ -135,17 +203,34 @@ class _Bridge(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        structlog.get_logger().log(
-            record.levelno,
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001 - arguments of somebody's that do not fit
+            message = f"{record.msg} ({type(error).__name__} in its arguments)"
+        levels = [number for number in LEVELS.values() if number <= record.levelno]
+        _log.log(
+            max(levels, default=logging.DEBUG),
             "library.logged",
             logger=record.name,
-            message=record.getMessage(),
+            message=message,
             exc_info=record.exc_info,
         )
 
 
-def _render_json(_: WrappedLogger, __: str, line: EventDict) -> str:
-    return _encode(line).decode()
+def hear_python() -> None:
+    """Log what Python would print on standard error: what ends a thread, or is raised nowhere."""
+    threading.excepthook = _log_thread
+    sys.unraisablehook = _log_unraisable
+
+
+def _log_thread(died: threading.ExceptHookArgs) -> None:
+    name = None if died.thread is None else died.thread.name
+    _log.error("thread.crashed", thread=name, exc_info=died.exc_value)
+
+
+def _log_unraisable(raised: "sys.UnraisableHookArgs") -> None:
+    text = raised.err_msg or "Exception ignored in"
+    logging.getLogger("python").error("%s", text, exc_info=raised.exc_value)
 
 
 def _render_exception(error: object) -> str:

@@ -1,34 +1,40 @@
-"""Counting, by the thousand: plain numbers that Prometheus' client reads when it is asked.
+"""Counting, by the thousand: plain numbers that are read when somebody asks.
 
 The rule here: one event loop writes and reads, so there is no lock. (prometheus-client's own
 counters take one for each number: 12 µs an exchange, where these take 2.)
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
-from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
+from gateway.telemetry.definitions import Definition
+from gateway.telemetry.numbers import Numbers, Spread, numbers_of
+
+OTHER = "other"
 
 
 class Counts:
-    """A counter with labels."""
+    """A counter with labels; beyond `most` series what is new is counted as `other`."""
 
-    def __init__(self, name: str, text: str, labels: Sequence[str]) -> None:
-        self._name = name
-        self._text = text
-        self._labels = tuple(labels)
-        self.values: dict[tuple[str | int, ...], float] = {}
+    def __init__(self, definition: Definition, most: int = 10_000) -> None:
+        self._definition = definition
+        self._most = most
+        self.values: dict[tuple[str, ...], float] = {}
 
-    def add(self, key: tuple[str | int, ...], amount: float = 1) -> None:
+    def add(self, key: tuple[str, ...], amount: float = 1) -> None:
         """Count; `key` is one value for each label."""
-        self.values[key] = self.values.get(key, 0) + amount
+        values = self.values
+        if key in values:
+            values[key] += amount
+        elif len(values) < self._most:
+            values[key] = amount
+        else:
+            rest = (OTHER,) * len(key)
+            values[rest] = values.get(rest, 0) + amount
 
-    def collect(self) -> CounterMetricFamily:
+    def read(self) -> Numbers:
         """The present numbers."""
-        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
-        for key, value in self.values.items():
-            family.add_metric([str(part) for part in key], value)
-        return family
+        return numbers_of(self._definition, self.values.items())
 
 
 class Distribution:
@@ -46,33 +52,6 @@ class Distribution:
         self.counts[bisect_left(self._bounds, value)] += 1
         self.total += value
 
-    def buckets(self) -> Iterator[tuple[str, float]]:
-        """The counts as Prometheus has them: each bound with all that is below it."""
-        so_far = 0
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), self.counts, strict=True):
-            so_far += count
-            yield bound, so_far
-
-
-class Distributions:
-    """A histogram for each provider."""
-
-    def __init__(self, name: str, text: str, bounds: Iterable[float]) -> None:
-        self._name = name
-        self._text = text
-        self._bounds = tuple(float(bound) for bound in bounds)
-        self._by_provider: dict[str, Distribution] = {}
-
-    def of(self, provider: str) -> Distribution:
-        """The histogram of one provider, made when it is first asked for."""
-        found = self._by_provider.get(provider)
-        if found is None:
-            found = self._by_provider[provider] = Distribution(self._bounds)
-        return found
-
-    def collect(self) -> HistogramMetricFamily:
+    def read(self) -> Spread:
         """The present numbers."""
-        family = HistogramMetricFamily(self._name, self._text, labels=["provider"])
-        for provider, distribution in self._by_provider.items():
-            family.add_metric([provider], list(distribution.buckets()), distribution.total)
-        return family
+        return Spread(list(self.counts), self.total)

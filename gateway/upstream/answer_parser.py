@@ -25,7 +25,6 @@ class AnswerParser:
     """
 
     __slots__ = (
-        "_field_bytes",
         "_in_chunk",
         "_interim",
         "_is_chunked",
@@ -53,7 +52,6 @@ class AnswerParser:
 
     def restart(self) -> None:
         """Be ready for the answer to the next request (a new parser would cost 4 µs)."""
-        self._field_bytes = 0
         self._in_chunk = False
         self._is_chunked = False
         self._interim = 0
@@ -120,15 +118,8 @@ class AnswerParser:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Collect a header; trailers are ignored."""
-        if self.is_headed:
-            return
-        self.headers.append((name.lower(), value))
-        if len(self.headers) > MAX_HEADERS:
-            raise HeadError(f"more than {MAX_HEADERS} headers")
-        # One read may hold a head of any size.
-        self._field_bytes += len(name) + len(value)
-        if self._field_bytes > MAX_HEAD_BYTES:
-            raise HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+        if not self.is_headed:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Check the head, unless it is an interim one."""
@@ -138,10 +129,21 @@ class AnswerParser:
             if self._interim > MAX_INTERIM_RESPONSES:
                 raise HeadError(f"more than {MAX_INTERIM_RESPONSES} interim responses")
             return
+        self._check_size()
         self._is_chunked = check_head(self._parser.get_http_version(), status, self.headers)
         self.status = status
         self.framed_by_eof = not self._is_chunked and is_framed_by_eof(status, self.headers)
         self.is_headed = True
+
+    def _check_size(self) -> None:
+        """Refuse a head that is too large; what is in memory is one read more at most."""
+        if len(self.headers) > MAX_HEADERS:
+            raise HeadError(f"more than {MAX_HEADERS} headers")
+        # One read may hold a head of any size, and much of the body.
+        if self.head_bytes > MAX_HEAD_BYTES:
+            field_bytes = sum(len(name) + len(value) for name, value in self.headers)
+            if field_bytes > MAX_HEAD_BYTES:
+                raise HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
 
     def on_chunk_header(self) -> None:
         """A chunk has begun."""

@@ -43,6 +43,16 @@ class Pool:
         return len(self._idle)
 
     @property
+    def dialing(self) -> int:
+        """Connections that are being opened."""
+        return self._dialing
+
+    @property
+    def max_connections(self) -> int:
+        """How many may have a request, or be about to."""
+        return self._max_connections
+
+    @property
     def is_in_use(self) -> bool:
         """Whether a request is under way, or about to be."""
         return self._dialing > 0 or len(self._open) > len(self._idle)

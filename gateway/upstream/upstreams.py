@@ -11,6 +11,7 @@ from gateway import __version__
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import ProviderBusyError
+from gateway.core.pool_standing import PoolStanding
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target
 from gateway.upstream.pool import Pool
@@ -58,6 +59,14 @@ class Upstream:
         self._constant_head = _render_constant_head(
             provider, parts.netloc, f"POST {parts.path}{COMPLETIONS_PATH}"
         )
+
+    @property
+    def standing(self) -> PoolStanding:
+        """How its connections stand."""
+        pool = self.pool
+        idle = pool.idle_connections
+        busy = pool.open_connections - idle
+        return PoolStanding(self.provider.name, busy, idle, pool.dialing, pool.max_connections)
 
     async def take_connection(self, *, fresh: bool = False) -> Connection:
         """A connection to this provider; an UpstreamError or ProviderBusyError when none is."""
@@ -121,6 +130,15 @@ class Upstreams:
         if upstream is not None and upstream.provider is provider:
             return upstream
         return self._on_demand.find(provider)
+
+    def standings(self) -> Iterable[PoolStanding]:
+        """How the connections to each provider stand, those at callers' own addresses with it."""
+        found: dict[str, PoolStanding] = {}
+        for upstream in (*self._upstreams.values(), *self._on_demand):
+            standing = upstream.standing
+            before = found.get(standing.provider)
+            found[standing.provider] = standing if before is None else before.plus(standing)
+        return found.values()
 
     def close(self) -> None:
         """Close all connections and let go of the resolver's threads."""

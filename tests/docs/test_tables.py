@@ -3,27 +3,25 @@
 The rule here: the code is asked, so that a field, code, metric or command without its row fails.
 """
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.app import CHAIN, METRICS, build_app
+from gateway.app import CHAIN
 from gateway.cli.main import app as command_line
-from gateway.config.limit_rules import LimitSpec
-from gateway.config.load import load_registry
-from gateway.config.settings import Settings
-from gateway.config.stores import StoresSpec
-from gateway.config.tracing import TracingSpec
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
+from gateway.core.events import EVENTS
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.upstream_errors import UpstreamAnswerError
-from gateway.core.usage import Usage
 from gateway.plugins import api
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.telemetry.exchange_fields import describe_exchange
 from tests.docs.pages import ROOT, read, table_rows
-from tests.docs.tables import PAGES, with_table
+from tests.docs.tables import PLACES, with_table
+from tests.plugins.full_scrape import render_full_scrape
 
 ERRORS = "docs/operate/errors.md"
 LOGS = "docs/operate/logs.md"
@@ -42,7 +40,7 @@ def of_the_gateway() -> list[type[GatewayError]]:
     return [kind for kind in family(GatewayError) if kind.__module__.startswith("gateway.")]
 
 
-@pytest.mark.parametrize(("page", "name"), PAGES.items())
+@pytest.mark.parametrize(("page", "name"), PLACES)
 def test_a_table_is_as_the_models_are(page: str, name: str) -> None:
     """`python -m tests.docs.tables` writes it; a table written by hand lies before long."""
     assert read(page) == with_table(read(page), name)
@@ -102,32 +100,25 @@ def test_every_field_of_the_exchanges_line_is_explained() -> None:
     assert list(table_rows(LOGS, "field")) == fields
 
 
+def test_the_events_that_are_summed_up_are_named() -> None:
+    """Whoever counts their lines has to know."""
+    limited = [f"`{name}`" for name, event in EVENTS.items() if event.is_limited]
+
+    assert f"These are {', '.join(limited[:-1])} and {limited[-1]}." in read(LOGS)
+
+
 def test_every_outcome_is_explained() -> None:
     """The list is closed, and dashboards are built on it."""
     assert list(table_rows(LOGS, "outcome")) == [outcome.value for outcome in Outcome]
 
 
-def test_every_metric_is_explained_with_its_labels() -> None:
+def test_every_metric_of_a_scrape_is_explained_with_its_labels() -> None:
     """An alert is written from this table."""
-    limit = LimitSpec(name="few", on="everything", concurrent=1)
-    stores = StoresSpec(counters="redis://localhost")  # nobody connects before the start
-    settings = Settings(limits=(limit,), stores=stores, tracing=TracingSpec())
-    registry = load_registry(ROOT / "providers.yaml", {"GROQ_API_KEY": "gsk-1"})
-    metrics = build_app(settings, registry)[METRICS]
-    usage = Usage(1, 2, "provider")
-    times = {"first_content_at": 2.0, "first_relayed_at": 3.0, "upstream_started_at": 1.5}
-    exchange = Exchange("id", 1.0, "GET", "/", "127.0.0.1", (), usage=usage, attempts=1, **times)
-    exchange.refused_by = "few"
-
-    exchange.settle(Outcome.FINISHED, at=4.0)
-    metrics.observe(exchange)  # a series is there once it has counted something
-    exchange.spent_micros = 5  # before, nobody knew what it cost
-    metrics.observe(exchange)
+    families = list(text_string_to_metric_families(render_full_scrape()))
 
     rows = table_rows("docs/operate/metrics.md", "metric")
-    assert {name: cells[:2] for name, cells in rows.items()} == {
-        _full_name(metric): [metric.type, _labels_of(metric)]
-        for metric in metrics.registry.collect()
+    assert {name: (cells[0], _words_of(cells[1])) for name, cells in rows.items()} == {
+        _full_name(metric): (metric.type, _labels_of(metric)) for metric in families
     }
 
 
@@ -169,10 +160,14 @@ def _full_name(metric: Metric) -> str:
     return f"{metric.name}_total" if metric.type == "counter" else metric.name
 
 
-def _labels_of(metric: Metric) -> str:
-    """Give a metric's labels as the table writes them."""
-    labels = [name for name in metric.samples[0].labels if name != "le"]  # le: a bucket's bound
-    return ", ".join(f"`{name}`" for name in labels)
+def _labels_of(metric: Metric) -> set[str]:
+    """Give a metric's labels, without that of a bucket's bound."""
+    return set(metric.samples[0].labels) - {"le"}
+
+
+def _words_of(cell: str) -> set[str]:
+    """Give what stands between backticks in a cell."""
+    return set(re.findall(r"`([a-z_]+)`", cell))
 
 
 def _block_of(text: str, variable: str) -> list[str]:

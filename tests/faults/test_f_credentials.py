@@ -359,7 +359,7 @@ async def test_no_credential_is_seen_anywhere(open_scene: OpenScene) -> None:
         assert key[3:20] not in said
     assert all(name in pages for name in KEYS)
     assert '"state": "set_aside"' in pages
-    assert 'credential_id="SIM_TWO",provider="sim",state="set_aside"} 1.0' in pages
+    assert 'provider="sim",credential_id="SIM_TWO",state="set_aside"} 1.0' in pages
 
 
 @pytest.mark.parametrize(

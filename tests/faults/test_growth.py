@@ -98,7 +98,8 @@ async def test_a_connection_with_a_new_name_in_each_request_does_not_grow(tmp_pa
 
 
 NOT_FOUND = (
-    'gateway_exchanges_total{dialect="text",outcome="rejected",provider="other",status="404"}'
+    "gateway_exchanges_total"
+    '{provider="other",model="none",dialect="text",outcome="rejected",status="404"}'
 )
 
 

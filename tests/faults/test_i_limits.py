@@ -279,7 +279,7 @@ async def test_a_rule_that_is_tried_out_is_seen_in_log_and_metrics(open_scene: O
 
     lines = [await scene.settled(number) for number in (1, 2, 3)]
     assert [line["would_refuse"] for line in lines] == [None, ["r0"], ["r0"]]
-    assert 'gateway_limit_refusals_total{dry_run="true",rule="r0"} 2.0' in scene.gateway.metrics
+    assert 'gateway_limit_refusals_total{rule="r0",dry_run="true"} 2.0' in scene.gateway.metrics
 
 
 async def test_who_was_refused_by_which_rule_is_in_the_log(open_scene: OpenScene) -> None:
@@ -292,7 +292,7 @@ async def test_who_was_refused_by_which_rule_is_in_the_log(open_scene: OpenScene
     line = await scene.settled(2)
     assert (line["outcome"], line["error_code"]) == ("rejected", "request_rate_exceeded")
     assert (line["refused_by"], line["attempts"]) == ("r0", 0)
-    assert 'gateway_limit_refusals_total{dry_run="false",rule="r0"} 1.0' in scene.gateway.metrics
+    assert 'gateway_limit_refusals_total{rule="r0",dry_run="false"} 1.0' in scene.gateway.metrics
 
 
 async def check_settled(scene: Scene) -> None:

@@ -93,7 +93,7 @@ async def test_the_log_the_header_and_the_metrics_say_the_same(open_scene: OpenS
     after = await ask(scene, {}, max_tokens=10)
 
     assert (line["cost_micros"], line["tokens_cached"]) == (1_500, 900)
-    assert 'gateway_cost_micros_total{provider="sim"} 1' in scene.gateway.metrics
+    assert 'gateway_cost_micros_total{provider="sim",model="m"} 1' in scene.gateway.metrics
     held = BUDGET - 1_500 - left_of(after, "r0-money-day")
     assert 100 < held < 200  # ten tokens, and a prompt of a few dozen
     for name in ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens"):
@@ -174,7 +174,7 @@ async def test_a_model_without_a_price_may_be_let_through(open_scene: OpenScene)
     lines = [await scene.settled(number) for number in (1, 2)]
     assert [line["cost_micros"] for line in lines] == [400_000, None]
     assert lines[1]["price_version"] is None
-    assert 'gateway_unpriced_exchanges_total{provider="sim"} 1.0' in scene.gateway.metrics
+    assert 'gateway_unpriced_exchanges_total{provider="sim",model="m"} 1.0' in scene.gateway.metrics
     after = await scene.ask("plain")
     assert left_of(after, "r0-money-day") == 600_000 - 1  # the least is set aside
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from gateway.app import LIMITER, WRITER
+from gateway.limits.limiter import Limiter
 from gateway.simulator import Simulator
 from gateway.stores.redis_link import TIMEOUT_S
 from tests.faults.conftest import OpenScene
@@ -75,6 +76,13 @@ def changes_of(scene: Scene) -> list[str]:
     """What the log says of Redis, and of scripts that it could not run."""
     events = [line["event"] for line in scene.gateway.log.lines]
     return [event for event in events if event.startswith("counters.")]
+
+
+def find_limiter(scene: Scene) -> Limiter:
+    """What renews the holds of this gateway."""
+    limiter = scene.gateway.service.app[LIMITER]
+    assert limiter is not None
+    return limiter
 
 
 def is_degraded(scene: Scene) -> bool:
@@ -159,7 +167,7 @@ async def test_a_flushed_redis_learns_what_is_held(
         redis.run("SCRIPT", "FLUSH")
 
         assert (await scene.ask("plain")).status == 200
-        await scene.gateway.service.app[LIMITER].renew()
+        await find_limiter(scene).renew()
         async with scene.call(STALLED) as second:
             await second.read_until(b"word1")
             assert error_of(await scene.ask("plain")) == (429, "concurrency_exceeded")
@@ -181,7 +189,7 @@ async def test_a_flushed_redis_learns_what_was_spent(
         await asyncio.sleep(0)
     redis.run("FLUSHALL")
 
-    await scene.gateway.service.app[LIMITER].renew()
+    await find_limiter(scene).renew()
 
     await eventually(lambda: redis.run("EXISTS", "{chat-gateway}:recalled") == 1, "it was told")
     [key] = redis.run("KEYS", "*r0-day*")

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
@@ -43,6 +42,7 @@ from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import configure_logging
 from gateway.wire.forwarded import TrustedProxies
+from tests.plugins.declared import be_strict, refuse_undeclared
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
@@ -215,15 +215,15 @@ async def start_chain() -> AsyncIterator[StartChain]:
         app[CREDENTIALS] = credentials or CredentialFinder({}, app[POOLS])
         app[HELD_BODIES] = hold_bodies(settings.server)
         app[IN_FLIGHT] = InFlight()
-        if settings.server.trusted_proxies:
-            app[PROXIES] = TrustedProxies(settings.server.trusted_proxies)
+        trusted = settings.server.trusted_proxies
+        app[PROXIES] = TrustedProxies(trusted) if trusted else None
+        app[LIMITER] = limiter
         if stored_keys is not None:
             app[STORED_KEYS] = stored_keys
         runner = make_runner(app, shutdown_s=0.1)
         running = Running(0, runner)
         app[OBSERVERS] = (app[POOLS].settle, running.note_settled, app[IN_FLIGHT].count_out)
         if limiter is not None:
-            app[LIMITER] = limiter
             app[OBSERVERS] += (limiter.settle,)
         app.on_response_prepare.extend([note_prepared, add_response_headers])
         app.cleanup_ctx.append(open_methods)
@@ -259,10 +259,14 @@ class LogLines:
         """All of it as it was written."""
         return self._stream.getvalue()
 
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines so far, decoded."""
+        return [json.loads(line) for line in self.text.splitlines()]
+
     def find(self, event: str) -> list[dict[str, Any]]:
         """The lines of one event."""
-        lines = [json.loads(line) for line in self.text.splitlines()]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self.lines if line["event"] == event]
 
 
 @pytest.fixture
@@ -271,14 +275,16 @@ def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     yield
-    structlog.reset_defaults()
+    be_strict()
     root.handlers, root.level = handlers, level
     logging.captureWarnings(capture=False)
 
 
 @pytest.fixture
-def log_lines(restored_logging: None) -> LogLines:  # noqa: ARG001 - for what it does afterwards
-    """Log lines of every level, as JSON."""
+def log_lines(restored_logging: None) -> Iterator[LogLines]:  # noqa: ARG001 - for what it does afterwards
+    """Log lines of every level, as JSON; all of them have to be declared."""
     stream = io.StringIO()
     configure_logging(LoggingSpec(format="json", level="debug"), stream=stream)
-    return LogLines(stream)
+    lines = LogLines(stream)
+    yield lines
+    refuse_undeclared(lines.lines)

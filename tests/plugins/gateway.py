@@ -17,7 +17,7 @@ import pytest
 import yaml
 from aiohttp.web_app import _cached_build_middleware
 
-from gateway.app import METRICS, RELAY
+from gateway.app import RELAY, add_content_log
 from gateway.cli.service import Service
 from gateway.config.load import known_secrets, load_registry, load_settings
 from gateway.core.errors import GatewayError
@@ -30,10 +30,11 @@ from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
-from gateway.telemetry.exchange_log import make_exchange_log
-from gateway.telemetry.logging import configure_logging
+from gateway.telemetry.logging import GatewayLog, configure_logging
 from tests.plugins.canaries import files_in, processes_below, refuse_leaks
+from tests.plugins.declared import refuse_undeclared
 
+TIMEOUT_S = 10
 CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
 
 # What a mistake of ours looks like in a log.
@@ -87,6 +88,7 @@ class Gateway:
 
     service: Service
     log: LogLines
+    pipeline: GatewayLog
     directory: Path  # of its configuration, and of all that it writes
     secrets: list[str] = field(default_factory=lambda: [CREDENTIAL])
     allowed_words: tuple[str, ...] = ()  # of BAD_WORDS, for tests that provoke them
@@ -110,18 +112,19 @@ class Gateway:
     def is_quiet(self) -> bool:
         """True while nothing is in flight, and nothing is held for it."""
         app = self.service.app
+        limiter = app[LIMITER]
         return not (
             app[IN_FLIGHT].count
             or app[RELAY].attempts_in_flight
             or app[HELD_BODIES].held_bytes
             or app[POOLS].held
-            or (LIMITER in app and app[LIMITER].held)
+            or (limiter is not None and limiter.held)
         )
 
     @property
     def metrics(self) -> str:
         """What Prometheus would read now."""
-        return self.service.app[METRICS].render().decode()
+        return self.service.reporter.render().decode()
 
     def check(self) -> None:
         """Assert what must hold after every test, whatever failed in it."""
@@ -142,6 +145,7 @@ class Gateway:
 
     def _check_lines(self) -> None:
         """Assert that each exchange has one terminal line, in words of the closed lists."""
+        refuse_undeclared(self.log.lines)
         ids = [line["request_id"] for line in self.log.settled]
         assert len(ids) == len(set(ids)), "an exchange was settled twice"
         for line in self.log.settled:
@@ -191,17 +195,18 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         look_in([directory, Path.cwd()])
         log = LogLines()
         secrets = known_secrets(loaded, registry)
-        configure_logging(loaded.logging, stream=log, secrets=secrets)
-        exchange_log = make_exchange_log(loaded.logging, stream=log, secrets=secrets)
-        service = Service(loaded, registry, exchange_log, counters)
+        pipeline = configure_logging(loaded.logging, stream=log, secrets=secrets)
+        service = Service(loaded, registry, pipeline.observe, counters)
+        add_content_log(service.app, pipeline.content)
         await service.start()
-        gateway = Gateway(service, log, directory, secrets=[CREDENTIAL, *secrets])
+        gateway = Gateway(service, log, pipeline, directory, secrets=[CREDENTIAL, *secrets])
         started.append(gateway)
         return gateway
 
     yield start
     for gateway in started:
         await gateway.service.stop()
+        gateway.pipeline.close(TIMEOUT_S)
         gateway.check()
     # aiohttp keeps the chains of its last thousand handlers, and with them applications that are
     # over. It has no public way to let go of them, and each collection would look through them all.

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from tests.plugins.canaries import Place, files_in, refuse_leaks, seen_of
+from tests.plugins.declared import refuse_undeclared
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
 
@@ -208,6 +209,7 @@ async def gateway_process(
     finally:
         await gateway.stop()
     refuse_leaks([CREDENTIAL, *gateway.secrets], [*seen, *files_in(directory)])
+    refuse_undeclared(json.loads(line) for line in gateway.output if line.startswith("{"))
     text = "\n".join(gateway.output)
     for word in (
         "Traceback",

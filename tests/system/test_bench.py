@@ -81,7 +81,7 @@ def test_the_benchmark_compares_every_chain(tmp_path: Path) -> None:
     report = report_of(tmp_path, "--only", "chain", "--systems", "gateway")
 
     assert rows(report, "CPU time of the whole chain") == CHAINS
-    assert len(table(report, "Targets")) == (5 if has_server() else 4)
+    assert len(table(report, "Targets")) == (7 if has_server() else 6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

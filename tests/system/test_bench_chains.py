@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.chains import CALLER, SHARED_COUNTERS, Chain, fill_store, list_chains, make_key
+from bench.chains import CALLER, SHARED_COUNTERS, SILENT, Chain, fill_store, list_chains, make_key
 from bench.counters import has_server
 from gateway.config.load import load_settings
 from gateway.config.settings import Settings
@@ -32,6 +32,9 @@ def test_they_differ_as_their_names_say(tmp_path: Path, chain: Chain) -> None:
     settings = read(tmp_path, chain)
 
     assert (settings.auth is not None) == settings.keeps_ledger == chain.is_full
+    is_silent = chain.row == SILENT
+    assert settings.admin.enabled != is_silent
+    assert settings.logging.level == ("error" if is_silent else "info")
     assert len(settings.limits) == (4 if chain.is_full else 0)
     assert {tuple(limit.model_fields_set - {"name", "on"}) for limit in settings.limits} == (
         {

@@ -4,13 +4,14 @@ import asyncio
 
 from aiohttp import web
 
-from gateway.app import CHAIN, build_app, renew_holds, report_crash
+from gateway.app import CHAIN, METRICS, build_app, renew_holds, report_crash
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
-from gateway.config.settings import Settings
+from gateway.config.settings import AdminSpec, Settings
 from gateway.core.exchange import Exchange
 from gateway.core.tasks import Tasks
 from gateway.limits.limiter import Limiter
+from gateway.middleware.assign_request_id import OBSERVERS
 from gateway.plugins.loading import name_of
 from gateway.stores.counters import LEASE_S
 from gateway.stores.memory_counters import MemoryCounters
@@ -55,6 +56,17 @@ def test_nothing_is_opened_before_startup() -> None:
 
     assert isinstance(app, web.Application)
     assert not app.frozen
+
+
+def test_without_the_admin_listener_nothing_is_counted() -> None:
+    """Nobody could read it, and each request would pay for it."""
+    registry = load_registry(None, {})
+    shown, hidden = (
+        build_app(Settings(admin=AdminSpec(enabled=enabled)), registry) for enabled in (True, False)
+    )
+
+    assert shown[METRICS].observe in shown[OBSERVERS]
+    assert hidden[METRICS].observe not in hidden[OBSERVERS]
 
 
 def test_every_public_path_is_known() -> None:

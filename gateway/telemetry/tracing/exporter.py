@@ -80,6 +80,10 @@ class Exporter:
         """Whether the collector takes nothing."""
         return self._is_failing
 
+    def count_spans(self) -> dict[str, int]:
+        """Spans by what became of them, for the metrics."""
+        return {"sent": self.sent, "dropped": self.dropped}
+
     def put(self, written: bytes, spans: int) -> None:
         """Have spans sent that belong together; they are dropped where there is no place."""
         if self._queued + spans > self._spec.max_queued_spans:

@@ -2,8 +2,11 @@
 
 import contextlib
 import json
+import os
+import pty
 import resource
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
@@ -57,10 +60,10 @@ def started(
 
 
 def read_banner(running: subprocess.Popen[str]) -> list[str]:
-    """What it prints before it is silent."""
-    assert running.stdout is not None
+    """What it prints for people, beside its log."""
+    assert running.stderr is not None
     lines = []
-    for line in running.stdout:
+    for line in running.stderr:
         lines.append(line.rstrip("\n"))
         if line.startswith("curl"):
             break
@@ -91,6 +94,7 @@ def test_it_serves_until_it_is_told_to_stop(directory: Path) -> None:
     assert "credentials  groq" in lines
     assert CREDENTIAL not in "".join(lines) + out
     assert [json.loads(line)["event"] for line in out.splitlines()] == [
+        "gateway.started",
         "exchange.settled",
         "gateway.draining",
         "gateway.stopped",
@@ -227,3 +231,37 @@ def test_several_workers_do_not_each_let_in_what_a_rule_says(directory: Path) ->
     assert running.returncode == 2
     assert "With 4 workers the rule few would let in 4 times what it says" in err
     assert "stores:\n  counters: redis://" in err
+
+
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is a program of util-linux")
+def test_on_a_terminal_it_reloads_and_ends_with_it(directory: Path) -> None:
+    """SIGHUP is the word for both; what is printed for people stands where they look."""
+    ours, terminal = pty.openpty()
+    command = ["setsid", "--ctty", sys.executable, "-m", "gateway", "serve"]
+    with subprocess.Popen(
+        [*command, "--port", "0", "--admin-port", "0"],
+        cwd=directory,
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as running:
+        os.close(terminal)
+        try:
+            seen = read_until(ours, b"curl -N")
+            running.send_signal(signal.SIGHUP)
+            seen += read_until(ours, b"config.reloaded")
+            os.close(ours)  # the window is closed
+
+            assert running.wait(START_S) == 0
+        finally:
+            running.kill()
+    assert b"gateway.started" in seen.partition(b"listening")[0]
+
+
+def read_until(descriptor: int, mark: bytes) -> bytes:
+    """What a terminal shows, up to this."""
+    seen = b""
+    while mark not in seen:
+        seen += os.read(descriptor, 4_096)
+    return seen

@@ -36,7 +36,7 @@ async def test_exchanges_show_in_the_metrics(service: Service) -> None:
 
     _, text = await get(f"{service.admin_url}/metrics")
 
-    assert 'outcome="finished",provider="none",status="200"} 1.0' in text
+    assert 'outcome="finished",status="200"} 1.0' in text
 
 
 async def test_a_running_answer_is_finished_before_the_end(service: Service) -> None:

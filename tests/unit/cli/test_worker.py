@@ -1,48 +1,46 @@
 """One of several workers, from inside."""
 
 import multiprocessing
-import socket
 
+from gateway.cli.shared import open_shared
 from gateway.cli.worker import run_worker
 from gateway.config.load import Registry
-from gateway.config.settings import AdminSpec, ServerSpec, Settings
+from gateway.config.settings import AdminSpec, MiddlewareSpec, ServerSpec, Settings
 from gateway.plugins.keys import Worker
-from gateway.server.sockets import open_sockets
+from gateway.server.sockets import close_sockets, open_sockets, url_of
 
 
 async def test_a_worker_that_cannot_start_ends_with_1_and_says_why(registry: Registry) -> None:
     """Its supervisor has nothing to add."""
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        admin = AdminSpec(port=other.getsockname()[1])
-        settings = Settings(server=ServerSpec(port=0), admin=admin)
-        listening = await open_sockets("127.0.0.1", 0)
-        context = multiprocessing.get_context("spawn")
-        news, told = context.Pipe(duplex=False)
-        worker = context.Process(
-            target=run_worker, args=(settings, registry, Worker(), listening, told)
-        )
-        worker.start()
-        told.close()
-        worker.join()
+    middleware = (MiddlewareSpec(use="nobody:wrote_this", after="authenticate"),)
+    settings = Settings(middleware=middleware, admin=AdminSpec(port=0))
+    listening, shared = await open_sockets("127.0.0.1", 0), await open_shared(settings)
+    context = multiprocessing.get_context("spawn")
+    news, told = context.Pipe(duplex=False)
+    worker = context.Process(
+        target=run_worker, args=(settings, registry, Worker(), listening, shared, told)
+    )
+    worker.start()
+    told.close()
+    worker.join()
 
     assert worker.exitcode == 1
     assert news.poll()  # its end was closed, and nothing was said
     worker.close()
     news.close()
-    for one in listening:
-        one.close()
+    close_sockets(listening)
+    shared.close()
 
 
 async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Registry) -> None:
-    """K02: and only the first one has an admin listener."""
+    """K02: and each of them answers on the admin listener, for any of the others may be dead."""
     settings = Settings(server=ServerSpec(port=0), admin=AdminSpec(port=0))
-    listening = await open_sockets("127.0.0.1", 0)
+    listening, shared = await open_sockets("127.0.0.1", 0), await open_shared(settings)
     context = multiprocessing.get_context("spawn")
     news, told = context.Pipe(duplex=False)
     worker = context.Process(
-        target=run_worker, args=(settings, registry, Worker(index=1), listening, told)
+        target=run_worker,
+        args=(settings, registry, Worker(index=0), listening, shared, told),
     )
     worker.start()
     told.close()
@@ -52,9 +50,10 @@ async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Regis
     stopping = news.recv()
     worker.join()
 
-    assert (ready.what, ready.admin_url, stopping.what) == ("ready", None, "stopping")
+    assert (ready.what, stopping.what) == ("ready", "stopping")
+    assert ready.admin_url == url_of(shared.admin[0])
     assert worker.exitcode == 0
     worker.close()
     news.close()
-    for one in listening:
-        one.close()
+    close_sockets(listening)
+    shared.close()

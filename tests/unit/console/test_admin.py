@@ -60,6 +60,21 @@ async def test_readiness_says_whether_requests_are_welcome(
     assert await draining.json() == {"status": "draining", "credentials": names}
 
 
+async def test_readiness_says_how_each_of_several_workers_fares() -> None:
+    """One that is being started again does not take the others out of service."""
+
+    class Two:
+        def states(self) -> dict[str, str]:
+            return {"0": "starting", "1": "ready"}
+
+    app = build_admin_app(Two(), render_metrics=lambda: b"")
+    async with TestClient(TestServer(app)) as client:
+        reply = await client.get("/readyz")
+
+        said = {"status": "ready", "workers": {"0": "starting", "1": "ready"}}
+        assert (reply.status, await reply.json()) == (200, said)
+
+
 async def test_metrics_are_text_for_prometheus(client: Client) -> None:
     """The version in the content type is part of the format."""
     reply = await client.get("/metrics")

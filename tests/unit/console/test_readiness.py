@@ -1,6 +1,6 @@
 """A flag that explains itself."""
 
-from gateway.console.readiness import Readiness
+from gateway.console.readiness import Readiness, sum_up
 
 
 def test_nothing_is_ready_before_it_says_so() -> None:
@@ -16,3 +16,15 @@ def test_it_can_be_taken_back() -> None:
     readiness.set_unready("draining")
 
     assert (readiness.is_ready, readiness.reason) == (False, "draining")
+
+
+def test_alone_it_is_the_only_worker() -> None:
+    """Whoever shows it knows several."""
+    assert Readiness().states() == {"0": "starting"}
+
+
+def test_one_of_several_that_is_ready_is_enough() -> None:
+    """Callers reach that one: they have one port."""
+    assert sum_up({"0": "starting", "1": "ready"}) == "ready"
+    assert sum_up({"0": "draining", "1": "starting"}) == "draining"
+    assert sum_up({}) == "starting"

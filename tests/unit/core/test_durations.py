@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.durations import parse_duration, render_time
+from gateway.core.durations import parse_duration, parse_span, render_time
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,18 @@ def test_a_time_is_written_in_utc() -> None:
     """The same on every machine."""
     assert render_time(1_800_000_000) == "2027-01-15T08:00:00Z"
     assert render_time(None) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2s", 2.0), ("1.5s", 1.5), ("500ms", 0.5), ("2m", 120.0), ("1h", 3600.0)]
+)
+def test_a_wait_may_be_a_part_of_a_second(text: str, seconds: float) -> None:
+    """People wait for less."""
+    assert parse_span(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "2", "s", "-2s", "2 s", "1d", "1.s", "nan"])
+def test_a_wait_needs_its_unit(text: str) -> None:
+    """A bare number is seconds to one and milliseconds to another."""
+    with pytest.raises(ValueError, match="a number and a unit"):
+        parse_span(text)

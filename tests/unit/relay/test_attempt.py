@@ -235,3 +235,25 @@ async def test_what_it_found_out_is_written_down() -> None:
         exchange.upstream_ended_at,
     )
     assert 0 < times[0] <= times[1] <= times[2] <= times[3]
+
+
+async def test_gaps_between_content_are_noted_on_the_exchange() -> None:
+    """What a stream felt like, in two numbers."""
+    attempt, _ = start_stream()
+    for piece in (text("a"), text("b"), STOP + DONE):
+        attempt.on_body(piece)
+    attempt.on_end()
+    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
+
+    attempt.note_on(exchange)
+
+    assert exchange.chunks == 2
+    span_s = exchange.last_content_at - exchange.first_content_at
+    assert 0 < exchange.longest_gap_s <= span_s
+
+
+async def test_nothing_is_timed_before_content_flows() -> None:
+    """There is no chunk to come."""
+    attempt, _ = start_stream()
+
+    assert not attempt.time_next_chunk(lambda _: None)

@@ -108,3 +108,13 @@ def test_a_comment_is_due_after_silence_alone() -> None:
     flowing = make_deadlines(content_at=1114.0, relayed_at=1100.0)
 
     assert (quiet.comment_at, flowing.comment_at) == (1115.0, 1129.0)
+
+
+def test_the_longest_gap_is_between_two_pieces_of_content() -> None:
+    """The wait for the first one is another number."""
+    deadlines = make_deadlines()
+
+    for now in (1100.0, 1100.5, 1103.0, 1104.0):
+        deadlines.note_content(now)
+
+    assert (deadlines.content_at, deadlines.longest_gap_s) == (1104.0, 2.5)

@@ -16,9 +16,9 @@ from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.core.upstream_errors import UpstreamCutError
-from gateway.limits.allowance import ALLOWANCE
+from gateway.limits.limiter import GRANT, Grant
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, OUTPUT_CAP, PROMPT, Call
+from gateway.plugins.keys import CALL, CREDENTIAL, HELD_BODY, PROMPT, Call
 from gateway.relay.attempt import Attempt
 from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.pumps import OpenAIPump, TextPump
@@ -57,8 +57,7 @@ class Desk:
             headers={"Cookie": "a=b", "Authorization": "Bearer k", "traceparent": TRACE},
         )
         self._fill_in(request, dialect, provider, json.dumps(body).encode())
-        if output_cap is not None:
-            request[OUTPUT_CAP] = output_cap
+        request[GRANT] = Grant({}, output_cap)
         return make_job(request, self._opened[-1]["groq"], Settings())
 
     def _fill_in(
@@ -245,7 +244,7 @@ async def test_only_a_stream_that_a_rule_may_end_is_watched(
     """Others pay nothing for it, not even a comparison a chunk."""
     job = desk.make(Dialect.OPENAI, openai(stream=stream))
     if has_allowance:
-        job.caller[ALLOWANCE] = make_allowance(purse, held=5)[1]
+        job.grant = Grant({}, allowance=make_allowance(purse, held=5)[1])
 
     unused = Connection("Groq", on_idle=lambda _: None, on_gone=lambda _: None)
 

@@ -1,15 +1,15 @@
 """The quick way to write the line says the same as the slow one."""
 
-import asyncio
 import io
 import json
+from typing import Literal
 
 import pytest
 
-from gateway.config.settings import LoggingSpec
+from gateway.config.logs import EventLogSpec, LoggingSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import ANONYMOUS
-from gateway.telemetry.exchange_log import ExchangeLog, make_exchange_log
+from gateway.telemetry.exchange_log import MAX_LINE_BYTES
 from gateway.telemetry.logging import configure_logging, log_exchange
 
 JSON = LoggingSpec(format="json")
@@ -19,73 +19,43 @@ KNOWN = "tea for two or more"
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
 
-class Closed(io.StringIO):
-    """A full disk."""
-
-    def write(self, _: str) -> int:
-        """Fail."""
-        raise OSError(28, "No space left on device")
-
-
-def make_exchange() -> Exchange:
+def make_exchange(outcome: Outcome = Outcome.FINISHED, request_id: str = "r1") -> Exchange:
     """One with something foreign in every field that can hold it."""
-    exchange = Exchange("r1", 1.0, "POST", f"/api/{SECRET}\n", f"1.2.3.4 {SECRET}", ())
+    exchange = Exchange(request_id, 1.0, "POST", f"/api/{SECRET}\n", f"1.2.3.4 {SECRET}", ())
     exchange.principal = ANONYMOUS
     exchange.model = f"{SECRET}\x1b[2J\udc80"
-    exchange.error_detail = f"refused: {KNOWN} {'x' * 5_000}"
+    exchange.error_detail = f"refused: {KNOWN} {'x' * 500}"
     exchange.upstream_request_id = f"Bearer {SECRET}"
     exchange.labels = {"note": KNOWN, "authorization": SECRET}
-    exchange.settle(Outcome.FINISHED, at=2.0)
+    exchange.settle(outcome, at=2.0)
     return exchange
 
 
-async def turn_of_the_loop() -> None:
-    """Let what was scheduled happen."""
-    await asyncio.sleep(0)
-
-
-async def test_both_ways_write_the_same_line() -> None:
+@pytest.mark.parametrize("form", ["json", "logfmt", "console"])
+def test_both_ways_write_the_same_line(form: Literal["json", "logfmt", "console"]) -> None:
     """A reader must not be able to tell which was taken, and neither holds a secret."""
-    quick, slow = io.StringIO(), io.StringIO()
-    configure_logging(JSON, stream=slow, secrets=[KNOWN], clock=lambda: 1_700_000_000.25)
-    observer = make_exchange_log(
-        JSON, stream=quick, secrets=[KNOWN], clock=lambda: 1_700_000_000.25
+    stream = io.StringIO()
+    log = configure_logging(
+        LoggingSpec(format=form), stream=stream, secrets=[KNOWN], clock=lambda: 1_700_000_000.25
     )
 
-    observer(make_exchange())
+    log.observe(make_exchange())
     log_exchange(make_exchange())
-    await turn_of_the_loop()
 
-    assert json.loads(quick.getvalue()) == json.loads(slow.getvalue())
-    assert "Canary" * 2 not in quick.getvalue()
-    assert KNOWN not in quick.getvalue()
-
-
-async def test_lines_of_one_turn_go_out_together() -> None:
-    """Each is a line of its own all the same."""
-    stream = io.StringIO()
-    observer = make_exchange_log(JSON, stream=stream)
-
-    for _ in range(3):
-        observer(make_exchange())
-    before = stream.getvalue()
-    await turn_of_the_loop()
-    observer(make_exchange())
-    await turn_of_the_loop()
-
-    assert before == ""
-    assert len([json.loads(line) for line in stream.getvalue().splitlines()]) == 4
+    quick, slow = stream.getvalue().splitlines()
+    assert quick == slow
+    assert "Canary" * 2 not in quick
+    assert KNOWN not in quick
 
 
-async def test_the_time_goes_on() -> None:
+def test_the_time_goes_on() -> None:
     """The part that is kept changes with the second."""
     stream = io.StringIO()
     times = iter([1_000_000.75, 1_000_001.0, 1_000_001.0005])
-    observer = make_exchange_log(JSON, stream=stream, clock=lambda: next(times))
+    log = configure_logging(JSON, stream=stream, clock=lambda: next(times))
 
     for _ in range(3):
-        observer(make_exchange())
-    await turn_of_the_loop()
+        log.observe(make_exchange())
 
     written = [json.loads(line)["timestamp"] for line in stream.getvalue().splitlines()]
     assert written == [
@@ -95,27 +65,65 @@ async def test_the_time_goes_on() -> None:
     ]
 
 
-async def test_a_log_that_cannot_be_written_fails_nothing() -> None:
-    """Requests go on when the disk is full."""
-    make_exchange_log(JSON, stream=Closed())(make_exchange())
-
-    await turn_of_the_loop()
-
-
-def test_on_a_terminal_people_read_it() -> None:
-    """That goes through structlog."""
-    observer = make_exchange_log(LoggingSpec(format="console"), stream=io.StringIO())
-
-    assert observer is log_exchange
-
-
-async def test_above_its_level_nothing_is_written() -> None:
-    """An operator's choice."""
+def test_above_its_level_nothing_is_written() -> None:
+    """An operator's choice, for all lines or for this one."""
     stream = io.StringIO()
-    observer = make_exchange_log(LoggingSpec(format="json", level="warning"), stream=stream)
+    quiet = {"exchange.settled": EventLogSpec(level="debug")}
 
-    observer(make_exchange())
-    await turn_of_the_loop()
+    for settings in (
+        LoggingSpec(format="json", level="warning"),
+        LoggingSpec(format="json", events=quiet),
+    ):
+        configure_logging(settings, stream=stream).observe(make_exchange())
 
     assert stream.getvalue() == ""
-    assert not isinstance(observer, ExchangeLog)
+
+
+def test_a_part_of_the_lines_is_written_and_what_failed_always() -> None:
+    """L05: the rest is counted; the same requests are chosen everywhere."""
+    stream = io.StringIO()
+    tenth = {"exchange.settled": EventLogSpec(sample=0.1)}
+    log = configure_logging(LoggingSpec(format="json", events=tenth), stream=stream)
+
+    for _ in range(2):
+        for number in range(500):
+            log.observe(make_exchange(request_id=f"request-{number}"))
+    written = [json.loads(line)["request_id"] for line in stream.getvalue().splitlines()]
+    log.observe(make_exchange(Outcome.UPSTREAM_FAILED, "request-0"))
+    log.observe(make_exchange(Outcome.REJECTED, "request-1"))
+
+    half = len(written) // 2
+    assert written[:half] == written[half:]
+    assert 25 <= half <= 80
+    assert log.numbers.sampled == 1_000 - len(written)
+    assert len(stream.getvalue().splitlines()) == len(written) + 2
+
+
+def test_what_failed_is_left_out_where_that_is_said() -> None:
+    """Whoever has a million refusals a day may want to."""
+    stream = io.StringIO()
+    none = {"exchange.settled": EventLogSpec(sample=0, keep_failed=False)}
+    log = configure_logging(LoggingSpec(format="json", events=none), stream=stream)
+
+    log.observe(make_exchange(Outcome.REJECTED))
+
+    assert stream.getvalue() == ""
+    assert log.numbers.sampled == 1
+
+
+def test_no_line_is_longer_than_2_kilobytes() -> None:
+    """L05: whatever was put into a request; what it says of the rest stays."""
+    stream = io.StringIO()
+    log = configure_logging(JSON, stream=stream)
+    for filler in ("x", "\\", "\u2028", "\U0001f600", '"'):
+        exchange = make_exchange()
+        exchange.model = exchange.error_detail = exchange.path = filler * 5_000
+        exchange.client_address = exchange.upstream_request_id = filler * 5_000
+        exchange.labels = {f"{filler}{number}": filler * 900 for number in range(60)}
+
+        log.observe(exchange)
+
+    lines = stream.getvalue().split("\n")[:-1]
+    assert len(lines) == 5
+    assert all(len(line.encode()) < MAX_LINE_BYTES for line in lines)
+    assert all(json.loads(line)["outcome"] == "finished" for line in lines)

@@ -10,10 +10,9 @@ from typing import Literal
 import pytest
 import structlog
 
-from gateway.config.settings import LoggingSpec
+from gateway.config.logs import EventLogSpec, LoggingSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.logging import configure_logging, log_exchange
-from tests.plugins.chain import LogLines
 
 SECRET = "sk-proj-CanaryCanaryCanaryCanary"
 
@@ -49,7 +48,7 @@ def forge_lines() -> None:
 
 def configure(
     stream: io.StringIO,
-    form: Literal["auto", "json", "console"] = "json",
+    form: Literal["auto", "json", "console", "logfmt"] = "json",
     level: Literal["debug", "info", "warning", "error"] = "info",
 ) -> structlog.typing.FilteringBoundLogger:
     """A logger that writes there, at the beginning of time."""
@@ -180,8 +179,102 @@ def test_a_log_that_cannot_be_written_fails_nothing() -> None:
     configure(Closed()).info("x.happened")
 
 
-def test_what_cannot_be_written_as_json_is_written_as_text(log_lines: LogLines) -> None:
+def test_what_cannot_be_written_as_json_is_written_as_text() -> None:
     """A lone surrogate out of a request's bytes, an object of somebody's."""
-    structlog.get_logger().info("x.happened", model="\udc80", thing=object(), raw=b"\xff")
+    stream = io.StringIO()
 
-    assert len(log_lines.find("x.happened")) == 1
+    configure(stream).info("x.happened", model="\udc80", thing=object(), raw=b"\xff")
+
+    assert json.loads(stream.getvalue())["event"] == "x.happened"
+
+
+class Unprintable:
+    """An object of somebody's that cannot be shown."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("not now")
+
+
+FORGED = [
+    "a\nb",
+    "a\r\nb",
+    "\x1b[31mred",
+    "a\u2028b",
+    "a\x00b",
+    "\x9b2J",
+    "x" * 1_000_000,
+    '" level=error',
+]
+
+
+@pytest.mark.parametrize("form", ["json", "logfmt"])
+@pytest.mark.parametrize("text", FORGED, ids=range(len(FORGED)))
+def test_a_line_is_one_line_in_every_form(form: Literal["json", "logfmt"], text: str) -> None:
+    """L02: whatever somebody sends, in a value, in a name, or in an exception."""
+    stream = io.StringIO()
+    logger = configure(stream, form)
+
+    logger.error("x.failed", exc_info=ValueError(text), model=text, **{text[:2_000]: 1})
+
+    written = stream.getvalue()
+    assert len(written.splitlines()) == 1
+    assert written.count(" level=error event=") == (form == "logfmt")
+    assert len(written) < 20_000
+    assert not any(char in written for char in "\x1b\x9b\u2028\x00\r")
+
+
+def test_what_cannot_be_shown_fails_nobody() -> None:
+    """Observation fails open: the request that was logged about goes on."""
+    stream = io.StringIO()
+    logger = configure(stream)
+
+    logger.info("x.happened", thing=Unprintable())
+    logging.getLogger("library").error("%d of %s", *("many",))
+
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["thing"] == "<Unprintable that cannot be shown: RuntimeError>"
+    assert second["message"] == "%d of %s (TypeError in its arguments)"
+
+
+def test_an_event_has_the_level_that_was_chosen_for_it() -> None:
+    """Above its own and below the log's, or the other way round; a reload changes it."""
+    stream = io.StringIO()
+    settings = LoggingSpec(
+        format="json",
+        level="warning",
+        events={
+            "gateway.stopped": EventLogSpec(level="error"),
+            "task.crashed": EventLogSpec(level="info"),
+        },
+    )
+    log = configure_logging(settings, stream=stream)
+    logger = structlog.get_logger()
+
+    logger.info("gateway.stopped")
+    logger.error("task.crashed", task="x")
+    log.apply(LoggingSpec(format="logfmt"))
+    logger.error("task.crashed", task="x")
+
+    first, second = stream.getvalue().splitlines()
+    assert json.loads(first)["level"] == "error"
+    assert "level=error event=task.crashed task=x" in second
+
+
+def test_floods_and_samples_are_counted() -> None:
+    """L05: what is not written is known."""
+    stream = io.StringIO()
+    tenth = {"key.refused": EventLogSpec(sample=0.1)}
+    log = configure_logging(LoggingSpec(format="json", events=tenth), stream=stream)
+
+    for _ in range(100):
+        structlog.get_logger().error("task.crashed", task="x")
+        structlog.get_logger().info("key.refused", key="x", reason="expired")
+    log.close(0)
+
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    crashed = [line for line in lines if line["event"] == "task.crashed"]
+    assert log.numbers.sampled == 90
+    assert log.numbers.withheld == 100 - len(crashed)
+    [withheld] = [line for line in lines if line["event"] == "log.lines_withheld"]
+    assert withheld["count"] == log.numbers.withheld

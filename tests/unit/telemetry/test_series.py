@@ -1,18 +1,35 @@
-"""Numbers that Prometheus' client reads when it is asked."""
+"""Numbers that are read when somebody asks."""
 
-from gateway.telemetry.series import Counts, Distribution, Distributions
+from gateway.telemetry.definitions import REFUSALS
+from gateway.telemetry.series import Counts, Distribution
 
 
 def test_a_counter_counts_for_each_set_of_labels() -> None:
     """In the order of the labels."""
-    counts = Counts("gateway_things", "Things.", ["kind", "status"])
+    counts = Counts(REFUSALS)
 
-    counts.add(("a", 200))
-    counts.add(("a", 200), 2)
-    counts.add(("b", 404))
+    counts.add(("a", "false"))
+    counts.add(("a", "false"), 2)
+    counts.add(("b", "true"))
 
-    samples = {tuple(sample.labels.values()): sample.value for sample in counts.collect().samples}
-    assert samples == {("a", "200"): 3, ("b", "404"): 1}
+    read = counts.read()
+    assert read.name == "gateway_limit_refusals_total"
+    assert dict(read.values) == {("a", "false"): 3, ("b", "true"): 1}
+
+
+def test_beyond_its_bound_a_counter_counts_what_is_new_as_other() -> None:
+    """L03: nothing is lost, and nothing grows."""
+    counts = Counts(REFUSALS, most=2)
+
+    for number in range(10):
+        counts.add((f"r{number}", "true"))
+    counts.add(("r1", "true"))
+
+    assert dict(counts.read().values) == {
+        ("r0", "true"): 1,
+        ("r1", "true"): 2,
+        ("other", "other"): 8,
+    }
 
 
 def test_a_value_on_a_bound_is_below_it() -> None:
@@ -22,30 +39,7 @@ def test_a_value_on_a_bound_is_below_it() -> None:
     for value in (0.5, 1.0, 1.5, 2.0, 9.0):
         distribution.add(value)
 
-    assert dict(distribution.buckets()) == {"1.0": 2, "2.0": 4, "+Inf": 5}
-    assert distribution.total == 14.0
-
-
-def test_a_histogram_has_buckets_count_and_sum_for_each_provider() -> None:
-    """What Prometheus computes quantiles from."""
-    seconds = Distributions("gateway_seconds", "Seconds.", (1, 2))
-
-    seconds.of("groq").add(1.5)
-    seconds.of("groq").add(0.5)
-    seconds.of("demo").add(5)
-
-    samples = {
-        (sample.name, sample.labels["provider"], sample.labels.get("le")): sample.value
-        for sample in seconds.collect().samples
-    }
-    assert samples[("gateway_seconds_bucket", "groq", "1.0")] == 1
-    assert samples[("gateway_seconds_bucket", "groq", "+Inf")] == 2
-    assert samples[("gateway_seconds_sum", "groq", None)] == 2.0
-    assert samples[("gateway_seconds_count", "demo", None)] == 1
-
-
-def test_a_histogram_is_made_once() -> None:
-    """Otherwise it would count to one for ever."""
-    seconds = Distributions("gateway_seconds", "Seconds.", (1,))
-
-    assert seconds.of("groq") is seconds.of("groq")
+    read = distribution.read()
+    assert (read.counts, read.total) == ([2, 2, 1], 14.0)
+    distribution.add(1)
+    assert read.counts == [2, 2, 1]

@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import ProviderBusyError
+from gateway.core.pool_standing import PoolStanding
 from gateway.simulator import Simulator
 from gateway.upstream.resolver import Resolver
 from gateway.upstream.upstreams import OnDemand, Upstream, Upstreams
@@ -313,3 +314,22 @@ async def test_one_tls_context_serves_all_addresses(resolver: Resolver) -> None:
     }
 
     assert len(contexts) == 1
+
+
+async def test_connections_are_counted_for_each_provider(
+    upstreams: Callable[..., Upstreams],
+) -> None:
+    """Those at callers' own addresses are one provider's."""
+    async with RawProvider(answer_with(OK)) as provider:
+        url = f"http://127.0.0.1:{provider.port}"
+        groq = make_provider(base_url=url, allow_private=True, max_connections=7)
+        opened = upstreams(groq)
+        busy = await opened["groq"].take_connection()
+        own = groq.model_copy(update={"base_url": f"{url}/own"})
+        kept = await opened.find(own).take_connection()
+        recorder = Recorder()
+        kept.send(opened.find(own).render_request(b"{}", None, [], stream=False), recorder)
+        await recorder.wait()
+
+        assert list(opened.standings()) == [PoolStanding("groq", 1, 1, 0, 14)]
+        busy.abort()

@@ -1,0 +1,59 @@
+"""The log of a whole process, and what is printed beside it.
+
+The rule here: standard output is the log's. Where nobody looks at it but programs, what is printed
+for people goes to standard error.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+
+import typer
+
+from gateway.config.load import Registry, known_secrets
+from gateway.config.settings import Settings
+from gateway.telemetry.line_file import LineFile
+from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.logging import GatewayLog, hear_python
+
+STANDARD_OUTPUT = 1
+STANDARD_FILES = (0, STANDARD_OUTPUT, 2)
+LAST_LINES_S = 2.0  # for what waits when a process ends; a reader who has stopped holds up nobody
+
+
+def open_log(settings: Settings, registry: Registry) -> GatewayLog:
+    """Write the log of this process on its standard output, that of libraries too.
+
+    ContentFileError when what is said is to be logged and cannot be.
+    """
+    hold_standard_files()
+    is_shared = settings.server.workers > 1
+    writer = LogWriter(LineFile(STANDARD_OUTPUT, is_shared=is_shared))
+    log = GatewayLog(
+        writer,
+        known_secrets(settings, registry),
+        is_terminal=os.isatty(STANDARD_OUTPUT),
+        is_shared=is_shared,
+    )
+    writer.when_back = log.say_dropped
+    log.apply(settings.logging)
+    hear_python()
+    return log
+
+
+def hold_standard_files() -> None:
+    """Open what of 0, 1 and 2 is closed, or the next socket would get its number, and the log."""
+    for descriptor in STANDARD_FILES:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number, which is this one
+
+
+def print_banner(lines: Sequence[str], log: GatewayLog) -> None:
+    """Print lines for people: on a terminal after what has been logged, or on standard error."""
+    is_terminal = os.isatty(STANDARD_OUTPUT)
+    if is_terminal:
+        log.sink.flush(LAST_LINES_S)
+    with contextlib.suppress(OSError, ValueError):  # nobody reads them
+        typer.echo("\n".join(lines), err=not is_terminal)

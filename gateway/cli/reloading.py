@@ -1,0 +1,158 @@
+"""Reading gateway.yaml anew while the gateway runs.
+
+The rule here: the `logging` block takes effect, whole or not at all; whatever else has changed is
+named and waits for the next start. A mistake changes nothing.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import structlog
+from pydantic import BaseModel
+
+from gateway.config.load import SETTINGS_FILE, load_settings
+from gateway.config.problems import ConfigError, Problem
+from gateway.config.settings import Settings
+from gateway.config.spec import Spec
+from gateway.core.config_numbers import ConfigNumbers
+from gateway.core.tasks import Tasks
+from gateway.telemetry.content_log import ContentFileError
+
+Overrides = Mapping[str, Mapping[str, object]]
+SpecT = TypeVar("SpecT", bound=Spec)
+
+STANDARD_INPUT = 0
+RELOADED = "logging"
+NAMED = ("server", "admin", RELOADED)  # blocks that the command line may say something of
+
+_log = structlog.get_logger()
+
+
+class Source(msgspec.Struct, frozen=True):
+    """Where the settings of a process are from."""
+
+    path: Path | None = None  # None: ./gateway.yaml, if there is one
+    overrides: Overrides = {}
+    generation: int = 1  # how many times the file had been read well when the process began
+
+    def load(self) -> Settings:
+        """The settings as they are now, with what the command line says in their place."""
+        path = self.path or SETTINGS_FILE
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ConfigError([Problem(str(path), 1, 1, "", "is no file that can be read again")])
+        return override(load_settings(self.path), self.overrides)
+
+
+def override(settings: Settings, overrides: Overrides) -> Settings:
+    """The settings with what the command line says in their place."""
+    given = {name: _replace(getattr(settings, name), overrides.get(name, {})) for name in NAMED}
+    return settings.model_copy(update=given)
+
+
+class Reloader:
+    """Reads the file again when it is told to, one time after the other.
+
+    `apply` puts settings into force; where it raises ContentFileError nothing has changed. Only one
+    of several processes `speaks`. `when_done` is called whatever came of it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        settings: Settings,
+        apply: Callable[[Settings], None],
+        *,
+        speaks: bool = True,
+        when_done: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._apply = apply
+        self._speaks = speaks
+        self._when_done = when_done
+        self._failures = 0
+        self._failed = False
+        self._is_waiting = False
+        self._generation = source.generation
+        self._busy = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self._settings
+
+    @property
+    def numbers(self) -> ConfigNumbers:
+        """How often the file was read, for the metrics."""
+        return ConfigNumbers(self._generation, self._failures, has_failed=self._failed)
+
+    def hear(self, tasks: Tasks, stop: Callable[[], object]) -> None:
+        """Reload at each SIGHUP; where that says that the terminal has gone, stop instead."""
+        has_terminal = os.isatty(STANDARD_INPUT)
+
+        def take_signal() -> None:
+            if has_terminal and not os.isatty(STANDARD_INPUT):
+                stop()
+            else:
+                tasks.spawn("reload", self.reload())
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take_signal)
+        # A worker is started with it blocked, so that none is lost while it imports.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+
+    async def reload(self) -> None:
+        """Read the file and put its `logging` block into force."""
+        if self._is_waiting:  # whoever waits will read what is there then
+            return
+        self._is_waiting = True
+        async with self._busy:
+            self._is_waiting = False
+            try:
+                found = await asyncio.to_thread(self._source.load)
+                self._put_in_force(found)
+            except ConfigError as error:
+                self._note_failure(str(error.problems[0]), len(error.problems))
+            except ContentFileError as error:
+                self._note_failure(str(error), 1)
+            self._when_done()
+
+    def _put_in_force(self, found: Settings) -> None:
+        changed = list(find_changes(self._settings.logging, found.logging, f"{RELOADED}."))
+        self._apply(found)
+        self._settings = self._settings.model_copy(update={RELOADED: found.logging})
+        self._generation += 1
+        self._failed = False
+        if self._speaks:
+            _log.info("config.reloaded", generation=self._generation, settings=changed)
+            waiting = list(find_changes(self._settings, found))
+            if waiting:
+                _log.warning("config.needs_restart", settings=waiting)
+
+    def _note_failure(self, problem: str, count: int) -> None:
+        self._failures += 1
+        self._failed = True
+        if self._speaks:
+            _log.error("config.reload_failed", problem=problem, count=count)
+
+
+def find_changes(before: BaseModel, after: BaseModel, prefix: str = "") -> Iterator[str]:
+    """The settings that differ, such as `server.port`; blocks in lists by the list's name."""
+    for name in type(before).model_fields:
+        old, new = getattr(before, name), getattr(after, name)
+        if old == new:
+            continue
+        if isinstance(old, BaseModel) and type(old) is type(new):
+            yield from find_changes(old, new, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def _replace(spec: SpecT, given: Mapping[str, object]) -> SpecT:
+    return spec.model_copy(
+        update={name: value for name, value in given.items() if value is not None}
+    )

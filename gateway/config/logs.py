@@ -1,0 +1,103 @@
+"""The block `logging` of gateway.yaml: what is logged, where, and how it looks.
+
+Rule: what was said in an exchange is logged for those who are named, and never beside other lines.
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, PositiveInt, StringConstraints
+
+from gateway.config import forms
+from gateway.config.spec import Spec
+from gateway.core.events import EVENTS
+from gateway.core.events.exchange import CONTENT
+
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
+STDERR = "stderr"
+
+LogFormat = Literal["auto", "json", "console", "logfmt"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LoggedPrincipal = Annotated[str, StringConstraints(pattern=forms.LOGGED_PRINCIPAL)]
+
+
+def _check_event(name: str) -> str:
+    names = [event for event in EVENTS if event != CONTENT]  # that has a block of its own
+    if name not in names:
+        near = get_close_matches(name, names, 1)
+        hint = f"did you mean {near[0]}?" if near else "docs/operate/logs.md lists them"
+        raise ValueError(f"there is no such event; {hint}")
+    return name
+
+
+EventName = Annotated[str, AfterValidator(_check_event)]
+
+
+class EventLogSpec(Spec):
+    """What is done with the lines of one event."""
+
+    level: LogLevel | None = Field(
+        default=None, description="The level its lines have. Unset: its own."
+    )
+    sample: float = Field(
+        default=1,
+        ge=0,
+        le=1,
+        description="Which part of its lines is written, 0.1 being every tenth; the request's id "
+        "decides, so that the lines of one request stay together.",
+    )
+    keep_failed: bool = Field(
+        default=True,
+        description="Whether `sample` spares what failed or was refused: each line of an exchange "
+        "that was not `finished`, and each warning or error about a request.",
+    )
+
+
+class ContentLogSpec(Spec):
+    """Prompts and answers, for some or all who call."""
+
+    to: str = Field(
+        min_length=1,
+        description="A file, from the directory of this one; or `stderr`. Never standard output.",
+    )
+    principals: Literal["all"] | tuple[LoggedPrincipal, ...] = Field(
+        description="Whose: a list of names, as the lines of exchanges have them, or `all`."
+    )
+    max_bytes: PositiveInt = Field(
+        default=4 * KIBIBYTE,
+        le=MEBIBYTE,
+        description="Of a prompt, and of an answer; what is longer is cut.",
+    )
+
+
+class LoggingSpec(Spec):
+    """What is logged, and how it looks."""
+
+    format: LogFormat = Field(
+        default="auto",
+        description="JSON lines, coloured text, `key=value` pairs, or whichever of the first two "
+        "fits where it goes.",
+    )
+    level: LogLevel = Field(
+        default="info", description="The least important lines that are still written."
+    )
+    events: dict[EventName, EventLogSpec] = Field(
+        default={}, description="By the name of an event: another level, or a part of its lines."
+    )
+    buffer_bytes: PositiveInt = Field(
+        default=8 * MEBIBYTE,
+        ge=64 * KIBIBYTE,
+        description="What waits while nobody takes the lines; more is dropped and counted.",
+    )
+    content: ContentLogSpec | None = Field(
+        default=None, description="Prompts and answers. Unset: none is logged."
+    )
+
+    def placed_in(self, directory: Path) -> Self:
+        """The same with the path of the content's file as seen from this directory."""
+        if self.content is None or self.content.to == STDERR:
+            return self
+        placed = self.content.model_copy(update={"to": str(directory / self.content.to)})
+        return self.model_copy(update={"content": placed})

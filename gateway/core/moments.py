@@ -1,0 +1,31 @@
+"""A moment as people name it: how long ago it was, or its date.
+
+Rule: what has no time zone is UTC, as everything the gateway writes is.
+"""
+
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from gateway.core.durations import parse_duration
+
+AGO_OR_DATE: Final = "needs to be 7d, 12h or the like, or a date such as 2026-11-01"
+
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9:]+)?)?")
+
+
+def parse_moment(text: str, now: float) -> float:
+    """The Unix time of `7d` (before `now`), `2026-11-01` or `2026-11-01T12:00`.
+
+    ValueError for anything else, also for a day that no calendar has.
+    """
+    with suppress(ValueError):
+        return now - parse_duration(text)
+    if _DATE.fullmatch(text) is None:
+        raise ValueError(AGO_OR_DATE)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(AGO_OR_DATE) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,154 @@
+"""What was said, in a stream of its own, for those whose operator has switched it on.
+
+The rule here: off by default, and never where other lines are. Credentials are taken out before
+anything is cut, so that half of one is not left.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from gateway.config.logs import STDERR, ContentLogSpec
+from gateway.core.clock import Clock, system_clock
+from gateway.core.content import Content
+from gateway.core.events.exchange import CONTENT
+from gateway.core.exchange import Exchange
+from gateway.telemetry.line_file import LineFile
+from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.sinks import Sink
+from gateway.wire.redaction import redact
+from gateway.wire.spoken import render_answer, render_prompt
+
+STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
+OWNER_ONLY = 0o600
+# More than is written is looked at: a credential may stand across the cut.
+SLACK_CHARS = 1_024
+ALL = "all"
+
+
+class ContentFileError(Exception):
+    """The file for what was said cannot be used; says why."""
+
+
+class ContentLog:
+    """Asked for every request that is relayed; an observer of its end."""
+
+    def __init__(
+        self,
+        secrets: Sequence[str] = (),
+        clock: Clock = system_clock,
+        *,
+        is_shared: bool = False,
+    ) -> None:
+        self.is_on = False
+        self.dropped = 0  # by those that are closed
+        self._secrets = tuple(secrets)
+        self._clock = clock
+        self._is_shared = is_shared
+        self._sink: Sink | None = None
+        self._principals: frozenset[str] | None = frozenset()  # None: all
+        self._max_bytes = 0
+
+    def apply(self, spec: ContentLogSpec | None) -> None:
+        """Log so from here on; ContentFileError when that cannot be, and then nothing changes.
+
+        The file is opened anew, so that it may have been moved away.
+        """
+        sink = None if spec is None else LogWriter(self._open(spec.to), name="gateway-content")
+        self.close(0.0)
+        self._sink = sink
+        if spec is not None:
+            self._max_bytes = spec.max_bytes
+            self._principals = None if spec.principals == ALL else frozenset(spec.principals)
+        self.is_on = sink is not None
+
+    def begin(self, exchange: Exchange, messages: bytes) -> None:
+        """A request is about to be relayed."""
+        principal = "local" if exchange.principal is None else exchange.principal.name
+        if self._principals is None or principal in self._principals:
+            most = self._max_bytes + SLACK_CHARS
+            exchange.content = Content(render_prompt(messages, most), most)
+
+    def hear_whole(self, content: Content, body: bytes) -> None:
+        """An answer that is not streamed."""
+        content.begin_answer()
+        content.hear(render_answer(body, content.max_chars))
+
+    def observe(self, exchange: Exchange) -> None:
+        """Write down what was said, if that is wanted; an observer."""
+        content = exchange.content
+        if content is None or self._sink is None:
+            return
+        exchange.content = None
+        secrets = self._secrets
+        if exchange.credential_secret is not None:
+            secrets = (*secrets, exchange.credential_secret.get_secret_value())
+        prompt, answer = (
+            _cut(redact(text, secrets), self._max_bytes)
+            for text in (content.prompt, "".join(content.answer))
+        )
+        now = datetime.fromtimestamp(self._clock(), UTC)
+        line = {
+            "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": "info",
+            "event": CONTENT,
+            "request_id": exchange.request_id,
+            "principal": None if exchange.principal is None else exchange.principal.name,
+            "provider": exchange.provider,
+            "model": redact(exchange.model, secrets),
+            "outcome": exchange.outcome,
+            "prompt": prompt[0],
+            "answer": answer[0],
+            "is_cut": prompt[1] or answer[1],
+        }
+        # ASCII alone: no line separator and no command to a terminal stands in it.
+        self._sink.put(json.dumps(line).encode() + b"\n")
+
+    @property
+    def lost(self) -> int:
+        """Lines that were not written, since the start."""
+        return self.dropped + (0 if self._sink is None else self._sink.dropped)
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, for at most so long; what comes later is not logged."""
+        self.is_on = False
+        if self._sink is not None:
+            self._sink.close(timeout_s)
+            self.dropped += self._sink.dropped
+            self._sink = None
+
+    def _open(self, to: str) -> LineFile:
+        if to == STDERR:
+            descriptor = STANDARD_ERROR
+        else:
+            try:
+                # Not blocking: a named pipe without a reader is a mistake, and nothing to wait for.
+                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(to, flags, OWNER_ONLY)
+            except OSError as error:
+                reason = (error.strerror or type(error).__name__).lower()
+                raise ContentFileError(f"`logging.content.to`: {to}: {reason}") from None
+        if _is_same(descriptor, STANDARD_OUTPUT):
+            if descriptor != STANDARD_ERROR:
+                os.close(descriptor)
+            raise ContentFileError(
+                f"`logging.content.to`: {to} is where the log goes; name a file of its own"
+            )
+        return LineFile(
+            descriptor, is_shared=self._is_shared, is_owned=descriptor != STANDARD_ERROR
+        )
+
+
+def _is_same(one: int, other: int) -> bool:
+    try:
+        return os.path.sameopenfile(one, other)
+    except OSError:  # one of them is closed
+        return False
+
+
+def _cut(text: str, most_bytes: int) -> tuple[str, bool]:
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= most_bytes:
+        return encoded.decode(), False
+    return encoded[:most_bytes].decode("utf-8", "ignore") + "…", True

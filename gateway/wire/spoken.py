@@ -1,0 +1,59 @@
+"""The words of a prompt or an answer, as people read them.
+
+The rule here: whatever was sent is read without raising; what is no text is named, not shown.
+"""
+
+import msgspec
+
+# A larger prompt is shown as it came: reading it would hold up everybody else.
+MAX_READ_BYTES = 256 * 1024
+
+_decode = msgspec.json.Decoder().decode
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
+
+def render_prompt(messages: bytes, max_chars: int) -> str:
+    """`role: text` for each message, a line for each; at most so many characters."""
+    if len(messages) > MAX_READ_BYTES:
+        return messages[:max_chars].decode("utf-8", "replace")
+    try:
+        found = _decode(messages)
+    except _UNREADABLE:
+        return messages[:max_chars].decode("utf-8", "replace")
+    lines = [
+        f"{message.get('role')}: {_text_of(message)}"
+        for message in (found if isinstance(found, list) else ())
+        if isinstance(message, dict)
+    ]
+    return "\n".join(lines)[:max_chars]
+
+
+def render_answer(body: bytes, max_chars: int) -> str:
+    """The text of a whole answer; choices after the first begin on a line of their own."""
+    try:
+        found = _decode(body)
+    except _UNREADABLE:
+        return ""
+    choices = found.get("choices") if isinstance(found, dict) else None
+    messages = [
+        choice.get("message")
+        for choice in (choices if isinstance(choices, list) else ())
+        if isinstance(choice, dict)
+    ]
+    return "\n".join(_text_of(m) for m in messages if isinstance(m, dict))[:max_chars]
+
+
+def _text_of(message: dict[str, object]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return " ".join(_part_text(part) for part in content)
+    return " ".join(f"[{name}]" for name in ("tool_calls", "refusal") if message.get(name))
+
+
+def _part_text(part: object) -> str:
+    if isinstance(part, dict):
+        text = part.get("text")
+        return text if isinstance(text, str) else f"[{part.get('type')}]"
+    return part if isinstance(part, str) else "[?]"

@@ -1,0 +1,126 @@
+"""Group K, several workers: their numbers are one gateway's, whichever of them is asked.
+
+The rule here: the workers are real processes, and what they show is held against what was asked.
+"""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway.simulator import Simulator
+from gateway.telemetry.loop_watch import BEAT_S
+from tests.plugins.gateway_process import GatewayProcess, gateway_process
+from tests.plugins.raw_caller import Caller
+from tests.plugins.scene import AUTH, V1, body_of, raw_request
+
+pytestmark = pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="processes are read from /proc"
+)
+
+WORKERS = 4
+ASKED = 40
+FINISHED = re.compile(r'^gateway_exchanges_total\{.*outcome="finished".*\} (.*)$', re.MULTILINE)
+
+
+async def ask(gateway: GatewayProcess, count: int) -> None:
+    """So many answers, each on a connection of its own, heard to their end."""
+    body = json.dumps(body_of(V1, "plain")).encode()
+    length = f"Content-Length: {len(body)}"
+    request = raw_request(f"POST {V1} HTTP/1.1", length, "Connection: close", body=body)
+
+    async def hear() -> int:
+        async with Caller(gateway.port) as caller:
+            await caller.send(request)
+            return (await caller.read_to_end()).status
+
+    assert {await one for one in asyncio.as_completed([hear() for _ in range(count)])} == {200}
+
+
+async def scrape(gateway: GatewayProcess) -> str:
+    """What Prometheus reads, from whichever worker takes the connection."""
+    heard = await gateway.fetch("/metrics")
+    assert heard.status == 200
+    return heard.body.decode()
+
+
+async def count_finished(gateway: GatewayProcess) -> float:
+    """How many answers there were, as the metrics say."""
+    return sum(map(float, FINISHED.findall(await scrape(gateway))))
+
+
+async def wait_for_finished(gateway: GatewayProcess, count: int) -> None:
+    """Ask until all are there: what a worker counted since its last beat, it alone knows."""
+    while await count_finished(gateway) < count:
+        pass
+
+
+def workers_in(text: str, metric: str) -> set[str]:
+    """The workers that a metric has series of."""
+    return set(re.findall(rf'^{metric}\{{.*worker="(\d)".*\}}', text, re.MULTILINE))
+
+
+async def readiness(gateway: GatewayProcess) -> dict[str, object]:
+    """What a load balancer is told."""
+    heard = await gateway.fetch("/readyz")
+    assert heard.status == 200
+    return dict(heard.json)
+
+
+async def test_a_killed_worker_stays_counted_and_the_others_answer(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """K02: sums of four, none of which falls when the one is killed that was first."""
+    provider = {"base_url": simulator.base_url, "allow_private": True}
+    settings = {"server": {"workers": WORKERS}, "auth": AUTH}
+    async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
+        await ask(gateway, ASKED)
+        await gateway.wait_for_settled(ASKED)
+        await wait_for_finished(gateway, ASKED)
+        assert [await count_finished(gateway) for _ in range(10)] == [ASKED] * 10
+        text = await scrape(gateway)
+        assert workers_in(text, "process_open_fds") == set("0123")
+        assert 'gateway_workers{state="ready"} 4.0' in text
+        await check_death(gateway, gateway.workers[0])
+        await check_hang(gateway, gateway.workers[0])
+
+
+async def check_death(gateway: GatewayProcess, worker: int) -> None:
+    """Assert that the admin listener does not die with a worker, and no counter falls."""
+    os.kill(worker, signal.SIGKILL)
+    await gateway.wait_for_lines("worker.died", 1)
+
+    said = await readiness(gateway)
+    assert said["status"] == "ready"
+    assert await count_finished(gateway) == ASKED
+    [died] = gateway.lines("worker.died")
+    await gateway.wait_for_lines("gateway.started", WORKERS + 1)
+    assert await count_finished(gateway) == ASKED
+    text = await scrape(gateway)
+    assert f"gateway_worker_starts_total {WORKERS + 1}.0" in text
+    assert workers_in(text, "process_open_fds") == set("0123")
+    assert (await readiness(gateway))["workers"] == dict.fromkeys("0123", "ready")
+    assert died["worker"] in range(WORKERS)
+
+    await ask(gateway, ASKED)
+    await gateway.wait_for_settled(2 * ASKED)
+    await wait_for_finished(gateway, 2 * ASKED)
+
+
+async def check_hang(gateway: GatewayProcess, worker: int) -> None:
+    """Assert that one that hangs shows, and keeps nobody from looking."""
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        silent: list[float] = []
+        while not any(seconds > BEAT_S for seconds in silent):
+            text = await scrape(gateway)
+            found = re.findall(r"^gateway_worker_silent_seconds\{.*\} (.*)$", text, re.MULTILINE)
+            silent = [float(seconds) for seconds in found]
+        assert len(silent) == WORKERS
+    finally:
+        os.kill(worker, signal.SIGCONT)

@@ -1,0 +1,45 @@
+"""What a stream looks like in the numbers."""
+
+import asyncio
+import json
+import re
+
+from gateway.app import RELAY
+from tests.plugins.gateway import Gateway
+from tests.plugins.raw_caller import Caller
+from tests.plugins.scene import V1, body_of, raw_request
+
+STALL_S = 0.2
+STALLED = {"count": 6, "stall": {"after_tokens": 2, "for_s": STALL_S}}
+
+
+def value(text: str, series: str) -> float:
+    """One number of a scrape."""
+    found = re.search(rf"^{re.escape(series)} (.*)$", text, re.MULTILINE)
+    assert found, series
+    return float(found[1])
+
+
+async def test_a_stall_of_the_provider_is_seen_and_is_not_ours(gateway: Gateway) -> None:
+    """Who is slow is the question that the numbers are for."""
+    noted = asyncio.get_running_loop().create_future()
+    body = json.dumps(body_of(V1, STALLED)).encode()
+    length = f"Content-Length: {len(body)}"
+
+    async with Caller(gateway.port) as caller:
+        await caller.send(
+            raw_request(f"POST {V1} HTTP/1.1", length, "Connection: close", body=body)
+        )
+        await caller.read_until(b"word1")
+        gateway.service.app[RELAY].time_next_chunk(noted.set_result)
+        in_flight = value(gateway.metrics, 'gateway_upstream_in_flight{provider="sim"}')
+        await caller.read_to_end()
+    added_s = await asyncio.wait_for(noted, 10)
+
+    await gateway.log.wait_for_settled()
+    text, labels = gateway.metrics, '{provider="sim"}'
+    assert value(text, f"gateway_chunk_gap_longest_seconds_sum{labels}") >= STALL_S
+    assert value(text, f"gateway_chunk_gap_seconds_sum{labels}") >= STALL_S / 5
+    assert value(text, f"gateway_upstream_first_content_seconds_count{labels}") == 1
+    assert in_flight == 1
+    assert 0 < added_s < STALL_S

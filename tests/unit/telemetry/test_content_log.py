@@ -1,0 +1,145 @@
+"""What was said, for those who are named, in a file of its own."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from gateway.config.logs import ContentLogSpec
+from gateway.core.exchange import Exchange, Outcome
+from gateway.core.identity import Principal
+from gateway.telemetry.content_log import ContentFileError, ContentLog
+
+TIMEOUT_S = 10
+KNOWN = "a known secret of twenty"
+
+
+def settle(log: ContentLog, name: str = "alice", answer: str = "Hello") -> Exchange:
+    """One exchange of somebody's, with an answer."""
+    exchange = Exchange("r1", 1.0, "POST", "/", "127.0.0.1", (log.observe,))
+    exchange.principal = Principal(name, "gateway_key")
+    exchange.credential_secret = SecretStr("the caller's own secret")
+    log.begin(exchange, b'[{"role":"user","content":"Hi"}]')
+    if exchange.content is not None:
+        exchange.content.hear(answer)
+    exchange.settle(Outcome.FINISHED, at=2.0)
+    return exchange
+
+
+def spec(path: Path, **fields: Any) -> ContentLogSpec:
+    """Settings with a file."""
+    return ContentLogSpec(**{"to": str(path), "principals": ("alice",), **fields})
+
+
+def test_those_who_are_named_are_logged_and_nobody_else(tmp_path: Path) -> None:
+    """L04: in a file that its owner alone may read."""
+    log = ContentLog(clock=lambda: 0.0)
+    log.apply(spec(tmp_path / "said"))
+
+    settle(log)
+    settle(log, "bob")
+    log.close(TIMEOUT_S)
+
+    [line] = (tmp_path / "said").read_text().splitlines()
+    assert json.loads(line) == {
+        "timestamp": "1970-01-01T00:00:00.000Z",
+        "level": "info",
+        "event": "exchange.content",
+        "request_id": "r1",
+        "principal": "alice",
+        "provider": "",
+        "model": "",
+        "outcome": "finished",
+        "prompt": "user: Hi",
+        "answer": "Hello",
+        "is_cut": False,
+    }
+    assert stat.S_IMODE((tmp_path / "said").stat().st_mode) == 0o600
+
+
+def test_all_can_be_written_out(tmp_path: Path) -> None:
+    """A word, so that nobody does it by leaving something away."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said", principals="all"))
+
+    settle(log, "anybody")
+    log.close(TIMEOUT_S)
+
+    assert "anybody" in (tmp_path / "said").read_text()
+
+
+@pytest.mark.parametrize("secret", [KNOWN, "the caller's own secret", "sk-proj-CanaryCanaryCanary"])
+def test_secrets_are_taken_out_before_the_cut(tmp_path: Path, secret: str) -> None:
+    """Half of one at the end of what is kept would not be recognised."""
+    log = ContentLog([KNOWN])
+    log.apply(spec(tmp_path / "said", max_bytes=50))
+
+    settle(log, answer="x " * 20 + secret)
+    log.close(TIMEOUT_S)
+
+    line = json.loads((tmp_path / "said").read_text())
+    assert secret[:10] not in line["answer"]
+
+
+def test_what_is_long_is_cut_and_stays_on_one_line(tmp_path: Path) -> None:
+    """L02: by bytes, and not in the middle of a character."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said", max_bytes=9))
+
+    settle(log, answer="\u2028\x1b\x9b\n€€€€")
+    log.close(TIMEOUT_S)
+
+    written = (tmp_path / "said").read_bytes()
+    assert written.isascii()
+    assert written.count(b"\n") == 1
+    assert json.loads(written)["answer"] == "\u2028\x1b\x9b\n…"
+    assert json.loads(written)["is_cut"]
+
+
+def test_nothing_is_held_where_nobody_asked_for_it() -> None:
+    """The default."""
+    log = ContentLog()
+    log.apply(None)
+
+    assert not log.is_on
+    assert settle(log).content is None
+
+
+def test_it_is_never_where_the_log_is(tmp_path: Path) -> None:
+    """Also under another name of the same file; and what was there before stays."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said"))
+
+    for path in ("/dev/stdout", "/proc/self/fd/1"):
+        with pytest.raises(ContentFileError, match=r"is where the log goes|no such device"):
+            log.apply(spec(Path(path)))
+    with pytest.raises(ContentFileError, match="no such file or directory"):
+        log.apply(spec(tmp_path / "nowhere" / "said"))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ContentFileError, match="no such device or address"):
+        log.apply(spec(tmp_path / "pipe"))  # without a reader it would be waited for
+    settle(log)
+    log.close(TIMEOUT_S)
+
+    assert len((tmp_path / "said").read_text().splitlines()) == 1
+
+
+def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
+    """By the same settings: that is how logs are rotated."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said"))
+    settle(log)
+    (tmp_path / "said").rename(tmp_path / "said.1")
+
+    log.apply(spec(tmp_path / "said"))
+    settle(log)
+    log.close(TIMEOUT_S)
+    log.close(TIMEOUT_S)
+
+    for name in ("said", "said.1"):
+        assert len((tmp_path / name).read_text().splitlines()) == 1
+    assert log.lost == 0

@@ -1,0 +1,146 @@
+"""All workers' numbers, whichever of them is asked."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.config.registry import Provider
+from gateway.core.breaker import BreakerStanding, BreakerState
+from gateway.core.credential import CredentialStanding, CredentialState
+from gateway.core.exchange import Exchange, Outcome
+from gateway.telemetry.board import Board
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.reporter import Reporter
+
+COUNTED = "gateway_connections_without_request_total"
+
+
+class Worker:
+    """One worker of a gateway."""
+
+    def __init__(self, place: int, board: Board | None) -> None:
+        url = "https://api.example.org/v1"
+        self.state = "ready"
+        self.now = 1_000.0
+        self.metrics = Metrics({"groq": Provider(name="groq", base_url=url)}, lambda: 2)
+        self.metrics.list_credentials = lambda: [
+            CredentialStanding("groq", "GROQ", CredentialState.OK, place)
+        ]
+        state = BreakerState.OPEN if place else BreakerState.CLOSED
+        self.metrics.list_breakers = lambda: [BreakerStanding("groq", state)]
+        self.reporter = Reporter(self.metrics, lambda: self.state, place, clock=lambda: self.now)
+        if board is not None:
+            self.reporter.join(board)
+
+    def shown(self, name: str) -> dict[str, float]:
+        """What is shown of one metric, by its labels."""
+        lines = self.reporter.render().decode().splitlines()
+        own = [line for line in lines if line.startswith((f"{name} ", f"{name}{{"))]
+        found = (line.rpartition(" ") for line in own)
+        return {key.removeprefix(name): float(value) for key, _, value in found}
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    """For two workers."""
+    made = Board(2)
+    yield made
+    made.close()
+
+
+def test_one_process_shows_what_it_counts() -> None:
+    """Without others there is nobody to ask."""
+    worker = Worker(0, None)
+    exchange = Exchange("r1", 1.0, "GET", "/", "unix", (worker.metrics.observe,))
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    labels = '{provider="none",model="none",dialect="text",outcome="finished",status="0"}'
+    assert worker.shown("gateway_exchanges_total") == {labels: 1}
+    assert worker.shown("gateway_workers") == {'{state="ready"}': 1}
+    assert worker.reporter.states() == {"0": "ready"}
+
+
+def test_each_worker_shows_the_sum(board: Board) -> None:
+    """A scrape reaches any of them."""
+    first, second = Worker(0, board), Worker(1, board)
+    first.metrics.count_unused_connection()
+    second.metrics.count_unused_connection()
+    second.reporter.publish()
+
+    assert first.shown(COUNTED) == {"": 2}
+    assert second.shown(COUNTED) == {"": 2}
+    assert first.shown("gateway_exchanges_in_flight") == {"": 4}
+    assert first.shown("gateway_worker_starts_total") == {"": 2}
+    assert first.shown("gateway_worker_silent_seconds").keys() == {'{worker="0"}', '{worker="1"}'}
+
+
+def test_what_one_has_shown_the_other_does_not_take_back(board: Board) -> None:
+    """A counter that falls looks like a restart, and makes a spike in every rate."""
+    first, second = Worker(0, board), Worker(1, board)
+    second.reporter.publish()
+    first.metrics.count_unused_connection()
+
+    assert first.shown(COUNTED) == {"": 1}
+    assert second.shown(COUNTED) == {"": 1}
+
+
+def test_the_dead_stay_counted_and_hold_nothing(board: Board) -> None:
+    """K02: also when somebody else has their place."""
+    first, second = Worker(0, board), Worker(1, board)
+    second.metrics.count_unused_connection()
+    second.reporter.publish()
+
+    board.mark_gone(1)
+    assert first.shown(COUNTED) == {"": 1}
+    assert first.shown("gateway_exchanges_in_flight") == {"": 2}
+    assert first.reporter.states() == {"0": "ready"}
+    assert [one.workers for one in first.reporter.list_credentials()] == [{}]
+
+    second = Worker(1, board)
+    second.metrics.count_unused_connection()
+    second.reporter.publish()
+    assert first.shown(COUNTED) == {"": 2}
+    assert first.shown("gateway_exchanges_in_flight") == {"": 4}
+    assert first.shown("gateway_worker_starts_total") == {"": 3}
+
+
+def test_a_successor_of_a_successor_counts_all(board: Board) -> None:
+    """It dies again and again."""
+    for _ in range(3):
+        worker = Worker(0, board)
+        worker.metrics.count_unused_connection()
+        worker.reporter.publish()
+        board.mark_gone(0)
+
+    assert Worker(1, board).shown(COUNTED) == {"": 3}
+
+
+def test_the_words_and_credentials_of_all_are_there(board: Board) -> None:
+    """What one worker knows is not what all know."""
+    first, second = Worker(0, board), Worker(1, board)
+    second.state = "starting"
+    second.reporter.publish()
+
+    assert first.reporter.states() == {"0": "ready", "1": "starting"}
+    [credential] = first.reporter.list_credentials()
+    assert (credential.in_flight, list(credential.workers)) == (1, ["0", "1"])
+    assert first.reporter.list_breakers() == [BreakerStanding("groq", BreakerState.OPEN)]
+
+
+def test_what_cannot_be_read_is_left_out(board: Board) -> None:
+    """A worker of another release must not take the numbers of all others away."""
+    board.write(1, b"\x93\x01\x02\x03")
+    first = Worker(0, board)
+
+    assert first.shown("gateway_worker_starts_total") == {"": 1}
+    assert first.reporter.states() == {"0": "ready"}
+    assert Worker(1, board).shown("gateway_worker_starts_total") == {"": 2}
+
+
+def test_a_worker_that_does_not_come_round_shows_in_the_others(board: Board) -> None:
+    """It cannot say so itself."""
+    first, second = Worker(0, board), Worker(1, board)
+    second.metrics.loop.beat_at = 990.0
+    second.reporter.publish()
+
+    assert first.shown("gateway_worker_silent_seconds")['{worker="1"}'] == 9.5
