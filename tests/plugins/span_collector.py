@@ -4,6 +4,7 @@ The rule here: it answers as the test says, and keeps what it was sent whatever 
 """
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -68,12 +69,13 @@ class SpanCollector:
     rejects: int = 0  # spans that it says it did not take
     is_silent: bool = False  # takes requests and does not answer
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    tls: ssl.SSLContext | None = None
     _runner: web.ServerRunner | None = None
 
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._take), shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self
@@ -85,7 +87,7 @@ class SpanCollector:
     @property
     def url(self) -> str:
         """What a configuration says of it."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     async def wait_for_spans(self, count: int) -> list[Seen]:
         """All spans, once there are that many."""

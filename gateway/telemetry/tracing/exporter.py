@@ -141,7 +141,10 @@ class Exporter:
             self._note(verdict)
             if not verdict.reason or not verdict.may_pass or self._is_ending:
                 break
-            await self._sleep(verdict.wait_s or random.uniform(backoff_s / 2, backoff_s))  # noqa: S311 - so that workers do not come back together
+            wait_s = verdict.wait_s
+            if wait_s is None:  # jitter, so that workers do not come back together
+                wait_s = random.uniform(backoff_s / 2, backoff_s)  # noqa: S311 - no secret
+            await self._sleep(wait_s)
             backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
         refused = spans if verdict.reason and not verdict.refused else verdict.refused
         self._queued -= spans

@@ -3,7 +3,7 @@
 The rule here: messages are made by OpenTelemetry's own classes, but those with values that come
 again and again only once: the encodings of two halves of a message, one behind the other, are the
 encoding of the whole (Protocol Buffers, "Last One Wins"; lists go on). One exchange takes 40 µs so,
-where it would take 150.
+where it would take 60.
 """
 
 from collections.abc import Iterable, Mapping
@@ -117,28 +117,31 @@ class SpanWriter:
         if exchange.credential_secret is not None:
             # Callers' own credentials are not among those that the cleaner knows.
             known, own = _mask(known, exchange), _mask(own, exchange)
-        span.MergeFromString(self._encode_again(known) + self._encode(own))
+        span.MergeFromString(self._encode_again(known))
+        self._add(span, own)
 
     def _encode(self, pairs: tuple[tuple[str, Value], ...]) -> bytes:
         """The attributes as part of a `Span`."""
         span = Span()
-        attributes = span.attributes
+        self._add(span, pairs)
+        encoded: bytes = span.SerializeToString()
+        return encoded
+
+    def _add(self, span: Span, pairs: tuple[tuple[str, Value], ...]) -> None:
+        add = span.attributes.add
         for name, value in pairs:
-            into = attributes.add(key=name).value
+            into = add(key=name).value
             if isinstance(value, str):
                 into.string_value = _text(self._clean(value))
-            elif isinstance(value, int):  # a bool is one
-                if isinstance(value, bool):
-                    into.bool_value = value
-                else:
-                    into.int_value = value
+            elif isinstance(value, bool):
+                into.bool_value = value
+            elif isinstance(value, int):
+                into.int_value = value
             elif isinstance(value, float):
                 into.double_value = value
             else:
                 words = [AnyValue(string_value=_text(self._clean(word))) for word in value]
                 into.array_value.CopyFrom(ArrayValue(values=words))
-        encoded: bytes = span.SerializeToString()
-        return encoded
 
 
 class Envelope:

@@ -1,11 +1,14 @@
 """Sending spans: nobody waits for it, and nothing is lost without being counted."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from gateway.config.tracing import TracingSpec
 from gateway.telemetry.tracing.exporter import BATCH_SPANS, Exporter
@@ -163,6 +166,28 @@ async def test_an_idle_connection_that_was_closed_is_no_failure(
 
     assert exporter.sent == 2
     assert log_lines.find("tracing.collector_failing") == []
+
+
+async def test_only_a_collector_of_a_trusted_authority_is_sent_anything(
+    tmp_path: Path, log_lines: LogLines
+) -> None:
+    """A header with a credential goes along with the spans."""
+    authority = trustme.CA()
+    file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+
+    async with SpanCollector(tls=tls) as collector:
+        async with exporting(collector, ca_file=file) as exporter:
+            exporter.put(SPAN, 1)
+            await collector.wait_for_requests(1)
+        async with exporting(collector) as stranger:
+            stranger.put(SPAN, 1)
+
+    assert (exporter.sent, stranger.sent, stranger.dropped) == (1, 0, 1)
+    assert len(collector.requests) == 1
+    assert "Certificate" in log_lines.find("tracing.collector_failing")[0]["reason"]
 
 
 async def test_spans_can_be_compressed(span_collector: SpanCollector) -> None:
