@@ -4,6 +4,7 @@ Rule: a variable fills in what the file leaves out, and is refused when it canno
 an operator who set it relies on it.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
-from gateway.config.credentials import fill_headers
-from gateway.config.tracing import TracingSpec
+from gateway.config import forms
+from gateway.config.credentials import HEADER_VALUE, fill_headers
+from gateway.config.tracing import FORBIDDEN, TracingSpec
 
 _TRACES = "OTEL_EXPORTER_OTLP_TRACES_"
 _ALL = "OTEL_EXPORTER_OTLP_"
@@ -76,7 +78,7 @@ def _read_exporter(environ: Environ) -> dict[str, Any]:
     }
     for name in (f"{_TRACES}HEADERS", f"{_ALL}HEADERS"):
         if environ.get(name):
-            found["headers"] = _read_pairs(environ, name)
+            found["headers"] = _read_headers(environ, name)
             break
     return found
 
@@ -152,6 +154,15 @@ def _read_pairs(environ: Environ, name: str) -> dict[str, str]:
         if equals:
             pairs[key.strip()] = unquote(value.strip())
     return pairs
+
+
+def _read_headers(environ: Environ, name: str) -> dict[str, str]:
+    headers = _read_pairs(environ, name)
+    for header, value in headers.items():
+        is_sendable = re.fullmatch(forms.HEADER_NAME, header) and HEADER_VALUE.fullmatch(value)
+        if not is_sendable or header.lower() in FORBIDDEN:
+            raise VariableError(f"{name} holds a header that cannot be sent")
+    return headers
 
 
 def _validated(written: TracingSpec, found: dict[str, Any]) -> TracingSpec:
