@@ -2,7 +2,7 @@
 # The rule here: each target does all of its own set-up, and does it once.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench soak lock clean
 
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-requirements
@@ -12,6 +12,8 @@ DEV_STAMP := .venv/.installed-requirements-test
 PYTHON ?=
 # More options for `gateway serve`, pytest and the benchmark.
 ARGS ?=
+# How long `make soak` takes.
+SECONDS ?= 1800
 # Test processes; 0 runs the suite in one.
 TEST_WORKERS ?= 2
 # Each process begins with half of the suite and, once it is through, takes over of the other's.
@@ -36,6 +38,9 @@ check: $(DEV_STAMP) ## linter, formatting, types, import contracts
 
 bench: $(DEV_STAMP) ## this gateway, plain nginx and a plain aiohttp relay side by side
 	@exec $(BIN)/python -m bench $(ARGS)
+
+soak: $(DEV_STAMP) ## thirty minutes under load and faults: does anything grow, is anything lost? (SECONDS=600)
+	@exec $(BIN)/python -m bench.soak --seconds $(SECONDS) $(ARGS)
 
 lock: ## write the lock files anew from pyproject.toml (needs uv)
 	@sh scripts/lock $(UPGRADE)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PROC = Path("/proc")
+WORKER = b"spawn_main"  # in the command line of a process that Python has started
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 HAS_PROC = sys.platform == "linux"
@@ -37,6 +38,13 @@ def find_tree(pid: int) -> tuple[int, ...]:
     for member in tree:  # grows while it is read
         tree += [child for child, parent in parents.items() if parent == member]
     return tuple(tree)
+
+
+def find_workers(pid: int) -> tuple[int, ...]:
+    """The processes that answer for a gateway: itself, or those that it has started for that."""
+    tree = [one for one in find_tree(pid) if one != pid]
+    workers = [one for one in tree if WORKER in (PROC / f"{one}/cmdline").read_bytes()]
+    return tuple(sorted(workers)) or (pid,)
 
 
 def read_cpu_ns(pids: Iterable[int]) -> int:

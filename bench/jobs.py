@@ -46,6 +46,17 @@ class Arrive(msgspec.Struct, frozen=True, tag=True):
     patience_s: float
 
 
+class Surge(msgspec.Struct, frozen=True, tag=True):
+    """Open loop in which some are refused: those are counted and timed too."""
+
+    ask: Ask
+    watch: Watch
+    per_s: float
+    warm_s: float  # nothing is counted before this has passed
+    window_s: float
+    patience_s: float
+
+
 class Hold(msgspec.Struct, frozen=True, tag=True):
     """Streams that stay open: memory is read before the first and when all of them flow."""
 
@@ -56,7 +67,7 @@ class Hold(msgspec.Struct, frozen=True, tag=True):
     patience_s: float
 
 
-Job = Repeat | Arrive | Hold
+Job = Repeat | Arrive | Surge | Hold
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -72,6 +83,7 @@ class Outcome(msgspec.Struct, frozen=True):
     upstream_cpu_ns: int = 0
     load_cpu_ns: int = 0
     first_content_s: tuple[float, ...] = ()
+    refused_s: tuple[float, ...] = ()
     idle_bytes: int = 0
     loaded_bytes: int = 0
     open_streams: int = 0

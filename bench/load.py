@@ -16,7 +16,8 @@ import uvloop
 
 from bench.accounting import read_cpu_ns, read_rss_bytes, read_wait_ns
 from bench.calls import Call, Caller, Totals
-from bench.jobs import Arrive, Hold, Job, Outcome, Repeat, Watch
+from bench.jobs import Arrive, Hold, Job, Outcome, Repeat, Surge, Watch
+from bench.surge import run_surge
 
 # After a failure, so that a system that refuses everything is not flooded.
 REOPEN_S = 0.05
@@ -214,6 +215,8 @@ async def run_job(job: Job) -> Outcome:
             return await run_repeat(job)
         case Arrive():
             return await run_arrive(job)
+        case Surge():
+            return await run_surge(job)
         case Hold():
             return await run_hold(job)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-SUBJECTS = ("chunk", "json", "ttfc", "rss", "start", "chain")
+SUBJECTS = ("chunk", "json", "ttfc", "rss", "start", "chain", "workers", "overload")
 SYSTEMS = ("nginx", "relay", "gateway")
 LONGEST_S = 600
 SETTLE_S = 0.3
@@ -62,7 +62,9 @@ def _build_parser() -> argparse.ArgumentParser:
     add("--open-streams", type=_number, help="open streams for the memory of one (5000)")
     add("--starts", type=_number, help="how often each system is started (5)")
     add("--chunks", type=_number, help="content chunks of a stream (100)")
-    add("--turns", type=_number, help="how often each figure of `chain` is taken (10)")
+    add(
+        "--turns", type=_number, help="how often each figure of `chain` and `workers` is taken (10)"
+    )
     add("--keys", type=_number, help="stored keys of the gateway that has many (1000000)")
     add("--results", type=Path, help="directory for the report (bench/results)")
     return parser

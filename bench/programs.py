@@ -92,6 +92,15 @@ class Program:
             time.sleep(POLL_S)  # a program that starts tells nobody but by what it makes
         raise ProgramError(f"{self.launch.name} did not make {path}:\n{self._log_end()}")
 
+    def wait_for_word(self, word: str) -> None:
+        """Wait until it has said this in its log."""
+        while time.perf_counter() < self.started_s + READY_S:
+            self.check()
+            if word in self.launch.log.read_text(errors="replace"):
+                return
+            time.sleep(POLL_S)  # a program that starts tells nobody but by what it says
+        raise ProgramError(f"{self.launch.name} did not say {word!r}:\n{self._log_end()}")
+
     def _log_end(self) -> str:
         lines = self.launch.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-LOG_LINES:])

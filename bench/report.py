@@ -8,9 +8,13 @@ from dataclasses import dataclass
 
 from bench.chains import BARE, FULL, FULL_KEYS, FULL_REDIS, HEARD, SILENT
 from bench.compare_chains import BESIDE, CHUNK, DOCUMENT, beside
+from bench.compare_workers import ONE, TWO
 from bench.figures import Figure, Results
 from bench.options import Options
+from bench.overload import ANSWERS, REFUSED_P99, row_of
 from bench.ways import GATEWAY_CHAT, GATEWAY_COMPLETIONS, NGINX
+
+TIMES_ONE = 1.8  # what two workers carry of what one does
 
 TITLES = {
     "chunk": "CPU time per streamed chunk, in µs",
@@ -19,6 +23,8 @@ TITLES = {
     "rss": "Memory per open stream",
     "start": "Start to first 200",
     "chain": "CPU time of the whole chain, in µs",
+    "workers": "One worker and two, CPU time at the busiest in µs",
+    "overload": "Answers when more comes than is let in",
 }
 
 
@@ -37,7 +43,7 @@ class Target:
     @property
     def bound(self) -> str:
         """The limit as the report shows it."""
-        return f"≤ {self.limit:g} {self.unit or f'x {self.yardstick.partition(BESIDE)[0]}'}"
+        return f"≤ {self.limit:.3g} {self.unit or f'x {self.yardstick.partition(BESIDE)[0]}'}"
 
     def read(self, results: Results) -> Figure | None:
         """What was reached, if it was measured."""
@@ -68,6 +74,11 @@ TARGETS = (
     Target("chain", HEARD, CHUNK, WITH_EIGHT_PERCENT, yardstick=beside(SILENT, HEARD)),
     Target("chain", FULL_KEYS, DOCUMENT, 1.05, yardstick=beside(FULL, FULL_KEYS)),
     Target("chain", FULL_KEYS, CHUNK, 1.05, yardstick=beside(FULL, FULL_KEYS)),
+    Target("workers", TWO, DOCUMENT, 2 / TIMES_ONE, yardstick=ONE),
+    Target("workers", TWO, CHUNK, 2 / TIMES_ONE, yardstick=ONE),
+    # Nine tenths of the answers, seen from the other side.
+    Target("overload", row_of(1), ANSWERS, 1.11, yardstick=row_of(8)),
+    Target("overload", row_of(8), REFUSED_P99, 50, "ms"),
 )
 
 

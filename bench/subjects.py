@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 from bench.compare_chains import measure_chains
+from bench.compare_workers import measure_workers
 from bench.measure import (
     Bench,
     measure_chunks,
@@ -15,6 +16,7 @@ from bench.measure import (
     measure_memory,
     measure_starts,
 )
+from bench.overload import measure_overload
 from bench.systems import STARTS
 from bench.ways import Way, ways_through
 
@@ -27,6 +29,8 @@ FRESH: Mapping[str, Callable[[Bench], None]] = {
     "rss": measure_memory,
     "start": measure_starts,
     "chain": measure_chains,
+    "workers": measure_workers,
+    "overload": measure_overload,
 }
 
 

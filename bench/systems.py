@@ -8,7 +8,7 @@ import json
 import secrets
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,11 +139,11 @@ def run_relay(site: Site) -> Iterator[System]:
 
 
 @contextmanager
-def run_gateway(site: Site) -> Iterator[System]:
-    """This gateway with its whole chain: keys, log, metrics, admin listener."""
+def run_gateway(site: Site, more: str = "") -> Iterator[System]:
+    """This gateway with its whole chain: keys, log, metrics, admin listener; `more` settings."""
     key = f"gw-{secrets.token_hex(16)}"
     key_hash = hashlib.sha256(key.encode()).hexdigest()
-    settings = GATEWAY_SETTINGS + WRITTEN_KEY.format(key_hash=key_hash)
+    settings = GATEWAY_SETTINGS + WRITTEN_KEY.format(key_hash=key_hash) + more
     directory = make_gateway_directory(site, settings)
     with launch_gateway(site, directory, key) as system:
         yield system
@@ -166,13 +166,16 @@ def make_gateway_directory(site: Site, settings: str) -> Path:
 
 
 @contextmanager
-def launch_gateway(site: Site, directory: Path, key: str | None) -> Iterator[System]:
-    """Run the gateway of a directory; its callers show this key."""
+def launch_gateway(
+    site: Site, directory: Path, key: str | None, more: Sequence[str] = ()
+) -> Iterator[System]:
+    """Run the gateway of a directory, with more options; its callers show this key."""
     port, admin_port = find_free_port(), find_free_port()
     command: list[str | Path] = [
         *(sys.executable, "-m", "gateway", "serve"),
         *("--config", directory / "gateway.yaml", "--providers", directory / "providers.yaml"),
         *("--port", str(port), "--admin-port", str(admin_port)),
+        *more,
     ]
     credentials = {"HTTP_API_KEY": secrets.token_hex(16), "HTTPS_API_KEY": secrets.token_hex(16)}
     launch = Launch(GATEWAY, command, directory / "access.log", site.cores.system, env=credentials)

@@ -24,7 +24,6 @@ from gateway.catalog.handlers import (
 )
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
-from gateway.config.tracing import TracingSpec
 from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
 from gateway.core.pace import Pace
@@ -55,6 +54,7 @@ from gateway.middleware.authenticate import authenticate
 from gateway.middleware.begin_trace import TRACER, begin_trace
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
+from gateway.middleware.check_provider import check_provider
 from gateway.middleware.check_rights import check_rights
 from gateway.middleware.enforce_limits import LIMITER, enforce_limits
 from gateway.middleware.guard_stream import guard_stream, note_prepared
@@ -65,7 +65,11 @@ from gateway.middleware.read_request import (
     read_request,
 )
 from gateway.middleware.render_errors import render_errors
+from gateway.middleware.shed_load import PRESSURE, shed_load
 from gateway.middleware.write_access_log import write_access_log
+from gateway.overload.machine import Machine
+from gateway.overload.pressure import Pressure
+from gateway.overload.seats import Seats
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
@@ -87,7 +91,7 @@ from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
 from gateway.telemetry.tracing.opening import Tracing, open_tracing
-from gateway.upstream.upstreams import Upstreams
+from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
@@ -98,8 +102,10 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     check_path,  # nothing that two servers could read in two ways
     allow_origins,  # which web pages may call
     authenticate,  # who is calling: sets the principal
+    shed_load,  # is there room, and is it their turn: before a body is read
     read_request,  # what is asked of which provider: sets the call
     check_rights,  # may this key use that
+    check_provider,  # is it asked at all: not while it fails nearly every time
     check_key,  # what we show the provider: sets the credential
     enforce_limits,  # may they call now
 )
@@ -128,8 +134,7 @@ def build_app(
     worker: Worker = ONLY_WORKER,
 ) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
-    chain = CHAIN if settings.tracing is None else with_tracing(CHAIN)
-    app = web.Application(middlewares=place(chain, settings.middleware))
+    app = web.Application(middlewares=place(choose_chain(settings), settings.middleware))
     app[SETTINGS] = settings
     app[REGISTRY] = registry
     app[WORKER] = worker
@@ -139,9 +144,11 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
+    app[PRESSURE] = make_pressure(settings)
+    seats = app[PRESSURE].seats
     # Without the admin listener nobody can read what is counted.
     counting = (metrics.observe,) if settings.admin.enabled else ()
-    app[OBSERVERS] = (pools.settle, log, *counting, in_flight.count_out)
+    app[OBSERVERS] = (seats.settle, pools.settle, log, *counting, in_flight.count_out)
     trusted = settings.server.trusted_proxies
     app[PROXIES] = TrustedProxies(trusted) if trusted else None
     app[LIMITER] = None
@@ -151,13 +158,13 @@ def build_app(
         if counters is None:
             counters = make_counters(settings, is_restarted=worker.is_restarted)
         add_limits(app, counters)
-    if settings.tracing is not None:
-        add_tracing(app, settings.tracing)
+    add_tracing(app)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
             keep_exporting,  # closed last, when every exchange is settled
+            watch_pressure,
             open_stored_keys,
             open_methods,
             open_credentials,
@@ -199,15 +206,19 @@ def add_ledger(app: web.Application) -> None:
     app[OBSERVERS] = (ledger.settle, *app[OBSERVERS])
 
 
-def with_tracing(chain: tuple[Middleware, ...]) -> tuple[Middleware, ...]:
-    """The chain with what begins traces, right after what begins exchanges."""
-    place_of_it = chain.index(assign_request_id) + 1
-    return (*chain[:place_of_it], begin_trace, *chain[place_of_it:])
+def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
+    """The chain; where there is tracing, with what begins traces after what begins exchanges."""
+    if settings.tracing is None:
+        return CHAIN
+    place_of_it = CHAIN.index(assign_request_id) + 1
+    return (*CHAIN[:place_of_it], begin_trace, *CHAIN[place_of_it:])
 
 
-def add_tracing(app: web.Application, spec: TracingSpec) -> None:
-    """Have the collector told of every exchange; TracingError when that cannot be."""
-    registry = app[REGISTRY]
+def add_tracing(app: web.Application) -> None:
+    """Have the collector told of every exchange, if it is to be; TracingError when it cannot."""
+    spec, registry = app[SETTINGS].tracing, app[REGISTRY]
+    if spec is None:
+        return
     secrets = known_secrets(app[SETTINGS], registry)
     app[TRACING] = tracing = open_tracing(spec, providers=registry.providers, secrets=secrets)
     app[TRACER] = tracing.tracer
@@ -248,6 +259,19 @@ def add_routes(app: web.Application) -> None:
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
     """Hand a request that the chain has let through to the relay."""
     return await request.app[RELAY].handle(request)
+
+
+def make_pressure(settings: Settings) -> Pressure:
+    """What looks at how this process fares."""
+    spec = settings.overload
+    return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
+
+
+async def watch_pressure(app: web.Application) -> AsyncIterator[None]:
+    """Look at how this process fares, from before the first request to after the last."""
+    app[PRESSURE].start()
+    yield
+    app[PRESSURE].stop()
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
@@ -325,7 +349,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     server = app[SETTINGS].server
     # Whoever may script it can ask for gigabytes: a privilege of this machine.
     app[SIMULATOR] = Simulator(
-        scriptable=is_loopback(server.host),
+        scriptable=is_loopback(server.bound_to),
         journal_limit=SIMULATOR_JOURNAL_LIMIT,
         gateway_url=f"http://{server.host}:{server.port}",
     )
@@ -356,14 +380,17 @@ async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
 async def open_relay(app: web.Application) -> AsyncIterator[None]:
     """Open what carries exchanges: upstreams, background tasks, the relay."""
     simulator = app.get(SIMULATOR)
-    upstreams = Upstreams(
+    app[UPSTREAMS] = upstreams = Upstreams(
         app[REGISTRY].providers,
         simulator_url=None if simulator is None else simulator.base_url,
+        has_lagged=app[PRESSURE].has_lagged,
     )
+    app[PRESSURE].when_short_of_files.append(upstreams.close_idle)
     tasks = Tasks(report_crash)
     app[RELAY] = Relay(upstreams, app[POOLS], app[SETTINGS], tasks, system_clock, app.get(LEDGER))
     metrics = app[METRICS]
     metrics.list_pools = upstreams.standings
+    metrics.list_breakers = upstreams.list_breakers
     time_chunk = partial(app[RELAY].time_next_chunk, metrics.note_added_gap)
     metrics.loop.at_each_beat.append(time_chunk)
     app[RELAY].content = app.get(CONTENT_LOG)

@@ -17,6 +17,8 @@ pytest_plugins = [
     "tests.plugins.hypothesis_profile",
     "tests.plugins.issuer",
     "tests.plugins.nginx",
+    "tests.plugins.proxies.running",  # before row, which imports it
+    "tests.plugins.proxies.row",
     "tests.plugins.llamacpp",
     "tests.plugins.namespaces",
     "tests.plugins.postgresql",

@@ -40,7 +40,7 @@ def make_methods(
 ) -> tuple[Method, ...]:
     """One method for each entry, in their order; without any, local calls alone."""
     if settings.auth is None:
-        return (LocalCalls(settings.server.host),)
+        return (LocalCalls(settings.server.bound_to),)
     methods: list[Method] = []
     for spec in settings.auth:
         if isinstance(spec, GatewayKeyAuth):

@@ -30,7 +30,7 @@ def describe_start(
         f"credentials  {_join(describe_credentials(registry))}",
         f"need none    {_join(keyless)}",
     ]
-    if settings.auth is None and not is_loopback(settings.server.host):
+    if settings.auth is None and not is_loopback(settings.server.bound_to):
         lines.append("callers      nobody: write `auth` in gateway.yaml to let somebody in")
     command = _curl(settings, registry, url)
     # On a line of its own, so that it can be taken whole.
@@ -64,6 +64,8 @@ def _curl(settings: Settings, registry: Registry, url: str) -> str | None:
     # Who shows nothing is somebody only where everybody may call.
     wants_key = bool(kinds) and "anonymous" not in kinds
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if wants_key else ""
+    if settings.server.unix_socket is not None:
+        key, url = f"{key} --unix-socket {settings.server.unix_socket}", "http://localhost"
     return f"curl -N{key} {url}/api/chat/{provider.name} -d '{text}'"
 
 

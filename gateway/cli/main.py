@@ -18,6 +18,7 @@ from gateway.cli.logs_command import logs
 from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
+DEFAULT_ADMIN_URL = "http://127.0.0.1:8081"
 PORT_MAX = 65_535
 WORKERS_MAX = 256
 
@@ -142,6 +143,21 @@ def chat(
 ) -> None:
     """Stream an answer to the terminal through a running gateway."""
     run("chat", target=target, text=text, url=url, key=key)
+
+
+@app.command()
+def healthcheck(
+    *,
+    url: Annotated[
+        str, typer.Option(envvar="GATEWAY_ADMIN_URL", help="Where its admin listener is.")
+    ] = DEFAULT_ADMIN_URL,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask whether it runs, not whether it is ready.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
+) -> None:
+    """Ask a gateway whether it is ready; exit 1 when it is not."""
+    run("healthcheck", url=url, live=live, timeout_s=timeout)
 
 
 @app.command()

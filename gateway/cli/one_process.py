@@ -8,7 +8,7 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -16,12 +16,14 @@ import uvloop
 
 from gateway.app import METRICS, add_content_log, report_crash
 from gateway.cli.banner import describe_start
+from gateway.cli.notifier import Notifier
 from gateway.cli.process_log import LAST_LINES_S, open_log, print_banner
 from gateway.cli.reloading import Reloader, Source
-from gateway.cli.service import SIGNALS, Service
+from gateway.cli.service import PATIENCE_S, SIGNALS, Service
 from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
+from gateway.config.systemd import SystemdError
 from gateway.core.tasks import Tasks
 from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
@@ -45,6 +47,7 @@ REFUSALS = (
     ListenError,
     ParserError,
     PluginError,
+    SystemdError,
     StoreError,
     ToothlessRuleError,
     TracingError,
@@ -61,18 +64,27 @@ class Duty(msgspec.Struct, frozen=True):
     worker: Worker = ONLY_WORKER
     listening: Sequence[socket.socket] | None = None  # None: where the settings say
     shared: Shared | None = None  # with the other workers
+    others: Mapping[int, Sequence[socket.socket]] = {}  # of the other workers, by index
     signals: Iterable[signal.Signals] = SIGNALS
     to_hasten: signal.Signals | None = None  # None: the second of those
     speaks: bool = True  # says what came of a reload
+    notifier: Notifier = Notifier()  # tells nobody
 
 
-def serve_alone(settings: Settings, registry: Registry, source: Source) -> None:
+def serve_alone(
+    settings: Settings,
+    registry: Registry,
+    source: Source,
+    notifier: Notifier,
+    inherited: Sequence[socket.socket] = (),
+) -> None:
     """Be the only process of a gateway; raises one of REFUSALS when it cannot start."""
 
     def show(service: Service, log: GatewayLog) -> None:
         show_start(settings, registry, log, url=service.url, admin_url=service.admin_url)
 
-    serve_here(settings, registry, Duty(show, source))
+    duty = Duty(show, source, listening=inherited or None, notifier=notifier)
+    serve_here(settings, registry, duty)
 
 
 def show_start(
@@ -114,8 +126,14 @@ async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: 
     service = Service(settings, registry, log.observe, worker=duty.worker)
     add_content_log(service.app, log.content)
     service.hear_signals(duty.signals, to_hasten=duty.to_hasten)
+    notifier = duty.notifier
     reloader = Reloader(
-        duty.source, settings, lambda found: log.apply(found.logging), speaks=duty.speaks
+        duty.source,
+        settings,
+        lambda found: log.apply(found.logging),
+        speaks=duty.speaks,
+        when_begun=notifier.tell_reloading,
+        when_done=lambda: notifier.tell_reloaded(service.describe()),
     )
     metrics = service.app[METRICS]
     metrics.count_log = lambda: log.numbers
@@ -123,11 +141,14 @@ async def _serve(settings: Settings, registry: Registry, log: GatewayLog, duty: 
     tasks = Tasks(report_crash)
     reloader.hear(tasks, service.tell_to_stop)
     try:
-        await service.start(duty.listening, duty.shared)
+        await service.start(duty.listening, duty.others, duty.shared)
         duty.when_ready(service, log)
+        notifier.tell_ready(service.describe())
+        notifier.keep_beating(service.describe)
         tune_garbage_collector()
         await service.wait_until_told()
         duty.when_told()
+        notifier.tell_stopping("Draining.", within_s=settings.server.drain_s + PATIENCE_S)
         await service.drain()
     finally:
         await tasks.cancel()

@@ -51,6 +51,10 @@ class Source(msgspec.Struct, frozen=True):
 def override(settings: Settings, overrides: Overrides) -> Settings:
     """The settings with what the command line says in their place."""
     given = {name: _replace(getattr(settings, name), overrides.get(name, {})) for name in NAMED}
+    asked = overrides.get("server", {})
+    if asked.get("host") is not None or asked.get("port") is not None:
+        # An address that is asked for wins over a socket that the file names.
+        given["server"] = given["server"].model_copy(update={"unix_socket": None})
     return settings.model_copy(update=given)
 
 
@@ -58,7 +62,7 @@ class Reloader:
     """Reads the file again when it is told to, one time after the other.
 
     `apply` puts settings into force; where it raises ContentFileError nothing has changed. Only one
-    of several processes `speaks`. `when_done` is called whatever came of it.
+    of several processes `speaks`. `when_begun` and `when_done` are called whatever comes of it.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class Reloader:
         apply: Callable[[Settings], None],
         *,
         speaks: bool = True,
+        when_begun: Callable[[], None] = lambda: None,
         when_done: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._settings = settings
         self._apply = apply
         self._speaks = speaks
+        self._when_begun = when_begun
         self._when_done = when_done
         self._failures = 0
         self._failed = False
@@ -112,6 +118,7 @@ class Reloader:
         self._is_waiting = True
         async with self._busy:
             self._is_waiting = False
+            self._when_begun()
             try:
                 found = await asyncio.to_thread(self._source.load)
                 self._put_in_force(found)

@@ -20,6 +20,7 @@ COMMANDS = {  # where each command is
     "db backup": "gateway.cli.db:back_up",
     "db check": "gateway.cli.db:check",
     "db upgrade": "gateway.cli.db:upgrade",
+    "healthcheck": "gateway.cli.healthcheck:check_health",
     "init": "gateway.cli.init:init",
     "keys create": "gateway.cli.keys:create",
     "keys disable": "gateway.cli.keys:disable",

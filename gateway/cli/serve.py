@@ -4,11 +4,13 @@ The rule here: whatever is wrong is said before anything listens, all of it at o
 """
 
 import asyncio
+import contextlib
 import resource
 from pathlib import Path
 
 import typer
 
+from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
 from gateway.cli.reloading import Overrides, Source, override
 from gateway.cli.workers import WorkerError, supervise
@@ -20,6 +22,7 @@ from gateway.config.load import (
 )
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
+from gateway.config.systemd import take_systemd
 from gateway.limits.proof import prove_rules
 from gateway.middleware.authenticate import refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
@@ -28,8 +31,10 @@ from gateway.middleware.enforce_limits import (
     refuse_unshared_counters,
 )
 from gateway.plugins.loading import look_in
+from gateway.server.inherited import adopt_sockets, place_of
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
+DUMPED_MEMORY = Path("/proc/self/coredump_filter")  # core(5)
 
 
 def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> int:
@@ -39,18 +44,22 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     """
     try:
         settings, registry = _load(config, providers)
-        source = Source(config, overrides)
-        settings = override(settings, overrides)
+        systemd = take_systemd()
+        inherited = adopt_sockets(systemd.sockets)
+        server = {**overrides.get("server", {}), **place_of(inherited)}
+        source = Source(config, {**overrides, "server": server})
+        settings = override(settings, source.overrides)
         refuse_unshared_counters(settings)
         refuse_unsafe_bind(settings, registry)
         refuse_idle_rules(settings, registry)
         asyncio.run(prove_rules(settings.rules))
         look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
         raise_file_limit()
+        forbid_core_dumps()
         if settings.server.workers > 1:
-            supervise(settings, registry, source)
+            supervise(settings, registry, source, Notifier(systemd), inherited)
         else:
-            serve_alone(settings, registry, source)
+            serve_alone(settings, registry, source, Notifier(systemd), inherited)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
@@ -76,6 +85,14 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
         return  # what there was before has to do
+
+
+def forbid_core_dumps() -> None:
+    """Leave nothing of the memory behind in a crash: it holds credentials, and what people ask."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The kernel asks for no limit where a program takes the dumps; this leaves it nothing to take.
+    with contextlib.suppress(OSError):  # there is none outside Linux, and nowhere without /proc
+        DUMPED_MEMORY.write_text("0")
 
 
 def _load(config: Path | None, providers: Path | None) -> tuple[Settings, Registry]:

@@ -6,7 +6,8 @@ The rule here: what was started is stopped, in the reverse order, whatever happe
 import asyncio
 import signal
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -17,20 +18,33 @@ from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
+from gateway.console.breakers import LIST_BREAKERS
 from gateway.console.credentials import CredentialDesk
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
+from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.keys import ONLY_WORKER, Worker
-from gateway.server.site import GatewaySite, listen_on, make_runner, retire_connections
+from gateway.server.site import (
+    GatewaySite,
+    close_idle_connections,
+    listen_on,
+    make_runner,
+    retire_connections,
+)
 from gateway.server.sockets import open_sockets
+from gateway.server.stand_ins import StandIns
+from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 from gateway.telemetry.reporter import Reporter
 
 # After the time to drain: for answers to end with their reason, before handlers are cancelled.
 LAST_WORDS_S = 2.0
+# Beyond the time to drain, before it is ended without being asked: for last words, and for rows of
+# the ledger that a slow database has to take.
+PATIENCE_S = 2 * LAST_WORDS_S + 20.0
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -65,9 +79,13 @@ class Service:
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
             credentials=CredentialDesk(self.reporter.list_credentials, self._restorer.restore),
         )
+        self._admin_app[LIST_BREAKERS] = self.reporter.list_breakers
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
+        self._socket_file: SocketFile | None = None
+        self.app[PRESSURE].when_short_of_files.append(partial(close_idle_connections, self._runner))
         self._sites: list[GatewaySite] = []
         self._admin_sites: list[GatewaySite] = []
+        self._stand_ins = StandIns({})
         self._was_told = asyncio.Event()
 
     @property
@@ -81,13 +99,17 @@ class Service:
         return self._admin_sites[0].url if self._admin_sites else None
 
     async def start(
-        self, listening: Sequence[socket.socket] | None = None, shared: Shared | None = None
+        self,
+        listening: Sequence[socket.socket] | None = None,
+        others: Mapping[int, Sequence[socket.socket]] | None = None,
+        shared: Shared | None = None,
     ) -> None:
         """Listen; the admin listener first, so that health is seen from the start.
 
         `listening` is what the public listener accepts from, where that is bound already, and
-        `shared` what this has in common with other workers.
+        `others` what the other workers do; `shared` is what this has in common with them.
         """
+        self._stand_ins = StandIns(others or {})
         server, admin = self._settings.server, self._settings.admin
         if shared is not None:
             self.reporter.join(shared.board)
@@ -98,14 +120,25 @@ class Service:
             sockets = await open_sockets(admin.host, admin.port) if shared is None else shared.admin
             self._admin_sites = await listen_on(self._admin_runner, sockets, server)
         if listening is None:
-            listening = await open_sockets(server.host, server.port)
+            listening = await self._open_listening()
         when_unused = self.app[METRICS].count_unused_connection
-        self._sites = await listen_on(self._runner, listening, server, when_unused=when_unused)
+        self._sites = await listen_on(
+            self._runner,
+            listening,
+            server,
+            when_unused=when_unused,
+            pressure=self.app[PRESSURE],
+        )
         self.readiness.set_ready()
         self.reporter.publish()
         _log.info(
             "gateway.started", url=self.url, admin_url=self.admin_url, worker=self._worker.index
         )
+
+    async def accept_for(self, away: Collection[int]) -> None:
+        """Accept for these workers as well, by index, and for no other; one call at a time."""
+        if self._sites:
+            await self._stand_ins.accept_for(away, beside=self._sites[0])
 
     def hear_signals(
         self,
@@ -125,6 +158,13 @@ class Service:
         if to_hasten is not None:
             loop.add_signal_handler(to_hasten, self._hasten)
 
+    def describe(self) -> str:
+        """How it fares, in a sentence for an operator."""
+        count = self.app[IN_FLIGHT].count
+        if self._was_told.is_set():
+            return f"Draining, exchanges in flight: {count}."
+        return f"Listening on {self.url}, exchanges in flight: {count}."
+
     async def wait_until_told(self) -> None:
         """Sleep until it is told to stop."""
         await self._was_told.wait()
@@ -132,8 +172,10 @@ class Service:
     async def drain(self) -> None:
         """Take no new request and let running answers end, for as long as settings allow."""
         self._set_unready("draining")
+        self._remove_socket_file()
         for site in self._sites:
             await site.stop()
+        await self._stand_ins.close()
         retire_connections(self._runner)
         in_flight = self.app[IN_FLIGHT]
         _log.info("gateway.draining", in_flight=in_flight.count)
@@ -142,12 +184,25 @@ class Service:
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
         self._set_unready("stopping")
+        self._remove_socket_file()
         await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
         self.reporter.publish()  # for those that go on: what the last of its exchanges came to
         if self._sites:  # otherwise it never began
             _log.info("gateway.stopped")
+
+    async def _open_listening(self) -> list[socket.socket]:
+        server = self._settings.server
+        if server.unix_socket is None:
+            return await open_sockets(server.host, server.port)
+        listening, self._socket_file = open_unix_socket(server.unix_socket, server.unix_socket_mode)
+        return [listening]
+
+    def _remove_socket_file(self) -> None:
+        if self._socket_file is not None:
+            self._socket_file.remove()
+            self._socket_file = None
 
     def _set_unready(self, reason: str) -> None:
         self.readiness.set_unready(reason)

@@ -9,18 +9,20 @@ import multiprocessing
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Literal
 
 import msgspec
 import typer
 
+from gateway.app import report_crash
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
 from gateway.cli.service import Service
 from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
+from gateway.core.tasks import Tasks
 from gateway.plugins.keys import Worker
 from gateway.telemetry.logging import GatewayLog
 
@@ -35,18 +37,28 @@ class News(msgspec.Struct, frozen=True):
     admin_url: str | None = None
 
 
+class Away(msgspec.Struct, frozen=True):
+    """What a supervisor tells its workers: for which ones they are to accept."""
+
+    workers: tuple[int, ...]
+
+
 def run_worker(
     settings: Settings,
     registry: Registry,
     worker: Worker,
-    listening: Sequence[socket.socket],
+    sockets: Mapping[int, Sequence[socket.socket]],
     shared: Shared,
     supervisor: Connection,
 ) -> None:
-    """Serve until told to stop; exits with 1 when it cannot start."""
+    """Serve until told to stop; exits with 1 when it cannot start.
+
+    `sockets` are those of all workers on the port, by index.
+    """
 
     def tell_ready(service: Service, _: GatewayLog) -> None:
         _stop_with_parent(service)
+        _Ear(supervisor, service).listen()
         _tell(supervisor, News("ready", service.admin_url))
 
     duty = Duty(
@@ -55,7 +67,8 @@ def run_worker(
         speaks=False,  # the supervisor does
         when_told=lambda: _tell(supervisor, News("stopping")),
         worker=worker,
-        listening=listening,
+        listening=sockets[worker.index],
+        others={index: other for index, other in sockets.items() if index != worker.index},
         shared=shared,
         signals=(signal.SIGTERM,),
         to_hasten=HASTEN,
@@ -65,6 +78,37 @@ def run_worker(
     except REFUSALS as error:
         typer.echo(f"The gateway did not start. {error}", err=True)
         sys.exit(1)
+
+
+class _Ear:
+    """Hears what the supervisor says, and does it, one thing after the other."""
+
+    def __init__(self, supervisor: Connection, service: Service) -> None:
+        self._supervisor = supervisor
+        self._service = service
+        self._tasks = Tasks(report_crash)
+        self._wanted: Away | None = None
+        self._is_working = False
+
+    def listen(self) -> None:
+        """Begin."""
+        asyncio.get_running_loop().add_reader(self._supervisor.fileno(), self._hear)
+
+    def _hear(self) -> None:
+        try:
+            self._wanted = self._supervisor.recv()
+        except (EOFError, OSError):  # it is gone, and that is noticed elsewhere
+            asyncio.get_running_loop().remove_reader(self._supervisor.fileno())
+            return
+        if not self._is_working:
+            self._is_working = True
+            self._tasks.spawn("stand_in", self._work())
+
+    async def _work(self) -> None:
+        while self._wanted is not None:
+            away, self._wanted = self._wanted, None
+            await self._service.accept_for(away.workers)
+        self._is_working = False
 
 
 def _tell(supervisor: Connection, news: News) -> None:

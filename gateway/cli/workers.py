@@ -6,43 +6,29 @@ could fail. What one worker dies of is no other one's business.
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
-from multiprocessing.connection import Connection
+from collections.abc import Sequence
 from multiprocessing.context import SpawnProcess
 
 import msgspec
 import structlog
 
+from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import show_start
 from gateway.cli.process_log import LAST_LINES_S, open_log
 from gateway.cli.reloading import Reloader, Source
-from gateway.cli.service import LAST_WORDS_S, SIGNALS
+from gateway.cli.service import PATIENCE_S, SIGNALS
 from gateway.cli.shared import Shared, open_shared
-from gateway.cli.worker import HASTEN, News, run_worker
+from gateway.cli.worker import HASTEN
+from gateway.cli.worker_place import Place, Sockets, Start
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
-from gateway.plugins.keys import Worker
-from gateway.server.sockets import (
-    SPREADS,
-    close_sockets,
-    open_shared_sockets,
-    open_sockets,
-    url_of,
-)
+from gateway.server.sockets import SPREADS, close_sockets, open_shared_sockets, url_of
+from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.telemetry.logging import GatewayLog
-
-# A worker that lived for so long is replaced at once; one that did not waits, longer each time.
-PROVEN_S = 10.0
-FIRST_PAUSE_S = 0.5
-LAST_PAUSE_S = 30.0
-# Beyond its time to drain, before it is ended without being asked: for last words, and for rows of
-# the ledger that a slow database has to take.
-PATIENCE_S = 2 * LAST_WORDS_S + 20.0
 
 _log = structlog.get_logger()
 
@@ -51,26 +37,19 @@ class WorkerError(Exception):
     """A worker could not start, and has said why."""
 
 
-class _Place(msgspec.Struct, eq=False):
-    """One worker, and those that came before and come after it."""
-
-    index: int
-    sockets: Sequence[socket.socket]
-    process: SpawnProcess | None = None
-    news: Connection | None = None
-    is_ready: asyncio.Future[bool] | None = None
-    started_at: float = 0.0
-    failures: int = 0
-    was_ever_ready: bool = False
-    admin_url: str | None = None
-
-
-def supervise(settings: Settings, registry: Registry, source: Source) -> None:
+def supervise(
+    settings: Settings,
+    registry: Registry,
+    source: Source,
+    notifier: Notifier,
+    inherited: Sequence[socket.socket] = (),
+) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
     log = open_log(settings, registry)
     try:
         with asyncio.Runner() as runner:
-            runner.run(Supervisor(settings, registry, source, log).run())
+            supervisor = Supervisor(settings, registry, source, log, notifier, inherited)
+            runner.run(supervisor.run())
     finally:
         log.close(LAST_LINES_S)
 
@@ -79,28 +58,49 @@ class Supervisor:
     """Starts workers, starts them again, and passes signals on."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, source: Source, log: GatewayLog
+        self,
+        settings: Settings,
+        registry: Registry,
+        source: Source,
+        log: GatewayLog,
+        notifier: Notifier,
+        inherited: Sequence[socket.socket] = (),
     ) -> None:
         self._settings = settings
         self._source = source
         self._registry = registry
         self._log = log
-        self._places: list[_Place] = []
+        self._notifier = notifier
+        self._inherited = inherited
+        # Handed over, or in the file system, there is one for all: nobody else may bind to it.
+        is_shared = bool(inherited) or settings.server.unix_socket is not None
+        self._has_own_sockets = SPREADS and not is_shared
+        self._url = ""
         self._shared: Shared | None = None
+        self._places = [Place(index) for index in range(settings.server.workers)]
+        # Held open here, so that callers who wait in the queue of one survive its worker.
+        self._sockets: Sockets = {}
+        self._opening = asyncio.Lock()
         self._tasks = Tasks(self._crashed)
-        self._reloader = Reloader(source, settings, self._apply, when_done=self._pass_on)
+        self._reloader = Reloader(
+            source,
+            settings,
+            self._apply,
+            when_begun=notifier.tell_reloading,
+            when_done=self._pass_on,
+        )
         self._was_told = asyncio.Event()
         self._all_ended = asyncio.Event()
+        self._socket_file: SocketFile | None = None
 
     async def run(self) -> None:
         """Start all workers, the first one alone: it makes what is made once, and says it once."""
+        await self._open_port()
+        self._url = url_of(self._sockets[0][0])
         server = self._settings.server
-        sockets = await open_shared_sockets(server.host, server.port, server.workers)
-        url = url_of(sockets[0][0])
-        self._settings = self._settings.model_copy(
-            update={"server": server.model_copy(update={"port": int(url.rpartition(":")[2])})}
-        )
-        self._places = [_Place(index, own) for index, own in enumerate(sockets)]
+        if not self._inherited and server.unix_socket is None:
+            placed = server.model_copy(update={"port": int(self._url.rpartition(":")[2])})
+            self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
         self._hear_signals()
         try:
@@ -111,10 +111,47 @@ class Supervisor:
                     await self._wait_until_ready(places)
             if not self._was_told.is_set():
                 admin_url = self._places[0].admin_url
-                show_start(self._settings, self._registry, self._log, url=url, admin_url=admin_url)
+                show_start(
+                    self._settings, self._registry, self._log, url=self._url, admin_url=admin_url
+                )
+                self._notifier.tell_ready(self._describe())
+                self._notifier.keep_beating(lambda: self._describe() if self._ready() else None)
                 await self._was_told.wait()
         finally:
             await self._stop()
+
+    async def _open_port(self) -> None:
+        server = self._settings.server
+        async with self._opening:
+            if self._sockets:
+                return
+            if self._inherited:
+                self._sockets = dict.fromkeys(range(server.workers), self._inherited)
+            elif server.unix_socket is None:
+                opened = await open_shared_sockets(server.host, server.port, server.workers)
+                self._sockets = dict(enumerate(opened))
+            else:
+                listening, self._socket_file = open_unix_socket(
+                    server.unix_socket, server.unix_socket_mode
+                )
+                self._sockets = dict.fromkeys(range(server.workers), (listening,))
+
+    def _close_port(self) -> None:
+        if self._socket_file is not None:
+            self._socket_file.remove()
+            self._socket_file = None
+        for sockets in self._sockets.values():
+            close_sockets(sockets)
+        self._sockets = {}
+
+    def _ready(self) -> int:
+        """How many workers answer."""
+        return sum(place.is_accepting for place in self._places)
+
+    def _describe(self) -> str:
+        if self._was_told.is_set():
+            return f"Draining: {len(self._running())} of {len(self._places)} workers run."
+        return f"{self._ready()} of {len(self._places)} workers answer on {self._url}."
 
     def _hear_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -131,14 +168,16 @@ class Supervisor:
         for process in self._running():
             if process.pid is not None:
                 os.kill(process.pid, signal.SIGHUP)
+        self._notifier.tell_reloaded(self._describe())
 
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
         number = HASTEN if self._was_told.is_set() else signal.SIGTERM
+        if not self._was_told.is_set():
+            within_s = self._settings.server.drain_s + PATIENCE_S
+            self._notifier.tell_stopping("Draining.", within_s=within_s)
         self._was_told.set()
-        # First: whoever comes from now on would wait for nobody.
-        for place in self._places:
-            close_sockets(place.sockets)
+        self._close_port()  # first: whoever comes from now on would wait for nobody
         for process in self._running():
             if process.pid is not None:
                 os.kill(process.pid, number)
@@ -146,102 +185,73 @@ class Supervisor:
     def _running(self) -> list[SpawnProcess]:
         return [place.process for place in self._places if place.process is not None]
 
-    async def _wait_until_ready(self, places: Sequence[_Place]) -> None:
-        answers = [place.is_ready for place in places if place.is_ready is not None]
-        if not all(await asyncio.gather(*answers)) and not self._was_told.is_set():
+    async def _wait_until_ready(self, places: Sequence[Place]) -> None:
+        are_ready = await asyncio.gather(*(place.wait_until_ready() for place in places))
+        if not all(are_ready) and not self._was_told.is_set():
             raise WorkerError
 
-    def _start(self, place: _Place, *, is_restarted: bool = False) -> None:
+    def _start(self, place: Place) -> None:
         if self._shared is None:
             raise RuntimeError("Nothing has been opened.")
-        context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
-        news, supervisor = context.Pipe(duplex=False)
-        worker = Worker(place.index, is_restarted)
+        # Elsewhere all accept from one anyway.
+        sockets = (
+            self._sockets if self._has_own_sockets else {place.index: self._sockets[place.index]}
+        )
         generation = self._reloader.numbers.generation
         source = msgspec.structs.replace(self._source, generation=generation)
         shared = msgspec.structs.replace(self._shared, source=source)
-        process = context.Process(
-            target=run_worker,
-            args=(self._settings, self._registry, worker, place.sockets, shared, supervisor),
-            name=f"gateway-worker-{place.index}",
+        place.start(
+            Start(self._settings, self._registry, sockets, shared),
+            when_heard=self._share_out,
+            when_dead=self._bury,
         )
-        try:
-            with _deaf_to_the_terminal():
-                process.start()
-        except OSError:
-            news.close()
-            raise
-        finally:
-            supervisor.close()
-        loop = asyncio.get_running_loop()
-        place.process, place.news = process, news
-        place.is_ready, place.started_at = loop.create_future(), loop.time()
-        loop.add_reader(news.fileno(), self._hear, place)
-        loop.add_reader(process.sentinel, self._bury, place)
 
-    def _hear(self, place: _Place) -> None:
-        if place.news is None or place.is_ready is None:
+    def _share_out(self, _: Place) -> None:
+        """Have those who accept do so for those who do not."""
+        if self._was_told.is_set():
             return
-        try:
-            news: News = place.news.recv()
-        except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(place.news.fileno())
-            return
-        if news.what == "ready":
-            place.admin_url = news.admin_url
-            place.was_ever_ready = True
-            place.is_ready.set_result(True)
-        elif SPREADS:  # it was told by somebody else: callers go to the others meanwhile
-            close_sockets(place.sockets)
+        self._notifier.tell_status(self._describe())
+        away = [place.index for place in self._places if not place.is_accepting]
+        for place in self._places:
+            if place.is_accepting:
+                place.tell_away(away)
 
-    def _bury(self, place: _Place) -> None:
-        process, news, is_ready = place.process, place.news, place.is_ready
-        if process is None or news is None or is_ready is None:
-            return
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(process.sentinel)
-        loop.remove_reader(news.fileno())
-        process.join()
-        exit_code, lived_s = process.exitcode, loop.time() - place.started_at
-        process.close()
-        news.close()
-        place.process = place.news = None
+    def _bury(self, place: Place) -> None:
+        death = place.bury()
         if self._shared is not None:
             self._shared.board.mark_gone(place.index)
-        if not is_ready.done():
-            is_ready.set_result(False)
         if not self._running():
             self._all_ended.set()
         if self._was_told.is_set() or not place.was_ever_ready:
             return
-        place.failures = 0 if lived_s >= PROVEN_S else place.failures + 1
-        if place.failures > 1 and SPREADS:
-            close_sockets(place.sockets)  # nobody should wait for it while it is not started
         _log.error(
-            "worker.died", worker=place.index, exit_code=exit_code, lived_s=round(lived_s, 3)
+            "worker.died",
+            worker=place.index,
+            exit_code=death.exit_code,
+            lived_s=round(death.lived_s, 3),
         )
+        self._share_out(place)
         self._tasks.spawn("restart_worker", self._restart(place))
 
-    async def _restart(self, place: _Place) -> None:
+    async def _restart(self, place: Place) -> None:
         while not self._was_told.is_set():
-            if place.failures > 1:
-                pause_s = min(FIRST_PAUSE_S * 2 ** (place.failures - 2), LAST_PAUSE_S)
+            if place.pause_s:
+                if not self._running() and not self._inherited:
+                    self._close_port()  # nobody takes those who would wait there
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._was_told.wait(), pause_s)
+                    await asyncio.wait_for(self._was_told.wait(), place.pause_s)
                     return
             try:
-                await self._start_again(place)
+                await self._open_port()
+                if self._was_told.is_set():
+                    self._close_port()
+                    return
+                self._start(place)
             except OSError as error:  # ListenError is one: somebody took the port; or no memory
                 place.failures += 2
                 _log.error("worker.not_started", worker=place.index, reason=str(error))
             else:
                 return
-
-    async def _start_again(self, place: _Place) -> None:
-        if place.sockets[0].fileno() < 0:  # closed while it paused, or was told to stop
-            server = self._settings.server
-            place.sockets = await open_sockets(server.host, server.port, shared=True)
-        self._start(place, is_restarted=True)
 
     async def _stop(self) -> None:
         """Let workers drain, and end those that do not."""
@@ -261,18 +271,3 @@ class Supervisor:
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)
-
-
-@contextlib.contextmanager
-def _deaf_to_the_terminal() -> Iterator[None]:
-    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on.
-
-    SIGHUP waits for it until it listens: one that is not handled would end it.
-    """
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
-        signal.signal(signal.SIGINT, before)

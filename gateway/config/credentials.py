@@ -16,6 +16,8 @@ REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})\}")
 TEMPLATE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(?::-([^{}$]*))?\}")
 FILE_PREFIX = "file:"
 FILE_BYTES_MAX = 64 * 1024
+# Where systemd puts the files of LoadCredential=; containers set it to where secrets are mounted.
+DIRECTORY = "CREDENTIALS_DIRECTORY"
 
 WRITTEN_OUT = "written out"  # the id of a credential whose value stands in the registry
 TWICE = "the same credential stands here twice; keep one"
@@ -60,7 +62,7 @@ def find_credentials(
     written = provider.credential
     if written is None:
         name = provider.env
-        secret = _usable(environ.get(name, ""), f"the environment variable {name}")
+        secret = _find_variable(name, environ)
     else:
         name = _name_of(written.get_secret_value())
         secret = find_secret(written, environ)
@@ -120,12 +122,34 @@ def find_reference(reference: str, environ: Mapping[str, str]) -> SecretStr | No
     """Return what `${VARIABLE}` or `file:/path` stands for, or the text itself; None when blank."""
     variable = REFERENCE.fullmatch(reference)
     if variable is not None:
-        name = variable[1]
-        return _usable(environ.get(name, ""), f"the environment variable {name}")
+        return _find_variable(variable[1], environ)
     if reference.startswith(FILE_PREFIX):
         path = Path(reference.removeprefix(FILE_PREFIX))
         return _usable(_read(path), f"the file {path}")
     return _usable(reference, "the value in the file")
+
+
+def _find_variable(name: str, environ: Mapping[str, str]) -> SecretStr | None:
+    """What a variable holds, or else the file of its name in the directory of secrets."""
+    text, source = _read_variable(name, environ)
+    return _usable(text, source)
+
+
+def _read_variable(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The text of a variable, or of the file in its place, and what to call that in a message."""
+    text, source = environ.get(name, ""), f"the environment variable {name}"
+    directory = environ.get(DIRECTORY, "")
+    if text.strip() or not directory:
+        return text, source
+    path = Path(directory) / name
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return text, source
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise CredentialError(f"the file {path} cannot be read: {reason}") from None
+    return _read(path), f"the file {path}"
 
 
 def _name_of(reference: str) -> str:
@@ -176,7 +200,8 @@ def _fill(name: str, template: str, environ: Mapping[str, str]) -> str:
 
     def replace(found: re.Match[str]) -> str:
         variable, default = found[1], found[2]
-        value = environ.get(variable, "").strip()
+        text, source = _read_variable(variable, environ)
+        value = text.strip()
         if not value and default is None:
             raise CredentialError(
                 f"the header {name} needs the environment variable {variable}, which is not set; "
@@ -184,7 +209,7 @@ def _fill(name: str, template: str, environ: Mapping[str, str]) -> str:
             )
         if HEADER_VALUE.fullmatch(value) is None:
             raise CredentialError(
-                f"the environment variable {variable} cannot go into the header {name}: "
+                f"{source} cannot go into the header {name}: "
                 "it holds a control character or a letter outside ASCII"
             )
         return value or default

@@ -27,6 +27,8 @@ ATTRIBUTE = r"^[a-z][a-z0-9_]{0,63}(\.[a-z][a-z0-9_]{0,63}){0,7}$"
 SQL_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 PLUGIN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 MIDDLEWARE = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+SOCKET_PATH = r"^/[^\x00-\x1f\x7f]{1,99}$"
+FILE_MODE = r"^0?[0-7]{3}$"
 ORIGIN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$"
 
 MEANINGS = {
@@ -54,5 +56,7 @@ MEANINGS = {
     SQL_NAME: "the name of a table or a column: letters, digits and _, at most 63",
     PLUGIN: "module:name, such as plugins.hello:stamp",
     MIDDLEWARE: "the name of a middleware, such as authenticate",
+    SOCKET_PATH: "the absolute path of a socket, such as /run/gateway/gateway.sock, at most 100",
+    FILE_MODE: 'an octal mode in quotes, such as "0660"',
     ORIGIN: "one origin, such as https://chat.example.org (no path, no *, no null)",
 }

@@ -6,15 +6,17 @@ Rule: a block left out means what is right for a host that speaks the OpenAI dia
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
     JsonValue,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     StringConstraints,
     field_validator,
+    model_validator,
 )
 
 from gateway.config import forms
@@ -167,6 +169,52 @@ class TimeoutsSpec(Spec):
             "It needs to be shorter than the host's own, or a request meets a closed connection."
         ),
     )
+
+
+class RetryBudgetSpec(Spec):
+    """How many further attempts all requests together may make."""
+
+    enabled: bool = Field(
+        default=True, description="Whether retries are counted against requests at all."
+    )
+    share: Annotated[float, Field(ge=0, le=5)] = Field(
+        default=0.2,
+        description="Retries for each request of the last ten seconds: with 0.2 the host gets 1.2 "
+        "times the requests at most.",
+    )
+    spare: NonNegativeInt = Field(
+        default=10,
+        description="Retries in ten seconds that are always there, so that a quiet gateway can "
+        "retry. Not beside the share: the larger of the two counts.",
+    )
+
+
+class BreakerSpec(Spec):
+    """When a provider that fails is no longer asked, and when it is asked again."""
+
+    enabled: bool = Field(default=True, description="Whether it ever is not asked.")
+    failure_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.5,
+        description="The share of failed attempts at which it opens. Connections that fail count "
+        "for the host; 5xx, silence and answers that break off for the model.",
+    )
+    min_attempts: PositiveInt = Field(
+        default=20, description="Attempts within `window_s` below which it never opens."
+    )
+    window_s: PositiveFloat = Field(
+        default=30, description="How far back attempts count, in seconds."
+    )
+    open_s: PositiveFloat = Field(
+        default=10,
+        description="How long nothing is sent, ± 20 %; twice as long each time it fails again.",
+    )
+    max_open_s: PositiveFloat = Field(default=60, description="The longest of these times.")
+
+    @model_validator(mode="after")
+    def _is_no_shorter(self) -> Self:
+        if self.max_open_s < self.open_s:
+            raise ValueError("`max_open_s` has to be `open_s` at least")
+        return self
 
 
 class TlsSpec(Spec):

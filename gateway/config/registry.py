@@ -25,6 +25,7 @@ from gateway.config.credentials import (
 )
 from gateway.config.provider_blocks import (
     AuthSpec,
+    BreakerSpec,
     HeaderName,
     KeyField,
     Label,
@@ -32,6 +33,7 @@ from gateway.config.provider_blocks import (
     ModelId,
     OwnEndpointSpec,
     ParamsSpec,
+    RetryBudgetSpec,
     TimeoutsSpec,
     TlsSpec,
 )
@@ -194,6 +196,12 @@ class Provider(Spec):
     timeouts: TimeoutsSpec = Field(default=TimeoutsSpec(), description="How long to wait.")
     retries: Annotated[NonNegativeInt, Field(le=5)] = Field(
         default=2, description="Further attempts after a failure, before the first content only."
+    )
+    retry_budget: RetryBudgetSpec = Field(
+        default=RetryBudgetSpec(), description="How many of those all requests together may make."
+    )
+    breaker: BreakerSpec = Field(
+        default=BreakerSpec(), description="When it is not asked, because it fails all the time."
     )
     on_client_gone: Literal["cancel", "drain"] = Field(
         default="cancel",

@@ -24,6 +24,7 @@ from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.logs import LoggingSpec
 from gateway.config.networks import ProxyNetwork
+from gateway.config.overload import OverloadSpec
 from gateway.config.profiles import ProfilesSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
@@ -32,6 +33,8 @@ from gateway.config.tracing import TracingSpec
 
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
+SocketPath = Annotated[str, StringConstraints(pattern=forms.SOCKET_PATH)]
+FileMode = Annotated[str, StringConstraints(pattern=forms.FILE_MODE)]
 Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN)]
 PrincipalName = Annotated[str, StringConstraints(pattern=forms.PRINCIPAL)]
 KeyHash = Annotated[str, StringConstraints(pattern=forms.KEY_HASH)]
@@ -50,6 +53,14 @@ class ServerSpec(Spec):
 
     host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
     port: Port = Field(default=8080, description="Port to listen on; 0 takes a free one.")
+    unix_socket: SocketPath | None = Field(
+        default=None,
+        description="Path of a socket to listen on in place of an address and a port; for a proxy "
+        "on this machine.",
+    )
+    unix_socket_mode: FileMode = Field(
+        default="0660", description="Who may connect to that socket: its octal mode, as text."
+    )
     max_body_bytes: PositiveInt = Field(
         default=32 * MEBIBYTE, description="Largest request body; more is answered 413."
     )
@@ -91,6 +102,11 @@ class ServerSpec(Spec):
         "socket. What they say of the caller's address in `X-Forwarded-For` or `Forwarded` is "
         "believed. Default: none.",
     )
+
+    @property
+    def bound_to(self) -> str:
+        """What it listens on: a host, or the path of a socket, behind which is anybody."""
+        return self.host if self.unix_socket is None else self.unix_socket
 
     @model_validator(mode="after")
     def _holds_the_largest_body(self) -> Self:
@@ -145,6 +161,14 @@ class MiddlewareSpec(Spec):
     before: MiddlewareName | None = Field(
         default=None, description="The middleware it comes right before (further out)."
     )
+    timeout_s: PositiveFloat = Field(
+        default=30,
+        description="Longest time it may take, before it calls the handler and after that.",
+    )
+    optional: bool = Field(
+        default=False,
+        description="Start without it when it cannot be loaded; a warning says so.",
+    )
 
     @model_validator(mode="after")
     def _has_one_place(self) -> Self:
@@ -197,6 +221,9 @@ class Settings(Spec):
     )
     middleware: tuple[MiddlewareSpec, ...] = Field(
         default=(), description="Middlewares of your own, each with its place in the chain."
+    )
+    overload: OverloadSpec = Field(
+        default=OverloadSpec(), description="When less is let in than is asked for."
     )
     commit: CommitSpec = Field(
         default=CommitSpec(), description="When the status line leaves at the latest."

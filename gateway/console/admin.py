@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from gateway.config.settings import Settings
 from gateway.console import keys
 from gateway.console.bodies import BODY_TIMEOUT_S, MAX_BODY_BYTES
+from gateway.console.breakers import LIST_BREAKERS, name_breakers
 from gateway.console.credentials import (
     CREDENTIALS,
     CredentialDesk,
@@ -60,6 +61,7 @@ def build_admin_app(
     if fetch_usage is not None:
         app[FETCH_USAGE] = fetch_usage
     app[CREDENTIALS] = credentials or CredentialDesk()
+    app[LIST_BREAKERS] = tuple  # whoever runs a gateway sets its own
     app.on_response_prepare.append(add_fixed_headers)
     app.router.add_get("/healthz", show_health)
     app.router.add_get("/readyz", show_readiness)
@@ -84,8 +86,8 @@ async def show_health(_: web.Request) -> web.Response:
 async def show_readiness(request: web.Request) -> web.Response:
     """200 when requests are welcome, 503 while starting and draining.
 
-    Of several workers one that is ready is enough. Which credentials there are is said too; how
-    they fare decides nothing here.
+    Of several workers one that is ready is enough. Which credentials there are is said too, and
+    which providers are not asked because they fail; neither decides anything here.
     """
     states = request.app[READINESS].states()
     word = sum_up(states)
@@ -95,6 +97,8 @@ async def show_readiness(request: web.Request) -> web.Response:
         said["workers"] = states
     if names := name_credentials(request.app[CREDENTIALS].standings()):
         said["credentials"] = names
+    if breakers := name_breakers(request.app[LIST_BREAKERS]()):
+        said["breakers"] = breakers
     return web.json_response(said, status=status)
 
 

@@ -263,10 +263,17 @@ class UpstreamError(GatewayError):
     code: ClassVar[str] = "upstream_error"
     type: ClassVar[str] = "upstream_error"
     is_retryable: bool = False
+    is_ours: bool = False  # it was this machine that could not: no file, port or memory left
 
 
 class InternalError(GatewayError):
     """We failed; the sentence says nothing of the inside."""
+
+
+class PluginFailedError(InternalError):
+    """A middleware of the operator's own made a mistake, or took too long."""
+
+    code = "plugin_error"
 
 
 class CredentialNotFoundError(InternalError):
@@ -334,6 +341,14 @@ class ProviderBusyError(InternalError):
 
     status = 503
     code = "provider_busy"
+    type = "overloaded_error"
+
+
+class ProviderUnavailableError(InternalError):
+    """The provider, or this model of it, has failed nearly every attempt; none is made just now."""
+
+    status = 503
+    code = "provider_unavailable"
     type = "overloaded_error"
 
 

@@ -6,8 +6,7 @@ The rule here: a body counts from its first byte until nothing of it is needed a
 import asyncio
 
 from gateway.core.errors import OverloadedError
-
-RETRY_AFTER_S = "1"
+from gateway.core.retry_after import come_back
 
 
 class HeldBodies:
@@ -23,7 +22,7 @@ class HeldBodies:
         if self.held_bytes + body_bytes > self._max_bytes:
             raise OverloadedError(
                 "The gateway holds as many request bodies as it can; try again in a moment.",
-                headers={"Retry-After": RETRY_AFTER_S},
+                headers=come_back(),
             )
 
 

@@ -11,10 +11,14 @@ from gateway.core.errors import NO_HEADERS, UpstreamError
 
 
 class UpstreamConnectError(UpstreamError):
-    """No connection: refused, unreachable, or closed before the first byte of an answer."""
+    """No connection: refused or unreachable."""
 
     code = "upstream_connect"
     is_retryable = True
+
+
+class UpstreamHungUpError(UpstreamConnectError):
+    """There was a connection, and it closed before the first byte of an answer."""
 
 
 class UpstreamConnectTimeoutError(UpstreamError):

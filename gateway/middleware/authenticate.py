@@ -38,12 +38,15 @@ async def authenticate(request: web.Request, handler: Handler) -> web.StreamResp
 
 def refuse_unsafe_bind(settings: Settings, registry: Registry) -> None:
     """Raise when strangers could spend the operator's credentials; asked before listening."""
-    host = settings.server.host
+    host = settings.server.bound_to
     if settings.auth is not None or not registry.credentials or is_loopback(host):
         return
     names = ", ".join(sorted(registry.credentials))
+    what = f"server.host is {host}, which other machines can reach"
+    if settings.server.unix_socket is not None:
+        what = f"server.unix_socket is {host}, where a proxy asks for whoever calls it"
     raise UnsafeBindError(
-        f"server.host is {host}, which other machines can reach, there are credentials for "
+        f"{what}, there are credentials for "
         f"{names}, and nothing says who may use them. Write `auth` in gateway.yaml (keys: "
         '`auth: [{kind: gateway_key, keys: {alice: "sha256:<SHA-256 of the key>"}}]`; everybody, '
         "if that is meant: `auth: [{kind: anonymous, requests_per_minute: 60, concurrent: 10}]`), "

@@ -41,6 +41,11 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
             "The path holds an encoded slash, a backslash, a control character or `..`; "
             "write it plainly."
         )
+    if request.version < HttpVersion11 and not request.remote:
+        raise MalformedRequestError(
+            "On a socket of this machine the gateway speaks HTTP/1.1; with nginx write "
+            "`proxy_http_version 1.1`."
+        )
     headers = request.headers
     if hdrs.TRANSFER_ENCODING in headers:
         _check_framing(request)

@@ -120,6 +120,12 @@ class _Body:
             raise MalformedRequestError(
                 "The body is not framed as its head says.", detail=type(error).__name__
             ) from error
+        except RuntimeError as error:
+            if self._request.transport is not None:
+                raise
+            # aiohttp's word for a caller who left while a piece was looked at, before the handler
+            # is cancelled for it.
+            raise ConnectionResetError("The caller left.") from error
         return b"".join(pieces)
 
     def _read_piece(self) -> bytes:

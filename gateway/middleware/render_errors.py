@@ -19,6 +19,7 @@ from gateway.core.errors import (
     MalformedRequestError,
     MethodNotAllowedError,
     NotFoundError,
+    OverloadedError,
     RequestTimeoutError,
     UnsupportedEncodingError,
     UpstreamError,
@@ -38,6 +39,7 @@ _CLOSES_CONNECTION = (
     BodyTooLargeError,
     InvalidPathError,
     MalformedRequestError,
+    OverloadedError,
     RequestTimeoutError,
     UnsupportedEncodingError,
 )

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import structlog
 from aiohttp.typedefs import Middleware
 
 from gateway.config.settings import MiddlewareSpec
+from gateway.plugins.guarding import guard
 
 OUTERMOST = "guard_stream"
 
@@ -56,7 +58,9 @@ def place(chain: Sequence[Middleware], specs: Iterable[MiddlewareSpec]) -> tuple
     """The chain with the operator's middlewares in it, each beside the one it names."""
     placed = list(chain)
     for spec in specs:
-        middleware = load_middleware(spec.use)
+        middleware = _load(spec)
+        if middleware is None:
+            continue
         name = name_of(middleware)
         names = [name_of(one) for one in placed]
         if name in names:
@@ -70,8 +74,18 @@ def place(chain: Sequence[Middleware], specs: Iterable[MiddlewareSpec]) -> tuple
         if spec.before == OUTERMOST:
             raise PluginError(f"middleware {spec.use}: nothing comes before {OUTERMOST}")
         index = names.index(beside) + (1 if spec.after else 0)
-        placed.insert(index, middleware)
+        placed.insert(index, guard(middleware, name, timeout_s=spec.timeout_s))
     return tuple(placed)
+
+
+def _load(spec: MiddlewareSpec) -> Middleware | None:
+    try:
+        return load_middleware(spec.use)
+    except PluginError as error:
+        if not spec.optional:
+            raise
+        structlog.get_logger().warning("middleware.skipped", middleware=spec.use, reason=str(error))
+        return None
 
 
 def name_of(middleware: Middleware) -> str:

@@ -21,7 +21,7 @@ from gateway.core.upstream_errors import (
     UpstreamTruncatedError,
 )
 from gateway.core.usage import Usage
-from gateway.relay.deadlines import Deadlines
+from gateway.relay.deadlines import GRACE_S, Deadlines
 from gateway.relay.downstream import MAX_JOINED_BYTES, Downstream
 from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
@@ -70,6 +70,7 @@ class Attempt:
     __slots__ = (
         "_connection",
         "_deadlines",
+        "_due_at",
         "_has_ended",
         "_is_flowing",
         "_is_stream",
@@ -123,6 +124,7 @@ class Attempt:
         self._pieces: list[bytes] = []  # of a whole reply
         self._left_bytes = 0  # of the largest answer that is allowed
         self._timer: asyncio.TimerHandle | None = None
+        self._due_at = 0.0  # of the timer; uvloop's handle for what is due at once does not know
         self._has_ended = False
 
     @property
@@ -387,7 +389,7 @@ class Attempt:
         if self.ready.done():
             return
         self.ready.set_result(None)
-        if self._timer is not None and self._deadlines.comment_at < self._timer.when():
+        if self._timer is not None and self._deadlines.comment_at < self._due_at:
             self._arm()
 
     def _finish_stream(self, pump: Pump) -> None:
@@ -412,12 +414,12 @@ class Attempt:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        due_at = self._deadlines.next_at(
+        self._due_at = self._deadlines.next_at(
             monotonic(),
             is_sending=self._connection.unsent_bytes > 0,
             is_committed=self.ready.done(),
         )
-        self._timer = self._loop.call_at(due_at, self._tick)
+        self._timer = self._loop.call_at(self._due_at, self._tick)
 
     def _tick(self) -> None:
         """Do what is due; most often nothing, because content came in the meantime."""
@@ -425,6 +427,10 @@ class Attempt:
         deadlines = self._deadlines
         overdue = deadlines.find_overdue(now, is_sending=self._connection.unsent_bytes > 0)
         if overdue is not None:
+            if deadlines.forgive(now - self._due_at):
+                self._due_at = now + GRACE_S
+                self._timer = self._loop.call_at(self._due_at, self._tick)
+                return
             self._end(overdue)
             return
         if deadlines.is_done_overdue(now):

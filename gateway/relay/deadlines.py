@@ -21,6 +21,11 @@ from gateway.core.upstream_errors import (
 # open is not waited for longer than this.
 DONE_LINGER_S = 5.0
 
+# So late a timer is when this process was stopped or starved. What came meanwhile may wait in a
+# socket, and is read after the timers: whoever was late themselves cannot say who else was.
+HELD_UP_S = 0.25
+GRACE_S = 1.0
+
 NEVER = math.inf
 
 
@@ -39,6 +44,7 @@ class Deadlines(msgspec.Struct):
     done_at: float = NEVER  # the terminator came
     relayed_at: float = 0.0  # of the last bytes that went downstream
     is_paused: bool = False  # the caller does not keep up: not the provider's silence
+    forgiven_at: float | None = NEVER  # the content since which lateness was forgiven
 
     def note_content(self, now: float) -> None:
         """Content came; `Attempt.on_chunk` does the same without a call."""
@@ -80,6 +86,16 @@ class Deadlines(msgspec.Struct):
                 f"{self.label} sent no content within {self.first_content_s:g} s."
             )
         return UpstreamIdleTimeoutError(f"{self.label} sent nothing for {spec.idle_s:g} s.")
+
+    def forgive(self, late_s: float) -> bool:
+        """Whether a deadline that passed is to be looked at again in GRACE_S.
+
+        Once for each silence, or a gateway that is always late would have no deadlines.
+        """
+        if late_s <= HELD_UP_S or self.forgiven_at == self.content_at:
+            return False
+        self.forgiven_at = self.content_at
+        return True
 
     @property
     def comment_at(self) -> float:

@@ -14,7 +14,7 @@ from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
 from gateway.core.trace import AttemptTrace
@@ -34,6 +34,7 @@ from gateway.relay.heard import HeardReader
 from gateway.relay.pumps import OpenAIPump, Pump, TextPump
 from gateway.relay.watched_attempt import WatchedAttempt
 from gateway.upstream.connection import Connection
+from gateway.upstream.gate import Passage
 from gateway.upstream.upstreams import Upstream
 from gateway.wire.chat_request import ChatRequest, render_chat
 from gateway.wire.completions_request import render_completions
@@ -69,6 +70,7 @@ class Job(msgspec.Struct):
     held: HeldBody
     credential: Credential | None  # the one that it shows
     grant: Grant  # what the rules of `limits` have said to it
+    passage: Passage | None = None  # of the present attempt, through the provider's gate
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -86,6 +88,25 @@ class Job(msgspec.Struct):
         self.request = b""
         self.caller.pop(PROMPT, None)
         self.held.let_go()
+
+    def enter_gate(self) -> None:
+        """Have another attempt let through; ProviderUnavailableError when none is."""
+        self.passage = self.upstream.gate.enter(self.exchange.model)
+
+    def leave_gate(self) -> None:
+        """No more is to be found out about the present attempt by its caller."""
+        if self.passage is not None:
+            self.upstream.gate.leave(self.passage)
+
+    def note_success(self) -> None:
+        """The provider answers as it should."""
+        if self.passage is not None:
+            self.upstream.gate.note_success(self.passage)
+
+    def note_failure(self, error: UpstreamError) -> None:
+        """Hold an error against the provider, as far as it is the provider's."""
+        if self.passage is not None:
+            self.upstream.gate.note_failure(self.passage, error)
 
     def make_record(self) -> AttemptRecord:
         """Where the next attempt is written down."""

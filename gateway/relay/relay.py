@@ -5,6 +5,7 @@ it nothing leaves but cancellation, and a failure breaks the stream off.
 """
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 
@@ -12,7 +13,12 @@ from aiohttp import web
 
 from gateway.config.settings import Settings
 from gateway.core.clock import Clock, monotonic
-from gateway.core.errors import GatewayError, ShuttingDownError, UpstreamError
+from gateway.core.errors import (
+    GatewayError,
+    ProviderUnavailableError,
+    ShuttingDownError,
+    UpstreamError,
+)
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
@@ -71,10 +77,14 @@ class Relay:
         job = make_job(request, upstream, self._settings)
         if self.content is not None and self.content.is_on:
             self.content.begin(job.exchange, messages_of(request[PROMPT]))
-        attempt = await self._attempt_until_ready(job)
-        if attempt.whole is not None:
-            return await self._reply(request, job, attempt, attempt.whole)
-        return await self._stream(request, job, attempt)
+        try:
+            attempt = await self._attempt_until_ready(job)
+            if attempt.whole is not None:
+                return await self._reply(request, job, attempt, attempt.whole)
+            return await self._stream(request, job, attempt)
+        finally:
+            if not job.exchange.detached:
+                job.leave_gate()
 
     def stop(self) -> None:
         """End every answer in flight: the gateway is shutting down."""
@@ -83,28 +93,40 @@ class Relay:
 
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         budget = RetryBudget(job.call.provider.retries, self._clock)
+        job.enter_gate()
+        job.upstream.retry_tokens.count_request(job.exchange.started_at)
         while True:
             self._begin_attempt(job)
             try:
                 attempt = await self._try(job)
             except UpstreamError as error:
                 job.exchange.note_failed_attempt(error, at=monotonic())
+                job.note_failure(error)
                 wait_s = self._plan_retry(job, budget, error)
                 if wait_s is None:
                     raise
                 error.__traceback__ = None  # it holds the attempt, which holds it
+                failed = error
             else:
                 if attempt.times.headed_at:  # not when only the time to wait for it has passed
                     self._pools.note_success(job.exchange, job.call)
+                    job.note_success()
                 return attempt
+            job.leave_gate()
             if wait_s:  # where another credential is free, nobody waits
                 await asyncio.sleep(wait_s)
+            _enter_again(job, failed)
             job.prepare_again(self._pools.take_again(job.exchange, job.call))
 
     def _plan_retry(self, job: Job, budget: RetryBudget, error: UpstreamError) -> float | None:
         """Seconds until another attempt; None when there is to be none."""
         other_s = self._pools.note_failure(job.exchange, job.call, error)
-        return budget.spend(error) if other_s is None else budget.spend_knowing(other_s)
+        wait_s = budget.spend(error) if other_s is None else budget.spend_knowing(other_s)
+        # Another credential at once is no retry: it was that credential which failed, and the
+        # pool itself keeps count of how many there are to try.
+        if wait_s is None or other_s == 0 or job.upstream.retry_tokens.take():
+            return wait_s
+        return None
 
     def _begin_attempt(self, job: Job) -> None:
         record = job.make_record()
@@ -243,19 +265,32 @@ class Relay:
         attempt.note_in(exchange.attempt_records[-1])
         if attempt.error is not None and attempt.downstream.is_open:
             self._break_off(job, attempt, attempt.error)
+        if attempt.error is None and attempt.times.first_content_at:
+            job.note_success()  # whose head had to leave before there was any
         if exchange.detached:
             if isinstance(attempt.error, UpstreamError):
                 self._pools.note_failure(exchange, job.call, attempt.error)
+                job.note_failure(attempt.error)
+            job.leave_gate()
             exchange.settle(Outcome.CLIENT_GONE, at=attempt.times.ended_at)
 
     def _break_off(self, job: Job, attempt: Attempt, error: GatewayError) -> None:
         note_failure(job.exchange, error)
         if isinstance(error, UpstreamError):  # a head that left early does not hide a 401
             self._pools.note_failure(job.exchange, job.call, error)
+            job.note_failure(error)
         attempt.downstream.break_off(
             job.last_words(error, already_told=attempt.fault_was_relayed),
             stall_s=job.call.provider.timeouts.write_stall_s,
         )
+
+
+def _enter_again(job: Job, failed: UpstreamError) -> None:
+    """Have a further attempt let through; where it is not, the last one's error is the answer."""
+    with contextlib.suppress(ProviderUnavailableError):
+        job.enter_gate()
+        return
+    raise failed  # not above: it would hold the other error, and that one the frame of this one
 
 
 def note_failure(exchange: Exchange, error: GatewayError) -> None:

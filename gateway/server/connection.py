@@ -28,6 +28,8 @@ from gateway.wire.render_errors import render_openai, render_text
 # a socket that is closed with unread bytes sends a reset, which drops what was sent.
 LINGER_S = 5.0
 MAX_QUOTED_CHARS = 100
+HELD_UP_S = 0.25  # so late a timer is when this process did not run
+GRACE_S = 1.0
 
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (LineTooLong, "The request line or a header is longer than 8190 bytes."),
@@ -89,6 +91,11 @@ class GatewayConnection(web.RequestHandler):
         """Take no further request: close now, or once the one in hand is answered."""
         self._is_retiring = True
         if not self._is_busy:
+            self.force_close()
+
+    def close_if_idle(self) -> None:
+        """Close now if a request has been answered here and no other has come."""
+        if not self._is_busy and self._head_timer is None:
             self.force_close()
 
     @override
@@ -154,6 +161,15 @@ class GatewayConnection(web.RequestHandler):
         return _render(request, error, request_id)
 
     def _close_unused(self) -> None:
+        timer, self._head_timer = self._head_timer, None
+        loop = asyncio.get_running_loop()
+        if timer is not None and loop.time() - timer.when() > HELD_UP_S:
+            # We were stopped or starved: what the caller sent is read after the timers.
+            self._head_timer = loop.call_later(GRACE_S, self._end_unused)
+            return
+        self._end_unused()
+
+    def _end_unused(self) -> None:
         self._head_timer = None
         self._when_unused()
         self.force_close()

@@ -11,7 +11,7 @@ import sys
 import structlog
 
 # What the process has open besides: listeners, its log, the event loop, a look-up of a name.
-OWN_FILES = 32
+OWN_FILES = 48
 REPORT_S = 1.0  # a line for each caller turned away would be what a flood is after
 
 _log = structlog.get_logger()

@@ -5,18 +5,31 @@ The rule here: a listener that lacks a safeguard does not start.
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Iterable
+from typing import Any
 
+import uvloop
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser
 from typing_extensions import override
 
 from gateway.config.settings import ServerSpec
+from gateway.overload.pressure import Pressure
 from gateway.server.connection import GatewayConnection
 from gateway.server.departures import Departures
+from gateway.server.doorkeeper import Doorkeeper
 from gateway.server.places import Places
 from gateway.server.sockets import BACKLOG, open_sockets, url_of
+from gateway.server.unix_sockets import is_unix
 
+# Its file is everybody's who shares the socket: one of several workers must not remove it.
+KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
+# libuv takes one connection from a socket in a turn of the loop: when a turn takes 25 ms, 40 in a
+# second, and all others wait for seconds without anybody seeing it (measured: a hundred in 101
+# turns, and in 17 with eight handles of the same socket). Each costs half a microsecond for nothing
+# when a single caller comes.
+ACCEPTED_AT_ONCE = 8
 C_PARSER = "aiohttp._http_parser"
 
 
@@ -29,7 +42,7 @@ class GatewaySite(web.BaseSite):
 
     def __init__(
         self,
-        runner: web.AppRunner,
+        runner: web.BaseRunner,
         listening: socket.socket,
         settings: ServerSpec,
         *,
@@ -43,6 +56,10 @@ class GatewaySite(web.BaseSite):
         self._places = places
         self._departures = departures
         self._when_unused = when_unused
+        # Set on the public listener, where crowds come and may be turned away at the door.
+        self.pressure: Pressure | None = None
+        self._acceptors: list[asyncio.Server] = []
+        self._doorkeepers: set[Doorkeeper] = set()
         self.url = url_of(listening)
 
     @property
@@ -56,9 +73,53 @@ class GatewaySite(web.BaseSite):
         """Accept connections."""
         await super().start()
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            self._make_connection, sock=self._listening, backlog=BACKLOG
+        if is_unix(self._listening):
+            acceptor = await loop.create_unix_server(
+                self._make_protocol, sock=self._listening, backlog=BACKLOG, **KEEP_FILE
+            )
+            self._acceptors = [acceptor]
+            return
+        handles = [self._listening]
+        if self.pressure is not None and isinstance(loop, uvloop.Loop):
+            handles += [self._listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1)]
+        self._acceptors = [
+            await loop.create_server(self._make_protocol, sock=handle, backlog=BACKLOG)
+            for handle in handles
+        ]
+
+    @override
+    async def stop(self) -> None:
+        """Accept nobody any more."""
+        await super().stop()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        for doorkeeper in tuple(self._doorkeepers):
+            doorkeeper.leave()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        pressure = self.pressure
+        if pressure is None or not pressure.door.is_watched:
+            return self._make_connection()
+        return Doorkeeper(
+            pressure.turn_away,
+            self._make_connection,
+            self._doorkeepers,
+            self._places,
+            wait_s=self._settings.head_timeout_s,
         )
+
+    def next_to(self, listening: socket.socket) -> "GatewaySite":
+        """One more site of the same app, for which the same number of places counts."""
+        site = GatewaySite(
+            self._runner,
+            listening,
+            self._settings,
+            places=self._places,
+            departures=self._departures,
+            when_unused=self._when_unused,
+        )
+        site.pressure = self.pressure
+        return site
 
     def _make_connection(self) -> GatewayConnection:
         server = self._runner.server
@@ -101,6 +162,7 @@ async def listen_on(
     settings: ServerSpec,
     *,
     when_unused: Callable[[], None] = lambda: None,
+    pressure: Pressure | None = None,
 ) -> list[GatewaySite]:
     """Start to accept on sockets that are bound already."""
     require_c_parser()
@@ -117,6 +179,7 @@ async def listen_on(
         for listening in sockets
     ]
     for site in sites:
+        site.pressure = pressure
         await site.start()
     return sites
 
@@ -127,6 +190,14 @@ def retire_connections(runner: web.AppRunner) -> None:
     for connection in [] if server is None else server.connections:
         if isinstance(connection, GatewayConnection):
             connection.retire()
+
+
+def close_idle_connections(runner: web.AppRunner) -> None:
+    """Close every connection that was used and waits for another request."""
+    server = runner.server
+    for connection in [] if server is None else server.connections:
+        if isinstance(connection, GatewayConnection):
+            connection.close_if_idle()
 
 
 def require_c_parser() -> None:

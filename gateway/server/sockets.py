@@ -88,6 +88,8 @@ async def open_shared_sockets(host: str, port: int, workers: int) -> list[list[s
 
 def url_of(listening: socket.socket) -> str:
     """What a caller on this machine writes to reach a listening socket."""
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -107,7 +109,7 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _tune(listening)
+        tune(listening)
         listening.bind(address)
         listening.listen(BACKLOG)  # here, so that a port in use is found before anything starts
     except OSError:
@@ -116,9 +118,12 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
     return listening
 
 
-def _tune(listening: socket.socket) -> None:
+def tune(listening: socket.socket) -> None:
+    """Set what every connection that it accepts shall have."""
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if listening.family == socket.AF_UNIX:
+        return
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _TCP_OPTIONS:
         option = getattr(socket, name, None)

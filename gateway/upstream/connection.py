@@ -13,8 +13,8 @@ from typing_extensions import override
 from gateway.core.errors import UpstreamError
 from gateway.core.upstream_errors import (
     UpstreamBadResponseError,
-    UpstreamConnectError,
     UpstreamCutError,
+    UpstreamHungUpError,
     UpstreamProtocolError,
     UpstreamReplyTooLargeError,
 )
@@ -83,7 +83,7 @@ class Connection(asyncio.Protocol):
     def send(self, request: bytes, receiver: Receiver) -> None:
         """Send one whole request; the receiver gets its answer."""
         if self._transport is None or self._transport.is_closing():
-            raise UpstreamConnectError(f"The connection to {self.label} was closed.")
+            raise UpstreamHungUpError(f"The connection to {self.label} was closed.")
         self._receiver = receiver
         self._answer.restart()
         self._head_handed_on = False
@@ -256,7 +256,7 @@ class Connection(asyncio.Protocol):
     def _cut_error(self, exc: Exception | None) -> UpstreamError:
         detail = "closed" if exc is None else f"{type(exc).__name__}: {exc}"
         if not self.has_answered:
-            return UpstreamConnectError(
+            return UpstreamHungUpError(
                 f"{self.label} closed the connection before it answered.", detail=detail
             )
         return UpstreamCutError(

@@ -5,6 +5,7 @@ provider.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -26,6 +27,10 @@ from gateway.upstream.tls_transport import start_tls
 HAPPY_EYEBALLS_DELAY_S = 0.25
 # Bounds what the kernel holds for a stream whose reader is slow (without it: some MiB).
 RECEIVE_BUFFER_BYTES = 256 * 1024
+# What a connection can lack on our side of it; that says nothing of the provider.
+_OF_THIS_MACHINE = frozenset(
+    (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
+)
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
@@ -85,9 +90,11 @@ async def _connect(
             f"No connection to {target.label} within {target.connect_s:g} s."
         ) from error
     except OSError as error:
-        raise UpstreamConnectError(
+        failure = UpstreamConnectError(
             f"{target.label} cannot be reached.", detail=f"{type(error).__name__}: {error}"
-        ) from error
+        )
+        failure.is_ours = error.errno in _OF_THIS_MACHINE
+        raise failure from error
 
 
 def _open_socket(info: AddressInfo) -> socket.socket:

@@ -8,6 +8,7 @@ from collections import deque
 
 from gateway.core.clock import monotonic
 from gateway.core.errors import ProviderBusyError
+from gateway.core.retry_after import come_back
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target, open_connection
 from gateway.upstream.resolver import Resolver
@@ -74,9 +75,16 @@ class Pool:
             raise ProviderBusyError(
                 f"All {self._max_connections} connections to {self._target.label} are in use; "
                 "try again shortly.",
-                headers={"Retry-After": "1"},
+                headers=come_back(),
             )
         return await self._dial()
+
+    def close_idle(self) -> None:
+        """Close those that wait for a request."""
+        while self._idle:
+            connection = self._idle.pop()
+            connection.idle_until = 0.0
+            self._close(connection)
 
     def close(self) -> None:
         """Close all connections, busy ones too."""

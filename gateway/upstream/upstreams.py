@@ -4,24 +4,41 @@ The rule here: a credential is revealed in this file and nowhere else.
 """
 
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
 
 from gateway import __version__
 from gateway.config.registry import Provider
+from gateway.core.breaker import BreakerStanding
 from gateway.core.credential import Credential
 from gateway.core.errors import ProviderBusyError
 from gateway.core.pool_standing import PoolStanding
+from gateway.core.retry_after import come_back
 from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target
+from gateway.upstream.gate import Gate
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
+from gateway.upstream.retry_tokens import RetryTokens
 from gateway.upstream.tls import open_tls_context
 
 COMPLETIONS_PATH = "/chat/completions"
 HTTPS_PORT = 443
 HTTP_PORT = 80
 ON_DEMAND_MAX = 500  # addresses of callers' own with a connection each, or without any
+
+HasLagged = Callable[[], bool]
+"""Whether this process was late itself just now, so that a deadline proves nothing."""
+
+_log = structlog.get_logger()
+
+
+def _never() -> bool:
+    return False
 
 
 class Upstream:
@@ -33,6 +50,7 @@ class Upstream:
         base_url: str,
         resolver: Resolver,
         tls: ssl.SSLContext | None = None,
+        has_lagged: HasLagged = _never,
     ) -> None:
         parts = urlsplit(base_url)
         secure = parts.scheme == "https"
@@ -40,6 +58,10 @@ class Upstream:
         self.provider = provider
         self.host = host
         self.port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
+        self.gate = Gate(provider, has_lagged)
+        self.retry_tokens = RetryTokens(
+            provider.retry_budget, partial(_report_held_back, provider.name)
+        )
         self.pool = Pool(
             Target(
                 label=provider.label,
@@ -108,11 +130,17 @@ class Upstream:
 class Upstreams:
     """Every provider of one registry, by name."""
 
-    def __init__(self, providers: Mapping[str, Provider], *, simulator_url: str | None) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        *,
+        simulator_url: str | None,
+        has_lagged: HasLagged = _never,
+    ) -> None:
         self._resolver = Resolver()
-        self._on_demand = OnDemand(self._resolver)
+        self._on_demand = OnDemand(self._resolver, has_lagged=has_lagged)
         self._upstreams = {
-            name: Upstream(provider, url, self._resolver)
+            name: Upstream(provider, url, self._resolver, has_lagged=has_lagged)
             for name, provider in providers.items()
             if not provider.is_custom
             if (url := simulator_url if provider.is_simulated else provider.base_url) is not None
@@ -130,6 +158,22 @@ class Upstreams:
         if upstream is not None and upstream.provider is provider:
             return upstream
         return self._on_demand.find(provider)
+
+    def check(self, provider: Provider, model: str) -> None:
+        """Raise when the registry's provider or this model of it is not asked just now."""
+        upstream = self._upstreams.get(provider.name)
+        if upstream is not None and upstream.provider is provider:
+            upstream.gate.check(model)
+
+    def list_breakers(self) -> Iterator[BreakerStanding]:
+        """How it stands with each provider of the registry; callers' own addresses are theirs."""
+        for name, upstream in self._upstreams.items():
+            yield BreakerStanding(name, upstream.gate.state)
+
+    def close_idle(self) -> None:
+        """Close the connections that nobody uses: files are short."""
+        for upstream in (*self._upstreams.values(), *self._on_demand):
+            upstream.pool.close_idle()
 
     def standings(self) -> Iterable[PoolStanding]:
         """How the connections to each provider stand, those at callers' own addresses with it."""
@@ -153,8 +197,11 @@ class OnDemand:
     As many as are in use or were a moment ago; each is one provider's at one address.
     """
 
-    def __init__(self, resolver: Resolver, most: int = ON_DEMAND_MAX) -> None:
+    def __init__(
+        self, resolver: Resolver, most: int = ON_DEMAND_MAX, has_lagged: HasLagged = _never
+    ) -> None:
         self._resolver = resolver
+        self._has_lagged = has_lagged
         self._most = most
         # One for all, made with the first: it takes 10 ms and a megabyte.
         self._tls: ssl.SSLContext | None = None
@@ -179,7 +226,7 @@ class OnDemand:
         if self._tls is None and not has_own and provider.base_url.startswith("https:"):
             self._tls = open_tls_context(None)
         tls = None if has_own else self._tls
-        return Upstream(provider, provider.base_url, self._resolver, tls)
+        return Upstream(provider, provider.base_url, self._resolver, tls, self._has_lagged)
 
     def _make_room(self, provider: Provider) -> None:
         if len(self._upstreams) < self._most:
@@ -192,8 +239,12 @@ class OnDemand:
         raise ProviderBusyError(
             f"Answers from too many addresses of {provider.label} are under way; "
             "try again shortly.",
-            headers={"Retry-After": "1"},
+            headers=come_back(),
         )
+
+
+UPSTREAMS: web.AppKey[Upstreams] = web.AppKey("upstreams", Upstreams)
+"""Set by `app` once they are open."""
 
 
 def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:
@@ -207,3 +258,7 @@ def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:
         *(f"{name}: {value}" for name, value in provider.headers.items() if value),
     ]
     return "".join(f"{line}\r\n" for line in lines)
+
+
+def _report_held_back(provider: str, count: int) -> None:
+    _log.warning("retries.held_back", provider=provider, count=count)

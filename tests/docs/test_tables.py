@@ -61,6 +61,8 @@ def test_no_error_code_is_explained_that_is_none() -> None:
     from_elsewhere = {
         CLIENT_STALLED,
         "headers_too_large",
+        "https_required",
+        "too_many_connections",
         "gateway_unreachable",
         "gateway_timeout",
     }
@@ -89,6 +91,23 @@ def test_the_codes_of_nginx_are_those_of_the_shipped_configuration() -> None:
     codes = {line.split()[1].rstrip(";") for line in _block_of(shipped, "$gateway_error_code")}
 
     assert codes <= of_ours | set(table_rows(ERRORS, "code"))
+
+
+@pytest.mark.parametrize(
+    ("file", "code"),
+    [
+        ("haproxy/haproxy.cfg", r"txn\.code\)\]([a-z_]+)\""),
+        ("caddy/gateway.caddy", r"(?m)^\t\t\t\d{3} ([a-z_]+) "),
+        ("apache/gateway/server.conf", r'code\\":\\"([a-z_]+)\\"'),
+        ("apache/gateway/paths.conf", r'code\\":\\"([a-z_]+)\\"'),
+    ],
+)
+def test_the_codes_of_other_proxies_are_explained_too(file: str, code: str) -> None:
+    """Whoever meets one looks it up in the same place."""
+    codes = set(re.findall(code, (ROOT / "deploy" / file).read_text(encoding="utf-8")))
+
+    assert "gateway_unreachable" in codes
+    assert codes <= {kind.code for kind in of_the_gateway()} | set(table_rows(ERRORS, "code"))
 
 
 def test_every_field_of_the_exchanges_line_is_explained() -> None:

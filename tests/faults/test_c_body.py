@@ -111,7 +111,7 @@ async def test_bodies_that_are_too_much_together_are_put_off(open_scene: OpenSce
         caller.hang_up()
 
     assert error_of(heard) == (503, "overloaded")
-    assert header_of(heard, "retry-after") == "1"
+    assert header_of(heard, "retry-after") in {"1", "2", "3", "4"}
     assert scene.upstream_requests == 0
 
 

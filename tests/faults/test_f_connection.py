@@ -251,7 +251,7 @@ async def test_a_provider_that_is_full_answers_so_and_others_are_served(
         await scene.serve_bystander()
 
     assert error_of(heard) == (503, "provider_busy")
-    assert header_of(heard, "retry-after") == "1"
+    assert 1 <= int(header_of(heard, "retry-after") or 0) <= 4
     await scene.settled(3)
 
 

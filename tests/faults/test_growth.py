@@ -231,7 +231,7 @@ async def test_fifty_bodies_of_thirty_megabytes_fit_into_512(
     put_off = [one for one in heard if one.status == 503]
     assert Counter(one.status for one in heard).keys() == {200, 503}
     assert {error_of(one) for one in put_off} == {(503, "overloaded")}
-    assert {header_of(one, "retry-after") for one in put_off} == {"1"}
+    assert {header_of(one, "retry-after") for one in put_off} <= {"1", "2", "3", "4"}
     assert len({line["request_id"] for line in lines}) == BODIES
     assert peak < 512 * MEBIBYTE
 

@@ -18,6 +18,9 @@ from tests.plugins.saboteurs import (
     SABOTAGE,
     fail,
     fail_afterwards,
+    hang,
+    hang_afterwards,
+    leave_python,
     refuse,
     refuse_like_aiohttp,
     return_nothing,
@@ -27,13 +30,15 @@ from tests.plugins.scene import DONE, PATHS, Scene, error_of
 
 POSITIONS = [name_of(one) for one in CHAIN]
 HEADERS = ("Connection: close", f"{SABOTAGE}: 1")
+TIMEOUT_S = 0.2  # of the middleware
 STREAM: dict[str, Any] = {"count": 3, "stall": {"after_tokens": 2, "for_s": 0.05}}
 
 
 async def open_sabotaged(open_scene: OpenScene, mistake: Middleware, position: str) -> Scene:
     """A scene whose chain holds the mistake right after the middleware of that name."""
     use = f"tests.plugins.saboteurs:{name_of(mistake)}"
-    scene = await open_scene(settings={"middleware": [{"use": use, "after": position}]})
+    spec = {"use": use, "after": position, "timeout_s": TIMEOUT_S}
+    scene = await open_scene(settings={"middleware": [spec]})
     # A mistake of an operator's is an error with its traceback in the log; nothing else is.
     scene.gateway.allowed_words = ("Traceback", "request.crashed")
     return scene
@@ -151,11 +156,14 @@ async def test_a_cancellation_swallowed_before_the_head_is_settled_too(
 
 
 BEFORE_THE_HEAD = {
-    fail: (500, "internal_error"),
-    fail_afterwards: (500, "internal_error"),
+    fail: (500, "plugin_error"),
+    fail_afterwards: (500, "plugin_error"),
+    hang: (500, "plugin_error"),
+    hang_afterwards: (500, "plugin_error"),
+    leave_python: (500, "plugin_error"),
     refuse: (400, "invalid_request"),
     refuse_like_aiohttp: (403, "invalid_request"),
-    return_nothing: (500, "internal_error"),
+    return_nothing: (500, "plugin_error"),
 }
 
 
@@ -163,10 +171,24 @@ BEFORE_THE_HEAD = {
 async def test_where_nothing_was_sent_it_is_an_error_with_a_status(
     open_scene: OpenScene, mistake: Middleware
 ) -> None:
-    """A reply that is not streamed has not begun when the mistake happens."""
+    """K08: a reply that is not streamed has not begun then; the answer says whose mistake it is."""
     scene = await open_sabotaged(open_scene, mistake, "authenticate")
 
     heard = await scene.ask("plain", stream=False, headers=HEADERS)
 
     assert error_of(heard) == BEFORE_THE_HEAD[mistake]
     assert (await scene.settled())["outcome"] == "rejected"
+    is_named = name_of(mistake) in str(heard.json)
+    assert is_named == (BEFORE_THE_HEAD[mistake][1] == "plugin_error")
+    named = [line["middleware"] for line in find(scene, "middleware.failed")]
+    assert named == ([name_of(mistake)] if is_named else [])
+
+
+async def test_a_long_answer_is_no_hanging_middleware(open_scene: OpenScene) -> None:
+    """K08: what those further in take does not count, so a limit ends no stream."""
+    scene = await open_sabotaged(open_scene, hang, "authenticate")
+    long = {"count": 3, "stall": {"after_tokens": 2, "for_s": 2 * TIMEOUT_S}}
+
+    heard = await scene.ask(long)
+
+    assert (heard.status, heard.is_whole) == (200, True)

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from pydantic import SecretStr
 
-from gateway.app import CHAIN
+from gateway.app import CHAIN, make_pressure
 from gateway.auth.opening import open_methods
 from gateway.auth.stored_keys import STORED_KEYS, StoredKeys
 from gateway.config.load import Registry
@@ -37,15 +37,19 @@ from gateway.middleware.assign_request_id import (
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.guard_stream import note_prepared
 from gateway.middleware.read_request import HELD_BODIES, HeldBodies, hold_bodies, postpone_continue
+from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import configure_logging
+from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 from tests.plugins.declared import be_strict, refuse_undeclared
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"
+
+_NO_UPSTREAMS = Upstreams({}, simulator_url=None)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -240,6 +244,9 @@ async def start_chain() -> AsyncIterator[StartChain]:
 
 
 def _add_routes(app: web.Application, handler: Handler) -> None:
+    app[UPSTREAMS] = _NO_UPSTREAMS  # the handler is where they would be asked
+    app[PRESSURE] = make_pressure(app[SETTINGS])
+    app[OBSERVERS] += (app[PRESSURE].seats.settle,)
     for path, name in (("/api/chat/{provider}", "chat"), ("/v1/chat/completions", "completions")):
         resource = app.router.add_resource(path, name=name)
         resource.add_route("POST", handler, expect_handler=postpone_continue)

@@ -26,6 +26,7 @@ from gateway.credentials.pools import POOLS
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
+from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.simulator import Simulator
@@ -109,6 +110,12 @@ class Gateway:
         return self.service.admin_url or ""
 
     @property
+    def open_connections(self) -> int:
+        """How many connections of callers there are."""
+        server = self.service._runner.server  # noqa: SLF001 - nobody else has to know
+        return 0 if server is None else len(server.connections)
+
+    @property
     def is_quiet(self) -> bool:
         """True while nothing is in flight, and nothing is held for it."""
         app = self.service.app
@@ -118,6 +125,7 @@ class Gateway:
             or app[RELAY].attempts_in_flight
             or app[HELD_BODIES].held_bytes
             or app[POOLS].held
+            or app[PRESSURE].seats.count
             or (limiter is not None and limiter.held)
         )
 

@@ -9,6 +9,7 @@ import ctypes
 import json
 import os
 import resource
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -56,10 +57,17 @@ class GatewayProcess:
     @property
     def workers(self) -> list[int]:
         """The processes that answer for it, in the order in which they were started."""
+        return sorted(one for one, command in self._children() if b"spawn_main" in command)
+
+    @property
+    def helpers(self) -> list[int]:
+        """Other processes that it has started."""
+        return sorted(one for one, command in self._children() if b"spawn_main" not in command)
+
+    def _children(self) -> list[tuple[int, bytes]]:
         tasks = Path(f"/proc/{self._running.pid}/task").iterdir()
         children = [c for task in tasks for c in (task / "children").read_text().split()]
-        commands = {int(c): Path(f"/proc/{c}/cmdline").read_bytes() for c in children}
-        return sorted(child for child, command in commands.items() if b"spawn_main" in command)
+        return [(int(child), Path(f"/proc/{child}/cmdline").read_bytes()) for child in children]
 
     async def wait_for_lines(self, event: str, count: int) -> list[dict[str, Any]]:
         """The lines of one event, once there are that many."""
@@ -137,6 +145,28 @@ class GatewayProcess:
         await self._wait(lambda: any(event in line for line in self.output))
         return self.lines(event)[0]
 
+    def kill_worker(self, number: int) -> None:
+        """End one of its workers as the kernel does when memory runs out."""
+        assert number in self.workers
+        os.kill(number, signal.SIGKILL)
+
+    def tell_to_stop(self) -> None:
+        """Send it a SIGTERM, the first or another one."""
+        self._running.terminate()
+
+    @property
+    def pid(self) -> int:
+        """The process that was started; with several workers, the one that looks after them."""
+        return self._running.pid
+
+    async def wait_for_end(self) -> int:
+        """Its exit code, once it has ended by itself and all that it said was read."""
+        async with asyncio.timeout(TIMEOUT_S):
+            code = await self._running.wait()
+            if self._reader is not None:
+                await self._reader
+        return code
+
     async def kill(self) -> None:
         """End it as the kernel does when memory runs out."""
         self._running.kill()
@@ -164,7 +194,7 @@ class GatewayProcess:
             self.output.append(text)
             self._settled_count += '"event":"exchange.settled"' in text
             if text.startswith("listening"):
-                self.port = int(text.rpartition(":")[2])
+                self.port = 0 if "unix:" in text else int(text.rpartition(":")[2])
             elif text.startswith("admin"):
                 self.admin_port = int(text.rpartition(":")[2])
             self._arrived.set()
@@ -182,15 +212,22 @@ async def gateway_process(
     settings: dict[str, Any],
     *,
     command: tuple[str, ...] = (),
+    listening: tuple[int, int] = (0, 0),
 ) -> AsyncIterator[GatewayProcess]:
     """Run a gateway with these files; its output must hold nothing that looks like a mistake.
 
-    `command` is what is written before its own, to run it somewhere else.
+    `command` is what is written before its own, to run it somewhere else; `listening` are the ports
+    of its two listeners, free ones unless they are given.
     """
     (directory / "providers.yaml").write_text(yaml.safe_dump({"providers": providers}))
     (directory / "gateway.yaml").write_text(yaml.safe_dump(settings))
     files = ("--providers", "providers.yaml", "--config", "gateway.yaml")
-    ports = ("--port", "0", "--admin-port", "0")
+    # A port that is asked for wins over a socket in the settings.
+    is_on_socket = "unix_socket" in settings.get("server", {})
+    ports = (
+        *(() if is_on_socket else ("--port", str(listening[0]))),
+        *("--admin-port", str(listening[1])),
+    )
     environment = {f"{name.upper()}_API_KEY": CREDENTIAL for name in providers}
     running = await asyncio.create_subprocess_exec(
         *(*command, sys.executable, "-m", "gateway", "serve", *files, *ports),

@@ -80,12 +80,22 @@ class Caller:
     """One connection to a listener, on loopback unless it is said."""
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", small_buffer: bool = False) -> None:
-        self._address = (host, port)
+        self._address: tuple[str, int] | str = (host, port)
         self._socket = socket.socket()
         if small_buffer:  # what the kernel holds for a caller that does not read
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BUFFER_BYTES)
         self._socket.setblocking(False)  # noqa: FBT003 - the standard library's own
         self.raw = bytearray()
+
+    @classmethod
+    def at(cls, path: str) -> Self:
+        """A connection to a listener in the file system."""
+        caller = cls(0)
+        caller._socket.close()
+        caller._address = path
+        caller._socket = socket.socket(socket.AF_UNIX)
+        caller._socket.setblocking(False)  # noqa: FBT003 - the standard library's own
+        return caller
 
     async def __aenter__(self) -> Self:
         await asyncio.get_running_loop().sock_connect(self._socket, self._address)

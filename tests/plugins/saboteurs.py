@@ -5,6 +5,7 @@ not say `X-Sabotage` passes all of them untouched.
 """
 
 import asyncio
+import sys
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -126,6 +127,40 @@ async def cancel_itself(request: web.Request, handler: Handler) -> web.StreamRes
     await _stop(await _begin(request, handler))
     raise asyncio.CancelledError
 
+
+@web.middleware
+async def leave_python(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take the process for a script of one's own."""
+    if SABOTAGE in request.headers:
+        sys.exit(3)
+    return await handler(request)
+
+
+@web.middleware
+async def hang(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Wait for what never comes, before the handler."""
+    if SABOTAGE in request.headers:
+        await asyncio.Event().wait()
+    return await handler(request)
+
+
+@web.middleware
+async def hang_afterwards(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Wait for what never comes, after the handler."""
+    response = await handler(request)
+    if SABOTAGE in request.headers:
+        await asyncio.Event().wait()
+    return response
+
+
+@web.middleware
+async def leave_a_task(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Start something that never ends, and think no more of it."""
+    LEFT.append(asyncio.ensure_future(asyncio.sleep(3600)))
+    return await handler(request)
+
+
+LEFT: list[asyncio.Future[None]] = []
 
 MISTAKES: tuple[Middleware, ...] = (
     fail,

@@ -14,6 +14,7 @@ import pytest
 from bench.accounting import find_tree, read_cpu_ns, read_rss_bytes
 from bench.chains import list_chains
 from bench.compare_chains import beside
+from bench.compare_workers import ONE, TWO
 from bench.counters import has_server
 from bench.options import SUBJECTS
 
@@ -30,7 +31,7 @@ CHAINS = [
     if chain.yardstick
     for row in (beside(chain.yardstick, chain.row), chain.row)
 ]
-RATIOS_AND_LIMITS = 9
+RATIOS_AND_LIMITS = 11
 INTERRUPTED = 130
 
 
@@ -70,7 +71,8 @@ def report_of(directory: Path, *options: str) -> str:
 @pytest.mark.usefixtures("nginx_path")
 def test_the_benchmark_measures_every_system_and_every_target(tmp_path: Path) -> None:
     """A figure that silently went missing would be a promise that nobody checks."""
-    report = report_of(tmp_path, "--only", ",".join(name for name in SUBJECTS if name != "chain"))
+    of_many = {"chain", "workers"}  # gateways, which have tests of their own
+    report = report_of(tmp_path, "--only", ",".join(one for one in SUBJECTS if one not in of_many))
 
     assert rows(report, "CPU time per str") == ROWS
     assert len(table(report, "Targets")) == RATIOS_AND_LIMITS
@@ -78,10 +80,11 @@ def test_the_benchmark_measures_every_system_and_every_target(tmp_path: Path) ->
 
 def test_the_benchmark_compares_every_chain(tmp_path: Path) -> None:
     """With all of keys, limits and ledger, or a promise would be kept by leaving something out."""
-    report = report_of(tmp_path, "--only", "chain", "--systems", "gateway")
+    report = report_of(tmp_path, "--only", "chain,workers", "--systems", "gateway")
 
     assert rows(report, "CPU time of the whole chain") == CHAINS
-    assert len(table(report, "Targets")) == (7 if has_server() else 6)
+    assert rows(report, "One worker and two") == [ONE, TWO]
+    assert len(table(report, "Targets")) == (9 if has_server() else 8)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -31,8 +31,10 @@ def test_the_chain_is_in_its_order() -> None:
         "check_path",
         "allow_origins",
         "authenticate",
+        "shed_load",
         "read_request",
         "check_rights",
+        "check_provider",
         "check_key",
         "enforce_limits",
     ]

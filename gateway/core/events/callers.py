@@ -26,6 +26,20 @@ EVENTS = (
         "issuer reason",
     ),
     make_event(
+        "breaker.opened",
+        "warning",
+        "a provider, or one model of it, fails and is not asked for a while, see "
+        "[overload](overload.md)",
+        "provider model attempts failures for_s",
+    ),
+    make_event("breaker.half_opened", "info", "it is asked again, by a few", "provider model"),
+    make_event(
+        "breaker.closed",
+        "info",
+        "it works, and is asked as before",
+        "provider model attempts failures",
+    ),
+    make_event(
         "connections.turned_away",
         "warning",
         "there was no place for more callers, see [files](limits-of-a-stream.md#files); "
@@ -107,6 +121,18 @@ EVENTS = (
     ),
     make_event("key_store.recovered", "info", "the database of keys answers again"),
     make_event(
+        "overload.began",
+        "warning",
+        "requests are refused because no more can be borne, see [overload](overload.md)",
+        "cause in_flight limit lag_s resident_bytes files",
+    ),
+    make_event(
+        "overload.ended",
+        "info",
+        "none has been refused for five seconds",
+        "refused in_flight limit lag_s resident_bytes files",
+    ),
+    make_event(
         "profiles.columns_missing",
         "info",
         "the table of profiles lacks columns that the registry names",
@@ -125,6 +151,13 @@ EVENTS = (
         "something came that is no HTTP request; at `debug` where it is no HTTP at all",
         "request_id client reason text",
         is_limited=True,
+    ),
+    make_event(
+        "retries.held_back",
+        "warning",
+        "failures were not tried again, because too many fail; when it begins, and then every five "
+        "seconds",
+        "provider count",
     ),
     make_event(
         "stream.cut",

@@ -67,14 +67,32 @@ EVENTS = (
         "worker",
     ),
     make_event(
+        "systemd.not_told",
+        "warning",
+        "[systemd](systemd.md) could not be told how the gateway fares; said once",
+        "reason",
+    ),
+    make_event(
         "task.crashed", "error", "a background task died", "task exception", is_limited=True
     ),
     make_event("thread.crashed", "error", "a thread died", "thread exception"),
     make_event(
         "worker.died",
         "error",
-        "one of [several workers](limits.md#several-workers) ended",
+        "one of [several workers](workers.md) ended",
         "worker exit_code lived_s",
+    ),
+    make_event(
+        "middleware.failed",
+        "error",
+        "a middleware of the operator's made a mistake, or took too long",
+        "request_id middleware exception",
+    ),
+    make_event(
+        "middleware.skipped",
+        "warning",
+        "a middleware that is `optional` cannot be loaded",
+        "middleware reason",
     ),
     make_event(
         "tracing.collector_answers",

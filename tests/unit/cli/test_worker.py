@@ -16,9 +16,9 @@ async def test_a_worker_that_cannot_start_ends_with_1_and_says_why(registry: Reg
     settings = Settings(middleware=middleware, admin=AdminSpec(port=0))
     listening, shared = await open_sockets("127.0.0.1", 0), await open_shared(settings)
     context = multiprocessing.get_context("spawn")
-    news, told = context.Pipe(duplex=False)
+    news, told = context.Pipe()
     worker = context.Process(
-        target=run_worker, args=(settings, registry, Worker(), listening, shared, told)
+        target=run_worker, args=(settings, registry, Worker(), {0: listening}, shared, told)
     )
     worker.start()
     told.close()
@@ -37,10 +37,10 @@ async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Regis
     settings = Settings(server=ServerSpec(port=0), admin=AdminSpec(port=0))
     listening, shared = await open_sockets("127.0.0.1", 0), await open_shared(settings)
     context = multiprocessing.get_context("spawn")
-    news, told = context.Pipe(duplex=False)
+    news, told = context.Pipe()
     worker = context.Process(
         target=run_worker,
-        args=(settings, registry, Worker(index=0), listening, shared, told),
+        args=(settings, registry, Worker(index=0), {0: listening}, shared, told),
     )
     worker.start()
     told.close()

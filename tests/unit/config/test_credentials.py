@@ -73,6 +73,38 @@ def test_an_empty_file_holds_no_credential(tmp_path: Path) -> None:
     assert found(f"file:{file}", {}) is None
 
 
+def test_a_variable_may_be_a_file_in_the_directory_of_secrets(tmp_path: Path) -> None:
+    """LoadCredential= and mounted secrets: the registry is the same, and no process shows it."""
+    (tmp_path / "MINE_API_KEY").write_text(f"{CANARY}\n")
+    (tmp_path / "SPECIAL").write_text("special")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+
+    assert found(None, environ) == CANARY
+    assert found("${SPECIAL}", environ) == "special"
+    assert found("${MISSING}", environ) is None
+    assert fill_headers({"X-Mine": "a ${SPECIAL}"}, environ) == {"X-Mine": "a special"}
+
+
+def test_a_variable_that_is_set_wins_over_its_file(tmp_path: Path) -> None:
+    """Whoever sets one for a single start means it; a blank one is not set."""
+    (tmp_path / "MINE_API_KEY").write_text("in-the-file")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+
+    assert found(None, {**environ, "MINE_API_KEY": CANARY}) == CANARY
+    assert found(None, {**environ, "MINE_API_KEY": " "}) == "in-the-file"
+
+
+def test_a_secret_that_cannot_be_read_is_said_to_be_there(tmp_path: Path) -> None:
+    """Taken for one that is not set, it would be looked for in the wrong place."""
+    (tmp_path / "MINE_API_KEY").mkdir()
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+
+    with pytest.raises(CredentialError, match=f"the file {tmp_path}/MINE_API_KEY cannot be read"):
+        found(None, environ)
+    with pytest.raises(CredentialError, match="cannot be read: Not a directory"):
+        found(None, {"CREDENTIALS_DIRECTORY": __file__})
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -253,5 +285,5 @@ def test_the_same_reference_twice_is_a_mistake(text: str, said: str) -> None:
     ],
 )
 def test_where_a_credential_would_be_is_said(provider: Provider, where: str) -> None:
-    """Whoever reads that there is none has to know what to set."""
+    """K07: whoever reads that there is none has to know what to set."""
     assert say_where(provider) == where

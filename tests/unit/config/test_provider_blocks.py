@@ -5,7 +5,14 @@ from decimal import Decimal
 import pytest
 from pydantic import ValidationError
 
-from gateway.config.provider_blocks import AuthSpec, Model, ParamsSpec, TimeoutsSpec, TlsSpec
+from gateway.config.provider_blocks import (
+    AuthSpec,
+    BreakerSpec,
+    Model,
+    ParamsSpec,
+    TimeoutsSpec,
+    TlsSpec,
+)
 
 
 def test_the_bearer_prefix_belongs_to_the_authorization_header() -> None:
@@ -88,3 +95,18 @@ def test_a_wait_for_a_stream_that_is_written_counts_for_whole_replies_too() -> N
 def test_verification_cannot_be_switched_off() -> None:
     """A field for that would be found by whoever meets a certificate error."""
     assert set(TlsSpec.model_fields) == {"ca_file", "server_name"}
+
+
+def test_a_breaker_s_longest_time_is_not_shorter_than_its_first() -> None:
+    """One of the two is a mistake, and which one is not ours to guess."""
+    with pytest.raises(ValidationError, match="max_open_s"):
+        BreakerSpec.model_validate({"open_s": 90})
+
+    assert BreakerSpec.model_validate({"open_s": 90, "max_open_s": 90}).open_s == 90
+
+
+@pytest.mark.parametrize("share", [0, 1.01])
+def test_a_breaker_opens_at_some_share(share: float) -> None:
+    """At none it would always be open; above all it never would, and that is `enabled: false`."""
+    with pytest.raises(ValidationError):
+        BreakerSpec.model_validate({"failure_share": share})

@@ -336,7 +336,7 @@ async def test_more_bodies_than_fit_are_told_to_come_back(start_chain: StartChai
 
     reply = await chain.ask("POST", "/api/chat/groq", body=CHAT)
 
-    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert (reply.status, 1 <= int(reply.headers["retry-after"]) <= 4) == (503, True)
     assert reply.json()["error"]["code"] == "overloaded"
 
 

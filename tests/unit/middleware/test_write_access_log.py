@@ -129,4 +129,4 @@ async def test_requests_that_are_no_chats_get_their_line_too(start_chain: StartC
     await chain.ask("DELETE", "/api/keys")
 
     assert (await chain.wait_settled()).status == 405
-    assert len(chain.runner.app[OBSERVERS]) == 3
+    assert len(chain.runner.app[OBSERVERS]) == 4

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.app import CHAIN
 from gateway.config.settings import MiddlewareSpec
@@ -81,7 +82,7 @@ def test_a_middleware_is_found_by_module_and_name() -> None:
     ],
 )
 def test_what_cannot_be_used_says_why(use: str, sentence: str) -> None:
-    """A gateway that starts without somebody's check is worse than one that does not start."""
+    """K09: to start without somebody's check is worse than not to start."""
     with pytest.raises(PluginError, match=sentence):
         load_middleware(use)
 
@@ -108,7 +109,7 @@ def test_one_may_be_placed_beside_another() -> None:
 
 
 def test_the_order_of_our_own_stays() -> None:
-    """Authentication before limits before the relay is no matter of taste."""
+    """K10: authentication before limits before the relay is no matter of taste."""
     placed = names(MiddlewareSpec(use="mine_for_tests:good", after="enforce_limits"))
 
     assert [name for name in placed if name != "good"] == [name_of(one) for one in CHAIN]
@@ -148,3 +149,14 @@ def test_installed_modules_win_over_files_in_the_directory(tmp_path: Path) -> No
 
     assert sys.path.index(str(tmp_path.resolve())) > 0
     assert sys.path.count(str(tmp_path.resolve())) == 1
+
+
+def test_one_that_is_optional_is_left_out_when_it_cannot_be_loaded() -> None:
+    """K09: an extra that is missing on one machine; the log says so."""
+    spec = MiddlewareSpec(use="needs_more:x", after="authenticate", optional=True)
+
+    with capture_logs() as lines:
+        placed = names(spec)
+
+    assert placed == [name_of(one) for one in CHAIN]
+    assert [line["event"] for line in lines] == ["middleware.skipped"]

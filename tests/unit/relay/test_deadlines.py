@@ -10,7 +10,7 @@ from gateway.core.upstream_errors import (
     UpstreamRequestTimeoutError,
     UpstreamTotalTimeoutError,
 )
-from gateway.relay.deadlines import DONE_LINGER_S, Deadlines
+from gateway.relay.deadlines import DONE_LINGER_S, HELD_UP_S, Deadlines
 
 TIMEOUTS = TimeoutsSpec(request_body_s=30, first_content_s=120, idle_s=60, total_s=3600)
 
@@ -118,3 +118,15 @@ def test_the_longest_gap_is_between_two_pieces_of_content() -> None:
         deadlines.note_content(now)
 
     assert (deadlines.content_at, deadlines.longest_gap_s) == (1104.0, 2.5)
+
+
+def test_whoever_was_late_themselves_looks_once_more() -> None:
+    """M08, M10: after a suspension every deadline has passed, and what came is not read yet."""
+    deadlines = make_deadlines()
+
+    assert not deadlines.forgive(0.01)
+    assert deadlines.forgive(HELD_UP_S + 1)
+    assert not deadlines.forgive(HELD_UP_S + 1)  # always late is no excuse
+    deadlines.content_at = 1050.0
+    assert deadlines.forgive(HELD_UP_S + 1)
+    assert not deadlines.forgive(HELD_UP_S + 1)

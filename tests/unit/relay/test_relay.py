@@ -336,7 +336,7 @@ async def test_a_provider_at_its_cap_is_busy_at_once(open_gateway: OpenGateway) 
         heard = await gateway.ask("plain")
 
     assert (heard.status, heard.json["code"]) == (503, "provider_busy")
-    assert "retry-after: 1" in heard.head
+    assert "retry-after: " in heard.head
 
 
 def test_every_preset_named_here_exists() -> None:

@@ -255,3 +255,91 @@ async def test_a_fresh_connection_that_dies_is_no_silent_retry(open_gateway: Ope
         exchange = await gateway.wait_settled()
 
         assert (heard.status, exchange.attempts, provider.connections) == (502, 1, 1)
+
+
+EASY = {"min_attempts": 1, "failure_share": 1.0}
+
+
+async def test_a_retry_that_the_provider_s_gate_refuses_leaves_the_first_failure(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """M03: what the caller hears is what went wrong, not that nobody asks any more."""
+    gateway = await open_gateway(retries=2, breaker=EASY)
+    simulator.script(failing(503, times=9))
+
+    heard = await gateway.ask(None)
+    exchange = await gateway.wait_settled()
+
+    assert (heard.status, heard.json["code"]) == (503, "upstream_server_error")
+    assert simulator.journal.count == exchange.attempts == 1
+    again = await gateway.ask(None)
+    assert (again.status, again.json["code"]) == (503, "provider_unavailable")
+    assert simulator.journal.count == 1
+
+
+async def test_a_connection_that_is_refused_is_held_against_the_host(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """Whichever model is asked for next."""
+    gateway = await open_gateway(retries=0, breaker=EASY)
+    await simulator.stop()
+    assert (await gateway.ask("plain")).json["code"] == "upstream_connect"
+
+    heard = await gateway.ask("plain", model="sim/another")
+
+    assert heard.json["code"] == "provider_unavailable"
+
+
+@pytest.mark.parametrize("by", ["fin", "rst"])
+async def test_an_answer_that_breaks_off_is_held_against_its_model(
+    open_gateway: OpenGateway, by: str
+) -> None:
+    """It had begun as a success; a caller who leaves is none of it."""
+    gateway = await open_gateway(retries=0, breaker=EASY)
+    await gateway.ask({"count": 5, "cut": {"after_tokens": 3, "by": by}})
+    await gateway.wait_settled()
+
+    heard = await gateway.ask("plain")
+
+    assert heard.json["code"] == "provider_unavailable"
+
+
+async def test_one_that_was_begun_before_its_content_counts_when_it_has_ended(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """A slow provider would have failures alone, because no success was ever seen."""
+    gateway = await open_gateway(
+        retries=0,
+        settings={"commit": {"v1_max_wait_s": 0.01}},
+        breaker={"min_attempts": 2, "failure_share": 0.6},
+    )
+    await gateway.ask({"count": 2, "head_delay_s": 0.05})
+    await gateway.wait_settled()
+    await gateway.ask({"error": {"status": 503}})
+
+    heard = await gateway.ask("plain")
+
+    assert heard.status == 200
+    assert simulator.journal.count == 3
+
+
+async def test_a_stale_connection_is_nobody_s_failure(open_gateway: OpenGateway) -> None:
+    """It is sent once more, and answered: a provider may close what is idle."""
+    served = 0
+
+    async def serve(reader: Any, writer: Any) -> None:
+        nonlocal served
+        await read_request(reader)
+        served += 1
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n" + b'{"choices":[]}')
+        await writer.drain()
+        await reader.read(1)  # the next request on this connection is not answered
+        await hang_up(writer)
+
+    async with RawProvider(serve) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+        gateway = await open_gateway(base_url=url, retries=0, breaker=EASY)
+        answers = [await gateway.ask("plain", stream=False) for _ in range(4)]
+
+    assert [one.status for one in answers] == [200] * 4
+    assert served == 4

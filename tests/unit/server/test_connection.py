@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from gateway.app import CHAIN
 from gateway.config.settings import ServerSpec
 from gateway.server.connection import MAX_QUOTED_CHARS
-from gateway.server.site import listen, make_runner, retire_connections
+from gateway.server.site import close_idle_connections, listen, make_runner, retire_connections
 from tests.plugins.chain import LogLines, StartChain, parse_reply, render_request
 
 HURRIED = ServerSpec(head_timeout_s=0.05)
@@ -202,6 +202,38 @@ async def test_a_connection_that_retires_answers_what_it_has(start_chain: StartC
     reply = await asked
     assert (reply.body, reply.headers["connection"]) == (b"whole", "close")
     idle_writer.close()
+
+
+async def test_only_connections_that_wait_for_another_request_are_closed(
+    start_chain: StartChain,
+) -> None:
+    """M02: whoever has not asked yet may be about to, and whoever has asked is being answered."""
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def wait(request: web.Request) -> web.StreamResponse:
+        if request.method == "POST":
+            begun.set()
+            await released.wait()
+        return web.Response(text="whole")
+
+    chain = await start_chain(wait)
+    new, used = await chain.connect(), await chain.connect()
+    asked = render_request("GET", "/api/keys", headers=[("Connection", "keep-alive")])
+    used[1].write(asked)
+    await used[0].readuntil(b"whole")
+    body = b'{"model":"groq/m","messages":[{"role":"user","content":"Hi"}]}'
+    busy = asyncio.ensure_future(chain.ask("POST", "/v1/chat/completions", body=body))
+    await begun.wait()
+
+    close_idle_connections(chain.runner)
+
+    assert await used[0].read() == b""
+    released.set()
+    assert (await busy).body == b"whole"
+    new[1].write(asked)
+    assert await new[0].readuntil(b"whole")
+    new[1].close()
+    used[1].close()
 
 
 async def test_a_stream_that_retires_ends_with_its_connection(start_chain: StartChain) -> None:

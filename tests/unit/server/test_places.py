@@ -22,7 +22,7 @@ def few_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.parametrize(("limit", "places"), [(1024, 496), (FILES, PLACES), (33, 1), (8, 1)])
+@pytest.mark.parametrize(("limit", "places"), [(1024, 488), (FILES, PLACES), (33, 1), (8, 1)])
 def test_half_of_the_files_are_for_callers(limit: int, places: int) -> None:
     """The other half are for the providers that answer them; a gateway for nobody is of no use."""
     assert count_places(limit) == places

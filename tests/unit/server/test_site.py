@@ -1,12 +1,26 @@
 """Apps on listening sockets."""
 
 import asyncio
+import socket
 
 import pytest
+import uvloop
 from aiohttp import web
 
+from gateway.config.overload import OverloadSpec
 from gateway.config.settings import ServerSpec
-from gateway.server.site import GatewaySite, listen, make_runner, require_c_parser
+from gateway.overload.machine import Machine
+from gateway.overload.pressure import Pressure
+from gateway.overload.seats import Seats
+from gateway.server.site import (
+    ACCEPTED_AT_ONCE,
+    GatewaySite,
+    listen,
+    listen_on,
+    make_runner,
+    require_c_parser,
+)
+from gateway.server.sockets import open_sockets
 
 
 async def test_callers_that_leave_cancel_their_handler() -> None:
@@ -54,6 +68,32 @@ async def test_unused_connections_are_counted_not_logged() -> None:
     await runner.cleanup()
 
     assert counted == [1]
+
+
+def test_a_crowd_is_accepted_in_few_turns_of_the_loop() -> None:
+    """M01: whoever waits to be accepted is not refused in time, and seen by nobody."""
+
+    async def count_turns() -> int:
+        runner = make_runner(web.Application(), shutdown_s=0.1)
+        await runner.setup()
+        sockets = await open_sockets("127.0.0.1", 0)
+        pressure = Pressure(OverloadSpec(), Seats(1), Machine().read)
+        [site] = await listen_on(runner, sockets, ServerSpec(), pressure=pressure)
+        callers = [socket.socket() for _ in range(10 * ACCEPTED_AT_ONCE)]
+        for caller in callers:
+            caller.connect(("127.0.0.1", int(site.url.rpartition(":")[2])))
+        assert runner.server is not None
+        turns = 0
+        while len(runner.server.connections) < len(callers):
+            turns += 1
+            await asyncio.sleep(0)
+        for caller in callers:
+            caller.close()
+        await runner.cleanup()
+        return turns
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop:
+        assert loop.run(count_turns()) < 3 * 10
 
 
 async def test_a_site_that_is_stopped_accepts_nobody() -> None:

@@ -9,8 +9,8 @@ import pytest
 from gateway.core.errors import UpstreamError
 from gateway.core.upstream_errors import (
     UpstreamBadResponseError,
-    UpstreamConnectError,
     UpstreamCutError,
+    UpstreamHungUpError,
     UpstreamProtocolError,
     UpstreamReplyTooLargeError,
 )
@@ -74,7 +74,7 @@ async def test_a_whole_answer_may_still_cost_the_connection(
 @pytest.mark.parametrize(
     ("sent", "error", "calls"),
     [
-        (b"", UpstreamConnectError, ["failed"]),
+        (b"", UpstreamHungUpError, ["failed"]),
         (START[:10], UpstreamCutError, ["failed"]),
         (b"HTTP/1.1 103 Early\r\n\r\n", UpstreamCutError, ["failed"]),
         (OK[:-1], UpstreamCutError, ["head", "body", "failed"]),

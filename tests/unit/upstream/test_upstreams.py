@@ -299,7 +299,7 @@ async def test_upstreams_in_use_are_not_taken_away(resolver: Resolver) -> None:
         with pytest.raises(ProviderBusyError) as refused:
             on_demand.find(at(f"http://127.0.0.1:{provider.port}/2"))
 
-        assert refused.value.headers["Retry-After"] == "1"
+        assert 1 <= int(refused.value.headers["Retry-After"]) <= 4
         assert on_demand.find(at(f"http://127.0.0.1:{provider.port}/1")) is busy
         connection.abort()
         busy.pool.close()

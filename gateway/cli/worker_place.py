@@ -1,0 +1,170 @@
+"""The place of one worker: the process that has it now, and what is said between the two.
+
+The rule here: a place outlives its processes. How often they died is known here alone.
+"""
+
+import asyncio
+import contextlib
+import multiprocessing
+import signal
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+import msgspec
+
+from gateway.cli.shared import Shared
+from gateway.cli.worker import Away, News, run_worker
+from gateway.config.hiding import hide_credentials
+from gateway.config.load import Registry
+from gateway.config.settings import Settings
+from gateway.core.credential import Credential
+from gateway.plugins.keys import Worker
+
+# A worker that lived for so long is replaced at once; one that did not waits, longer each time.
+PROVEN_S = 10.0
+FIRST_PAUSE_S = 0.5
+LAST_PAUSE_S = 30.0
+DOUBLINGS = 6  # from the first pause to the last; a power of all failures grows beyond a float
+
+Sockets = Mapping[int, Sequence[socket.socket]]  # by the index of the worker whose they are
+
+
+class Start(msgspec.Struct, frozen=True):
+    """What a new process is given."""
+
+    settings: Settings
+    registry: Registry
+    sockets: Sockets
+    shared: Shared
+
+
+class Death(msgspec.Struct, frozen=True):
+    """What is known of a process that ended."""
+
+    exit_code: int | None  # below zero: the signal that ended it
+    lived_s: float
+
+
+class Place(msgspec.Struct, eq=False):
+    """One worker, and those that came before and come after it."""
+
+    index: int
+    process: SpawnProcess | None = None
+    is_accepting: bool = False
+    was_ever_ready: bool = False
+    admin_url: str | None = None
+    failures: int = 0  # since one was proven
+    _line: Connection | None = None
+    _is_ready: asyncio.Future[bool] | None = None
+    _started_at: float = 0.0
+
+    @property
+    def pause_s(self) -> float:
+        """How long nobody should be in this place; 0 after a first death."""
+        if self.failures <= 1:
+            return 0.0
+        doubled = FIRST_PAUSE_S * 2.0 ** min(self.failures - 2, DOUBLINGS)
+        return min(doubled, LAST_PAUSE_S)
+
+    def start(
+        self,
+        given: Start,
+        *,
+        when_heard: Callable[["Place"], None],
+        when_dead: Callable[["Place"], None],
+    ) -> None:
+        """Put a process there; OSError when there can be none."""
+        context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
+        line, its_end = context.Pipe()
+        worker = Worker(self.index, is_restarted=self.was_ever_ready)
+        process = context.Process(
+            target=run_worker,
+            args=(
+                given.settings,
+                given.registry,
+                worker,
+                given.sockets,
+                given.shared,
+                its_end,
+            ),
+            name=f"gateway-worker-{self.index}",
+        )
+        try:
+            with _deaf_to_the_terminal(), hide_credentials(_credentials_of(given.registry)):
+                process.start()
+        except OSError:
+            line.close()
+            raise
+        finally:
+            its_end.close()
+        loop = asyncio.get_running_loop()
+        self.process, self._line = process, line
+        self._is_ready, self._started_at = loop.create_future(), loop.time()
+        loop.add_reader(line.fileno(), self._hear, when_heard)
+        loop.add_reader(process.sentinel, when_dead, self)
+
+    async def wait_until_ready(self) -> bool:
+        """Wait until it answers; False when it ended before that."""
+        return self._is_ready is not None and await self._is_ready
+
+    def tell_away(self, away: Collection[int]) -> None:
+        """Have it accept for these workers, and for no other."""
+        if self._line is not None:
+            with contextlib.suppress(OSError):  # it died, and that is noticed elsewhere
+                self._line.send(Away(tuple(away)))
+
+    def bury(self) -> Death:
+        """Clear the place of a process that has ended."""
+        process, line, is_ready = self.process, self._line, self._is_ready
+        if process is None or line is None or is_ready is None:
+            raise RuntimeError("Nobody was in this place.")
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(process.sentinel)
+        loop.remove_reader(line.fileno())
+        process.join()
+        death = Death(process.exitcode, loop.time() - self._started_at)
+        process.close()
+        line.close()
+        self.process = self._line = None
+        self.is_accepting = False
+        self.failures = 0 if death.lived_s >= PROVEN_S else self.failures + 1
+        if not is_ready.done():
+            is_ready.set_result(False)
+        return death
+
+    def _hear(self, when_heard: Callable[["Place"], None]) -> None:
+        if self._line is None or self._is_ready is None:
+            return
+        try:
+            news: News = self._line.recv()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(self._line.fileno())
+            return
+        self.is_accepting = news.what == "ready"
+        if news.what == "ready":
+            self.admin_url = news.admin_url
+            self.was_ever_ready = True
+            self._is_ready.set_result(True)
+        when_heard(self)
+
+
+def _credentials_of(registry: Registry) -> Iterator[Credential]:
+    for credentials in registry.credentials.values():
+        yield from credentials
+
+
+@contextlib.contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """A process that is started meanwhile does not hear Ctrl-C, from its first moment on.
+
+    SIGHUP waits for it until it listens: one that is not handled would end it.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+        signal.signal(signal.SIGINT, before)

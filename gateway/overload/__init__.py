@@ -1,0 +1,1 @@
+"""What happens when more is asked for than this process can do."""

@@ -1,0 +1,104 @@
+"""Refuses again whoever was refused a moment ago, from the bytes of their request alone.
+
+The rule here: it decides as `shed_load` does, by the same seats, for callers that were recognised
+there within the last second; whatever is not plain goes to the chain. A refusal by the chain costs
+ten times as much as this, and eight times the load is seven refusals for each answer.
+"""
+
+import re
+from collections.abc import Iterable
+
+from gateway.core.clock import Clock, monotonic
+from gateway.core.errors import OverloadedError
+from gateway.core.request_id import new_request_id
+from gateway.core.retry_after import come_back
+from gateway.overload.seats import Seats
+from gateway.wire.fixed_headers import FIXED_HEADERS
+from gateway.wire.render_errors import render_openai, render_text
+
+WATCHING_S = 1.0
+MOST_CALLERS = 1_000
+SENTENCE = "The gateway has as much in hand as it can bear; try again in a moment."
+# What a caller can show; what is behind these names is all that recognising goes by.
+SHOWN = frozenset((b"authorization", b"x-api-key", b"cookie"))
+
+_END_OF_HEAD = b"\r\n\r\n"
+_COMPLETIONS, _CHAT = b"POST /v1/chat/completions HTTP/1.1\r\n", b"POST /api/chat/"
+_HEADERS = re.compile(
+    rb"\r\n(authorization|x-api-key|cookie|content-length|transfer-encoding|expect|origin|"
+    rb"connection)[ \t]*:[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)",
+    re.IGNORECASE,
+)
+_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"origin", b"connection"))
+_LENGTH = b"content-length"
+
+
+class Door:
+    """Who was refused a moment ago, by a number made of what they showed."""
+
+    def __init__(self, seats: Seats, clock: Clock = monotonic) -> None:
+        self._seats = seats
+        self._clock = clock
+        self._until = 0.0
+        self._holders: dict[int, str] = {}
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody was refused a moment ago."""
+        return self._clock() < self._until
+
+    def note(self, headers: Iterable[tuple[bytes, bytes]], holder: str) -> None:
+        """Somebody was recognised by these headers, and refused."""
+        now = self._clock()
+        if now >= self._until or len(self._holders) >= MOST_CALLERS:
+            self._holders.clear()
+            self._until = now + WATCHING_S
+        shown = tuple((low, value) for name, value in headers if (low := name.lower()) in SHOWN)
+        self._holders[hash(shown)] = holder
+
+    def turn_away(self, data: bytes) -> bytes | None:
+        """The whole answer for a request that is refused; None where the chain is to decide."""
+        is_chat = data.startswith(_CHAT)
+        if not is_chat and not data.startswith(_COMPLETIONS):
+            return None
+        shown = _read_shown(data)
+        holder = None if shown is None or not self.is_watched else self._holders.get(hash(shown))
+        if holder is None or self._seats.has_room_for(holder):
+            return None
+        return _render(is_openai=not is_chat)
+
+
+def _read_shown(data: bytes) -> tuple[tuple[bytes, bytes], ...] | None:
+    """What one whole, plain request shows; None for any other bytes."""
+    end = data.find(_END_OF_HEAD)
+    if end < 0:
+        return None
+    shown, lengths = [], []
+    for name, value in _HEADERS.findall(data[: end + 2]):
+        name = name.lower()  # noqa: PLW2901 - the same name
+        if name == _LENGTH:
+            lengths.append(value)
+        elif name in _NOT_PLAIN:
+            return None
+        else:
+            shown.append((name, value))
+    is_framed = len(lengths) == 1 and lengths[0].isdigit() and len(lengths[0]) < len("1000000")
+    if not is_framed or len(data) != end + len(_END_OF_HEAD) + int(lengths[0]):
+        return None
+    return tuple(shown)
+
+
+def _render(*, is_openai: bool) -> bytes:
+    error = OverloadedError(SENTENCE, headers=come_back())
+    request_id = new_request_id()
+    body = (render_openai if is_openai else render_text)(error, request_id)
+    headers = {
+        "Content-Type": "application/json; charset=utf-8",
+        "Content-Length": str(len(body)),
+        "x-should-retry": "false",
+        "X-Request-ID": request_id,
+        **error.headers,
+        **FIXED_HEADERS,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 503 Service Unavailable\r\n{lines}\r\n".encode("latin-1") + body

@@ -1,0 +1,73 @@
+"""How many further attempts one provider may get, of all requests together.
+
+The rule here: a provider in trouble is asked hardly more often than one that works. Each exchange
+has `retries` of its own; when all use theirs at once, whoever is about to fall over gets three
+times the load, so there is a share for all.
+"""
+
+from collections.abc import Callable
+
+from gateway.config.provider_blocks import RetryBudgetSpec
+from gateway.core.clock import Clock, monotonic
+
+# What is counted: this half, and the one before it.
+HALF_S = 5.0
+
+Report = Callable[[int], None]
+"""Told how many retries were not made, at most once each half, when there were any."""
+
+
+class RetryTokens:
+    """The retries of one provider, counted against its requests of the last seconds."""
+
+    __slots__ = (
+        "_clock",
+        "_held_back",
+        "_past",
+        "_report",
+        "_requests",
+        "_retries",
+        "_spec",
+        "_turns_at",
+    )
+
+    def __init__(self, spec: RetryBudgetSpec, report: Report, clock: Clock = monotonic) -> None:
+        self._spec = spec
+        self._report = report
+        self._clock = clock
+        self._requests = 0
+        self._retries = 0
+        self._past = (0, 0)  # requests and retries of the half before
+        self._turns_at = 0.0
+        self._held_back = 0
+
+    def count_request(self, at: float) -> None:
+        """A request begins; `at` is a mark of the clock from a moment ago."""
+        if at >= self._turns_at:
+            self._turn(at)
+        self._requests += 1
+
+    def take(self) -> bool:
+        """Count one further attempt; False when there is to be none."""
+        if not self._spec.enabled:
+            return True
+        now = self._clock()
+        if now >= self._turns_at:
+            self._turn(now)
+        requests, retries = self._past
+        allowed = max(float(self._spec.spare), self._spec.share * (requests + self._requests))
+        if retries + self._retries + 1 > allowed:
+            self._held_back += 1
+            if self._held_back == 1:
+                self._report(1)
+            return False
+        self._retries += 1
+        return True
+
+    def _turn(self, now: float) -> None:
+        is_next = now < self._turns_at + HALF_S
+        self._past = (self._requests, self._retries) if is_next else (0, 0)
+        if self._held_back > 1:  # the first one has been told of
+            self._report(self._held_back - 1)
+        self._requests = self._retries = self._held_back = 0
+        self._turns_at = now + HALF_S

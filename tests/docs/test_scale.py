@@ -1,0 +1,48 @@
+"""The sizes in docs/operate/scale.md.
+
+The rule here: a row of a table that is derived follows from the figures above it.
+"""
+
+import math
+import re
+
+from gateway.stores.database import POOL_SIZE
+from tests.docs.pages import ROOT
+
+PAGE = (ROOT / "docs" / "operate" / "scale.md").read_text(encoding="utf-8")
+FIGURES = re.compile(
+    r"<!-- sizes: (\d+) chunks a second, (\d+) µs each, (\d+) % of a core, (\d+) MiB and (\d+) KiB"
+)
+ROW = re.compile(r"^\| ([\d,]+) \| ([\d.]+) \| (\d+) \| ([\d,]+) MiB \| ([\d,]+) \|$", re.MULTILINE)
+OF_POSTGRESQL = re.compile(r"^\| .*PostgreSQL.* \| up to (\d+) \| (\d+) \|$", re.MULTILINE)
+WORKERS_OF_THE_EXAMPLE = 12
+
+
+def number(text: str) -> float:
+    """A number as a page writes it."""
+    return float(text.replace(",", ""))
+
+
+def test_the_sizes_follow_from_the_figures() -> None:
+    """Whoever orders machines by them orders too few where one figure is changed and no row."""
+    [figures] = FIGURES.findall(PAGE)
+    chunks_per_s, chunk_us, share, worker_mib, stream_kib = map(int, figures)
+    rows = ROW.findall(PAGE)
+
+    assert len(rows) == 5
+    for row in rows:
+        streams, cores, workers, memory_mib, files = map(number, row)
+        busy = streams * chunks_per_s * chunk_us / 1_000_000
+        needed = math.ceil(busy * 100 / share)
+        assert (cores, workers) == (round(busy, 1), needed), row
+        assert memory_mib == round(workers * worker_mib + streams * stream_kib / 1024), row
+        assert files == 2 * streams
+
+
+def test_connections_are_as_many_as_the_pools_hold() -> None:
+    """A database that has fewer turns the last worker away."""
+    rows = OF_POSTGRESQL.findall(PAGE)
+
+    assert len(rows) == 4
+    assert {int(each) for each, _ in rows} == {POOL_SIZE}
+    assert {int(all_of_them) for _, all_of_them in rows} == {POOL_SIZE * WORKERS_OF_THE_EXAMPLE}

@@ -1,0 +1,83 @@
+"""Apache.
+
+The rule here: the modules are those that the shipped file tells operators to switch on.
+"""
+
+import re
+from pathlib import Path
+
+from tests.plugins.proxies.plan import DEPLOY, HTTP_PORT, HTTPS_PORT, Draft, Plan, is_path
+
+SHIPPED = DEPLOY / "apache"
+MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules")
+# What Debian switches on for everybody; mod_deflate does harm where a shipped file forgets it.
+USUAL = ("mpm_event", "authz_core", "filter", "deflate", "mime", "socache_shmcb")
+
+MAIN = """
+ServerRoot {directory}
+ServerName localhost
+DefaultRuntimeDir {directory}
+PidFile {directory}/pid
+User nobody
+Group nogroup
+ErrorLog /dev/stderr
+{modules}
+TypesConfig /dev/null
+SetOutputFilter DEFLATE
+Listen {host}:{http}
+Listen {host}:{https}
+Include gateway-workers.conf
+Include site.conf
+"""
+
+
+def write(program: Path, directory: Path, plan: Plan) -> list[str]:
+    """Write its configuration; gives the command that runs it."""
+    for name in ("gateway/server.conf", "gateway/paths.conf", "gateway-workers.conf"):
+        draft = Draft(SHIPPED / name)
+        draft.hasten(r"(?m)^Timeout (?P<seconds>\d+)$", plan.quicker, whole=True)
+        draft.hasten(r"(?<=header=)(?P<seconds>\d+)", plan.quicker, whole=True)
+        draft.hasten(r"(?<=body=)(?P<seconds>\d+)", plan.quicker, whole=True)
+        draft.hasten(r"(?<=ProxyTimeout )(?P<seconds>\d+)", plan.quicker, whole=True)
+        draft.write(directory / name)
+    site = Draft(SHIPPED / "gateway.conf")
+    modules = _load(site.text)
+    _edit(site, plan)
+    site.write(directory / "site.conf")
+    (directory / "apache.conf").write_text(
+        MAIN.format(
+            directory=directory,
+            modules=modules,
+            host=plan.host,
+            http=HTTP_PORT,
+            https=HTTPS_PORT,
+        )
+    )
+    return [str(program), "-DFOREGROUND", "-f", str(directory / "apache.conf")]
+
+
+def _edit(site: Draft, plan: Plan) -> None:
+    site.replace('BalancerMember "http://127.0.0.1:8080"', f'BalancerMember "{_url(plan.first)}"')
+    if plan.second is not None:
+        site.uncomment('BalancerMember "http://127.0.0.1:8090"')
+        site.replace("http://127.0.0.1:8090", _url(plan.second))
+    site.replace("\n<VirtualHost *:80>", f"\n<VirtualHost *:{HTTP_PORT}>")
+    site.uncomment("Define gateway_at /llm/", lines=2)
+    site.uncomment("<VirtualHost *:443>", lines=11)
+    site.replace("\n<VirtualHost *:443>", f"\n<VirtualHost *:{HTTPS_PORT}>")
+    site.replace("/etc/letsencrypt/live/chat.example.org/fullchain.pem", str(plan.certificate))
+    site.replace("/etc/letsencrypt/live/chat.example.org/privkey.pem", str(plan.certificate))
+
+
+def _load(shipped: str) -> str:
+    """The lines that load what the shipped file names after `a2enmod`."""
+    (named,) = re.findall(r"#   a2enmod (.*?)\n#   cp", shipped, re.DOTALL)
+    names = re.findall(r"\b[a-z0-9_]+\b", named.split("# and for TLS")[0])
+    names += re.findall(r"\b[a-z0-9_]+\b", named.split("for TLS:")[1])
+    found = next(path for path in map(Path, MODULES) if path.is_dir())
+    wanted = dict.fromkeys([*USUAL, *names])
+    return "\n".join(f"LoadModule {name}_module {found}/mod_{name}.so" for name in wanted)
+
+
+def _url(gateway: str) -> str:
+    return f"unix:{gateway}|http://gateway" if is_path(gateway) else f"http://{gateway}"

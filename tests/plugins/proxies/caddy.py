@@ -1,0 +1,43 @@
+"""Caddy.
+
+The rule here: it asks nobody for a certificate, and keeps nothing outside of its directory.
+"""
+
+from pathlib import Path
+
+from tests.plugins.proxies.plan import DEPLOY, HTTP_PORT, HTTPS_PORT, Draft, Plan, is_path
+
+SHIPPED = DEPLOY / "caddy"
+
+
+def write(program: Path, directory: Path, plan: Plan) -> list[str]:
+    """Write its configuration; gives the command that runs it."""
+    parts = Draft(SHIPPED / "gateway.caddy")
+    parts.hasten(r"(?m)^\t+(?:response_header_timeout) (?P<seconds>\d+)s$", plan.quicker)
+    parts.write(directory / "gateway.caddy")
+    draft = Draft(SHIPPED / "Caddyfile")
+    ports = f"\thttp_port {HTTP_PORT}\n\thttps_port {HTTPS_PORT}\n\tdefault_bind {plan.host}\n"
+    draft.replace("{\n\tservers {", "{\n\tadmin off\n\tauto_https off\n" + ports + "\tservers {")
+    draft.uncomment("handle_path /llm/*", lines=3)
+    plain = draft.text[draft.text.index("\nchat.example.org {") :]
+    draft.replace("\nchat.example.org {", f"\nhttps://:{HTTPS_PORT} {{")
+    draft.uncomment("tls /etc/caddy")
+    draft.replace(
+        "tls /etc/caddy/chat.example.org.pem /etc/caddy/chat.example.org.key",
+        f"tls {plan.certificate} {plan.certificate}",
+    )
+    draft.text += plain.replace("\nchat.example.org {", f"\nhttp://:{HTTP_PORT} {{")
+    addresses = " ".join(map(_address, plan.gateways))
+    draft.replace("\tto 127.0.0.1:8080\n", f"\tto {addresses}\n")
+    if plan.second is not None:
+        draft.uncomment("lb_policy", lines=8)
+    draft.hasten(r"(?m)^\t+(?:read|idle|write)\w* (?P<seconds>\d+)s$", plan.quicker)
+    draft.write(directory / "Caddyfile")
+    return [
+        *(str(program), "run", "--adapter", "caddyfile"),
+        *("--config", str(directory / "Caddyfile")),
+    ]
+
+
+def _address(gateway: str) -> str:
+    return f"unix/{gateway}" if is_path(gateway) else gateway

@@ -1,0 +1,35 @@
+"""HAProxy.
+
+The rule here: it runs as whoever runs the tests, and logs to its own output.
+"""
+
+from pathlib import Path
+
+from tests.plugins.proxies.plan import ADMIN_PORT, DEPLOY, Draft, Plan, is_path
+
+SHIPPED = DEPLOY / "haproxy" / "haproxy.cfg"
+
+
+def write(program: Path, directory: Path, plan: Plan) -> list[str]:
+    """Write its configuration; gives the command that runs it."""
+    draft = Draft(SHIPPED)
+    draft.replace("    log /dev/log local0\n", "    log stdout format raw local0\n")
+    draft.replace("    user haproxy\n    group haproxy\n", "")
+    draft.replace("    bind :80\n", "    bind fd@{http}\n")
+    draft.uncomment("bind :443")
+    draft.replace("    bind :443 ", "    bind fd@{https} ")
+    draft.replace("/etc/haproxy/chat.example.org.pem", str(plan.certificate))
+    draft.uncomment("http-request replace-path /llm")
+    draft.replace("server one 127.0.0.1:8080", f"server one {_address(plan.first)}")
+    if plan.second is not None:
+        draft.uncomment("option httpchk", lines=2)
+        draft.uncomment("server two")
+        draft.replace("server two 127.0.0.1:8090", f"server two {_address(plan.second)}")
+        draft.replace("check port 8081", f"check port {ADMIN_PORT}")
+    draft.hasten(r"(?m)^    timeout [a-z-]+ (?P<seconds>\d+)s$", plan.quicker)
+    draft.write(directory / "haproxy.cfg")
+    return [str(program), "-db", "-f", str(directory / "haproxy.cfg")]
+
+
+def _address(gateway: str) -> str:
+    return f"unix@{gateway}" if is_path(gateway) else gateway

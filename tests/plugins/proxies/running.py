@@ -1,0 +1,259 @@
+"""Proxies that run: started when the first test wants one, stopped when the last has ended.
+
+The rule here: nobody polls. nginx and HAProxy are given sockets that listen already, Caddy notifies
+as it would systemd, and Apache says that it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.plugins.programs import find_program
+from tests.plugins.proxies import apache, caddy, haproxy, nginx
+from tests.plugins.proxies.plan import HTTP_PORT, HTTPS_PORT, Plan
+
+START_S = 20
+STOP_S = 10
+HOST_NAME = "chat.example.org"
+CADDY_TELLS = (2, 8)  # since then a cut answer is cut
+INHERITED = ("nginx", "haproxy")  # those that take sockets that listen already
+
+Write = Callable[[Path, Path, Plan], list[str]]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One of the proxies, and what it can and cannot do."""
+
+    name: str
+    program: str
+    package: str
+    write: Write
+    sees_a_silent_caller_leave: bool = True  # while nothing is written to the caller
+    offers_http2: bool = True
+    alarms: str = "(?!)"  # what its log never holds
+
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "nginx",
+            "nginx",
+            "nginx-light",
+            nginx.write,
+            alarms=r"\[(alert|emerg)\]",
+        ),
+        Kind(
+            "haproxy",
+            "haproxy",
+            "haproxy",
+            haproxy.write,
+            offers_http2=False,
+            alarms=r"\[(ALERT|WARNING)\].*(config|main\(\))",  # not that gateways come and go
+        ),
+        Kind("caddy", "caddy", "caddy", caddy.write, alarms="panic|fatal"),
+        Kind(
+            "apache",
+            "apache2",
+            "apache2",
+            apache.write,
+            sees_a_silent_caller_leave=False,
+            alarms=r":(alert|emerg|crit)\]|exit signal",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A proxy that runs."""
+
+    kind: Kind
+    plan: Plan
+    directory: Path
+    authority: Path  # who signed its certificate
+    process: subprocess.Popen[bytes]
+
+    @property
+    def name(self) -> str:
+        """Which of them it is."""
+        return self.kind.name
+
+    @property
+    def host(self) -> str:
+        """The address that it listens on."""
+        return self.plan.host
+
+    @property
+    def port(self) -> int:
+        """The port without TLS."""
+        return HTTP_PORT
+
+    @property
+    def hides_cuts(self) -> bool:
+        """Whether it ends an answer that broke off as if it were whole: Caddy's issue 5951."""
+        return self.name == "caddy" and self.version < CADDY_TELLS
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Of the program, as far as it is asked for."""
+        said = subprocess.run(
+            [self.kind.program, "version"], capture_output=True, text=True, check=True
+        ).stdout
+        return tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+
+    @property
+    def log(self) -> str:
+        """What it has had to say."""
+        files = [self.directory / name for name in ("output", "error.log")]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
+
+
+class Proxies:
+    """Starts proxies; each one is started once and runs until the end."""
+
+    def __init__(self, directory: Path, number: int) -> None:
+        self.directory = directory
+        self._number = number
+        self._running: dict[str, Proxy] = {}
+        self._stack = ExitStack()
+        self._authority = trustme.CA()
+        self._certificate = directory / "certificate.pem"
+        self._authority_file = directory / "authority.pem"
+        self._authority.cert_pem.write_to_path(str(self._authority_file))
+        issued = self._authority.issue_cert(HOST_NAME)
+        issued.private_key_and_cert_chain_pem.write_to_path(str(self._certificate))
+
+    def address(self, place: int) -> str:
+        """An address of this machine that nobody else has: the process decides about two bytes."""
+        return f"127.{60 + place}.{self._number >> 8 & 255}.{max(1, self._number & 255)}"
+
+    def start(self, name: str, place: int, *gateways: str, quicker: int = 1) -> Proxy:
+        """The proxy of this kind in front of these gateways."""
+        key = f"{name}-{place}"
+        if key not in self._running:
+            kind = KINDS[name]
+            program = find_program(kind.program, install=f"apt install {kind.package}", part=name)
+            directory = self.directory / key
+            directory.mkdir()
+            plan = Plan(self.address(place), gateways, self._certificate, quicker)
+            proxy = self._start(kind, program, directory, plan)
+            self._stack.callback(_stop, proxy)
+            self._running[key] = proxy
+        return self._running[key]
+
+    def close(self) -> None:
+        """Stop them all."""
+        self._stack.close()
+
+    def _start(self, kind: Kind, program: Path, directory: Path, plan: Plan) -> Proxy:
+        with ExitStack() as opened:
+            sockets = []
+            if kind.name in INHERITED:
+                sockets = [
+                    opened.enter_context(socket.create_server((plan.host, port), backlog=511))
+                    for port in (HTTP_PORT, HTTPS_PORT)
+                ]
+            command = kind.write(program, directory, plan)
+            if kind.name == "haproxy":
+                _name_sockets(directory / "haproxy.cfg", sockets)
+            notifications = opened.enter_context(_notifications(directory))
+            environ = _environ(kind.name, directory, sockets)
+            output = opened.enter_context((directory / "output").open("wb"))
+            process = subprocess.Popen(
+                command,
+                cwd=directory,
+                env=environ,
+                pass_fds=[each.fileno() for each in sockets],
+                stdout=output,
+                stderr=subprocess.PIPE if kind.name == "apache" else output,
+                start_new_session=True,
+            )
+            proxy = Proxy(kind, plan, directory, self._authority_file, process)
+            ended = os.pidfd_open(process.pid)
+            opened.callback(os.close, ended)
+            _wait_until_ready(proxy, notifications, ended)
+        return proxy
+
+
+def _name_sockets(file: Path, sockets: list[socket.socket]) -> None:
+    http, https = (each.fileno() for each in sockets)
+    text = file.read_text().replace("fd@{http}", f"fd@{http}").replace("fd@{https}", f"fd@{https}")
+    file.write_text(text)
+
+
+def _environ(name: str, directory: Path, sockets: list[socket.socket]) -> dict[str, str]:
+    environ = {**os.environ, "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
+    environ["XDG_CONFIG_HOME"] = str(directory)
+    if name == "nginx":
+        environ["NGINX"] = "".join(f"{each.fileno()};" for each in sockets)
+    if name == "caddy":
+        environ["NOTIFY_SOCKET"] = str(directory / "notify")
+    return environ
+
+
+@contextlib.contextmanager
+def _notifications(directory: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        notifications.bind(str(directory / "notify"))
+        yield notifications
+
+
+def _wait_until_ready(proxy: Proxy, notifications: socket.socket, ended: int) -> None:
+    if proxy.name == "caddy":
+        said = b""
+        while b"READY=1" not in said:
+            readable, _, _ = select.select([notifications, ended], [], [], START_S)
+            assert notifications in readable, proxy.log
+            said = notifications.recv(4096)
+    elif proxy.name == "apache":
+        assert proxy.process.stderr is not None
+        said = b""
+        while b"resuming normal operations" not in said:
+            line = proxy.process.stderr.readline()
+            assert line, said.decode()
+            said += line
+
+
+def _stop(proxy: Proxy) -> None:
+    """End the process, and let no alarm of its log pass unseen."""
+    died_early = proxy.process.poll() is not None
+    proxy.process.terminate()
+    rest = b""
+    try:
+        rest = proxy.process.communicate(timeout=STOP_S)[1] or b""
+    except subprocess.TimeoutExpired:
+        os.killpg(proxy.process.pid, signal.SIGKILL)
+        proxy.process.communicate()
+    log = proxy.log + rest.decode(errors="replace")
+    assert not died_early, log
+    alarms = [line for line in log.splitlines() if re.search(proxy.kind.alarms, line)]
+    assert alarms == []
+
+
+@pytest.fixture(scope="session")
+def proxies() -> Iterator[Proxies]:
+    """Give what starts proxies, in a directory that their own users may look into."""
+    with tempfile.TemporaryDirectory(prefix="gw") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        running = Proxies(directory, os.getpid())
+        try:
+            yield running
+        finally:
+            running.close()

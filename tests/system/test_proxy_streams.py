@@ -1,0 +1,99 @@
+"""Streams through each reverse proxy with the configuration that ships.
+
+The rule here: the provider takes no step before the last one has arrived, so no clock is needed to
+prove that nothing was held back.
+"""
+
+import pytest
+
+from tests.plugins.proxies.row import CHAT, V1, Row, only_linux
+from tests.plugins.stepped_provider import DONE, END, ROLE, event_of
+
+pytestmark = only_linux()
+
+WORDS = ("One", " two", " three")
+LEFT_S = 2.0  # until a provider must know that its caller's caller is gone
+BOTH = pytest.mark.parametrize("path", [V1, CHAT], ids=["v1", "chat"])
+
+
+def expected_of(path: str, word: str) -> bytes:
+    """What a caller gets of a word."""
+    return event_of(content=word) if path == V1 else word.encode()
+
+
+@BOTH
+async def test_each_piece_arrives_before_the_next_is_sent(row: Row, path: str) -> None:
+    """G14: a stream that is collected or compressed on its way comes all at once."""
+    async with row.call() as caller:
+        await row.ask(caller, path)
+        await row.provider.open_stream()
+        await row.provider.send(ROLE)
+        for word in WORDS:
+            await row.provider.send(event_of(content=word))
+            read = await caller.read_until(expected_of(path, word))
+            if word == WORDS[0]:
+                head = read.lower()
+        await row.provider.send(DONE)
+        await row.provider.send_raw(END)
+        rest = await caller.read_to_end()
+
+    assert head.startswith(b"http/1.1 200 ok\r\n")
+    assert b"transfer-encoding: chunked\r\n" in head
+    assert b"content-encoding" not in head
+    assert rest.raw.endswith(b"\r\n0\r\n\r\n")
+    assert (await row.gateway.log.wait_for_settled())[0]["outcome"] == "finished"
+
+
+@BOTH
+async def test_a_cut_stream_stays_cut(row: Row, path: str) -> None:
+    """A clean end of the proxy's own making would turn half an answer into a whole one."""
+    async with row.call() as caller:
+        await row.ask(caller, path)
+        await row.provider.open_stream()
+        await row.provider.send(event_of(content=WORDS[0]))
+        await caller.read_until(expected_of(path, WORDS[0]))
+        await row.provider.cut()
+        rest = await caller.read_to_end()
+
+    assert rest.raw.endswith(b"0\r\n\r\n") == row.proxy.hides_cuts
+    assert b"[DONE]" not in rest.raw
+    assert (b'"code":"upstream_cut"' in rest.raw) == (path == V1)
+    assert (await row.gateway.log.wait_for_settled())[0]["outcome"] == "upstream_failed"
+
+
+@BOTH
+@pytest.mark.parametrize("has_begun", [False, True], ids=["waiting", "reading"])
+async def test_a_caller_who_leaves_is_seen_by_the_provider(
+    row: Row, path: str, *, has_begun: bool
+) -> None:
+    """Through two hops and while the provider is silent: tokens nobody reads cost money."""
+    async with row.call() as caller:
+        await row.ask(caller, path)
+        await row.provider.open_stream()
+        if has_begun:
+            await row.provider.send(event_of(content=WORDS[0]))
+            await caller.read_until(expected_of(path, WORDS[0]))
+
+    if not row.proxy.kind.sees_a_silent_caller_leave:
+        # It finds out by writing: the first piece is answered by a reset, and so on.
+        while not row.gateway.log.settled:
+            await row.provider.send(event_of(content=WORDS[1]))
+            await row.pause()
+    await row.provider.wait_until_left(LEFT_S)
+    assert (await row.gateway.log.wait_for_settled())[0]["outcome"] == "client_gone"
+
+
+async def test_streams_follow_each_other_on_one_connection_to_the_gateway(row: Row) -> None:
+    """A handshake for each request is slow, and a late byte would be the next caller's."""
+    for number in range(3):
+        async with row.call() as caller:
+            await row.ask(caller, V1)
+            await row.provider.open_stream()
+            await row.provider.send(event_of(content=f"answer {number}"))
+            await row.provider.send(DONE)
+            await row.provider.send_raw(END)
+            heard = await caller.read_to_end()
+
+        assert heard.body == event_of(content=f"answer {number}") + DONE
+        assert heard.is_whole
+    assert row.gateway.open_connections == 1

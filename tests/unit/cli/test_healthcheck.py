@@ -1,0 +1,71 @@
+"""Asking a gateway how it is."""
+
+import asyncio
+import socket
+
+import pytest
+
+from gateway.cli.healthcheck import check_health
+from gateway.cli.service import Service
+
+
+async def ask(service: Service, *, live: bool = False) -> int:
+    """Ask the service of the fixture, from another thread as another process would."""
+    url = service.admin_url
+    assert url is not None
+    return await asyncio.to_thread(check_health, url, live=live, timeout_s=5)
+
+
+async def test_a_ready_gateway_is_healthy(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is what a container engine goes by."""
+    assert await ask(service) == 0
+    assert capsys.readouterr().out == "ready\n"
+
+
+async def test_a_gateway_that_drains_is_alive_and_not_ready(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever asked for life alone would otherwise kill it in the middle of its answers."""
+    service.readiness.set_unready("draining")
+
+    assert await ask(service) == 1
+    assert await ask(service, live=True) == 0
+    assert capsys.readouterr().out == "draining\nok\n"
+
+
+def test_nobody_there_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, and not in a traceback for each try."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+
+        assert check_health(url, live=False, timeout_s=1) == 1
+    assert capsys.readouterr().err == f"No gateway answers at {url}: ConnectionRefusedError.\n"
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8081", "https://127.0.0.1:8081", "http://"])
+def test_an_address_that_is_none_is_said(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what it needs to be."""
+    assert check_health(url, live=False, timeout_s=1) == 1
+    assert "--url needs to be the admin listener's" in capsys.readouterr().err
+
+
+async def test_something_else_on_that_port_is_unhealthy(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What it says is nobody's business, and may hold commands for a terminal."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n\x1b[2J!")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert await asyncio.to_thread(check_health, url, live=True, timeout_s=5) == 1
+
+    assert capsys.readouterr().out == "status 404\n"

@@ -1,0 +1,28 @@
+"""The place of a worker; with a process in it, it is tested in tests/faults/test_k_workers.py."""
+
+import pytest
+
+from gateway.cli.worker_place import Place
+
+
+@pytest.mark.parametrize(
+    ("failures", "pause_s"),
+    [(0, 0.0), (1, 0.0), (2, 0.5), (3, 1.0), (4, 2.0), (7, 16.0), (8, 30.0), (2000, 30.0)],
+)
+def test_one_that_dies_again_and_again_pauses_for_longer(failures: int, pause_s: float) -> None:
+    """K03: no storm of processes; and one death costs nobody a moment."""
+    assert Place(0, failures=failures).pause_s == pause_s
+
+
+def test_an_empty_place_has_nobody_to_bury() -> None:
+    """A mistake of ours that is said and not passed over."""
+    with pytest.raises(RuntimeError, match="Nobody was in this place"):
+        Place(0).bury()
+
+
+async def test_in_an_empty_place_nobody_becomes_ready() -> None:
+    """Whoever waits for it is not left waiting."""
+    place = Place(0)
+    place.tell_away([1])  # there is nobody to be told
+
+    assert not await place.wait_until_ready()

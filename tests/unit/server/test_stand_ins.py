@@ -1,0 +1,82 @@
+"""Accepting for workers that are away."""
+
+import asyncio
+import contextlib
+import socket
+
+import pytest
+from aiohttp import web
+
+from gateway.config.settings import ServerSpec
+from gateway.server.site import listen_on, make_runner
+from gateway.server.sockets import SPREADS, open_shared_sockets
+from gateway.server.stand_ins import StandIns
+
+pytestmark = pytest.mark.skipif(not SPREADS, reason="elsewhere all workers accept from one socket")
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n\r\n"
+
+
+async def answer(_: web.Request) -> web.Response:
+    """Say something."""
+    return web.Response(text="here")
+
+
+async def ask(port: int) -> str:
+    """The status line of an answer; as long as nobody accepts, there is none."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(REQUEST)
+    try:
+        return (await reader.read()).partition(b"\r\n")[0].decode()
+    finally:
+        writer.close()
+
+
+async def test_callers_of_those_who_are_away_are_answered() -> None:
+    """K02: also those who were in the queue before; and not by two once they are back."""
+    own, away = await open_shared_sockets("127.0.0.1", 0, 2)
+    port = own[0].getsockname()[1]
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = make_runner(app, shutdown_s=1)
+    await runner.setup()
+    (site,) = await listen_on(runner, own, ServerSpec())
+    stand_ins = StandIns({1: away})
+    asked = [asyncio.ensure_future(ask(port)) for _ in range(30)]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    waited = sum(not one.done() for one in asked)
+
+    await stand_ins.accept_for([1], beside=site)
+    answers = await asyncio.gather(*asked)
+
+    assert waited
+    assert set(answers) == {"HTTP/1.1 200 OK"}
+    assert stand_ins.accepts_for == [1]
+    await stand_ins.accept_for([], beside=site)
+    assert stand_ins.accepts_for == []
+    assert away[0].fileno() >= 0  # it may be needed again
+    await stand_ins.accept_for([1], beside=site)
+    assert await ask(port) == "HTTP/1.1 200 OK"
+    await stand_ins.close()
+    await runner.cleanup()
+    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+        pytest.fail("somebody listens still")
+
+
+async def test_after_the_end_nothing_is_accepted_any_more() -> None:
+    """A word of the supervisor's may come when the worker drains already."""
+    own, away = await open_shared_sockets("127.0.0.1", 0, 2)
+    runner = make_runner(web.Application(), shutdown_s=1)
+    await runner.setup()
+    (site,) = await listen_on(runner, own, ServerSpec())
+    stand_ins = StandIns({1: away})
+    accepting = asyncio.ensure_future(stand_ins.accept_for([1], beside=site))
+    await asyncio.sleep(0)
+
+    await stand_ins.close()
+    await accepting
+    await stand_ins.accept_for([1], beside=site)
+
+    assert runner.sites == {site}
+    assert away[0].fileno() == -1
+    await runner.cleanup()
