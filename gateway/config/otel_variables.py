@@ -58,7 +58,8 @@ def fill_in(written: TracingSpec, environ: Environ) -> TracingSpec | None:
         if value is not None and name not in written.model_fields_set
     }
     # Attributes are joined, each by its name.
-    resource = {**_read_pairs(environ, "OTEL_RESOURCE_ATTRIBUTES"), **written.resource}
+    of_machine = _read_pairs(environ, "OTEL_RESOURCE_ATTRIBUTES").items()
+    resource = {**{name: value for name, value in of_machine if value}, **written.resource}
     service = resource.pop("service.name", None)
     if service is not None and "service_name" not in written.model_fields_set:
         found.setdefault("service_name", service)

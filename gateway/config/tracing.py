@@ -25,7 +25,7 @@ SECRET_CHARS_MIN = 8
 HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
 ProviderName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
 AttributeName = Annotated[str, StringConstraints(pattern=forms.ATTRIBUTE)]
-Text = Annotated[str, StringConstraints(pattern=forms.LABEL)]
+Text = Annotated[str, StringConstraints(pattern=forms.ATTRIBUTE_TEXT)]
 
 
 class TracingSpec(Spec):

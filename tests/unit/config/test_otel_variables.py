@@ -85,10 +85,10 @@ def test_resource_attributes_are_joined() -> None:
     """Those of the machine and those of this gateway."""
     found = filled(
         {"resource": {"team": "chat"}},
-        OTEL_RESOURCE_ATTRIBUTES="team=all,host.name=a%20b,service.name=of-resource",
+        OTEL_RESOURCE_ATTRIBUTES="team=all,host.name=a%20b,service.name=of-resource,My-Key=1,no=,",
     )
 
-    assert found.resource == {"team": "chat", "host.name": "a b"}
+    assert found.resource == {"team": "chat", "host.name": "a b", "My-Key": "1"}
     assert found.service_name == "of-resource"
     both = filled(OTEL_RESOURCE_ATTRIBUTES="service.name=a", OTEL_SERVICE_NAME="b")
     assert both.service_name == "b"
