@@ -87,6 +87,7 @@ EVENTS = (
         "error",
         "a middleware of the operator's made a mistake, or took too long",
         "request_id middleware exception",
+        is_limited=True,
     ),
     make_event(
         "middleware.skipped",
