@@ -22,7 +22,7 @@ from gateway.catalog.handlers import (
     show_provider_models,
     show_providers,
 )
-from gateway.config.load import Registry
+from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
 from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
@@ -51,6 +51,7 @@ from gateway.middleware.assign_request_id import (
     assign_request_id,
 )
 from gateway.middleware.authenticate import authenticate
+from gateway.middleware.begin_trace import TRACER, begin_trace
 from gateway.middleware.check_key import check_key
 from gateway.middleware.check_path import check_path
 from gateway.middleware.check_provider import check_provider
@@ -89,6 +90,7 @@ from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
+from gateway.telemetry.tracing.opening import Tracing, open_tracing
 from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
@@ -120,6 +122,7 @@ LIMIT_TASKS: web.AppKey[Tasks] = web.AppKey("limit_tasks", Tasks)
 METRICS: web.AppKey[Metrics] = web.AppKey("metrics", Metrics)
 RELAY: web.AppKey[Relay] = web.AppKey("relay", Relay)
 SIMULATOR: web.AppKey[Simulator] = web.AppKey("simulator", Simulator)
+TRACING: web.AppKey[Tracing] = web.AppKey("tracing", Tracing)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 
 
@@ -131,7 +134,7 @@ def build_app(
     worker: Worker = ONLY_WORKER,
 ) -> web.Application:
     """Wire one gateway; nothing is opened before startup."""
-    app = web.Application(middlewares=place(CHAIN, settings.middleware))
+    app = web.Application(middlewares=place(choose_chain(settings), settings.middleware))
     app[SETTINGS] = settings
     app[REGISTRY] = registry
     app[WORKER] = worker
@@ -155,10 +158,12 @@ def build_app(
         if counters is None:
             counters = make_counters(settings, is_restarted=worker.is_restarted)
         add_limits(app, counters)
+    add_tracing(app)
     app[HELD_BODIES] = hold_bodies(settings.server)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
     app.cleanup_ctx.extend(
         [
+            keep_exporting,  # closed last, when every exchange is settled
             watch_pressure,
             open_stored_keys,
             open_methods,
@@ -199,6 +204,35 @@ def add_ledger(app: web.Application) -> None:
     app[LEDGER] = ledger = Ledger(app[SETTINGS].ledger)
     app[METRICS].count_ledger = lambda: ledger.counts
     app[OBSERVERS] = (ledger.settle, *app[OBSERVERS])
+
+
+def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
+    """The chain; where there is tracing, with what begins traces after what begins exchanges."""
+    if settings.tracing is None:
+        return CHAIN
+    place_of_it = CHAIN.index(assign_request_id) + 1
+    return (*CHAIN[:place_of_it], begin_trace, *CHAIN[place_of_it:])
+
+
+def add_tracing(app: web.Application) -> None:
+    """Have the collector told of every exchange, if it is to be; TracingError when it cannot."""
+    spec, registry = app[SETTINGS].tracing, app[REGISTRY]
+    if spec is None:
+        return
+    secrets = known_secrets(app[SETTINGS], registry)
+    app[TRACING] = tracing = open_tracing(spec, providers=registry.providers, secrets=secrets)
+    app[TRACER] = tracing.tracer
+    app[METRICS].count_spans = tracing.exporter.count_spans
+    app[OBSERVERS] = (*app[OBSERVERS], tracing.observe)
+
+
+async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
+    """Send spans for as long as the gateway runs, where there is tracing."""
+    if TRACING not in app:
+        yield
+        return
+    async with app[TRACING].exporting(report_crash):
+        yield
 
 
 def add_routes(app: web.Application) -> None:

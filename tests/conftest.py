@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.plugins.postgresql",
     "tests.plugins.prometheus",
     "tests.plugins.showing",
+    "tests.plugins.span_collector",
     "tests.plugins.stored_keys",
     "tests.plugins.ledgers",
     "tests.plugins.purse",

@@ -8,6 +8,7 @@ var TARGETS = {
   event: "event.action",
   exception: "error.stack_trace",
   request_id: "http.request.id",
+  trace_id: "trace.id",
   principal: "user.name",
   provider: "gen_ai.system",
   model: "gen_ai.request.model",

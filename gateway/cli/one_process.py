@@ -36,6 +36,7 @@ from gateway.server.sockets import ListenError
 from gateway.stores.errors import StoreError
 from gateway.telemetry.content_log import ContentFileError
 from gateway.telemetry.logging import GatewayLog
+from gateway.telemetry.tracing.opening import TracingError
 
 GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's own is 700
 
@@ -49,6 +50,7 @@ REFUSALS = (
     SystemdError,
     StoreError,
     ToothlessRuleError,
+    TracingError,
     UnsafeBindError,
 )
 

@@ -23,6 +23,8 @@ COOKIE_NAME = r"^[A-Za-z0-9_.-]{1,128}$"
 KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 PEPPER_VERSION = r"^[1-9][0-9]{0,3}$"
 REFERENCE = r"^(\$\{[A-Za-z_][A-Za-z0-9_]{0,127}\}|file:/[^\x00-\x1f\x7f]+)$"
+ATTRIBUTE = r"^[A-Za-z_][A-Za-z0-9_./-]{0,127}$"
+ATTRIBUTE_TEXT = r"^[^\x00-\x1f\x7f]{1,1000}$"
 SQL_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,62}$"
 PLUGIN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 MIDDLEWARE = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
@@ -51,6 +53,8 @@ MEANINGS = {
     KEY_HASH: "sha256: and the 64 lower-case hexadecimal digits of the key's hash",
     PEPPER_VERSION: "a whole number from 1 to 9999",
     REFERENCE: "${VARIABLE} or file:/absolute/path; the secret itself does not belong here",
+    ATTRIBUTE: "the name of an attribute, such as deployment.environment.name",
+    ATTRIBUTE_TEXT: "one line of text, at most 1000 characters",
     SQL_NAME: "the name of a table or a column: letters, digits and _, at most 63",
     PLUGIN: "module:name, such as plugins.hello:stamp",
     MIDDLEWARE: "the name of a middleware, such as authenticate",

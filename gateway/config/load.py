@@ -23,11 +23,13 @@ from gateway.config.credentials import (
 )
 from gateway.config.document import Document, load_document
 from gateway.config.explain import INJECTED, explain_errors
+from gateway.config.otel_variables import VariableError, fill_in
 from gateway.config.problems import ConfigError, KeyPath, Problem
 from gateway.config.registry import Provider, RegistryFile
 from gateway.config.settings import AuthMethod, Settings
 from gateway.config.spec import Spec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, check_strength
+from gateway.config.tracing import TracingSpec
 from gateway.core.credential import Credential
 
 REGISTRY_FILE = Path("providers.yaml")
@@ -105,6 +107,8 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
             methods.append(_with_secret(method, environ))
         except ValueError as error:
             problems.append(document.problem(("auth", index, "secret"), str(error)))
+    tracing, wrong = _find_tracing(document, written.tracing, environ)
+    problems += wrong
     if problems:
         raise ConfigError(problems)
     # What the file says of other files it says from where it is.
@@ -115,6 +119,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
         "logging": written.logging.placed_in(source.parent),
         # Decided here: a copy does not tell any more what was written.
         "ledger": ledger.model_copy(update={"enabled": written.keeps_ledger}),
+        "tracing": tracing,
     }
     return written.model_copy(update=found)
 
@@ -132,7 +137,8 @@ def known_secrets(settings: Settings, registry: Registry) -> list[str]:
         *(one.secret for credentials in registry.credentials.values() for one in credentials),
         *(method.secret for method in settings.token_auth if method.secret),
     ]
-    return [secret.get_secret_value() for secret in found]
+    of_collector = settings.tracing.secrets if settings.tracing else []
+    return [*(secret.get_secret_value() for secret in found), *of_collector]
 
 
 def check_file(path: Path) -> RegistryFile | Settings:
@@ -231,6 +237,23 @@ def _with_secret(method: AuthMethod, environ: Mapping[str, str]) -> AuthMethod:
         raise ValueError(f"needs {method.secret.get_secret_value()}, which is not set or empty")
     check_strength(found, method.algorithms)
     return method.model_copy(update={"secret": found})
+
+
+def _find_tracing(
+    document: Document, written: TracingSpec | None, environ: Mapping[str, str]
+) -> tuple[TracingSpec | None, list[Problem]]:
+    """Return what the block and OpenTelemetry's variables say together, or what is wrong."""
+    if written is None:
+        return None, []
+    try:
+        found = fill_in(written, environ)
+    except CredentialError as error:
+        return None, [document.problem(("tracing", "headers"), str(error))]
+    except VariableError as error:
+        return None, [document.problem(("tracing",), str(error), at_key=True)]
+    if found is not None and found.ca_file is not None and not found.ca_file.is_file():
+        return None, [document.problem(("tracing", "ca_file"), NO_CA_FILE)]
+    return found, []
 
 
 def _open_secret_problems(

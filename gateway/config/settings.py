@@ -29,6 +29,7 @@ from gateway.config.profiles import ProfilesSpec
 from gateway.config.spec import Spec
 from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
+from gateway.config.tracing import TracingSpec
 
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
@@ -229,6 +230,9 @@ class Settings(Spec):
     )
     logging: LoggingSpec = Field(
         default=LoggingSpec(), description="What is logged, and how it looks."
+    )
+    tracing: TracingSpec | None = Field(
+        default=None, description="Where traces are sent, and which. Unset: there are none."
     )
 
     @property

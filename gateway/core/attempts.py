@@ -7,6 +7,7 @@ import msgspec
 
 from gateway.core.cost import Cost
 from gateway.core.errors import GatewayError, UpstreamError
+from gateway.core.trace import AttemptTrace
 from gateway.core.usage import Usage
 
 
@@ -25,6 +26,7 @@ class AttemptRecord(msgspec.Struct, eq=False, gc=False):
     upstream_request_id: str = ""
     usage: Usage | None = None  # what it is billed for
     cost: Cost | None = None  # of that, at our price
+    trace: AttemptTrace | None = None  # where there is tracing, and somebody will be told
 
     def note_error(self, error: GatewayError) -> None:
         """Why it failed."""

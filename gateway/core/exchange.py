@@ -18,6 +18,7 @@ from gateway.core.cost import Cost, Price, price_usage
 from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError
 from gateway.core.identity import Principal
+from gateway.core.trace import Trace
 from gateway.core.usage import Usage
 
 
@@ -85,6 +86,7 @@ class Exchange(msgspec.Struct, eq=False):
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
+    trace: Trace | None = None  # where it stands in one, while there is tracing
     content: Content | None = None  # what is said, where that is logged
 
     def note_attempt(self, record: AttemptRecord) -> None:

@@ -28,6 +28,8 @@ _MODEL_PATH = re.compile(
     r"/v1/models/[a-z0-9][a-z0-9_-]{0,62}"
     r"(?:(?:/|%2[fF])(?:(?!\.\.)[A-Za-z0-9._:@+~-]|%(?:3[aA]|40|2[bB]))+)+"
 )
+# A name or an address, and a port (RFC 9110, 7.2); nginx refuses all else, and aiohttp nothing.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
 @web.middleware
@@ -47,11 +49,18 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
             "`proxy_http_version 1.1`."
         )
     headers = request.headers
+    if not _names_a_host(headers.get(hdrs.HOST, "")):
+        raise MalformedRequestError("The Host header names no host.")
     if hdrs.TRANSFER_ENCODING in headers:
         _check_framing(request)
     if hdrs.CONTENT_ENCODING in headers:
         _check_encoding(", ".join(headers.getall(hdrs.CONTENT_ENCODING)))
     return await handler(request)
+
+
+@lru_cache(maxsize=1_024)
+def _names_a_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1_024)  # most paths come again and again: 0.1 µs instead of 1

@@ -14,6 +14,7 @@ from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
+from gateway.core.trace import AttemptTrace
 from gateway.core.upstream_errors import (
     UpstreamBadResponseError,
     UpstreamReplyTooLargeError,
@@ -33,6 +34,7 @@ from gateway.relay.verdict import (
 )
 from gateway.upstream.connection import Connection
 from gateway.upstream.receiver import Headers
+from gateway.wire.answered import read_whole
 from gateway.wire.estimates import BYTES_PER_TOKEN
 from gateway.wire.headers import UPSTREAM_REQUEST_ID
 
@@ -184,6 +186,16 @@ class Attempt:
         record.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
         if self.error is not None:
             record.note_error(self.error)
+        if record.trace is not None:
+            self._note_trace(record.trace)
+
+    def _note_trace(self, trace: AttemptTrace) -> None:
+        trace.sent_at = self.times.sent_at
+        trace.first_content_at = self.times.first_content_at
+        if self._pump is not None:
+            trace.answered = self._pump.answered
+        elif self.whole is not None and self.error is None:
+            trace.answered = read_whole(self.whole.body)
 
     def start(self, request: bytes) -> None:
         """Send the request; everything after this is callbacks."""

@@ -4,6 +4,8 @@ The rule here: everything dialect-specific of the relay is decided here; attempt
 downstream do not know dialects.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 from aiohttp import web
 
@@ -15,6 +17,7 @@ from gateway.core.dialect import Dialect
 from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
+from gateway.core.trace import AttemptTrace
 from gateway.limits.limiter import GRANT, NO_LIMITS, Grant
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import (
@@ -108,17 +111,25 @@ class Job(msgspec.Struct):
     def make_record(self) -> AttemptRecord:
         """Where the next attempt is written down."""
         exchange = self.exchange
-        return AttemptRecord(
+        record = AttemptRecord(
             exchange.attempts + 1,
             self.call.provider.name,
             exchange.model,
             exchange.credential_id,
             monotonic(),
         )
+        trace = exchange.trace
+        if trace is not None and trace.is_sampled:
+            record.trace = AttemptTrace(trace.attempt_id, self.upstream.host, self.upstream.port)
+        return record
 
-    def change_credential(self, credential: Credential | None) -> None:
-        """Show this one in the next attempt; None for the same as before."""
-        if credential is None or credential is self.credential:
+    def prepare_again(self, credential: Credential | None) -> None:
+        """Show this one in the next attempt, None for the same as before, and its own span."""
+        trace = self.exchange.trace
+        credential = credential or self.credential
+        if trace is not None:
+            trace.begin_next()
+        elif credential is self.credential:
             return
         # A view: a prompt of many MiB is not copied twice.
         body = memoryview(self.request)[self.request.index(END_OF_HEAD) + len(END_OF_HEAD) :]
@@ -203,13 +214,20 @@ def _render_request(
     credential: Credential | None,
     body: bytes | memoryview,
 ) -> bytes:
+    call = request[CALL]
     return upstream.render_request(
-        body,
-        credential,
-        # Only a trace crosses, and most callers send none.
-        select_request_headers(request.headers.items()) if "traceparent" in request.headers else (),
-        stream=request[CALL].stream,
+        body, credential, _list_trace_headers(request, call.provider.name), stream=call.stream
     )
+
+
+def _list_trace_headers(request: web.Request, provider: str) -> Iterable[tuple[str, str]]:
+    """The only headers that cross, and most callers send none."""
+    trace = request[EXCHANGE].trace
+    if trace is not None:
+        return trace.list_headers(provider)
+    if "traceparent" in request.headers:
+        return select_request_headers(request.headers.items())
+    return ()
 
 
 def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:

@@ -10,7 +10,9 @@ from typing import Any
 
 from typing_extensions import override
 
+from gateway.core.trace import Answered
 from gateway.core.usage import Usage
+from gateway.wire.answered import read_ending
 from gateway.wire.chunk import CONTENT, DONE, FAULT, GIANT, UNREADABLE, USAGE, StreamReader
 from gateway.wire.masking import mask_event, mask_fault
 from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
@@ -111,6 +113,11 @@ class Pump(abc.ABC):
         if self._reader.usage is not None:
             return self._reader.usage
         return self._reader.estimate_usage() if self._reader.content_events else None
+
+    @property
+    def answered(self) -> Answered:
+        """What the answer has said of itself."""
+        return read_ending(self._reader.ending, self._reader.finish_reasons)
 
     @property
     def counted(self) -> Usage | None:

@@ -116,7 +116,7 @@ class Relay:
             if wait_s:  # where another credential is free, nobody waits
                 await asyncio.sleep(wait_s)
             _enter_again(job, failed)
-            job.change_credential(self._pools.take_again(job.exchange, job.call))
+            job.prepare_again(self._pools.take_again(job.exchange, job.call))
 
     def _plan_retry(self, job: Job, budget: RetryBudget, error: UpstreamError) -> float | None:
         """Seconds until another attempt; None when there is to be none."""

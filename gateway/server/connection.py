@@ -6,6 +6,7 @@ request ends the connection.
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 
@@ -27,7 +28,8 @@ from gateway.wire.render_errors import render_openai, render_text
 # How long what is left of a refused body is read, so that the caller gets to see the answer:
 # a socket that is closed with unread bytes sends a reset, which drops what was sent.
 LINGER_S = 5.0
-MAX_QUOTED_CHARS = 100
+MAX_TEXT_CHARS = 100
+_QUOTATION = re.compile(r"""b?\\?(["'])(?:(?!\1).){20,}(?:\1|$)""")
 HELD_UP_S = 0.25  # so late a timer is when this process did not run
 GRACE_S = 1.0
 
@@ -184,8 +186,17 @@ def _log_malformed(request: web.BaseRequest, request_id: str, exc: BaseException
         request_id=request_id,
         client=request.remote,
         reason=type(exc).__name__,
-        text=ascii(text)[1:-1][:MAX_QUOTED_CHARS],
+        text=_without_quotation(text),
     )
+
+
+def _without_quotation(text: str) -> str:
+    """What aiohttp says is wrong, without the bytes that it quotes: a key or a prompt may be there.
+
+    Names of headers are short, and stay.
+    """
+    first, _, _ = text.partition("\n")
+    return ascii(_QUOTATION.sub("'…'", first))[1:-1][:MAX_TEXT_CHARS]
 
 
 def _respond_to(request: web.BaseRequest, refusal: web.HTTPException) -> web.Response:

@@ -202,6 +202,12 @@ DEGRADED = _gauge(
     "component",
     across="max",
 )
+TRACE_SPANS = _counter(
+    "gateway_trace_spans_total",
+    "spans that the collector of [traces](tracing.md) has taken (`sent`), and those that it will "
+    "never get (`dropped`)",
+    "outcome",
+)
 LOST = _counter(
     "gateway_settlements_lost_total",
     "settlements that no store was told of, because it was gone for too long",

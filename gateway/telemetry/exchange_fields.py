@@ -62,6 +62,7 @@ def describe_exchange(exchange: Exchange) -> dict[str, Any]:
         "path": exchange.path,
         "attempts": exchange.attempts,
         "upstream_request_id": exchange.upstream_request_id or None,
+        "trace_id": None if exchange.trace is None else exchange.trace.trace_id,
     }
     if exchange.labels:
         fields["labels"] = exchange.labels

@@ -67,6 +67,7 @@ class Metrics:
         self.count_log: Callable[[], LogNumbers] = lambda: WHOLE_LOG
         self.read_limit: Callable[[], float | None] = lambda: None
         self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
+        self.count_spans: Callable[[], Mapping[str, int]] = dict
         self.list_breakers: Callable[[], Iterable[BreakerStanding]] = tuple
         self.list_pools: Callable[[], Iterable[PoolStanding]] = tuple
 
@@ -120,6 +121,8 @@ class Metrics:
         parts = [((component,), part) for component, part in self._watched.items()]
         yield numbers_of(defined.DEGRADED, ((key, int(part.is_degraded)) for key, part in parts))
         yield numbers_of(defined.LOST, ((key, part.lost) for key, part in parts))
+        spans = self.count_spans().items()
+        yield numbers_of(defined.TRACE_SPANS, (((outcome,), count) for outcome, count in spans))
         states = (
             ((one.provider, state), int(one.state is state))
             for one in self.list_breakers()

@@ -56,6 +56,8 @@ class Upstream:
         secure = parts.scheme == "https"
         host = parts.hostname or ""
         self.provider = provider
+        self.host = host
+        self.port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
         self.gate = Gate(provider, has_lagged)
         self.retry_tokens = RetryTokens(
             provider.retry_budget, partial(_report_held_back, provider.name)
@@ -64,7 +66,7 @@ class Upstream:
             Target(
                 label=provider.label,
                 host=host,
-                port=parts.port or (HTTPS_PORT if secure else HTTP_PORT),
+                port=self.port,
                 allow_private=provider.allow_private or provider.is_simulated,
                 connect_s=provider.timeouts.connect_s,
                 tls_s=provider.timeouts.tls_s,

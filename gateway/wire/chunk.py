@@ -139,6 +139,7 @@ class StreamReader:
         "_seen",
         "content_events",
         "done",
+        "ending",
         "fault",
         "fault_is_plain",
         "framed_bytes",
@@ -158,14 +159,15 @@ class StreamReader:
         self.fault_is_plain = False  # it stands under `error`, where OpenAI clients look
         self._last_index = -1
         self._seen: set[Any] = set()
-        self._finished: set[Any] = set()
+        self._finished: dict[int, Any] = {}  # why each choice ended
+        self.ending = b""  # the last event that ended a choice
 
     @property
     def is_complete(self) -> bool:
         """True once `[DONE]` came, or a finish reason for every choice seen, and no error."""
         if self.fault is not None:
             return False
-        return self.done or (bool(self._seen) and self._seen <= self._finished)
+        return self.done or (bool(self._seen) and self._seen <= self._finished.keys())
 
     def read_plain(self, read: bytes) -> bool:
         """True when `read` is exactly one event with one delta of text, counted by now.
@@ -242,6 +244,11 @@ class StreamReader:
                 return FAULT
         return UNREADABLE if chunk is None else self._read_chunk(chunk, payload)
 
+    @property
+    def finish_reasons(self) -> list[Any]:
+        """Why the choices ended, in the provider's words and its order."""
+        return list(self._finished.values())
+
     def count_tokens(self) -> int:
         """What was relayed, counted by us: providers send a token a delta, or several."""
         return max(self.content_events, -(-self.text_chars // CHARS_PER_TOKEN))
@@ -268,7 +275,7 @@ class StreamReader:
                 return FAULT
         if not chunk.choices:
             return USAGE if chunk.usage else SILENCE
-        return self._read_choices(chunk.choices)
+        return self._read_choices(chunk.choices, payload)
 
     def _read_usage(self, chunk: Chunk, payload: bytes) -> None:
         groq = chunk.x_groq if isinstance(chunk.x_groq, dict) else {}
@@ -279,7 +286,7 @@ class StreamReader:
             usage = find_usage(payload)
         self.usage = parse_usage(usage) or parse_usage(groq.get("usage")) or self.usage
 
-    def _read_choices(self, choices: list[Choice]) -> EventKind:
+    def _read_choices(self, choices: list[Choice], payload: bytes) -> EventKind:
         has_content = False
         for position, choice in enumerate(choices):
             index = choice.index if isinstance(choice.index, int) else 0
@@ -288,7 +295,8 @@ class StreamReader:
                 if choice.finish_reason == "error":
                     self.fault = "The provider ended the answer with an error."
                     return FAULT
-                self._finished.add(index)
+                self._finished[index] = choice.finish_reason
+                self.ending = payload
             if choice.delta is not None and self._read_delta(choice.delta, first=position == 0):
                 has_content = True
         if not has_content:

@@ -15,6 +15,7 @@ from gateway.core.events import EVENTS
 from gateway.core.events.exchange import EXCHANGE_FIELDS, LINE_FIELDS
 from gateway.core.events.fields import FIELDS
 from gateway.telemetry.definitions import genai_table, metrics_table
+from gateway.telemetry.tracing.attributes import tracing_table
 from tests.docs.pages import ROOT, read
 
 
@@ -76,6 +77,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "provider-table": provider_table,
     "settings-table": settings_table,
     "admin-table": admin_table,
+    "tracing-table": tracing_table,
     "exchange-table": exchange_table,
     "event-table": event_table,
     "other-fields-table": other_fields_table,
@@ -87,6 +89,7 @@ PLACES = (
     ("docs/operate/admin.md", "admin-table"),
     ("docs/operate/metrics.md", "metrics-table"),
     ("docs/operate/metrics.md", "genai-table"),
+    ("docs/operate/tracing.md", "tracing-table"),
     ("docs/operate/logs.md", "exchange-table"),
     ("docs/operate/logs.md", "event-table"),
     ("docs/operate/logs.md", "other-fields-table"),

@@ -13,6 +13,7 @@ from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
 from gateway.config.settings import Settings
 from gateway.config.stores import StoresSpec
+from gateway.config.tracing import TracingSpec
 from gateway.core.breaker import BreakerStanding, BreakerState
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.pool_standing import PoolStanding
@@ -33,7 +34,7 @@ def render_full_scrape() -> str:
     """Render the text that Prometheus would read."""
     limit = LimitSpec(name="few", on="everything", concurrent=1)
     stores = StoresSpec(counters="redis://localhost")  # nobody connects before the start
-    settings = Settings(limits=(limit,), stores=stores)
+    settings = Settings(limits=(limit,), stores=stores, tracing=TracingSpec())
     registry = load_registry(ROOT / "providers.yaml", {"GROQ_API_KEY": "gsk-1"})
     metrics = build_app(settings, registry)[METRICS]
     metrics.list_pools = lambda: [PoolStanding("groq", 1, 2, 3, 10)]

@@ -76,6 +76,7 @@ EXCHANGE_FIELDS = {
     "path": "of the request, without its query, at most 512 characters",
     "attempts": "tries at the provider; 0 where none was made",
     "upstream_request_id": "the provider's own id of the request, for its support",
+    "trace_id": "the trace that it is part of, where there is [tracing](tracing.md)",
     "labels": "what middlewares have added",
 }
 

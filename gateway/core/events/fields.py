@@ -15,6 +15,7 @@ FIELDS = {
     "credential_id": "which credential, as in the line of an exchange",
     "damaged": "lines that could not be read",
     "down_s": "for how long",
+    "dropped": "spans that were lost meanwhile",
     "error": "what Redis said",
     "error_code": "the code of [errors](errors.md)",
     "exception": "the traceback, without the values of variables; its end, where it is long",

@@ -15,7 +15,12 @@ from gateway.core.errors import (
 
 BRANCHES = (DownstreamError, UpstreamError, InternalError)
 # A class without a code of its own is an example of the class above it.
-SAME_CODE_AS_ABOVE = {"InvalidRequestError", "InternalError", "UpstreamAnswerError"}
+SAME_CODE_AS_ABOVE = {
+    "InvalidRequestError",
+    "InternalError",
+    "UpstreamAnswerError",
+    "UpstreamHungUpError",
+}
 
 
 def all_errors(root: type[GatewayError] = GatewayError) -> list[type[GatewayError]]:

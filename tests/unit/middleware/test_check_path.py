@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.plugins.chain import StartChain
+from tests.plugins.chain import StartChain, parse_reply
 
 REFUSED = [
     "/api/chat/..%2fadmin",
@@ -66,6 +66,29 @@ async def test_nothing_is_normalised(start_chain: StartChain, path: str) -> None
     chain = await start_chain()
 
     assert (await chain.ask(path=path)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("chat.example.org:8443", 401),  # no loopback name: nobody is let in by that
+        ("my_app", 401),
+        ("[::1]:8080", 200),
+        ("127.0.0.1", 200),
+        ("127.0.0.1Connection: close", 400),
+        ("a b", 400),
+        ("evil.example/v1", 400),
+        ("user@evil.example", 400),
+        ("a:80:90", 400),
+        ("[::1", 400),
+    ],
+)
+async def test_a_host_that_is_none_is_400(start_chain: StartChain, host: str, status: int) -> None:
+    """Nginx refuses it, so that a gateway without it would serve what one behind it never sees."""
+    chain = await start_chain()
+    raw = f"GET /api/keys HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+
+    assert parse_reply(await chain.send(raw.encode())).status == status
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from gateway.core.credential import Credential
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
+from gateway.core.trace import Trace
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.limits.limiter import GRANT, Grant
 from gateway.plugins.api import EXCHANGE
@@ -256,7 +257,7 @@ async def test_another_credential_changes_its_header_and_nothing_else(desk: Desk
     job = desk.make(Dialect.OPENAI, openai(stream=True))
     before = job.request
 
-    job.change_credential(Credential("SECOND", SecretStr("gsk-second")))
+    job.prepare_again(Credential("SECOND", SecretStr("gsk-second")))
 
     assert job.request == before.replace(b"Bearer gsk-1\r\n", b"Bearer gsk-second\r\n")
     assert job.secrets == ("gsk-second",)
@@ -268,6 +269,38 @@ async def test_the_same_credential_changes_nothing(desk: Desk) -> None:
     before = job.request
 
     for same in (None, job.credential):
-        job.change_credential(same)
+        job.prepare_again(same)
 
     assert job.request is before
+
+
+async def test_each_attempt_of_a_trace_shows_a_span_of_its_own(desk: Desk) -> None:
+    """With the prompt as it was, and in place of what the caller had sent."""
+    job = desk.make(Dialect.OPENAI, openai())
+    body = job.request.partition(b"\r\n\r\n")[2]
+    ids = iter(["1" * 16, "2" * 16, "3" * 16])
+    job.exchange.trace = Trace("a" * 32, next(ids), True, lambda: next(ids), next(ids))  # noqa: FBT003 - a record
+
+    first = job.make_record().trace
+    job.prepare_again(None)
+    second = job.make_record().trace
+
+    assert first is not None
+    assert second is not None
+    assert (first.span_id, second.span_id) == ("2" * 16, "3" * 16)
+    assert (second.host, second.port) == ("api.groq.com", 443)
+    head, _, same = job.request.partition(b"\r\n\r\n")
+    assert same == body
+    assert head.count(b"traceparent") == 1
+    assert f"traceparent: 00-{'a' * 32}-{'3' * 16}-01\r\n".encode() in head
+
+
+async def test_an_attempt_that_is_not_recorded_has_an_id_and_no_record(desk: Desk) -> None:
+    """The provider is told that nobody records it, and who asked."""
+    job = desk.make(Dialect.OPENAI, openai())
+    job.exchange.trace = Trace("a" * 32, "1" * 16, False, lambda: "3" * 16, "2" * 16)  # noqa: FBT003 - a record
+
+    job.prepare_again(None)
+
+    assert job.make_record().trace is None
+    assert f"traceparent: 00-{'a' * 32}-{'3' * 16}-00\r\n".encode() in job.request

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.app import CHAIN
 from gateway.config.settings import ServerSpec
-from gateway.server.connection import MAX_QUOTED_CHARS
+from gateway.server.connection import MAX_TEXT_CHARS
 from gateway.server.site import close_idle_connections, listen, make_runner, retire_connections
 from tests.plugins.chain import LogLines, StartChain, parse_reply, render_request
 
@@ -38,6 +38,7 @@ MALFORMED = {
     "long header": b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 10_000 + b"\r\n\r\n",
     "long line": b"GET /" + b"b" * 10_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
     "secret": b"GET / HTTP/1.1\r\nHost: x\r\nX-Key\x01: " + SECRET.encode() + b"\r\n\r\n",
+    "secret first": b"gw-" + SECRET.encode() + b"\\r\\nConnection: close\r\n\r\n",
     "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 }
 
@@ -59,7 +60,7 @@ async def test_what_is_no_request_is_400_as_json(
     assert SECRET.encode() not in reply.raw
     [line] = log_lines.find("request.malformed")
     assert line["request_id"] == reply.headers["x-request-id"]
-    assert len(line["text"]) <= MAX_QUOTED_CHARS
+    assert len(line["text"]) <= MAX_TEXT_CHARS
     assert SECRET not in log_lines.text
     assert len(log_lines.text.splitlines()) == 1
 

@@ -63,7 +63,7 @@ def test_a_socket_of_the_file_system_is_taken(tmp_path: Path) -> None:
         [adopted] = adopt_sockets([hand_over(opened)])
 
         assert url_of(adopted) == f"unix:{tmp_path}/gateway.sock"
-        assert place_of([adopted]) == {}
+        assert place_of([adopted]) == {"unix_socket": f"{tmp_path}/gateway.sock"}
         adopted.close()
 
 

@@ -72,6 +72,7 @@ def test_every_field_that_operators_search_by_is_there() -> None:
         "path",
         "attempts",
         "upstream_request_id",
+        "trace_id",
     ]
 
 

@@ -344,3 +344,14 @@ def test_what_tools_are_called_with_is_counted_by_its_length() -> None:
     reader = read_all(chunk(choice({"tool_calls": calls})), chunk(choice({"tool_calls": "odd"})))
 
     assert reader.estimate_usage() == Usage(None, 100, "estimate")
+
+
+def test_why_each_choice_ended_is_kept_with_the_event_that_said_so() -> None:
+    """The model's name and the answer's id stand beside it, for whoever wants to know."""
+    last = finish(1, "length", model="llama", id="c-1")
+
+    reader = read_all(text("a"), finish(0), last, DONE)
+
+    assert reader.finish_reasons == ["stop", "length"]
+    assert json.loads(reader.ending)["model"] == "llama"
+    assert read_all(text("a"), DONE).ending == b""

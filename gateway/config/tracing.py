@@ -1,0 +1,124 @@
+"""Where traces are sent, and which: `tracing` in gateway.yaml.
+
+Rule: nothing is sent anywhere unless this block is written. What stands in it goes before what
+OpenTelemetry's own variables say (`otel_variables`), and those before the defaults.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field_validator
+
+from gateway.config import forms
+from gateway.config.addresses import check_base_url
+from gateway.config.credentials import check_header_template
+from gateway.config.spec import Spec
+
+TRACES_PATH = "/v1/traces"
+FORBIDDEN = frozenset({"content-type", "content-length", "content-encoding", "host", "connection"})
+# Words in the name of a header whose value is a secret.
+SECRET_WORDS = ("auth", "key", "token", "secret", "password", "cookie")
+MAX_RESOURCE = 64
+SECRET_CHARS_MIN = 8
+
+HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
+ProviderName = Annotated[str, StringConstraints(pattern=forms.PROVIDER_NAME)]
+AttributeName = Annotated[str, StringConstraints(pattern=forms.ATTRIBUTE)]
+Text = Annotated[str, StringConstraints(pattern=forms.ATTRIBUTE_TEXT)]
+
+
+class TracingSpec(Spec):
+    """Spans of exchanges and attempts, sent to a collector as OTLP over HTTP."""
+
+    endpoint: str = Field(
+        default="http://127.0.0.1:4318",
+        max_length=2000,
+        description="Where the collector takes OTLP over HTTP; `/v1/traces` is added where the "
+        "path does not end so.",
+    )
+    headers: dict[HeaderName, str] = Field(
+        default={},
+        repr=False,  # a value may have come from the environment
+        description="Request headers for the collector. Values may hold `${VARIABLE}` or "
+        "`${VARIABLE:-default}`; a secret has to.",
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM file with the authorities to trust for the collector."
+    )
+    compression: Literal["none", "gzip"] = Field(
+        default="none", description="Whether what is sent is compressed."
+    )
+    timeout_s: PositiveFloat = Field(
+        default=10, description="How long the collector may take for an answer."
+    )
+    export_every_s: PositiveFloat = Field(
+        default=5, description="How long a span may wait for others to be sent with."
+    )
+    max_queued_spans: PositiveInt = Field(
+        default=2048, description="Spans that wait to be sent; any more are dropped, and counted."
+    )
+    flush_s: PositiveFloat = Field(
+        default=5, description="How long sending what is left may take when the gateway stops."
+    )
+    sample_ratio: float = Field(
+        default=1, ge=0, le=1, description="Part of the traces that are recorded, from 0 to 1."
+    )
+    callers_decide: bool = Field(
+        default=True,
+        description="Whether a caller's `traceparent` says if its exchange is recorded; "
+        "else `sample_ratio` does, for every exchange.",
+    )
+    propagate_to: tuple[ProviderName, ...] | None = Field(
+        default=None,
+        description="Providers that are shown the trace, in `traceparent` and `tracestate`. "
+        "Unset: all; `[]`: none.",
+    )
+    service_name: Text = Field(
+        default="chat-gateway", description="What the collector knows this gateway by."
+    )
+    resource: dict[AttributeName, Text] = Field(
+        default={},
+        max_length=MAX_RESOURCE,
+        description="More attributes of the gateway as a whole, such as "
+        "`deployment.environment.name`.",
+    )
+
+    @property
+    def url(self) -> str:
+        """Where spans are posted."""
+        parts = urlsplit(self.endpoint)
+        path = parts.path.rstrip("/")
+        if not path.endswith(TRACES_PATH):
+            path += TRACES_PATH
+        return urlunsplit(parts._replace(path=path))
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not stand in a log line or an attribute."""
+        values = [value for name, value in self.headers.items() if is_secret(name)]
+        words = [word for value in values for word in value.split()]
+        return [word for word in words if len(word) >= SECRET_CHARS_MIN]  # no `Bearer`
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, endpoint: str) -> str:
+        check_base_url(endpoint, allow_private=True)
+        return endpoint
+
+    @field_validator("headers")
+    @classmethod
+    def _may_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            check_header_template(name, value)
+            if name.lower() in FORBIDDEN:
+                raise ValueError(f"holds {name}, which the gateway writes itself; leave it out")
+            if is_secret(name) and "${" not in value:
+                raise ValueError(f"holds the value of {name} itself; write ${{VARIABLE}}")
+        return headers
+
+
+def is_secret(header: str) -> bool:
+    """Whether the value of a header is not to be seen."""
+    low = header.lower()
+    return any(word in low for word in SECRET_WORDS)
