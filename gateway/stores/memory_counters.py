@@ -155,7 +155,9 @@ class MemoryCounters(CounterStore):
         for _, charge in hold.taken:
             amount = used.amount(charge.kind)
             if amount > charge.cost:
-                found = self._counters.get(charge.key) or self._make(charge)
+                found = self._counters.get(charge.key)
+                if found is None:
+                    found = self._make(_in_present_window(charge, self._wall()))
                 found.book(amount - charge.cost, charge, now)
 
     def _make(self, charge: Charge) -> MemoryCounter:
@@ -205,6 +207,15 @@ class MemoryCounters(CounterStore):
         self._reap_at = now + LEASE_S
         for hold in self._holds.values():
             self._reap_at = min(self._reap_at, hold.expires_at)
+
+
+def _in_present_window(charge: Charge, wall: float) -> Charge:
+    """The charge in the window that is now; months are taken to be as long as its own was."""
+    length_s = charge.ends_at - charge.starts_at
+    if wall < charge.ends_at or length_s <= 0:
+        return charge
+    starts_at = charge.starts_at + (wall - charge.starts_at) // length_s * length_s
+    return msgspec.structs.replace(charge, starts_at=starts_at, ends_at=starts_at + length_s)
 
 
 def _choose(

@@ -71,6 +71,7 @@ QUIET = {
     "Breakers that are not closed",
     "Credentials that do not work",
     "Does without",
+    "Traces",  # switched off
     "In flight",
     "Tokens a second",
     "Event loop: largest lag",

@@ -78,7 +78,7 @@ async def test_nothing_is_normalised(start_chain: StartChain, path: str) -> None
         ("127.0.0.1Connection: close", 400),
         ("a b", 400),
         ("evil.example/v1", 400),
-        ("user@evil.example", 400),
+        ("127.0.0.1@evil.example", 400),
         ("a:80:90", 400),
         ("[::1", 400),
     ],

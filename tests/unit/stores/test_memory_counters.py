@@ -102,3 +102,20 @@ async def test_what_was_let_in_elsewhere_counts_here(hand: Hand) -> None:
     assert not (await counters.admit("c", [place])).is_admitted
     counters.settle("b", Used())
     assert (await counters.admit("d", [place])).is_admitted
+
+
+async def test_what_comes_late_counts_in_the_window_that_is_now(hand: Hand) -> None:
+    """J03: a hold lapsed, its window ended, and more was used than it had set aside."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    first = Charge("q", CounterKind.QUOTA, 10, 5, starts_at=MIDNIGHT, ends_at=MIDNIGHT + 60)
+    second = Charge("q", CounterKind.QUOTA, 10, 5, starts_at=MIDNIGHT + 60, ends_at=MIDNIGHT + 120)
+    await counters.admit("late", [first])
+    for seconds in (LEASE_S + 1, 40):
+        hand.advance(seconds)
+        await counters.renew([])
+    assert len(counters) == 0
+
+    counters.settle("late", Used(8))
+
+    [standing] = (await counters.admit("next", [second])).standings
+    assert standing.remaining == 10 - (8 - 5) - 5
