@@ -25,7 +25,7 @@ help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 run: $(RUN_STAMP) ## start the gateway on 127.0.0.1:8080 with ./providers.yaml (ARGS="--port 9000" for more)
-	@exec $(BIN)/python -m gateway serve --providers providers.yaml $(ARGS)
+	@exec $(BIN)/python -m gateway serve --providers providers.yaml $(ARGS) 2>&1 # people read both
 
 test: $(DEV_STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part of it)
 	@exec $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist $(TEST_ORDER) $(ARGS)
