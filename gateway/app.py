@@ -144,8 +144,8 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
-    app[PRESSURE] = make_pressure(settings)
-    seats = app[PRESSURE].seats
+    app[PRESSURE] = pressure = make_pressure(settings, metrics)
+    seats = pressure.seats
     # Without the admin listener nobody can read what is counted.
     counting = (metrics.observe,) if settings.admin.enabled else ()
     app[OBSERVERS] = (seats.settle, pools.settle, log, *counting, in_flight.count_out)
@@ -261,10 +261,14 @@ async def relay_exchange(request: web.Request) -> web.StreamResponse:
     return await request.app[RELAY].handle(request)
 
 
-def make_pressure(settings: Settings) -> Pressure:
-    """What looks at how this process fares."""
+def make_pressure(settings: Settings, metrics: Metrics) -> Pressure:
+    """What looks at how this process fares, and is seen doing so."""
     spec = settings.overload
-    return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
+    machine = Machine(settings.server.workers)
+    pressure = Pressure(spec, Seats(spec.max_in_flight), machine.read)
+    metrics.read_limit = lambda: int(pressure.seats.limit)
+    metrics.count_shed = lambda: pressure.refused
+    return pressure
 
 
 async def watch_pressure(app: web.Application) -> AsyncIterator[None]:

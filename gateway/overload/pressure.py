@@ -58,6 +58,7 @@ class Pressure:
         self._strained_at = -RECOVERING_S
         self._lagged_at = -LATE_S
         self._cause = ""
+        self.refused = 0  # since the start
         self._refused = 0  # since it began
         self._refused_at = 0.0
 
@@ -80,6 +81,7 @@ class Pressure:
 
     def note_refusal(self) -> None:
         """Somebody was turned away; one line when it begins."""
+        self.refused += 1
         self._refused += 1
         self._refused_at = self._clock()
         if self._refused == 1:

@@ -112,6 +112,10 @@ REFUSALS = _counter(
     "requests that a rule of [limits](limits.md) refused, or would have refused",
     *("rule", "dry_run"),
 )
+SHED = _counter(
+    "gateway_overload_refusals_total",
+    "requests that were refused because no more can be borne, see [overload](overload.md)",
+)
 UNUSED_CONNECTIONS = _counter(
     "gateway_connections_without_request_total",
     "connections closed because no request came in time",

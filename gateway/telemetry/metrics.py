@@ -66,6 +66,7 @@ class Metrics:
         self.count_config: Callable[[], ConfigNumbers] = lambda: AS_STARTED
         self.count_log: Callable[[], LogNumbers] = lambda: WHOLE_LOG
         self.read_limit: Callable[[], float | None] = lambda: None
+        self.count_shed: Callable[[], int] = lambda: 0
         self.list_credentials: Callable[[], Iterable[CredentialStanding]] = tuple
         self.count_spans: Callable[[], Mapping[str, int]] = dict
         self.list_breakers: Callable[[], Iterable[BreakerStanding]] = tuple
@@ -99,6 +100,7 @@ class Metrics:
         ]
 
     def _read_flow(self) -> Iterator[Numbers]:
+        yield lone(defined.SHED, self.count_shed())
         yield lone(defined.UNUSED_CONNECTIONS, self._unused)
         yield lone(defined.ADDED_GAP, self._added_gap.read())
         yield lone(defined.IN_FLIGHT, self._in_flight())

@@ -366,4 +366,5 @@ async def test_who_was_refused_is_refused_at_the_door_and_let_in_when_there_is_r
 
     assert Counter(error_of(one) for one in refused) == {(503, "overloaded"): 30}
     assert lines < 30  # most were not worth a line of their own
+    assert "gateway_overload_refusals_total 30" in scene.gateway.metrics
     assert served.status == 200
