@@ -144,11 +144,11 @@ def build_app(
     app[METRICS] = metrics
     app[POOLS] = pools = Pools(registry.credentials)
     metrics.list_credentials = pools.standings
-    app[PRESSURE] = pressure = make_pressure(settings, metrics)
-    seats = pressure.seats
+    app[PRESSURE] = pressure = make_pressure(settings)
+    show_pressure(metrics, pressure)
     # Without the admin listener nobody can read what is counted.
     counting = (metrics.observe,) if settings.admin.enabled else ()
-    app[OBSERVERS] = (seats.settle, pools.settle, log, *counting, in_flight.count_out)
+    app[OBSERVERS] = (pressure.seats.settle, pools.settle, log, *counting, in_flight.count_out)
     trusted = settings.server.trusted_proxies
     app[PROXIES] = TrustedProxies(trusted) if trusted else None
     app[LIMITER] = None
@@ -261,14 +261,16 @@ async def relay_exchange(request: web.Request) -> web.StreamResponse:
     return await request.app[RELAY].handle(request)
 
 
-def make_pressure(settings: Settings, metrics: Metrics) -> Pressure:
-    """What looks at how this process fares, and is seen doing so."""
+def make_pressure(settings: Settings) -> Pressure:
+    """What looks at how this process fares."""
     spec = settings.overload
-    machine = Machine(settings.server.workers)
-    pressure = Pressure(spec, Seats(spec.max_in_flight), machine.read)
+    return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
+
+
+def show_pressure(metrics: Metrics, pressure: Pressure) -> None:
+    """Have it in the numbers how many are let in, and how many were refused for that."""
     metrics.read_limit = lambda: int(pressure.seats.limit)
     metrics.count_shed = lambda: pressure.refused
-    return pressure
 
 
 async def watch_pressure(app: web.Application) -> AsyncIterator[None]:
