@@ -229,7 +229,7 @@ def count_holds(address: str) -> int:
     client = redis.Redis.from_url(address)
     give_up_at = time.monotonic() + QUIET_S
     while (count := int(client.zcard(HOLDS))) and time.monotonic() < give_up_at:
-        time.sleep(0.1)
+        time.sleep(0.1)  # Redis tells nobody of it
     client.close()
     return count
 

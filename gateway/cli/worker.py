@@ -105,10 +105,12 @@ class _Ear:
             self._tasks.spawn("stand_in", self._work())
 
     async def _work(self) -> None:
-        while self._wanted is not None:
-            away, self._wanted = self._wanted, None
-            await self._service.accept_for(away.workers)
-        self._is_working = False
+        try:
+            while self._wanted is not None:
+                away, self._wanted = self._wanted, None
+                await self._service.accept_for(away.workers)
+        finally:  # what failed once is reported, and must not deafen it to what is said next
+            self._is_working = False
 
 
 def _tell(supervisor: Connection, news: News) -> None:

@@ -127,7 +127,7 @@ class Tail:
 
 def wait_a_little() -> None:
     """Until the next look."""
-    time.sleep(LOOK_EVERY_S)
+    time.sleep(LOOK_EVERY_S)  # a file tells nobody; why not inotify: docs/inside/decisions.md
 
 
 def follow(
