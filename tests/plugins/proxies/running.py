@@ -29,7 +29,6 @@ from tests.plugins.proxies.plan import HTTP_PORT, HTTPS_PORT, Plan
 START_S = 20
 STOP_S = 10
 HOST_NAME = "chat.example.org"
-CADDY_TELLS = (2, 8)  # since then a cut answer is cut
 INHERITED = ("nginx", "haproxy")  # those that take sockets that listen already
 
 Write = Callable[[Path, Path, Plan], list[str]]
@@ -107,15 +106,16 @@ class Proxy:
     @property
     def hides_cuts(self) -> bool:
         """Whether it ends an answer that broke off as if it were whole: Caddy's issue 5951."""
-        return self.name == "caddy" and self.version < CADDY_TELLS
+        return self._is_old_caddy
 
     @property
-    def version(self) -> tuple[int, ...]:
-        """Of the program, as far as it is asked for."""
-        said = subprocess.run(
-            [self.kind.program, "version"], capture_output=True, text=True, check=True
-        ).stdout
-        return tuple(int(part) for part in re.findall(r"\d+", said)[:2])
+    def asks_again(self) -> bool:
+        """Whether a request whose gateway is gone is sent to the other one."""
+        return not self._is_old_caddy
+
+    @property
+    def _is_old_caddy(self) -> bool:
+        return self.name == "caddy" and caddy.version_of(Path(self.kind.program)) < caddy.SOUND
 
     @property
     def log(self) -> str:
