@@ -38,8 +38,11 @@ async def test_a_stall_of_the_provider_is_seen_and_is_not_ours(gateway: Gateway)
 
     await gateway.log.wait_for_settled()
     text, labels = gateway.metrics, '{provider="sim"}'
-    assert value(text, f"gateway_chunk_gap_longest_seconds_sum{labels}") >= STALL_S
-    assert value(text, f"gateway_chunk_gap_seconds_sum{labels}") >= STALL_S / 5
+    # The gap ends when the stall does, and begins when the chunk before it was read, which a busy
+    # machine does late. No other gap is of that size: the provider writes without a pause.
+    seen_s = STALL_S / 2
+    assert value(text, f"gateway_chunk_gap_longest_seconds_sum{labels}") >= seen_s
+    assert value(text, f"gateway_chunk_gap_seconds_sum{labels}") >= seen_s / 5
     assert value(text, f"gateway_upstream_first_content_seconds_count{labels}") == 1
     assert in_flight == 1
     assert 0 < added_s < STALL_S
