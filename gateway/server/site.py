@@ -20,7 +20,7 @@ from gateway.server.connection import GatewayConnection
 from gateway.server.departures import Departures
 from gateway.server.doorkeeper import Doorkeeper
 from gateway.server.places import Places
-from gateway.server.sockets import BACKLOG, open_sockets, url_of
+from gateway.server.sockets import BACKLOG, copy_of, open_sockets, url_of
 from gateway.server.unix_sockets import is_unix
 
 # Its file is everybody's who shares the socket: one of several workers must not remove it.
@@ -81,7 +81,7 @@ class GatewaySite(web.BaseSite):
             return
         handles = [self._listening]
         if self.pressure is not None and isinstance(loop, uvloop.Loop):
-            handles += [self._listening.dup() for _ in range(ACCEPTED_AT_ONCE - 1)]
+            handles += [copy_of(self._listening) for _ in range(ACCEPTED_AT_ONCE - 1)]
         self._acceptors = [
             await loop.create_server(self._make_protocol, sock=handle, backlog=BACKLOG)
             for handle in handles

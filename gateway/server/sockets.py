@@ -131,6 +131,17 @@ def tune(listening: socket.socket) -> None:
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
+def copy_of(listening: socket.socket) -> socket.socket:
+    """One more descriptor of a listening socket.
+
+    `dup` alone hands on what Python takes the original's timeout to be, by a flag that all who
+    accept from it share. It is taken to be none where the socket comes from another process: for a
+    moment it blocks, and a worker that accepts just then stands still until the next caller comes.
+    """
+    listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
+    return listening.dup()
+
+
 def close_sockets(sockets: Iterable[socket.socket]) -> None:
     """Stop listening, as far as this process goes."""
     for listening in sockets:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from socket import socket
 
 from gateway.server.site import GatewaySite
-from gateway.server.sockets import close_sockets
+from gateway.server.sockets import close_sockets, copy_of
 
 
 class StandIns:
@@ -42,7 +42,7 @@ class StandIns:
 
     async def _accept(self, index: int, beside: GatewaySite, listening: socket) -> None:
         # A site closes what it was given, and there may be a next time.
-        site = beside.next_to(listening.dup())
+        site = beside.next_to(copy_of(listening))
         await site.start()
         if index in self._sites:
             self._sites[index].append(site)

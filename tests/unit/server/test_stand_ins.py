@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from typing import ClassVar
 
 import pytest
 from aiohttp import web
@@ -61,6 +62,34 @@ async def test_callers_of_those_who_are_away_are_answered() -> None:
     await runner.cleanup()
     with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
         pytest.fail("somebody listens still")
+
+
+class Watched(socket.socket):
+    """A socket that notes what its copies are told about waiting."""
+
+    told: ClassVar[list[float | None]] = []
+
+    def settimeout(self, value: float | None) -> None:
+        """Note it."""
+        self.told.append(value)
+        super().settimeout(value)
+
+
+async def test_whoever_else_accepts_there_never_blocks() -> None:
+    """The flag is everybody's who has the socket; Python does not know it of one it was sent."""
+    own, away = await open_shared_sockets("127.0.0.1", 0, 2)
+    sent = [Watched(fileno=one.detach()) for one in away]
+    assert [one.gettimeout() for one in sent] == [None]
+    runner = make_runner(web.Application(), shutdown_s=1)
+    await runner.setup()
+    (site,) = await listen_on(runner, own, ServerSpec())
+    stand_ins = StandIns({1: sent})
+
+    await stand_ins.accept_for([1], beside=site)
+
+    assert set(Watched.told) == {0.0}
+    await stand_ins.close()
+    await runner.cleanup()
 
 
 async def test_after_the_end_nothing_is_accepted_any_more() -> None:
