@@ -6,7 +6,6 @@ another one is known cannot be told, and is 503, never 401.
 """
 
 import asyncio
-import ipaddress
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -18,7 +17,7 @@ from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.errors import AddressNotAllowedError, AuthUnavailableError
 from gateway.core.gateway_key import KEY_CHARS, is_key
 from gateway.core.identity import Principal
-from gateway.core.key_holder import KeyHolder
+from gateway.core.key_holder import KeyHolder, parse_network
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import StoredKey, is_over
@@ -228,6 +227,6 @@ def _admit(found: StoredKey) -> _Answer:
         found.groups,
         frozenset(found.providers),
         frozenset(found.models),
-        tuple(map(ipaddress.ip_network, found.networks)),
+        tuple(map(parse_network, found.networks)),
     )
     return _Answer(holder, min((end for end in ends if end is not None), default=None))
