@@ -39,10 +39,10 @@ def finish(exchange: Exchange, outcome: Outcome = Outcome.FINISHED) -> None:
     exchange.settle(outcome, at=monotonic())
 
 
-def no_file_grows() -> None:
+def no_file_grows(beyond: int = 0) -> None:
     """What a full disk is to a process."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (beyond, hard))
 
 
 def files_grow() -> None:
