@@ -73,8 +73,13 @@ class KeyStore(Protocol):
     async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
         """The key that has a secret with one of these digests, with that secret alone.
 
-        Asked by the gateway for each key that it does not know or no longer trusts its memory of;
-        disabled and expired ones are found too.
+        Disabled and expired ones are found too.
+        """
+
+    async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
+        """The same for several at once, each by its digest; what is not there is left out.
+
+        Asked by the gateway for the keys that it does not know, all that came up together.
         """
 
     async def fetch_key(self, name: str) -> StoredKey:

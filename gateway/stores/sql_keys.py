@@ -39,6 +39,12 @@ class SqlKeyStore:
             found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
             return next(iter(_keys_of(found)), None)
 
+    async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
+        """The same for several at once, each by its digest; what is not there is left out."""
+        async with self._database.read() as connection:
+            found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
+            return {bytes(row.digest): _key_of([row]) for row in found}
+
     async def fetch_key(self, name: str) -> StoredKey:
         """A key with all of its secrets; KeyNotFoundError."""
         async with self._database.read() as connection:

@@ -60,6 +60,30 @@ async def test_a_name_that_is_not_there_is_said(opened: OpenKeys, name: str) -> 
     assert await opened.store.fetch_peppers() == frozenset()
 
 
+async def test_many_keys_are_found_at_once(opened: OpenKeys) -> None:
+    """Each secret by itself, also where a key has two of them; what is not there is left out."""
+    alice, stored = new_key(opened.peppers)
+    again, bob = make_key(), new_key(opened.peppers, "bob")
+    await opened.store.save_key(stored)
+    await opened.store.save_key(bob[1])
+    secret = new_secret(opened.peppers, again, NOW + 1)
+    await opened.store.save_secret("alice", secret, others_end_at=NOW + 10)
+    digests = [opened.peppers.digest(key) for key in (alice, again, bob[0], make_key())]
+
+    found = await opened.store.find_keys(digests)
+
+    assert {digest: key.name for digest, key in found.items()} == dict(
+        zip(digests[:3], ["alice", "alice", "bob"], strict=True)
+    )
+    assert [found[digest].secrets[0].expires_at for digest in digests[:3]] == [
+        NOW + 10,
+        None,
+        None,
+    ]
+    assert all(len(key.secrets) == 1 for key in found.values())
+    assert await opened.store.find_keys([]) == {}
+
+
 async def test_a_name_is_given_once(opened: OpenKeys) -> None:
     """And the second attempt leaves nothing behind."""
     key, stored = new_key(opened.peppers)

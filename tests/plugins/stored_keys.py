@@ -4,7 +4,7 @@ The rule here: time is a number that the test moves.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -48,13 +48,13 @@ class FickleStore:
         self.gate_after.set()
         self.has_read = asyncio.Event()
 
-    async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
+    async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
         """Ask the store behind, unless told otherwise."""
         self.questions += 1
         await self.gate.wait()
         if self.is_down:
             raise StoreDownError("gateway.db: out of order")
-        found = await self._store.find_key(digests)
+        found = await self._store.find_keys(digests)
         self.has_read.set()
         await self.gate_after.wait()
         return found
