@@ -7,6 +7,7 @@ twice. Nothing here is awaited, so a caller who leaves at any moment is booked l
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from gateway.config.ledger import LedgerSpec
@@ -14,7 +15,7 @@ from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.durations import MS_PER_S
 from gateway.core.errors import AccountingUnavailableError
-from gateway.core.exchange import Exchange
+from gateway.core.exchange import Exchange, tell
 from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.ledger.condition import Condition
 from gateway.ledger.held_rows import HeldRows
@@ -100,21 +101,15 @@ class Ledger:
 
     def settle_all(self, exchanges: Sequence[Exchange]) -> None:
         """Book what became of settled exchanges; an observer of all that ended in a turn."""
-        ends = []
-        for exchange in exchanges:
-            started = self._started.pop(exchange, None)
-            if started is None:  # nothing of it went to a provider
-                if not self._refusals.take(exchange):
-                    continue
-                started = self._start(exchange)
-            ends.append(end_of(exchange, started))
         journal = self.journal
+        ends: list[End] = []
+        add = partial(self._add_end, ends)
+        for exchange in exchanges:  # one that cannot be booked keeps no other out
+            tell(add, exchange)
         if len(ends) > 1 and self._write_all(ends):
             ends = []
         for end in ends:
-            # Its beginning stays in the journal until then: lost is better than nowhere.
-            if not self._write(journal.end, end) and not self.held.hold(end):
-                self.unwritten += 1
+            tell(self._write_end, end)
         if journal.has_many:
             self.has_many.set()
 
@@ -134,14 +129,28 @@ class Ledger:
         key = f"{self.journal.path.name}-{next(self._numbers):x}"
         return Started(key, at_ms, exchange.started_at)
 
+    def _add_end(self, ends: list[End], exchange: Exchange) -> None:
+        """What is booked of a settled exchange, if anything is."""
+        started = self._started.pop(exchange, None)
+        if started is None:  # nothing of it went to a provider
+            if not self._refusals.take(exchange):
+                return
+            started = self._start(exchange)
+        ends.append(end_of(exchange, started))
+
+    def _write_end(self, end: End) -> None:
+        # Its beginning stays in the journal until then: lost is better than nowhere.
+        if not self._write(self.journal.end, end) and not self.held.hold(end):
+            self.unwritten += 1
+
     def _write_all(self, ends: Sequence[End]) -> bool:
         """Write several lines at once; False when none of them is anywhere."""
         if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
             return False
         try:
             self.journal.end_all(ends, [encode_line(end) for end in ends])
-        except OSError:  # one by one, as many as there is room for; what fails then is noted
-            return False
+        except (OSError, UnicodeEncodeError):
+            return False  # one by one, as many as there is room for; what fails then is noted
         self._note_written()
         return True
 
