@@ -182,12 +182,13 @@ def build_app(
 
 
 def add_observers(app: web.Application, log: Observer) -> None:
-    """Have every end heard: at once where a place is given back, else with others of its turn."""
+    """Have every end heard, what gives something back first."""
     app[AFTERWARDS] = afterwards = Afterwards()
     # Without the admin listener nobody can read what is counted.
-    counting = (each(app[METRICS].observe),) if app[SETTINGS].admin.enabled else ()
-    afterwards.observers = (each(log), *counting, each(app[IN_FLIGHT].count_out))
-    app[OBSERVERS] = (app[PRESSURE].seats.settle, app[POOLS].settle, afterwards.take)
+    counting = (app[METRICS].observe,) if app[SETTINGS].admin.enabled else ()
+    observers = (app[PRESSURE].seats.settle, app[POOLS].settle, log, *counting)
+    afterwards.observers = tuple(map(each, (*observers, app[IN_FLIGHT].count_out)))
+    app[OBSERVERS] = (afterwards.take,)
 
 
 def add_limits(app: web.Application, counters: CounterStore) -> None:
@@ -199,14 +200,14 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
     metrics.count_places = limiter.count_places
     if isinstance(counters, Watched):
         metrics.watch("counters", counters)
-    app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
+    app[AFTERWARDS].observers = (each(limiter.settle), *app[AFTERWARDS].observers)
     app.cleanup_ctx.append(keep_holds)
 
 
 def add_content_log(app: web.Application, content: ContentLog) -> None:
     """Have what is said logged, where that is switched on now or by a reload."""
     app[CONTENT_LOG] = content
-    app[OBSERVERS] = (content.observe, *app[OBSERVERS])
+    app[AFTERWARDS].observers = (each(content.observe), *app[AFTERWARDS].observers)
 
 
 def add_ledger(app: web.Application) -> None:
@@ -233,7 +234,7 @@ def add_tracing(app: web.Application) -> None:
     app[TRACING] = tracing = open_tracing(spec, providers=registry.providers, secrets=secrets)
     app[TRACER] = tracing.tracer
     app[METRICS].count_spans = tracing.exporter.count_spans
-    app[OBSERVERS] = (*app[OBSERVERS], tracing.observe)
+    app[AFTERWARDS].observers = (*app[AFTERWARDS].observers, each(tracing.observe))
 
 
 async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
@@ -322,7 +323,7 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
         app[PROFILE_KEYS] = sources.profile_keys
         app[PACE] = Pace(monotonic, PER_MINUTE)
     if sources.marks is not None:
-        app[OBSERVERS] = (*app[OBSERVERS], sources.marks.observe)
+        app[AFTERWARDS].observers = (*app[AFTERWARDS].observers, each(sources.marks.observe))
     yield
     await tasks.cancel()
     await sources.close()

@@ -1,14 +1,15 @@
 """Observers that hear of settled exchanges a turn of the event loop later.
 
-The rule here: whatever ended in one turn is told together, to one observer after the other. Nobody
-waits for these, and code that runs for ten exchanges in a row costs a third of what it costs ten
-times, each time from cold caches.
+The rule here: whatever ended in one turn is told together, to one observer after the other: code
+that runs for ten exchanges in a row costs far less than ten times from cold caches. A caller who
+asks again at once finds what was held given back: what they send is read, and then waits behind
+what was due when it came.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
 
-from gateway.core.exchange import Exchange, Observer, tell
+from gateway.core.exchange import Exchange, Observer, report_failure
 
 ObserveAll = Callable[[Sequence[Exchange]], None]
 """Called once with all exchanges that ended in a turn, in the order in which they were settled."""
@@ -32,7 +33,10 @@ class Afterwards:
         ended, self._ended = self._ended, []
         if ended:
             for observe_all in self.observers:
-                tell(observe_all, ended)
+                try:
+                    observe_all(ended)
+                except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
+                    report_failure(error)
 
 
 def each(observe: Observer) -> ObserveAll:
@@ -40,6 +44,9 @@ def each(observe: Observer) -> ObserveAll:
 
     def observe_all(exchanges: Sequence[Exchange]) -> None:
         for exchange in exchanges:
-            tell(observe, exchange)
+            try:
+                observe(exchange)
+            except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
+                report_failure(error)
 
     return observe_all

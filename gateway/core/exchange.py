@@ -8,7 +8,6 @@ observers run then, never again.
 import asyncio
 import enum
 from collections.abc import Callable
-from typing import TypeVar
 
 import msgspec
 from pydantic import SecretStr
@@ -35,7 +34,6 @@ class Outcome(enum.StrEnum):
 
 
 Observer = Callable[["Exchange"], None]
-ToldT = TypeVar("ToldT")  # an exchange, or several
 
 
 class Exchange(msgspec.Struct, eq=False):
@@ -129,15 +127,15 @@ class Exchange(msgspec.Struct, eq=False):
         self.outcome = outcome
         self.ended_at = at
         for observe in self.observers:
-            tell(observe, self)
+            try:
+                observe(self)
+            except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
+                report_failure(error)
         return True
 
 
-def tell(observe: Callable[[ToldT], None], what: ToldT) -> None:
-    """Call an observer; whatever it raises is reported, and keeps nobody else from hearing."""
-    try:
-        observe(what)
-    except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
-        asyncio.get_running_loop().call_exception_handler(
-            {"message": "An observer of exchanges failed", "exception": error}
-        )
+def report_failure(error: Exception) -> None:
+    """Say that an observer failed; it keeps nobody else from hearing."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "An observer of exchanges failed", "exception": error}
+    )

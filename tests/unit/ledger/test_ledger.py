@@ -311,4 +311,4 @@ async def test_one_that_cannot_be_booked_keeps_no_other_of_its_turn_out(
     ledger.settle_all(exchanges)
 
     assert len(take_all(ledger.journal)) == 3
-    assert [type(error) for error in reported] == [TypeError, UnicodeEncodeError]
+    assert [type(error) for error in reported] == [UnicodeEncodeError, TypeError]
