@@ -234,11 +234,17 @@ class StoredKeys:
         return answers
 
     def _judge(self, found: StoredKey | None) -> _Answer:
-        state = "unknown" if found is None else found.state_at(self._time_of_day())
-        if found is not None and state == "active":
-            return _admit(found)
-        if found is not None:
-            _log.info("key.refused", key=found.name, reason=state)
+        if found is None:
+            return _NOBODY
+        state = found.state_at(self._time_of_day())
+        if state == "active":
+            try:
+                return _admit(found)
+            except (
+                ValueError
+            ):  # a network that was put there by hand; others are in this answer too
+                state = "unreadable"
+        _log.info("key.refused", key=found.name, reason=state)
         return _NOBODY
 
     def _remember(self, digest: bytes, answer: _Answer) -> None:

@@ -108,7 +108,7 @@ EVENTS = (
     make_event(
         "key.refused",
         "info",
-        "a key came that is known and is `disabled` or `expired`",
+        "a key came that is known and is `disabled`, `expired`, or `unreadable`",
         "key reason",
         is_limited=True,
     ),

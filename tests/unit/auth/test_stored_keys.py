@@ -322,6 +322,16 @@ async def test_callers_who_come_all_at_once_are_a_few_questions(
     assert scene.store.questions == 3
 
 
+async def test_a_key_that_cannot_be_read_is_nobodys_and_keeps_no_other_out(scene: Scene) -> None:
+    """Rows can be changed by hand; the question is about all that came up together."""
+    bad = await scene.create("bad", networks=("10.0.0.0/99",))
+    good = await scene.create("good")
+
+    found = await asyncio.gather(*(scene.keys.recognise(key, HERE) for key in (bad, good)))
+
+    assert [None if one is None else one.name for one in found] == [None, "good"]
+
+
 async def test_known_callers_do_not_wait_behind_unknown_ones(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
