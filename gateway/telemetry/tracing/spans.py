@@ -41,7 +41,7 @@ _METHODS = frozenset(
 )
 _FAILED = Status(code=Status.STATUS_CODE_ERROR)
 _FAILURES = frozenset({Outcome.UPSTREAM_FAILED, Outcome.POLICY_STOPPED, Outcome.LOST})
-_NO_HEAD = 499  # of the log, for a caller who left before a status was sent
+_NO_HEAD = frozenset({0, 499})  # of the log, for a caller who left before a status was sent
 _SERVER_ERROR = 500
 _SAMPLED = 0x01
 _PARENT_IS_KNOWN, _PARENT_IS_REMOTE = 0x100, 0x200
@@ -107,7 +107,8 @@ class SpanWriter:
             status=_FAILED if record.error_code else None,
         )
         constant = _describe_attempt_kind(exchange, record, own)
-        self._fill(span, exchange, constant, _describe_attempt(record, own))
+        once = _describe_attempt(record, own, is_stream=exchange.stream)
+        self._fill(span, exchange, constant, once)
 
     def _fill(
         self, span: Span, exchange: Exchange, again: Iterable[Pair], once: Iterable[Pair]
@@ -194,7 +195,7 @@ def _describe_kind(exchange: Exchange, trace: Trace) -> tuple[Pair, ...]:
         ("url.path", exchange.path),
         ("url.scheme", "http"),
         ("client.address", exchange.client_address),
-        ("http.response.status_code", None if exchange.status == _NO_HEAD else exchange.status),
+        ("http.response.status_code", exchange.status if exchange.status not in _NO_HEAD else None),
         ("error.type", exchange.error_code),
         ("gateway.outcome", str(exchange.outcome)),
         ("gateway.dialect", str(exchange.dialect)),
@@ -237,9 +238,12 @@ def _describe_attempt_kind(
     )
 
 
-def _describe_attempt(record: AttemptRecord, own: AttemptTrace) -> tuple[Pair, ...]:
+def _describe_attempt(
+    record: AttemptRecord, own: AttemptTrace, *, is_stream: bool
+) -> tuple[Pair, ...]:
     usage = record.usage
-    first_s = own.first_content_at - own.sent_at if own.first_content_at else None
+    has_first = is_stream and own.first_content_at
+    first_s = own.first_content_at - own.sent_at if has_first else None
     about: tuple[Pair, ...] = (
         ("gen_ai.response.id", own.answered.id),
         ("gen_ai.response.time_to_first_chunk", first_s),

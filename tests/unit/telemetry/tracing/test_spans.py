@@ -31,6 +31,7 @@ def exchange_of(answered: Answered = NOTHING, **fields: Any) -> Exchange:
     record.usage = Usage(3, 5, "provider", 0, 2, 70)
     exchange.note_attempt(record)
     exchange.status, exchange.outcome, exchange.ended_at = 200, Outcome.FINISHED, 11.5
+    exchange.stream = True
     for name, value in fields.items():
         setattr(exchange, name, value)
     return exchange
@@ -100,9 +101,10 @@ def test_an_attempt_that_failed_says_so_and_not_its_exchange() -> None:
     assert attempt.attributes["gateway.outcome"] == "upstream_failed"
 
 
-def test_a_status_that_never_left_is_not_told() -> None:
-    """499 is a number of the log's own."""
-    server, _ = seen(exchange_of(status=499, outcome=Outcome.CLIENT_GONE))
+@pytest.mark.parametrize("status", [0, 499])
+def test_a_status_that_never_left_is_not_told(status: int) -> None:
+    """These are numbers of the log's own."""
+    server, _ = seen(exchange_of(status=status, outcome=Outcome.CLIENT_GONE))
 
     assert "http.response.status_code" not in server.attributes
     assert not server.is_failed
