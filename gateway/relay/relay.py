@@ -141,6 +141,7 @@ class Relay:
         # A provider may close an idle connection just as we use it; nothing of the request
         # has been served then, so it is sent once more on a connection that is surely open.
         if is_reused and isinstance(attempt.error, UpstreamConnectError):
+            job.exchange.attempt_records[-1].begin_again()
             attempt = await self._start(job, await job.upstream.take_connection(fresh=True))
         if attempt.error is not None:
             raise attempt.take_error()
