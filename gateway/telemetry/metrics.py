@@ -76,6 +76,10 @@ class Metrics:
         """Count one settled exchange; an observer."""
         self._exchanges.observe(exchange)
 
+    def remember(self, before: Iterable[Numbers]) -> None:
+        """Call what is counted as those did who counted this before."""
+        self._exchanges.remember(before)
+
     def note_added_gap(self, seconds: float) -> None:
         """Count how long one piece of content was here."""
         self._added_gap.add(seconds)
