@@ -95,6 +95,19 @@ def test_promtool_is_content_with_the_configuration(promtool_path: Path) -> None
     run(promtool_path, "check", "config", str(SHIPPED / "prometheus.yml"))
 
 
+def test_promtool_is_content_with_the_metrics(promtool_path: Path) -> None:
+    """Names, units, helps, and the text itself."""
+    done = subprocess.run(
+        [promtool_path, "check", "metrics"],
+        input=render_full_scrape(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_every_alert_fires_for_what_it_is_about(promtool_path: Path) -> None:
     """And none for a gateway that is well."""
     run(promtool_path, "test", "rules", str(SHIPPED / "gateway.rules.test.yml"))

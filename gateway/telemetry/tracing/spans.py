@@ -42,7 +42,7 @@ _METHODS = frozenset(
 _FAILED = Status(code=Status.STATUS_CODE_ERROR)
 _FAILURES = frozenset({Outcome.UPSTREAM_FAILED, Outcome.POLICY_STOPPED, Outcome.LOST})
 _NO_HEAD = frozenset({0, 499})  # of the log, for a caller who left before a status was sent
-_SERVER_ERROR = 500
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _SAMPLED = 0x01
 _PARENT_IS_KNOWN, _PARENT_IS_REMOTE = 0x100, 0x200
 _NANOS = 1_000_000_000
@@ -71,7 +71,6 @@ class SpanWriter:
         self, spans: ScopeSpans, exchange: Exchange, trace: Trace, zero_ns: int
     ) -> None:
         method = exchange.method if exchange.method in _METHODS else "HTTP"
-        is_failed = exchange.status >= _SERVER_ERROR or exchange.outcome in _FAILURES
         is_remote = _PARENT_IS_KNOWN | (_PARENT_IS_REMOTE if trace.parent_id else 0)
         span = spans.spans.add(
             trace_id=bytes.fromhex(trace.trace_id),
@@ -83,7 +82,7 @@ class SpanWriter:
             kind=Span.SPAN_KIND_SERVER,
             start_time_unix_nano=zero_ns + int(exchange.started_at * _NANOS),
             end_time_unix_nano=zero_ns + int(exchange.ended_at * _NANOS),
-            status=_FAILED if is_failed else None,
+            status=_FAILED if _has_failed(exchange) else None,
         )
         self._fill(span, exchange, _describe_kind(exchange, trace), _describe_one(exchange))
 
@@ -185,6 +184,17 @@ def _encode_length(length: int) -> bytes:
         length >>= 7
     encoded.append(length)
     return bytes(encoded)
+
+
+def _has_failed(exchange: Exchange) -> bool:
+    """Whether it is an error of this side: an answer of 4xx is none, whoever it was that refused.
+
+    (Semantic conventions for HTTP. Where that was the provider, its attempt is one.)
+    """
+    status = exchange.status
+    if status >= _CLIENT_ERROR and status not in _NO_HEAD:
+        return status >= _SERVER_ERROR
+    return exchange.outcome in _FAILURES
 
 
 def _describe_kind(exchange: Exchange, trace: Trace) -> tuple[Pair, ...]:
