@@ -49,7 +49,7 @@ MATCHER = re.compile(r'([a-z_]+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 BY = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 LEGEND = re.compile(r"\{\{(?:\s*\$labels\.)?\s*([a-z_]+)\s*\}\}")
 VALUES = {
-    "outcome": set(Outcome),
+    "outcome": {*Outcome, "sent", "dropped"},
     "code": CODES,
     "state": {
         *CredentialState,
