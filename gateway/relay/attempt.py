@@ -265,10 +265,7 @@ class Attempt:
         if not self._deadlines.is_paused:
             return
         self._deadlines.is_paused = False
-        content_at, now = self._deadlines.content_at, monotonic()
-        if content_at is not None:
-            self._deadlines.held_back_s += now - content_at
-            self._deadlines.content_at = now
+        self._deadlines.note_caught_up(monotonic())
         if not self._has_ended:
             self._arm()
             self._connection.resume()
@@ -458,6 +455,8 @@ class Attempt:
         self._take_chunk = None  # one that times holds this attempt
         self.error = error
         self.times.ended_at = monotonic()
+        if self._deadlines.is_paused:  # nobody waits any longer
+            self._deadlines.note_caught_up(self.times.ended_at)
         if self._timer is not None:
             self._timer.cancel()
         self._connection.release(self)  # closes it if the answer is still going on

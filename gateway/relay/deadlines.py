@@ -54,6 +54,12 @@ class Deadlines(msgspec.Struct):
             self.longest_gap_s = now - before
         self.content_at = now
 
+    def note_caught_up(self, now: float) -> None:
+        """The caller did not keep up since the last content; nobody is silent from here on."""
+        if self.content_at is not None:
+            self.held_back_s += now - self.content_at
+            self.content_at = now
+
     def measure_longest_gap_s(self, cut_at: float | None) -> float:
         """The longest time without content; until `cut_at` too, where the stream was cut there.
 

@@ -152,15 +152,16 @@ DURATION = _histogram(
 )
 UPSTREAM_DURATION = _histogram(
     "gateway_upstream_duration_seconds",
-    "the provider's part of that, of the last attempt",
+    "the provider's part of that, of the last attempt; waits for a caller who did not keep up are "
+    "left out",
     "provider",
     bounds=SECONDS,
     genai="`gen_ai.client.operation.duration`",
 )
 GAP = _histogram(
     "gateway_chunk_gap_seconds",
-    "mean time between pieces of content as the provider sent them, once for each stream; "
-    "waits for a caller who did not keep up are left out",
+    "mean time between pieces of content as the provider sent them, once for each stream; these "
+    "waits are left out too",
     "provider",
     bounds=GAP_SECONDS,
     genai="`gen_ai.client.operation.time_per_output_chunk`, which is there for each piece",

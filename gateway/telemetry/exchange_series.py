@@ -72,7 +72,8 @@ class ProviderSeries:
         if not sent_at:
             return
         if exchange.upstream_ended_at:
-            self.upstream_duration.add(exchange.upstream_ended_at - sent_at)
+            asked_s = exchange.upstream_ended_at - sent_at
+            self.upstream_duration.add(max(0.0, asked_s - exchange.held_back_s))
         added_s = measure_added_s(exchange)
         if added_s is not None:
             self.added.add(added_s)

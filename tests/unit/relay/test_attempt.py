@@ -288,6 +288,21 @@ async def test_a_caller_who_does_not_keep_up_is_no_gap_of_the_providers() -> Non
     assert 0 < exchange.longest_gap_s <= span_s < paused_s
 
 
+async def test_a_caller_who_never_catches_up_is_no_gap_of_the_providers() -> None:
+    """They were cut while the provider was held back for them."""
+    attempt, _ = start_stream()
+    attempt.on_body(text("a") + text("b"))
+    attempt.pause()
+    attempt.abandon()
+    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
+
+    attempt.note_on(exchange)
+
+    assert exchange.last_content_at == exchange.upstream_ended_at
+    assert exchange.held_back_s == exchange.upstream_ended_at - exchange.first_content_at > 0
+    assert exchange.longest_gap_s == 0
+
+
 async def test_nothing_is_timed_before_content_flows() -> None:
     """There is no chunk to come."""
     attempt, _ = start_stream()

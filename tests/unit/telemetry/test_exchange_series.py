@@ -98,7 +98,8 @@ def test_the_time_until_the_first_content_is_told_apart(series: ExchangeSeries) 
         upstream_started_at=100.01,
         first_content_at=100.31,
         first_relayed_at=100.33,
-        upstream_ended_at=101.01,
+        upstream_ended_at=101.51,
+        held_back_s=0.5,
         bytes_out=1_000,
     )
 
