@@ -25,6 +25,9 @@ HEAD = "HEAD"
 async def write_access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Settle the exchange with the status that really went out."""
     exchange = request[EXCHANGE]
+    if exchange.outcome is not None:
+        # What is settled is told of a turn later, and must be by then what it was.
+        raise RuntimeError("A middleware asks again for what has been answered already.")
     try:
         response = await handler(request)
         _note_response(request, exchange, response)

@@ -195,3 +195,27 @@ async def test_a_caller_who_leaves_before_the_log_is_settled_all_the_same(
     exchange = await chain.wait_settled()
     assert (exchange.outcome, exchange.status) == (Outcome.CLIENT_GONE, 499)
     assert chain.runner.app[IN_FLIGHT].count == 0
+
+
+async def test_what_is_settled_is_not_asked_again(start_chain: StartChain) -> None:
+    """A second answer would have no line and no row, and the first one's would say what it did."""
+    asked = 0
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        return web.json_response({})
+
+    @web.middleware
+    async def ask_twice(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await handler(request)
+        return await handler(request)
+
+    place = CHAIN.index(write_access_log)
+    chain = await start_chain(answer, chain=(*CHAIN[:place], ask_twice, *CHAIN[place:]))
+
+    reply = await chain.ask()
+
+    exchange = await chain.wait_settled()
+    assert (reply.status, asked) == (500, 1)
+    assert (exchange.outcome, exchange.status, exchange.error_code) == (Outcome.FINISHED, 200, "")
