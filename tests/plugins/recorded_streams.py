@@ -100,11 +100,12 @@ def each(name: str, found: Sequence[Stream | Recording]) -> pytest.MarkDecorator
     return pytest.mark.parametrize(name, cases or [absent])
 
 
-def delivered(*, lf: Sequence[str] = (), crlf: Sequence[str] = ()) -> pytest.MarkDecorator:
-    """One test for each way of cutting, with the line ends of the recording or with CRLF."""
-    cases = [pytest.param(cut, LF, id=cut) for cut in lf]
-    cases += [pytest.param(cut, CRLF, id=f"{cut} crlf") for cut in crlf]
-    return pytest.mark.parametrize(("cut", "line_end"), cases)
+def ways(*, lf: Sequence[str] = (), crlf: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Ways of cutting, with the line ends of the recording or with CRLF.
+
+    They are a loop in a test, so that one gateway is asked for all of them.
+    """
+    return [*((cut, LF) for cut in lf), *((cut, CRLF) for cut in crlf)]
 
 
 def play(simulator: Simulator, body: str, cut: str = "one piece", **fields: Any) -> None:
