@@ -21,6 +21,10 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 BLANKS = " \t\r\n"
 NATIVE_HOSTS = frozenset({"api.anthropic.com"})  # they speak a dialect of their own
 MEAN_PIECE_BYTES = 60
+# Above this a stream takes seconds byte by byte, so it is sent in pieces of a few: every place of
+# an event at which a read can end is met all the same, as its events are many and differ in length.
+LARGE_BYTES = 40_000
+FEW = 3
 
 LF, CRLF = "\n", "\r\n"
 RANDOM = ("random 1", "random 2", "random 3")
@@ -113,7 +117,7 @@ def play(simulator: Simulator, body: str, cut: str = "one piece", **fields: Any)
     size = len(body.encode())
     writes: dict[str, Any] = {}
     if cut == "bytes":
-        writes = {"wire_bytes": 1}
+        writes = {"wire_bytes": 1 if size < LARGE_BYTES else FEW}
     elif cut != "one piece":
         draw = random.Random(cut)  # noqa: S311 - the same cuts in every run
         writes = {"at": sorted(draw.sample(range(1, size), size // MEAN_PIECE_BYTES))}

@@ -13,6 +13,7 @@ from tests.plugins.gateway import Gateway
 from tests.plugins.recorded_streams import (
     BROKEN,
     CRLF,
+    LARGE_BYTES,
     NATIVE,
     RANDOM,
     REPLIES,
@@ -26,9 +27,8 @@ from tests.plugins.recorded_streams import (
 )
 from tests.plugins.recordings import Recording
 
-SMALL_BYTES = 40_000  # the others take seconds byte by byte
 ONE_READ_BYTES = 4_000
-SMALL = [stream for stream in WHOLE if len(stream.sent()) < SMALL_BYTES]
+SMALL = [stream for stream in WHOLE if len(stream.sent()) < LARGE_BYTES]
 
 
 @each("stream", WHOLE)
