@@ -221,6 +221,7 @@ async def test_no_secret_and_no_prompt_is_in_a_span(
 
     await ask(gateway, {"error": error})
     await ask(gateway, "plain", f"/v1/models/{CREDENTIAL}")
+    simulator.script("plain")  # to a model it does not know it would talk for three seconds
     await ask(gateway, CREDENTIAL, CHAT)
     await span_collector.wait_for_spans(5)
 
