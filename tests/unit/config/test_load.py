@@ -199,7 +199,7 @@ def test_a_written_credential_needs_a_private_file(registry_file: Path) -> None:
 def test_what_the_environment_gets_wrong_is_reported_together(
     registry_file: Path, tmp_path: Path
 ) -> None:
-    """The line is that of the provider; the variable is named, its value is not."""
+    """Each where it is named, or at its provider; the variable is named, its value is not."""
     registry_file.write_text(
         MINE
         + "    headers: {X-Account: '${ACCOUNT}'}\n"
@@ -212,9 +212,9 @@ def test_what_the_environment_gets_wrong_is_reported_together(
     said = refused(registry_file, {"OTHER_API_KEY": f"{CANARY}\nx"})
 
     assert [line.split(": ")[:2] for line in said] == [
-        ["2:3", "providers.mine"],
+        ["4:26", "providers.mine.headers.X-Account"],
         ["5:3", "providers.other"],
-        ["7:3", "providers.third"],
+        ["9:17", "providers.third.credential"],
         ["12:20", "providers.fourth.tls.ca_file"],
     ]
     assert CANARY not in "".join(said)
