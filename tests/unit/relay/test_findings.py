@@ -1,10 +1,11 @@
-"""What an attempt is billed for, however it ended."""
+"""What an attempt has found out: its times, its answer, and what that is billed for."""
 
 from collections.abc import Callable
 
 import pytest
 
 from gateway.core.errors import GatewayError, ShuttingDownError
+from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
 from gateway.relay.attempt import Attempt
@@ -67,4 +68,41 @@ async def test_an_attempt_is_billed_for_what_the_provider_did(
     make: Callable[[], Attempt], usage: Usage | None
 ) -> None:
     """I07, I08: neither given away nor charged for nothing."""
-    assert make().count_usage(prompt_tokens=100) == usage
+    assert make().found.count_usage(prompt_tokens=100) == usage
+
+
+async def test_what_it_found_out_is_written_down() -> None:
+    """The log line and the ledger read it from the exchange."""
+    attempt, _ = start_stream()
+    usage = event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
+    attempt.on_body(text("a"))
+    attempt.on_body(text("b") + usage + DONE)
+    attempt.on_end()
+    exchange = Exchange("req-1", 0.0, "POST", "/", "127.0.0.1", ())
+
+    attempt.found.note_on(exchange)
+
+    assert (exchange.chunks, exchange.usage) == (2, Usage(3, 4, "provider"))
+    assert exchange.upstream_request_id == "r-1"
+    times = (
+        exchange.upstream_started_at,
+        exchange.upstream_headed_at,
+        exchange.first_content_at,
+        exchange.upstream_ended_at,
+    )
+    assert 0 < times[0] <= times[1] <= times[2] <= times[3]
+
+
+async def test_gaps_between_content_are_noted_on_the_exchange() -> None:
+    """What a stream felt like, in two numbers."""
+    attempt, _ = start_stream()
+    for piece in (text("a"), text("b"), STOP + DONE):
+        attempt.on_body(piece)
+    attempt.on_end()
+    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
+
+    attempt.found.note_on(exchange)
+
+    assert exchange.chunks == 2
+    span_s = exchange.last_content_at - exchange.first_content_at
+    assert 0 < exchange.longest_gap_s <= span_s
