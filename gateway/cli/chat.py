@@ -9,7 +9,15 @@ import sys
 from typing import Any
 
 import typer
-from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    InvalidURL,
+    NonHttpUrlClientError,
+)
 
 from gateway.wire.sse import EventSplitter, parse_event
 
@@ -64,6 +72,9 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
             raise AnswerError("\nThe answer broke off.") from error
         if isinstance(error, ClientConnectionError | TimeoutError):
             reason = f"There is no gateway at {url}; `gateway serve` starts one."
+            raise AnswerError(reason) from error
+        if isinstance(error, InvalidURL | NonHttpUrlClientError):
+            reason = f"{url} is not the address of a gateway, such as http://127.0.0.1:8080."
             raise AnswerError(reason) from error
         raise AnswerError(f"{url} cannot be called: {type(error).__name__}.") from error
 

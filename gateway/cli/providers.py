@@ -60,4 +60,4 @@ def _credential(registry: Registry, provider: Provider) -> str:
         return "of each model"
     if provider.is_placeholder:
         return "no (EXAMPLE in base URL)"
-    return "no" if provider.auth.required else "not needed"
+    return "no" if provider.needs_credential else "not needed"

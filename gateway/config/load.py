@@ -69,12 +69,8 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     credentials: dict[str, tuple[Credential, ...]] = {}
     problems: list[Problem] = []
     for name, provider in written.providers.items():
-        try:
-            headers = fill_headers(provider.headers, environ)
-            found = find_credentials(provider, environ) if _wants_ours(provider) else ()
-        except CredentialError as error:
-            problems.append(_credential_problem(document, name, error))
-            continue
+        headers, found, errors = _find_here(provider, environ)
+        problems += [_credential_problem(document, name, error) for error in errors]
         ca_file = provider.tls.ca_file
         if ca_file is not None and not ca_file.is_file():
             problems.append(document.problem(("providers", name, "tls", "ca_file"), NO_CA_FILE))
@@ -122,6 +118,25 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
         "tracing": tracing,
     }
     return written.model_copy(update=found)
+
+
+def _find_here(
+    provider: Provider, environ: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[Credential, ...], list[CredentialError]]:
+    """Return the headers and credentials of a provider, and all that keeps some from being used."""
+    headers: dict[str, str] = {}
+    credentials: tuple[Credential, ...] = ()
+    errors: list[CredentialError] = []
+    for name, text in provider.headers.items():
+        try:
+            headers |= fill_headers({name: text}, environ)
+        except CredentialError as error:
+            errors.append(error)
+    try:
+        credentials = find_credentials(provider, environ) if _wants_ours(provider) else ()
+    except CredentialError as error:
+        errors.append(error)
+    return headers, credentials, errors
 
 
 def _wants_ours(provider: Provider) -> bool:

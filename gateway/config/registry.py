@@ -246,6 +246,11 @@ class Provider(Spec):
         return self.base_url == SIMULATOR
 
     @property
+    def needs_credential(self) -> bool:
+        """Whether calls are refused while no credential is found."""
+        return self.auth.required and not self.is_simulated
+
+    @property
     def is_custom(self) -> bool:
         """Whether the address is that of the caller's own model."""
         return self.base_url == CUSTOM_MODELS

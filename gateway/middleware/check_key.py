@@ -47,7 +47,7 @@ def _check_none_needed(call: Call, *, has_profiles: bool) -> None:
     """Raise where a call without a credential must not be made."""
     if call.provider.is_placeholder and not has_profiles:
         raise unfilled(call.provider)
-    if call.provider.auth.required or call.provider.is_placeholder:
+    if call.provider.needs_credential or call.provider.is_placeholder:
         raise _missing(call, has_profiles=has_profiles)
 
 

@@ -202,7 +202,7 @@ def test_what_the_environment_gets_wrong_is_reported_together(
     """Each where it is named, or at its provider; the variable is named, its value is not."""
     registry_file.write_text(
         MINE
-        + "    headers: {X-Account: '${ACCOUNT}'}\n"
+        + "    headers: {X-Account: '${ACCOUNT}', X-B: '${B}'}\n    credential: file:/nowhere/key\n"
         + "  other:\n    base_url: https://llm.example.org/v1\n"
         + f"  third:\n    base_url: https://llm.example.org/v1\n    credential: file:{tmp_path}/a\n"
         + "  fourth:\n    base_url: https://llm.example.org/v1\n"
@@ -213,9 +213,11 @@ def test_what_the_environment_gets_wrong_is_reported_together(
 
     assert [line.split(": ")[:2] for line in said] == [
         ["4:26", "providers.mine.headers.X-Account"],
-        ["5:3", "providers.other"],
-        ["9:17", "providers.third.credential"],
-        ["12:20", "providers.fourth.tls.ca_file"],
+        ["4:45", "providers.mine.headers.X-B"],
+        ["5:17", "providers.mine.credential"],
+        ["6:3", "providers.other"],
+        ["10:17", "providers.third.credential"],
+        ["13:20", "providers.fourth.tls.ca_file"],
     ]
     assert CANARY not in "".join(said)
 
