@@ -23,6 +23,7 @@ from gateway.wire.sse import EventSplitter, parse_event
 
 CONNECT_S = 5
 SILENCE_S = 300
+PATH = "/v1/chat/completions"
 DONE = b"[DONE]"
 OK = 200
 
@@ -58,7 +59,7 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
             ClientSession(timeout=timeout, headers=headers) as session,
             session.request(
                 "POST",
-                f"{url.rstrip('/')}/v1/chat/completions",
+                f"{url.rstrip('/').removesuffix('/v1')}{PATH}",  # as SDKs are told it, or without
                 json=question,
                 allow_redirects=False,
             ) as response,

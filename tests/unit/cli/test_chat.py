@@ -35,7 +35,7 @@ def stream(*pieces: bytes) -> Handler:
 
 async def test_the_answer_is_printed(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """Through all of the gateway, from the built-in provider."""
-    code = await run(service.url, "demo/sim:groq-2026")
+    code = await run(f"{service.url}/v1/", "demo/sim:groq-2026")  # as it is told to SDKs
 
     captured = capsys.readouterr()
     assert (code, captured.err) == (0, "")
