@@ -23,6 +23,25 @@ from gateway.config import forms
 from gateway.config.spec import Spec
 from gateway.core.cost import Price, make_price
 
+# Request headers that are the gateway's own; writing one would break or smuggle a request.
+RESERVED_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+
 HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
 BodyField = Annotated[str, StringConstraints(pattern=forms.BODY_FIELD)]
 DroppedField = Annotated[str, StringConstraints(pattern=forms.DROPPED_FIELD)]
@@ -55,6 +74,13 @@ class AuthSpec(Spec):
     required: bool = Field(
         default=True, description="Whether calls are refused while no credential is found."
     )
+
+    @field_validator("header")
+    @classmethod
+    def _is_no_other(cls, header: str) -> str:
+        if header.lower() in RESERVED_HEADERS | {"user-agent"}:
+            raise ValueError("belongs to the connection; write the header that the host reads")
+        return header
 
 
 class OwnEndpointSpec(Spec):

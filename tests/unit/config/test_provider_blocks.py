@@ -110,3 +110,10 @@ def test_a_breaker_opens_at_some_share(share: float) -> None:
     """At none it would always be open; above all it never would, and that is `enabled: false`."""
     with pytest.raises(ValidationError):
         BreakerSpec.model_validate({"failure_share": share})
+
+
+@pytest.mark.parametrize("header", ["Host", "content-length", "Transfer-Encoding", "User-Agent"])
+def test_a_credential_goes_into_a_header_of_its_own(header: str) -> None:
+    """In another it would break the request, or become part of the next one."""
+    with pytest.raises(ValidationError, match="belongs to the connection"):
+        AuthSpec(header=header)

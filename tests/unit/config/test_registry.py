@@ -133,7 +133,7 @@ def test_the_default_model_has_to_be_there_when_models_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "TE"]
+    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "TE", "Accept"]
 )
 def test_the_connections_own_headers_cannot_be_set(name: str) -> None:
     """A second length is how requests are smuggled."""
