@@ -3,6 +3,7 @@
 Rule: a block left out means what is right for a host that speaks the OpenAI dialect.
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -124,6 +125,15 @@ class ParamsSpec(Spec):
         default={},
         description="The largest number a body field may have; a larger one becomes this.",
     )
+
+    @field_validator("drop", "rename", "set")
+    @classmethod
+    def _leave_the_form(cls, value: Collection[str]) -> Collection[str]:
+        # With another one than was asked for, each answer would be one that nobody can read.
+        renamed = value.values() if isinstance(value, dict) else ()
+        if "stream" in value or "stream" in renamed:
+            raise ValueError("holds stream, which is the caller's to say; leave it out")
+        return value
 
 
 class Model(Spec):
