@@ -66,7 +66,10 @@ async def _resolve(target: Target, resolver: Resolver, give_up_at: float) -> lis
     try:
         async with asyncio.timeout_at(give_up_at):
             return await resolver.resolve(
-                target.host, target.port, allow_private=target.allow_private
+                target.host,
+                target.port,
+                label=target.label,
+                allow_private=target.allow_private,
             )
     except TimeoutError as error:
         raise UpstreamDnsError(
