@@ -173,8 +173,7 @@ class Attempt:
         if not self._deadlines.is_paused:
             return
         self._deadlines.is_paused = False
-        if self._deadlines.content_at is not None:
-            self._deadlines.content_at = monotonic()
+        self._deadlines.note_caught_up(monotonic())
         if not self._has_ended:
             self._arm()
             self._connection.resume()
@@ -366,6 +365,8 @@ class Attempt:
         self._take_chunk = None  # one that times holds this attempt
         self.found.error = error
         self.found.ended_at = monotonic()
+        if self._deadlines.is_paused:  # nobody waits any longer
+            self._deadlines.note_caught_up(self.found.ended_at)
         if self._timer is not None:
             self._timer.cancel()
         self._connection.release(self)  # closes it if the answer is still going on

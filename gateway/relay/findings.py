@@ -76,7 +76,9 @@ class Findings(msgspec.Struct, eq=False):
         if self.pump is not None:
             exchange.chunks = self.pump.content_events
             exchange.last_content_at = self.deadlines.content_at or 0.0
-            exchange.longest_gap_s = self.deadlines.longest_gap_s
+            cut_at = None if self.pump.is_complete else self.ended_at
+            exchange.longest_gap_s = self.deadlines.measure_longest_gap_s(cut_at)
+            exchange.held_back_s = self.deadlines.held_back_s
         usage = self.count_usage(exchange.prompt_tokens)
         if usage is not None:
             exchange.note_usage(usage)
