@@ -220,12 +220,14 @@ async def _parse(
 def _find_provider(registry: Registry, name: str, param: str | None = None) -> Provider:
     provider = registry.providers.get(name)
     if provider is None:
-        where = "GET /api/providers" if param is None else "GET /v1/models"
-        place = "" if param is None else " of the name before the `/` of `model`"
-        raise ProviderNotFoundError(
-            f"There is no provider{place or ' of this name'}; {where} lists what there is.",
-            param=param,
-        )
+        if param is None:
+            sentence = "There is no provider of this name; GET /api/providers lists what there is."
+        else:
+            sentence = (
+                "`model` is `<provider>/<model>`, and there is no provider of this name; "
+                "GET /v1/models lists what there is."
+            )
+        raise ProviderNotFoundError(sentence, param=param)
     if provider.is_placeholder and provider.own_endpoint is None:
         raise unfilled(provider, param)
     return provider

@@ -12,7 +12,9 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import HttpVersion11, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidHeader, LineTooLong
+from aiohttp.web_protocol import RequestPayloadError
 from typing_extensions import override
 
 from gateway.config.settings import ServerSpec
@@ -99,6 +101,18 @@ class GatewayConnection(web.RequestHandler):
         """Close now if a request has been answered here and no other has come."""
         if not self._is_busy and self._head_timer is None:
             self.force_close()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # aiohttp queues the answer to what it cannot read. Where that is the body of the request in
+        # hand, its reader is told nothing, and would wait for the rest until its time is over.
+        if self._messages and self._is_busy:
+            request, (message, _) = self._current_request, self._messages[-1]
+            is_broken = not isinstance(message, RawRequestMessage)
+            if is_broken and request is not None and not request.content.is_eof():
+                request.content.set_exception(RequestPayloadError("The framing is broken."))
+                request.content.feed_eof()  # afterwards there is nothing to be waited for
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -6,6 +6,7 @@ import json
 import pytest
 from aiohttp import ClientSession
 
+from gateway.app import SIMULATOR
 from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
@@ -53,6 +54,14 @@ async def test_a_running_answer_is_finished_before_the_end(service: Service) -> 
         await draining
 
     assert begun + rest == b"It is whole."
+
+
+async def test_the_demo_names_the_address_that_was_called(service: Service) -> None:
+    """The port may be any free one, and the line is there to be pasted."""
+    found = service.app[SIMULATOR].gateway_url
+
+    assert found == service.url
+    assert not found.endswith(":0")
 
 
 async def test_while_draining_nobody_new_is_let_in(service: Service) -> None:

@@ -97,4 +97,4 @@ async def over(attempt: Attempt) -> UpstreamError | None:
     """Wait for its end; its error."""
     async with asyncio.timeout(TIMEOUT_S):
         await attempt.ended
-    return attempt.error
+    return attempt.found.error
