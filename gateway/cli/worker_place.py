@@ -165,6 +165,8 @@ class Place(msgspec.Struct, eq=False):
         loop = asyncio.get_running_loop()
         loop.remove_reader(process.sentinel)
         loop.remove_reader(line.fileno())
+        # Whoever is ending does not notice; who has only closed its files would be waited for.
+        process.kill()
         process.join()
         death = Death(process.exitcode, loop.time() - self._started_at)
         process.close()

@@ -167,7 +167,7 @@ class Supervisor:
 
     def _pass_on(self) -> None:
         """Have every worker read the file as well; those that are starting hear it later."""
-        for place in self._places:
+        for place in () if self._was_told.is_set() else self._places:
             place.signal(signal.SIGHUP)
         self._notifier.tell_reloaded(self._describe())
 
