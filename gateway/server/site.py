@@ -4,6 +4,7 @@ The rule here: a listener that lacks a safeguard does not start.
 """
 
 import asyncio
+import functools
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -181,6 +182,7 @@ async def listen_on(
     """Start to accept on sockets that are bound already."""
     require_c_parser()
     places, departures = Places(), Departures()
+    places.when_full = functools.partial(close_idle_connections, runner)
     sites = [
         GatewaySite(
             runner,
