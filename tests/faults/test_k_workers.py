@@ -103,7 +103,7 @@ async def test_a_killed_worker_takes_its_own_streams_and_nothing_else(
     (tmp_path / "crashing.py").write_text(CRASHING)
     provider = {"base_url": simulator.base_url, "allow_private": True, "retries": 0}
     settings = {
-        "server": {"workers": WORKERS, "worker_timeout_s": 1},
+        "server": {"workers": WORKERS, "worker_timeout_s": 2},
         "auth": AUTH,
         "ledger": {},
         "stores": {"counters": valkey.url},
