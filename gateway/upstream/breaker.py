@@ -138,6 +138,7 @@ class Breaker:
             self._attempts = max(self._attempts, self._failures)  # it was counted a while ago
             self._open_if_failing()
         else:
+            self._attempts = max(self._attempts - 1, 0)  # it counts once, as what it came to
             self._judge_trial(has_failed=True)
 
     def _has_room(self, now: float) -> bool:

@@ -121,6 +121,13 @@ EVENTS = (
     ),
     make_event("key_store.recovered", "info", "the database of keys answers again"),
     make_event(
+        "overload.turned_away",
+        "info",
+        "so many requests were refused from their bytes alone, without lines of their own; once a "
+        "second at most",
+        "count cause in_flight limit",
+    ),
+    make_event(
         "overload.began",
         "warning",
         "requests are refused because no more can be borne, see [overload](overload.md)",

@@ -102,14 +102,15 @@ def test_who_asks_for_models_that_are_not_there_harms_nobody() -> None:
 
 
 def test_models_are_forgotten_rather_than_kept_without_end() -> None:
-    """Their names are the callers'. One that is known to be down is kept the longest."""
+    """Their names are the callers'. Those that are known to be down are kept the longest."""
     desk = Desk()
-    desk.fail(BROKEN, "down")
+    for number in range(3):
+        desk.fail(BROKEN, f"down{number}")
     for number in range(MODELS_MAX * 3 // 2):
         desk.work(f"m{number}")
 
     assert len(desk.gate._models) == MODELS_MAX  # noqa: SLF001 - what must not grow
-    assert desk.refuses("down")
+    assert all(desk.refuses(f"down{number}") for number in range(3))
 
 
 def test_an_attempt_that_began_before_its_model_was_known_counts() -> None:
