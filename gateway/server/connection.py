@@ -123,18 +123,6 @@ class GatewayConnection(web.RequestHandler):
             self.force_close()
 
     @override
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # aiohttp queues the answer to what it cannot read. Where that is the body of the request in
-        # hand, its reader is told nothing, and would wait for the rest until its time is over.
-        if self._messages and self._is_busy:
-            request, (message, _) = self._current_request, self._messages[-1]
-            is_broken = not isinstance(message, RawRequestMessage)
-            if is_broken and request is not None and not request.content.is_eof():
-                request.content.set_exception(RequestPayloadError("The framing is broken."))
-                request.content.feed_eof()  # afterwards there is nothing to be waited for
-
-    @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._has_place = self._places.take()
@@ -170,6 +158,8 @@ class GatewayConnection(web.RequestHandler):
             self._head_bytes = end + len(_END_OF_HEAD) if end > 0 else UNKNOWN
             self._fed_bytes = len(data)
         super().data_received(data)
+        if self._messages and self._is_busy:
+            self._note_broken_framing()
 
     @override
     async def finish_response(
@@ -219,6 +209,18 @@ class GatewayConnection(web.RequestHandler):
             "The gateway made a mistake; its log has the reason under this request id."
         )
         return _render(request, error, request_id)
+
+    def _note_broken_framing(self) -> None:
+        """Have whoever reads the body of the request in hand told that there will be no more.
+
+        aiohttp queues the answer to what it cannot read, and tells that reader nothing: it would
+        wait for the rest until its time is over.
+        """
+        request, (message, _) = self._current_request, self._messages[-1]
+        is_broken = not isinstance(message, RawRequestMessage)
+        if is_broken and request is not None and not request.content.is_eof():
+            request.content.set_exception(RequestPayloadError("The framing is broken."))
+            request.content.feed_eof()  # afterwards there is nothing to be waited for
 
     def _is_turned_away(self, data: bytes) -> bool:
         transport = self.transport
