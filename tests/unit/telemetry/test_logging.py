@@ -231,10 +231,14 @@ def test_what_cannot_be_shown_fails_nobody() -> None:
 
     logger.info("x.happened", thing=Unprintable())
     logging.getLogger("library").error("%d of %s", *("many",))
+    logging.getLogger("library").error(Unprintable())
+    logger.info("x.happened", Authorization=SECRET, count=1 << 70)
 
-    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    first, second, third, fourth = (json.loads(line) for line in stream.getvalue().splitlines())
     assert first["thing"] == "<Unprintable that cannot be shown: RuntimeError>"
     assert second["message"] == "%d of %s (TypeError in its arguments)"
+    assert "that cannot be shown" in third["message"]
+    assert (fourth["Authorization"], fourth["count"]) == ("[redacted]", str(1 << 70))
 
 
 def test_an_event_has_the_level_that_was_chosen_for_it() -> None:
