@@ -100,7 +100,7 @@ class Cleaner:
 
     def __init__(self, secrets: Sequence[str] = ()) -> None:
         self._secrets = tuple(secrets)
-        self._slack = max(SLACK_CHARS, *map(len, self._secrets), 0)
+        self.slack = max(SLACK_CHARS, *map(len, self._secrets), 0)
         # Most strings of a log line come again and again (models, paths, addresses): looking
         # one up takes 0.1 µs, cleaning it 2 µs.
         self._clean_short = lru_cache(maxsize=4_096)(self._clean_text)
@@ -123,22 +123,22 @@ class Cleaner:
             if isinstance(value, list | tuple | set | frozenset):
                 return [self.clean(inner, depth + 1) for inner in list(value)[:MAX_ITEMS]]
         if isinstance(value, bytes):
-            return self._clean_text(value[: MAX_CHARS + self._slack].decode("latin-1"))
+            return self._clean_text(value[: MAX_CHARS + self.slack].decode("latin-1"))
         return self._clean_text(text_of(value))
 
     def clean_exception(self, text: str) -> str:
         """A traceback: its line breaks stay, its end is what matters."""
-        end = self.redact(text[-MAX_EXCEPTION_CHARS - self._slack :])[-MAX_EXCEPTION_CHARS:]
+        end = self.redact(text[-MAX_EXCEPTION_CHARS - self.slack :])[-MAX_EXCEPTION_CHARS:]
         return "\n".join(escape_invisible(line) for line in end.split("\n"))
 
-    def redact(self, text: str) -> str:
-        """The text without credentials, whatever else stands in it."""
-        return redact_named(redact(text, self._secrets))
+    def redact(self, text: str, secrets: Sequence[str] = ()) -> str:
+        """The text without credentials, these included, whatever else stands in it."""
+        return redact_named(redact(text, (*self._secrets, *secrets)))
 
     def _clean_text(self, text: str) -> str:
         # Cut first: a megabyte is not searched for credentials.
         if len(text) > MAX_CHARS:
-            text = self.redact(text[: MAX_CHARS + self._slack])
+            text = self.redact(text[: MAX_CHARS + self.slack])
             return escape_invisible(text[:MAX_CHARS] + "…")
         return escape_invisible(self.redact(text))
 
