@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.logs.logfmt import parse_logfmt
 
-MAX_LINE_BYTES: Final = 1024 * 1024  # the longest that the gateway writes are far below this
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # the longest, with a prompt and an answer, take 12
 CHUNK_BYTES: Final = 256 * 1024
 MOST_HALVES: Final = 3  # before a line, or blocks in it that begin like one
 TOO_LONG: Final = b"?"  # in place of a line that was not kept

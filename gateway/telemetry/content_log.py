@@ -16,13 +16,15 @@ from gateway.core.events.exchange import CONTENT
 from gateway.core.exchange import Exchange
 from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.line_file import LineFile
-from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.log_writer import MAX_BYTES, LogWriter
 from gateway.telemetry.sinks import Sink
 from gateway.wire.spoken import render_answer, render_prompt
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 OWNER_ONLY = 0o600
 ALL = "all"
+# A prompt and an answer, each byte of which is written as `\u0001`, and the rest of the line.
+LINE_FACTOR = 2 * len("\\u0001") + 1
 
 
 class ContentFileError(Exception):
@@ -54,7 +56,7 @@ class ContentLog:
 
         The file is opened anew, so that it may have been moved away.
         """
-        sink = None if spec is None else LogWriter(self._open(spec.to), name="gateway-content")
+        sink = None if spec is None else self._start(spec)
         self.close(0.0)
         self._sink = sink
         if spec is not None:
@@ -126,6 +128,11 @@ class ContentLog:
     def _is_wanted(self, exchange: Exchange) -> bool:
         principal = "local" if exchange.principal is None else exchange.principal.name
         return self._principals is None or principal in self._principals
+
+    def _start(self, spec: ContentLogSpec) -> Sink:
+        # Nobody's words are too long to wait.
+        max_bytes = max(MAX_BYTES, LINE_FACTOR * spec.max_bytes)
+        return LogWriter(self._open(spec.to), max_bytes=max_bytes, name="gateway-content")
 
     def _open(self, to: str) -> LineFile:
         if to == STDERR:

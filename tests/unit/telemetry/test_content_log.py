@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from gateway.config.logs import ContentLogSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
+from gateway.logs.lines import LineCutter
 from gateway.telemetry.content_log import ContentFileError, ContentLog
 
 TIMEOUT_S = 10
@@ -152,6 +153,24 @@ def test_what_is_long_is_cut_and_stays_on_one_line(tmp_path: Path) -> None:
     assert written.count(b"\n") == 1
     assert json.loads(written)["answer"] == "\u2028\x1b\x9b\n…"
     assert json.loads(written)["is_cut"]
+
+
+def test_nobody_escapes_by_what_is_long_to_write(tmp_path: Path) -> None:
+    """A byte of somebody's may take six; what is more than may wait would never be written."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said", max_bytes=1024 * 1024))
+
+    exchange = Exchange("r1", 1.0, "POST", "/", "127.0.0.1", (log.observe,))
+    exchange.principal = Principal("alice", "gateway_key")
+    log.begin(exchange, b"\x01" * 1024 * 1024)
+    assert exchange.content is not None
+    exchange.content.hear("\x01" * 1024 * 1024)
+    exchange.settle(Outcome.FINISHED, at=2.0)
+    log.close(TIMEOUT_S)
+
+    [line] = LineCutter().feed((tmp_path / "said").read_bytes())
+    assert json.loads(line)["answer"] == "\x01" * 1024 * 1024
+    assert log.lost == 0
 
 
 def test_nothing_is_held_where_nobody_asked_for_it() -> None:
