@@ -124,9 +124,11 @@ class GatewayLog:
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, for at most so long."""
+        end_at = monotonic() + timeout_s
         self._sum_up()
-        self.content.close(timeout_s)
+        self.content.close(0.0)  # it writes what waits while the log does
         self.sink.close(timeout_s)
+        self.content.close(max(0.0, end_at - monotonic()))
 
     def _sum_up(self) -> None:
         self.observe.late_at = NEVER
