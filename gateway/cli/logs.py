@@ -63,6 +63,9 @@ def show_logs(**asked: Any) -> int:  # noqa: ANN401 - the fields of `Asked`
         return 1
     except BrokenPipeError:
         _stop_writing()
+    except OSError as error:  # of a file that is followed
+        say(f"The log cannot be read on: {describe(error)}.")
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0

@@ -22,7 +22,7 @@ from gateway.logs.conditions import (
     parse_condition,
 )
 from gateway.logs.fields import FieldError, find_field
-from gateway.logs.files import find_rotated, mode_of
+from gateway.logs.files import LogFileError, find_rotated, mode_of
 from gateway.logs.summary import BY
 
 FORMATS: Final = ("console", "json", "logfmt")
@@ -111,7 +111,10 @@ def _read_paths(asked: Asked) -> tuple[Path, ...]:
 
 
 def _with_rotated(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    found = [[path] if path == STDIN else find_rotated(path) for path in paths]
+    try:
+        found = [[path] if path == STDIN else find_rotated(path) for path in paths]
+    except LogFileError as error:
+        raise typer.BadParameter(str(error), param_hint="--rotated") from None
     return tuple(dict.fromkeys(path for family in found for path in family))
 
 

@@ -23,6 +23,7 @@ LOOK_BYTES: Final = 64 * 1024  # a banner is shorter, so that the first line beg
 _NUMBERED = r"[.-][0-9]{1,10}"
 _DATED = r"[.-][0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[-T_.]?[0-9]{2,6})?"
 _ROTATED: Final = rf"(?:{_NUMBERED}|{_DATED})"
+_OTHERS: Final = r"\.(?:xz|zst|bz2|lz4|lzma|br|Z)"  # what may be compressed otherwise
 
 # What reading a compressed file raises where it is cut short, or something else inside.
 DAMAGE: Final = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -33,15 +34,26 @@ class LogFileError(Exception):
 
 
 def find_rotated(path: Path) -> list[Path]:
-    """The files that this one was rotated to, and the file itself."""
+    """The files that this one was rotated to, and the file itself.
+
+    LogFileError where one is compressed in another way: what is left out would be missed in a sum.
+    """
     name = re.escape(path.name)
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     # logrotate's `extension .log` puts the date in front of it.
     pattern = re.compile(rf"(?:{name}{_ROTATED}|{stem}{_ROTATED}{suffix})(?:\.gz)?")
+    unread = re.compile(rf"(?:{name}{_ROTATED}|{stem}{_ROTATED}{suffix}){_OTHERS}")
     try:
-        found = {other for other in path.parent.iterdir() if pattern.fullmatch(other.name)}
+        there = list(path.parent.iterdir())
     except OSError:  # whoever opens the file says what is the matter
         return [path]
+    found = {other for other in there if pattern.fullmatch(other.name)}
+    for other in there:
+        if unread.fullmatch(other.name) and other.with_suffix("") not in found:
+            raise LogFileError(
+                f"{other} is compressed in a way that is not read here; unpack it, or name the "
+                "files in place of --rotated."
+            )
     # While one is being compressed, both are there.
     found -= {other.with_name(f"{other.name}.gz") for other in found}
     return [*sorted(found), path]

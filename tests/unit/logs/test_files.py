@@ -55,6 +55,16 @@ def test_a_file_that_is_being_compressed_is_found_once(tmp_path: Path) -> None:
     assert set(find_rotated(tmp_path / "gateway.log")) == set(mine)
 
 
+def test_what_is_compressed_otherwise_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    """A sum would lack it, and nobody would know."""
+    touch(tmp_path, "gateway.log", "gateway.log.1", "gateway.log.1.xz", "other.log.2.zst")
+    assert len(find_rotated(tmp_path / "gateway.log")) == 2
+
+    touch(tmp_path, "gateway.log.2.zst")
+    with pytest.raises(LogFileError, match=r"gateway\.log\.2\.zst is compressed in a way"):
+        find_rotated(tmp_path / "gateway.log")
+
+
 def test_a_directory_that_is_not_there_has_no_files(tmp_path: Path) -> None:
     """The file itself is then what is missing."""
     path = tmp_path / "nowhere" / "gateway.log"
