@@ -78,11 +78,13 @@ class Exchange(msgspec.Struct, eq=False):
     detached: bool = False  # the caller left and the answer is read to its end: the relay settles
     upstream_request_id: str = ""
     upstream_started_at: float = 0.0  # the request of the last attempt went out
+    waited_s: float = 0.0  # until then, for others: the caller's body, a connection to be opened
     upstream_headed_at: float = 0.0  # its status line arrived
     first_content_at: float = 0.0  # its first content arrived
     first_relayed_at: float = 0.0  # that content was written downstream
-    last_content_at: float = 0.0  # its last content arrived
-    longest_gap_s: float = 0.0  # between two pieces of it
+    last_content_at: float = 0.0  # its last content arrived, or a wait for the caller ended
+    longest_gap_s: float = 0.0  # between two pieces of it, or the last and where it was cut
+    held_back_s: float = 0.0  # of all gaps: waits for a caller who did not keep up
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
@@ -130,7 +132,12 @@ class Exchange(msgspec.Struct, eq=False):
             try:
                 observe(self)
             except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "An observer of exchanges failed", "exception": error}
-                )
+                report_failure(error)
         return True
+
+
+def report_failure(error: Exception) -> None:
+    """Say that an observer failed; it keeps nobody else from hearing."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "An observer of exchanges failed", "exception": error}
+    )

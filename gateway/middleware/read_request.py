@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import ServerSpec
+from gateway.core.clock import monotonic
 from gateway.core.cost import Price
 from gateway.core.dialect import Dialect
 from gateway.core.errors import (
@@ -101,6 +102,7 @@ class _Body:
         content = self._request.content
         if content.is_eof():  # came with the head, as small ones do: no timer, no task switch
             return self._keep(self._read_piece())
+        began_at = monotonic()
         if "Expect" in self._request.headers:
             await _invite_body(self._request)
         try:
@@ -110,6 +112,8 @@ class _Body:
             raise RequestTimeoutError(
                 "The body did not arrive in time; send the request again."
             ) from None
+        finally:
+            self._request[EXCHANGE].waited_s += monotonic() - began_at
 
     async def _gather(self) -> bytes:
         pieces = []

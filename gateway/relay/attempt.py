@@ -174,7 +174,9 @@ class Attempt:
         if self._pump is not None:
             exchange.chunks = self._pump.content_events
             exchange.last_content_at = self._deadlines.content_at or 0.0
-            exchange.longest_gap_s = self._deadlines.longest_gap_s
+            cut_at = None if self._pump.is_complete else self.times.ended_at
+            exchange.longest_gap_s = self._deadlines.measure_longest_gap_s(cut_at)
+            exchange.held_back_s = self._deadlines.held_back_s
         usage = self.count_usage(exchange.prompt_tokens)
         if usage is not None:
             exchange.note_usage(usage)
@@ -263,8 +265,7 @@ class Attempt:
         if not self._deadlines.is_paused:
             return
         self._deadlines.is_paused = False
-        if self._deadlines.content_at is not None:
-            self._deadlines.content_at = monotonic()
+        self._deadlines.note_caught_up(monotonic())
         if not self._has_ended:
             self._arm()
             self._connection.resume()
@@ -454,6 +455,8 @@ class Attempt:
         self._take_chunk = None  # one that times holds this attempt
         self.error = error
         self.times.ended_at = monotonic()
+        if self._deadlines.is_paused:  # nobody waits any longer
+            self._deadlines.note_caught_up(self.times.ended_at)
         if self._timer is not None:
             self._timer.cancel()
         self._connection.release(self)  # closes it if the answer is still going on

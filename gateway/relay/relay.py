@@ -135,16 +135,28 @@ class Relay:
         job.exchange.note_attempt(record)
 
     async def _try(self, job: Job) -> Attempt:
-        connection = await job.upstream.take_connection()
+        connection = await self._take_connection(job)
         is_reused = connection.served > 0
         attempt = await self._start(job, connection)
         # A provider may close an idle connection just as we use it; nothing of the request
         # has been served then, so it is sent once more on a connection that is surely open.
         if is_reused and isinstance(attempt.error, UpstreamConnectError):
-            attempt = await self._start(job, await job.upstream.take_connection(fresh=True))
+            lost_s = attempt.times.ended_at - attempt.times.sent_at
+            job.exchange.attempt_records[-1].begin_again()
+            connection = await self._take_connection(job, fresh=True)
+            job.exchange.waited_s += lost_s
+            attempt = await self._start(job, connection)
         if attempt.error is not None:
             raise attempt.take_error()
         return attempt
+
+    async def _take_connection(self, job: Job, *, fresh: bool = False) -> Connection:
+        """A connection; the time that opening one takes is not the gateway's own."""
+        began_at = monotonic()
+        connection = await job.upstream.take_connection(fresh=fresh)
+        if not connection.served:
+            job.exchange.waited_s += monotonic() - began_at
+        return connection
 
     async def _start(self, job: Job, connection: Connection) -> Attempt:
         """An attempt that is ready: to be streamed, to be passed on whole, or failed."""

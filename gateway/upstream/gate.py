@@ -55,7 +55,8 @@ class Gate:
     @property
     def state(self) -> BreakerState:
         """The gravest state of the host and its models."""
-        states = {self._host.state, *(breaker.state for breaker in self._models.values())}
+        breakers = (self._host, *self._models.values())
+        states = {breaker.standing for breaker in breakers}
         return next((one for one in reversed(BreakerState) if one in states), BreakerState.CLOSED)
 
     def check(self, model: str) -> None:

@@ -20,7 +20,7 @@ from tests.docs.pages import ROOT, Block, blocks
 STOP_S = 10
 COMMAND_S = 30
 FILES = ("providers.yaml", "README.md")
-DIRECTORIES = ("deploy", "docs", "examples", "gateway", "plugins")
+DIRECTORIES = ("deploy", "docs", "examples", "gateway", "plugins", "scripts")
 LISTENING = re.compile(r"^(listening|admin) +http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 # What only `make run` can have: its own interpreter, and a command that the wheel would install.
 PYTHON = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
@@ -66,7 +66,6 @@ def environment(directory: Path) -> dict[str, str]:
         "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(directory),
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
@@ -75,13 +74,17 @@ def make_checkout(directory: Path, page_files: Iterable[Block]) -> Path:
     for name in FILES:
         shutil.copy(ROOT / name, directory / name)
     for name in DIRECTORIES:
-        ignore = shutil.ignore_patterns("__pycache__")
+        # With what Python has compiled: without it each command would compile the whole gateway.
+        # What another process is about to write has a name of its own, and is gone in a moment.
+        ignore = shutil.ignore_patterns("*.pyc.*")
         shutil.copytree(ROOT / name, directory / name, ignore=ignore)
     for path, text in PROGRAMS.items():
         program = directory / path
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(text)
         program.chmod(0o755)
+    script = ("sh", "scripts/make-command", ".venv/bin/gateway")
+    subprocess.run(script, cwd=directory, check=True)
     for block in page_files:
         (directory / str(block.file)).write_text(block.text, encoding="utf-8")
     return directory

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gateway.core.clock import monotonic
 from gateway.core.errors import ShuttingDownError, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import (
@@ -250,6 +251,56 @@ async def test_gaps_between_content_are_noted_on_the_exchange() -> None:
     assert exchange.chunks == 2
     span_s = exchange.last_content_at - exchange.first_content_at
     assert 0 < exchange.longest_gap_s <= span_s
+
+
+async def test_a_silence_in_which_somebody_leaves_is_a_gap() -> None:
+    """Or the longest ones would be those that nobody sees."""
+    attempt, _ = start_stream()
+    attempt.on_body(text("a"))
+    attempt.abandon()
+    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
+
+    attempt.note_on(exchange)
+
+    assert exchange.longest_gap_s == exchange.upstream_ended_at - exchange.last_content_at > 0
+
+
+async def test_a_caller_who_does_not_keep_up_is_no_gap_of_the_providers() -> None:
+    """It was ready to go on, and was not asked."""
+    attempt, _ = start_stream()
+    attempt.on_body(text("a"))
+    attempt.pause()
+    paused_at = monotonic()
+    bystander, _ = start_stream(idle_s=0.02)
+    bystander.on_body(text("a"))
+    await over(bystander)  # a while passes
+    paused_s = monotonic() - paused_at
+    attempt.resume()
+    attempt.on_body(text("b"))
+    attempt.on_body(STOP + DONE)
+    attempt.on_end()
+    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
+
+    attempt.note_on(exchange)
+
+    assert exchange.held_back_s >= paused_s
+    span_s = exchange.last_content_at - exchange.first_content_at - exchange.held_back_s
+    assert 0 < exchange.longest_gap_s <= span_s < paused_s
+
+
+async def test_a_caller_who_never_catches_up_is_no_gap_of_the_providers() -> None:
+    """They were cut while the provider was held back for them."""
+    attempt, _ = start_stream()
+    attempt.on_body(text("a") + text("b"))
+    attempt.pause()
+    attempt.abandon()
+    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
+
+    attempt.note_on(exchange)
+
+    assert exchange.last_content_at == exchange.upstream_ended_at
+    assert exchange.held_back_s == exchange.upstream_ended_at - exchange.first_content_at > 0
+    assert exchange.longest_gap_s == 0
 
 
 async def test_nothing_is_timed_before_content_flows() -> None:

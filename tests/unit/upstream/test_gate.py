@@ -69,6 +69,16 @@ def test_a_model_that_is_down_does_not_take_the_others_with_it() -> None:
     assert desk.gate.state is BreakerState.OPEN
 
 
+def test_a_breaker_that_is_due_is_shown_so_though_nobody_asks() -> None:
+    """Callers have gone to another provider; nobody is to be woken for that all night."""
+    desk = Desk(open_s=10)
+    desk.fail(BROKEN)
+    desk.now += 13  # and its jitter
+
+    assert desk.gate.state is BreakerState.HALF_OPEN
+    assert not desk.refuses("m")
+
+
 def test_a_host_that_is_down_is_down_for_all_models() -> None:
     """Whichever they are, and if each was asked only once."""
     desk = Desk()
