@@ -5,7 +5,9 @@ whoever stops reading, as `head` does, is not told off.
 """
 
 import contextlib
+import io
 import os
+import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,14 +19,16 @@ import typer
 from rich.console import Console
 
 from gateway.cli.logs_question import STDIN, Asked, Question, read_question
-from gateway.cli.logs_table import print_summary, render_summary
+from gateway.cli.logs_table import draw_summary, render_summary
 from gateway.logs.files import (
     DAMAGE,
     LogFileError,
     check_readable,
+    describe,
     in_order,
     is_compressed,
     is_stream,
+    mode_of,
     open_log,
     open_stdin,
 )
@@ -41,19 +45,27 @@ INTERRUPTED: Final = 130  # what shells say of a program that Ctrl-C has ended
 Batches = Iterator[list[bytes]]
 
 
+class OutputError(Exception):
+    """What was found cannot be written; the text says why."""
+
+
 def show_logs(**asked: Any) -> int:  # noqa: ANN401 - the fields of `Asked`
     """Print lines or a summary; 1 when a file cannot be read."""
     question = read_question(Asked(**asked))
+    _prepare_output()
     try:
         if question.by is None:
             show_lines(question)
         else:
             show_summary(question, question.by)
-    except LogFileError as error:
+    except (LogFileError, OutputError) as error:
         say(str(error))
         return 1
     except BrokenPipeError:
         _stop_writing()
+    except OSError as error:  # of a file that is followed
+        say(f"The log cannot be read on: {describe(error)}.")
+        return 1
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
@@ -85,17 +97,24 @@ def show_summary(question: Question, by: tuple[str, ...]) -> None:
         for batch in _read(question.paths):
             reader.add_up(batch, summary)
     if question.form == "json":
-        typer.echo(render_summary(summary, reader))
+        write([render_summary(summary, reader)])
     else:
-        print_summary(summary, reader)
+        write([draw_summary(summary, reader)])
     say_foreign(reader)
 
 
 def write(texts: "deque[str] | list[str]") -> None:
-    """Write lines, at once."""
-    if texts:
+    """Write lines, at once; OutputError when that failed, BrokenPipeError where nobody reads."""
+    if not texts:
+        return
+    try:
         sys.stdout.write("\n".join(texts) + "\n")
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _stop_writing()
+        raise OutputError(f"The output cannot be written: {describe(error)}.") from None
 
 
 def say(sentence: str) -> None:
@@ -120,6 +139,9 @@ def _follow(question: Question, reader: Reader, render: Render, wait: Callable[[
     ]
     finished = tuple(path for path in question.paths if path not in followed)
     last_bytes = None if question.is_whole else LAST_BYTES
+    for path in followed:
+        if stat.S_ISDIR(mode_of(path)):
+            raise LogFileError(f"{path} is a directory; name the files in it.")
     tails = [Tail(path, last_bytes=last_bytes, say=say) for path in followed]
     # Until all that was there has been read, lines are kept; from then on they are shown.
     limit = question.limit if question.is_whole else LAST_LINES
@@ -145,6 +167,8 @@ def _read(paths: tuple[Path, ...]) -> Batches:
                 yield from read_batches(source)
             except DAMAGE:
                 say(f"{path} is cut short or damaged; the lines before that were read.")
+            except OSError as error:
+                raise LogFileError(f"{path} cannot be read on: {describe(error)}.") from None
 
 
 def _is_endless(path: Path) -> bool:
@@ -159,6 +183,15 @@ def _find_render(form: str | None) -> Render:
         return render_logfmt
     # rich knows NO_COLOR, FORCE_COLOR and which terminals have none.
     return make_console(colours=terminal.color_system is not None and not terminal.no_color)
+
+
+def _prepare_output() -> None:
+    """JSON is UTF-8 whatever the locale is; on a terminal, what it cannot show is written out."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _stop_writing() -> None:

@@ -22,7 +22,7 @@ from gateway.logs.conditions import (
     parse_condition,
 )
 from gateway.logs.fields import FieldError, find_field
-from gateway.logs.files import find_rotated
+from gateway.logs.files import LogFileError, find_rotated, mode_of
 from gateway.logs.summary import BY
 
 FORMATS: Final = ("console", "json", "logfmt")
@@ -111,14 +111,17 @@ def _read_paths(asked: Asked) -> tuple[Path, ...]:
 
 
 def _with_rotated(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    found = [[path] if path == STDIN else find_rotated(path) for path in paths]
+    try:
+        found = [[path] if path == STDIN else find_rotated(path) for path in paths]
+    except LogFileError as error:
+        raise typer.BadParameter(str(error), param_hint="--rotated") from None
     return tuple(dict.fromkeys(path for family in found for path in family))
 
 
 def _read_path(word: str) -> Path:
     """A file; a field's name alone is what a shell leaves of `status>=500` without quotes."""
     path = Path(word)
-    if path.exists():
+    if mode_of(path):
         return path
     try:
         find_field(word)
@@ -135,7 +138,7 @@ def _read_condition(word: str) -> Condition:
     try:
         return parse_condition(word)
     except ConditionError as error:
-        file = f" (a file of that name is ./{word})" if Path(word).exists() else ""
+        file = f" (a file of that name is ./{word})" if mode_of(Path(word)) else ""
         raise typer.BadParameter(f"{error}{file}", param_hint="FIELD=VALUE") from None
 
 

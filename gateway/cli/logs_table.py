@@ -3,6 +3,7 @@
 The rule here: a sum that lacks something says so; times are in milliseconds up to a second.
 """
 
+import io
 from collections.abc import Iterable
 
 import msgspec
@@ -25,12 +26,19 @@ TIMES = {
 }
 
 
-def print_summary(summary: Summary, reader: Reader, console: Console | None = None) -> None:
-    """Print three tables: how many, how long, and with which errors."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)
+def draw_summary(summary: Summary, reader: Reader, console: Console | None = None) -> str:
+    """Three tables: how many, how long, and with which errors; without the last line's end.
+
+    As a text, because rich ends the program where nobody reads on. `console` is where it is shown.
+    """
+    shown = Console() if console is None else console
+    width = shown.width if console is not None or shown.is_terminal else WIDE
+    text = io.StringIO()
+    _draw(summary, reader, Console(file=text, width=width, force_terminal=shown.is_terminal))
+    return text.getvalue().removesuffix("\n")
+
+
+def _draw(summary: Summary, reader: Reader, console: Console) -> None:
     groups = summary.groups()
     if not groups:
         console.print(f"No exchange in {reader.lines} lines.", highlight=False)

@@ -17,7 +17,7 @@ import uvloop
 from gateway.app import METRICS, add_content_log, report_crash
 from gateway.cli.banner import describe_start
 from gateway.cli.notifier import Notifier
-from gateway.cli.process_log import LAST_LINES_S, open_log, print_banner
+from gateway.cli.process_log import closing_log, open_log, print_banner
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import PATIENCE_S, SIGNALS, Service
 from gateway.cli.shared import Shared
@@ -104,11 +104,11 @@ def show_start(
 def serve_here(settings: Settings, registry: Registry, duty: Duty) -> None:
     """Serve in this process; raises one of REFUSALS when it cannot start."""
     log = open_log(settings, registry)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, registry, log, duty))
-    finally:
-        log.close(LAST_LINES_S)
+    with (
+        closing_log(log, REFUSALS),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(_serve(settings, registry, log, duty))
 
 
 def tune_garbage_collector() -> None:

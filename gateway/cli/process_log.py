@@ -6,8 +6,9 @@ for people goes to standard error.
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import structlog
 import typer
 
 from gateway.config.load import Registry, known_secrets
@@ -19,6 +20,8 @@ from gateway.telemetry.logging import GatewayLog, hear_python
 STANDARD_OUTPUT = 1
 STANDARD_FILES = (0, STANDARD_OUTPUT, 2)
 LAST_LINES_S = 2.0  # for what waits when a process ends; a reader who has stopped holds up nobody
+
+_log = structlog.get_logger()
 
 
 def open_log(settings: Settings, registry: Registry) -> GatewayLog:
@@ -39,6 +42,25 @@ def open_log(settings: Settings, registry: Registry) -> GatewayLog:
     log.apply(settings.logging)
     hear_python()
     return log
+
+
+@contextlib.contextmanager
+def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Iterator[None]:
+    """Write the last lines at the end; also what ends the process, where that was not expected.
+
+    Python itself would print it on standard error, with every credential that stands in it.
+    """
+    try:
+        yield
+    except expected:
+        raise
+    except Exception as error:  # noqa: BLE001 - the outermost edge of a process
+        _log.critical("gateway.crashed", exc_info=error)
+        with contextlib.suppress(OSError, ValueError):
+            typer.echo("The gateway has crashed; the last line of its log says why.", err=True)
+        raise SystemExit(1) from None
+    finally:
+        log.close(LAST_LINES_S)
 
 
 def hold_standard_files() -> None:

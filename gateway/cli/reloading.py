@@ -48,6 +48,13 @@ class Source(msgspec.Struct, frozen=True):
         return override(load_settings(self.path), self.overrides)
 
 
+def find_source(path: Path | None, overrides: Overrides) -> Source:
+    """Where the settings are from: a file that is there at the start has to be there later."""
+    if path is None and SETTINGS_FILE.exists():
+        path = SETTINGS_FILE
+    return Source(path, overrides)
+
+
 def override(settings: Settings, overrides: Overrides) -> Settings:
     """The settings with what the command line says in their place."""
     given = {name: _replace(getattr(settings, name), overrides.get(name, {})) for name in NAMED}
@@ -126,6 +133,9 @@ class Reloader:
                 self._note_failure(str(error.problems[0]), len(error.problems))
             except (ContentFileError, OSError) as error:
                 self._note_failure(str(error), 1)
+            except BaseException:  # a mistake of ours; whoever owns the task says so
+                self._note_failed()
+                raise
             finally:  # systemd waits for that word
                 self._when_done()
 
@@ -141,9 +151,12 @@ class Reloader:
             if waiting:
                 _log.warning("config.needs_restart", settings=waiting)
 
-    def _note_failure(self, problem: str, count: int) -> None:
+    def _note_failed(self) -> None:
         self._failures += 1
         self._failed = True
+
+    def _note_failure(self, problem: str, count: int) -> None:
+        self._note_failed()
         if self._speaks:
             _log.error("config.reload_failed", problem=problem, count=count)
 

@@ -12,7 +12,7 @@ import typer
 
 from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
-from gateway.cli.reloading import Overrides, Source, override
+from gateway.cli.reloading import Overrides, find_source, override
 from gateway.cli.workers import WorkerError, supervise
 from gateway.config.load import (
     SETTINGS_FILE,
@@ -77,7 +77,7 @@ def _run(
     settings, registry = _load(config, providers)
     inherited = adopt_sockets(systemd.sockets)
     server = {**overrides.get("server", {}), **place_of(inherited)}
-    source = Source(config, {**overrides, "server": server})
+    source = find_source(config, {**overrides, "server": server})
     settings = override(settings, source.overrides)
     refuse_unshared_counters(settings)
     refuse_unsafe_bind(settings, registry)

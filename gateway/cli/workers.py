@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from gateway.cli.notifier import Notifier
-from gateway.cli.one_process import show_start
-from gateway.cli.process_log import LAST_LINES_S, open_log
+from gateway.cli.one_process import REFUSALS, show_start
+from gateway.cli.process_log import closing_log, open_log
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import PATIENCE_S, SIGNALS
 from gateway.cli.shared import Shared, open_shared
@@ -45,12 +45,9 @@ def supervise(
 ) -> None:
     """Run the workers until told to stop; WorkerError or ListenError when that cannot begin."""
     log = open_log(settings, registry)
-    try:
-        with asyncio.Runner() as runner:
-            supervisor = Supervisor(settings, registry, source, log, notifier, inherited)
-            runner.run(supervisor.run())
-    finally:
-        log.close(LAST_LINES_S)
+    with closing_log(log, (*REFUSALS, WorkerError)), asyncio.Runner() as runner:
+        supervisor = Supervisor(settings, registry, source, log, notifier, inherited)
+        runner.run(supervisor.run())
 
 
 class Supervisor:

@@ -153,7 +153,13 @@ def known_secrets(settings: Settings, registry: Registry) -> list[str]:
         *(method.secret for method in settings.token_auth if method.secret),
     ]
     of_collector = settings.tracing.secrets if settings.tracing else []
-    return [*(secret.get_secret_value() for secret in found), *of_collector]
+    of_profiles = settings.profiles.find_secrets() if settings.profiles else []
+    return [
+        *(secret.get_secret_value() for secret in found),
+        *of_collector,
+        *settings.stores.find_secrets(),
+        *of_profiles,
+    ]
 
 
 def check_file(path: Path) -> RegistryFile | Settings:

@@ -3,13 +3,14 @@
 Rule: nothing is looked up anywhere unless this block is written.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from gateway.config import forms
 from gateway.config.spec import Spec
-from gateway.config.stores import check_database
+from gateway.config.stores import check_database, find_password
 
 SqlName = Annotated[str, StringConstraints(pattern=forms.SQL_NAME)]
 Prefix = Annotated[str, StringConstraints(pattern=forms.PRINCIPAL_PREFIX)]
@@ -50,6 +51,10 @@ class ProfilesSpec(Spec):
         description="With `postgres`: the `prefix` of the entry in `auth` whose users these are. "
         "Unset: that of `supabase_cookie`, or of the only `jwt`.",
     )
+
+    def find_secrets(self, environ: Mapping[str, str] | None = None) -> list[str]:
+        """The password of the table's database, where it is one of its own."""
+        return [] if self.database is None else find_password(self.database, environ)
 
     @field_validator("database")
     @classmethod

@@ -166,6 +166,27 @@ class StoresSpec(Spec):
             self.encryption_keys, environ, "stores.encryption_keys", check_encryption_key
         )
 
+    def find_secrets(self, environ: Mapping[str, str] | None = None) -> list[str]:
+        """Every password, pepper and key of it; what cannot be found is missed where it is used."""
+        found = find_password(self.database, environ)
+        with suppress(ValueError):
+            counters = self.find_counters(environ)
+            if counters is not None and counters.password is not None:
+                found.append(counters.password.get_secret_value())
+        for find in (self.find_peppers, self.find_encryption_keys):
+            with suppress(ValueError):
+                found += [secret.get_secret_value() for secret in (find(environ) or {}).values()]
+        return found
+
+
+def find_password(written: str, environ: Mapping[str, str] | None = None) -> list[str]:
+    """The password of a database's address, as it is and as it stands there; empty without one."""
+    with suppress(ValueError):
+        address = find_database(written, environ, field="")
+        password = urlsplit(address.url.get_secret_value()).password if address.url else None
+        return list(dict.fromkeys((unquote(password), password))) if password else []
+    return []
+
 
 def find_database(
     written: str, environ: Mapping[str, str] | None = None, *, field: str

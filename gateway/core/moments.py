@@ -12,7 +12,10 @@ from gateway.core.durations import parse_duration
 
 AGO_OR_DATE: Final = "needs to be 7d, 12h or the like, or a date such as 2026-11-01"
 
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9:]+)?)?")
+_DATE = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
+    r"(Z|[+-][0-9:]+)?)?"
+)
 
 
 def parse_moment(text: str, now: float) -> float:

@@ -4,10 +4,9 @@ The rule here: all of it has to hold.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from gateway.logs.conditions import Condition
-from gateway.logs.lines import Fields
+from gateway.logs.lines import Fields, render_timestamp
 
 
 class Choice:
@@ -51,9 +50,3 @@ def is_slow(fields: Fields, slow_s: float) -> bool:
     if waited is None:
         waited = fields.get("duration_s")
     return isinstance(waited, int | float) and waited >= slow_s
-
-
-def render_timestamp(at: float) -> str:
-    """A Unix time as lines have it."""
-    moment = datetime.fromtimestamp(at, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

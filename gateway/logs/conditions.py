@@ -7,17 +7,21 @@ null is meant by `!=` and by `field=null`.
 import operator
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
+from gateway.core.clock import system_clock
 from gateway.core.durations import parse_span
+from gateway.core.moments import parse_moment
 from gateway.logs.fields import FLAGS, LABEL, LEVELS, NUMBERS, FieldError, find_field, is_time
-from gateway.logs.lines import Fields, as_text
+from gateway.logs.lines import Fields, as_text, render_timestamp
 
 # Of every condition; a path has a slash, or none of these signs.
 _CONDITION = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sign>!=|>=|<=|!~|==|=|>|<|~)(?P<value>.*)")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
+_BEGUN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2})?)?)?")  # of a time: all within it
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -103,7 +107,8 @@ def _matching(value: str) -> Test:
 
 def _ordered(name: str, compare: Callable[[Any, Any], bool], value: str) -> Test:
     if name == "timestamp":  # all are written alike, so that their order is that of their text
-        return lambda found: isinstance(found, str) and compare(found, value)
+        at = value if _BEGUN.fullmatch(value) else _read_moment(value)
+        return lambda found: isinstance(found, str) and compare(found, at)
     if name == "level":
         if value not in LEVELS:
             raise ValueError(f"levels are {', '.join(LEVELS)}")
@@ -118,6 +123,9 @@ def _ordered(name: str, compare: Callable[[Any, Any], bool], value: str) -> Test
 def _equal(name: str, value: str) -> Test:
     if value in _NOTHING:
         return lambda found: found is None or found == ""
+    value = _unquote(value)
+    if name == "level" and value not in LEVELS:
+        raise ValueError(f"levels are {', '.join(LEVELS)}")
     if name in FLAGS:
         if value not in _TRUTH:
             raise ValueError(f"{name} is true or false")
@@ -132,6 +140,19 @@ def _equal(name: str, value: str) -> Test:
         return any(as_text(one) == value for one in values)
 
     return test
+
+
+def _read_moment(value: str) -> str:
+    """A time as lines have it, from any zone; also how long ago it was."""
+    return render_timestamp(parse_moment(value, system_clock()))
+
+
+def _unquote(value: str) -> str:
+    """What stands in quotes, as logfmt has it; any other text as it is."""
+    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(value, type=str)
+    return value
 
 
 def _is_number(name: str) -> bool:

@@ -21,24 +21,32 @@ NUMBERS: Final = frozenset(
         "cost_micros",
         "count",
         "damaged",
+        "dropped",
         "exit_code",
+        "failures",
+        "files",
         "generation",
         "in_flight",
+        "limit",
         "lines",
         "lost",
         "pid",
         "places",
+        "refused",
+        "resident_bytes",
         "settled",
         "shares",
         "status",
         "tokens_cached",
         "tokens_in",
         "tokens_out",
+        "times",
         "tokens_reasoning",
         "told",
         "worker",
     }
 )
+LISTS: Final = frozenset({"columns", "rules", "settings", "would_refuse"})
 FLAGS: Final = frozenset({"is_cut", "stream"})
 LABEL: Final = "labels."  # labels.team: one of what middlewares have added
 LEVELS: Final = ("debug", "info", "warning", "error", "critical")  # from the least important on

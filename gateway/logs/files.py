@@ -6,6 +6,7 @@ The rule here: whoever names several reads them in the order in which they were 
 import contextlib
 import gzip
 import re
+import stat
 import sys
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,8 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
-from gateway.logs.choice import render_timestamp
-from gateway.logs.lines import ByteSource, parse_line
+from gateway.logs.lines import ByteSource, parse_line, render_timestamp
 
 GZIP: Final = b"\x1f\x8b"
 LOOK_BYTES: Final = 64 * 1024  # a banner is shorter, so that the first line begins in these
@@ -23,6 +23,7 @@ LOOK_BYTES: Final = 64 * 1024  # a banner is shorter, so that the first line beg
 _NUMBERED = r"[.-][0-9]{1,10}"
 _DATED = r"[.-][0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:[-T_.]?[0-9]{2,6})?"
 _ROTATED: Final = rf"(?:{_NUMBERED}|{_DATED})"
+_OTHERS: Final = r"\.(?:xz|zst|bz2|lz4|lzma|br|Z)"  # what may be compressed otherwise
 
 # What reading a compressed file raises where it is cut short, or something else inside.
 DAMAGE: Final = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -33,15 +34,28 @@ class LogFileError(Exception):
 
 
 def find_rotated(path: Path) -> list[Path]:
-    """The files that this one was rotated to, and the file itself."""
+    """The files that this one was rotated to, and the file itself.
+
+    LogFileError where one is compressed in another way: what is left out would be missed in a sum.
+    """
     name = re.escape(path.name)
     stem, suffix = re.escape(path.stem), re.escape(path.suffix)
     # logrotate's `extension .log` puts the date in front of it.
     pattern = re.compile(rf"(?:{name}{_ROTATED}|{stem}{_ROTATED}{suffix})(?:\.gz)?")
-    directory = path.parent
-    if not directory.is_dir():
+    unread = re.compile(rf"(?:{name}{_ROTATED}|{stem}{_ROTATED}{suffix}){_OTHERS}")
+    try:
+        there = list(path.parent.iterdir())
+    except OSError:  # whoever opens the file says what is the matter
         return [path]
-    found = [other for other in directory.iterdir() if pattern.fullmatch(other.name)]
+    found = {other for other in there if pattern.fullmatch(other.name)}
+    for other in there:
+        if unread.fullmatch(other.name) and other.with_suffix("") not in found:
+            raise LogFileError(
+                f"{other} is compressed in a way that is not read here; unpack it, or name the "
+                "files in place of --rotated."
+            )
+    # While one is being compressed, both are there.
+    found -= {other.with_name(f"{other.name}.gz") for other in found}
     return [*sorted(found), path]
 
 
@@ -61,7 +75,16 @@ def in_order(paths: Sequence[Path]) -> list[Path]:
 
 def is_stream(path: Path) -> bool:
     """True for a pipe or a device, which can be opened once and read once."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    mode = mode_of(path)
+    return mode != 0 and not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def mode_of(path: Path) -> int:
+    """What sort of file it is, for `stat.S_ISREG` and the like; 0 where none can be seen."""
+    try:
+        return path.stat().st_mode
+    except (OSError, ValueError):  # not there, out of bounds, or a name that none can have
+        return 0
 
 
 @contextlib.contextmanager
@@ -80,7 +103,7 @@ def open_stdin() -> Iterator[ByteSource]:
 
 def is_compressed(path: Path) -> bool:
     """True for a file that nobody writes to any more."""
-    if not path.is_file():
+    if not stat.S_ISREG(mode_of(path)):
         return False
     with _open(path) as file:
         return _begins_compressed(file)
@@ -120,3 +143,10 @@ def _open(path: Path) -> BufferedReader:
         raise LogFileError(f"{path} is a directory; name the files in it.") from None
     except PermissionError:
         raise LogFileError(f"{path} may not be read by this user.") from None
+    except OSError as error:
+        raise LogFileError(f"{path} cannot be read: {describe(error)}.") from None
+
+
+def describe(error: OSError) -> str:
+    """What the system says."""
+    return (error.strerror or type(error).__name__).lower()

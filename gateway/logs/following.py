@@ -6,6 +6,7 @@ inotify does not: in containers and over a network.
 """
 
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -97,6 +98,9 @@ class Tail:
         try:
             found = self._path.stat()
             if self._current is not None and self._current.identity == (found.st_dev, found.st_ino):
+                return None
+            if not stat.S_ISREG(found.st_mode):
+                self._say_once(f"{self._path} is no file; waiting for one.")
                 return None
             descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:

@@ -5,14 +5,16 @@ tracebacks and other programs' lines are part of every log.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from gateway.logs.logfmt import parse_logfmt
 
-MAX_LINE_BYTES: Final = 1024 * 1024  # the longest that the gateway writes are far below this
+MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # the longest, with a prompt and an answer, take 12
 CHUNK_BYTES: Final = 256 * 1024
+MOST_HALVES: Final = 3  # before a line, or blocks in it that begin like one
 TOO_LONG: Final = b"?"  # in place of a line that was not kept
 
 # What the gateway's own lines begin with. journalctl, kubectl and compose put something in front.
@@ -79,6 +81,19 @@ def find_object(line: bytes) -> bytes | None:
     return None if begin < 0 else line[begin:]
 
 
+def find_behind(line: bytes) -> Iterator[bytes]:
+    """The lines that may stand behind a half one, which somebody left when they were killed.
+
+    In a text of a whole line none begins: its quotes are escaped.
+    """
+    begin = 0
+    for _ in range(MOST_HALVES):
+        begin = line.find(_BEGIN, begin + 1)
+        if begin < 0:
+            return
+        yield line[begin:]
+
+
 def parse_line(line: bytes) -> Fields | None:
     """The fields of a line, in their order; None for what is not one of the gateway's."""
     written = find_object(line)
@@ -91,6 +106,12 @@ def parse_line(line: bytes) -> Fields | None:
     if type(fields.get("event")) is str and type(fields.get("timestamp")) is str:
         return fields
     return None
+
+
+def render_timestamp(at: float) -> str:
+    """A Unix time as lines have it."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def as_text(value: object) -> str:

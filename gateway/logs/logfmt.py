@@ -5,12 +5,13 @@ field holds tells a number from a text, and an exchange has all of its fields.
 """
 
 import re
+from contextlib import suppress
 from typing import Any, Final
 
 import msgspec
 
 from gateway.core.events.exchange import SETTLED
-from gateway.logs.fields import EXCHANGE, FLAGS, LABEL, NUMBERS, is_time
+from gateway.logs.fields import EXCHANGE, FLAGS, LABEL, LISTS, NUMBERS, is_time
 
 MAX_DIGITS: Final = 18  # of what fits into 64 bits
 
@@ -44,23 +45,33 @@ def parse_logfmt(line: bytes) -> dict[str, Any] | None:
     return fields
 
 
-def _read_pairs(text: str) -> dict[str, Any] | None:
-    pairs = _PAIR.findall(text)
+def _read_pairs(line: str) -> dict[str, Any] | None:
+    pairs = _PAIR.findall(line)
     # Each with its sign and a blank; what was skipped between two is no pair.
-    if sum([len(name) + len(value) + 2 for name, value in pairs]) - 1 != len(text):
+    if sum([len(name) + len(value) + 2 for name, value in pairs]) - 1 != len(line):
         return None
     fields: dict[str, Any] = {}
     for name, value in pairs:
-        if value.startswith('"'):
-            fields[name] = _decode(value, type=str)
-        elif name in _NOT_TEXT or is_time(name):
-            fields[name] = _read_value(name, value)
+        is_quoted = value.startswith('"')
+        text = _decode(value, type=str) if is_quoted else value
+        if name in LISTS:
+            fields[name] = _read_list(text)
+        elif not is_quoted and (name in _NOT_TEXT or is_time(name)):
+            fields[name] = _read_value(name, text)
         else:
-            fields[name] = value
+            fields[name] = text
     labels = [name for name in fields if name.startswith(LABEL)]
     if labels:
         fields["labels"] = {name.removeprefix(LABEL): fields.pop(name) for name in labels}
     return fields
+
+
+def _read_list(text: str) -> list[Any]:
+    """With commas, as the gateway writes it, or as JSON, as `gateway logs` does."""
+    if text.startswith("["):
+        with suppress(msgspec.DecodeError):
+            return _decode(text, type=list[Any])
+    return text.split(",") if text else []
 
 
 def _read_value(name: str, value: str) -> object:

@@ -10,6 +10,7 @@ from typing import Final
 
 GROWTH: Final = 1.02  # from one counter to the next; half of it is the greatest error
 SMALLEST: Final = 1e-6  # what is not above it is counted as this
+LARGEST_LN: Final = 709.7  # of what a float holds
 PENDING: Final = 1_024  # counting so many at once takes half the time
 
 _PER_LOG: Final = 1 / math.log(GROWTH)
@@ -40,7 +41,7 @@ class Quantiles:
             wanted -= self._counts[bucket]
             if wanted <= 0:
                 # In the middle of what the counter stands for.
-                return float(SMALLEST * GROWTH**bucket * (GROWTH + 1) / 2)
+                return math.exp(min((bucket - _SHIFT) / _PER_LOG, LARGEST_LN)) * ((GROWTH + 1) / 2)
         return None
 
     def _count_pending(self) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.core.events.exchange import SETTLED
 from gateway.logs.choice import Choice
-from gateway.logs.lines import Fields, find_object, parse_line
+from gateway.logs.lines import Fields, find_behind, find_object, parse_line
 from gateway.logs.logfmt import parse_logfmt
 from gateway.logs.summary import Settled, Summary
 
@@ -30,45 +30,56 @@ class Reader:
         """The lines that are meant, each with its fields."""
         chosen = []
         for line in batch:
-            fields = self._parse(line)
+            written, fields = self._parse(line)
             if fields is not None and self._choice.takes(fields):
-                chosen.append((line, fields))
+                chosen.append((written, fields))
         return chosen
 
     def add_up(self, batch: list[bytes], summary: Summary) -> None:
         """Add the exchanges that are meant to a summary."""
         looks_inside = self._choice.looks_inside
         for line in batch:
+            written = line
             if _MARK not in line or looks_inside:
-                fields = self._parse(line)
-                if fields is None or _MARK not in line or not self._choice.takes(fields):
+                written, fields = self._parse(line)
+                if fields is None or _MARK not in written or not self._choice.takes(fields):
                     continue
             else:
                 self.lines += 1
-            settled = self._parse_settled(line)
+            settled = self._parse_settled(written)
             if settled is not None and self._choice.takes_time(settled.timestamp):
                 summary.add(settled)
 
-    def _parse(self, line: bytes) -> Fields | None:
+    def _parse(self, line: bytes) -> tuple[bytes, Fields | None]:
+        """The fields of a line; also the line, without the half one that stands before it."""
         if not line.strip():
-            return None
+            return line, None
         self.lines += 1
         fields = parse_line(line)
         if fields is None:
+            for behind in find_behind(line):
+                fields = parse_line(behind)
+                if fields is not None:
+                    return behind, fields
             self.foreign += 1
-        return fields
+        return line, fields
 
     def _parse_settled(self, line: bytes) -> Settled | None:
         """The exchange of a line that has the mark; None where something else has it."""
-        written = find_object(line)
-        try:
-            if written is None:
-                settled = msgspec.convert(parse_logfmt(line), Settled)
-            else:
-                settled = _decode(written)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            settled = None
+        settled = _decode_settled(line)
+        if settled is None:
+            settled = next(filter(None, map(_decode_settled, find_behind(line))), None)
         if settled is None:
             self.foreign += 1
             return None
         return settled if settled.event == SETTLED else None
+
+
+def _decode_settled(line: bytes) -> Settled | None:
+    written = find_object(line)
+    try:
+        if written is None:
+            return msgspec.convert(parse_logfmt(line), Settled)
+        return _decode(written)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

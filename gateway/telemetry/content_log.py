@@ -14,17 +14,17 @@ from gateway.core.clock import Clock, system_clock
 from gateway.core.content import Content
 from gateway.core.events.exchange import CONTENT
 from gateway.core.exchange import Exchange
+from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.line_file import LineFile
-from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.log_writer import MAX_BYTES, LogWriter
 from gateway.telemetry.sinks import Sink
-from gateway.wire.redaction import redact
 from gateway.wire.spoken import render_answer, render_prompt
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 OWNER_ONLY = 0o600
-# More than is written is looked at: a credential may stand across the cut.
-SLACK_CHARS = 1_024
 ALL = "all"
+# A prompt and an answer, each byte of which is written as `\u0001`, and the rest of the line.
+LINE_FACTOR = 2 * len("\\u0001") + 1
 
 
 class ContentFileError(Exception):
@@ -42,8 +42,9 @@ class ContentLog:
         is_shared: bool = False,
     ) -> None:
         self.is_on = False
-        self.dropped = 0  # by those that are closed
-        self._secrets = tuple(secrets)
+        self._dropped = 0  # by those that have ended
+        self._ending: list[Sink] = []  # those that are closed, and may still have lines
+        self._cleaner = Cleaner(secrets)
         self._clock = clock
         self._is_shared = is_shared
         self._sink: Sink | None = None
@@ -55,7 +56,7 @@ class ContentLog:
 
         The file is opened anew, so that it may have been moved away.
         """
-        sink = None if spec is None else LogWriter(self._open(spec.to), name="gateway-content")
+        sink = None if spec is None else self._start(spec)
         self.close(0.0)
         self._sink = sink
         if spec is not None:
@@ -65,9 +66,9 @@ class ContentLog:
 
     def begin(self, exchange: Exchange, messages: bytes) -> None:
         """A request is about to be relayed."""
-        principal = "local" if exchange.principal is None else exchange.principal.name
-        if self._principals is None or principal in self._principals:
-            most = self._max_bytes + SLACK_CHARS
+        if self._is_wanted(exchange):
+            # More than is written is looked at: a credential may stand across the cut.
+            most = self._max_bytes + self._cleaner.slack
             exchange.content = Content(render_prompt(messages, most), most)
 
     def hear_whole(self, content: Content, body: bytes) -> None:
@@ -81,11 +82,13 @@ class ContentLog:
         if content is None or self._sink is None:
             return
         exchange.content = None
-        secrets = self._secrets
-        if exchange.credential_secret is not None:
-            secrets = (*secrets, exchange.credential_secret.get_secret_value())
+        if not self._is_wanted(exchange):  # since it began, the settings were read anew
+            return
+        own = exchange.credential_secret
+        secrets = () if own is None else (own.get_secret_value(),)
+        clean = self._cleaner.redact
         prompt, answer = (
-            _cut(redact(text, secrets), self._max_bytes)
+            _cut(clean(text, secrets), self._max_bytes)
             for text in (content.prompt, "".join(content.answer))
         )
         now = datetime.fromtimestamp(self._clock(), UTC)
@@ -96,7 +99,7 @@ class ContentLog:
             "request_id": exchange.request_id,
             "principal": None if exchange.principal is None else exchange.principal.name,
             "provider": exchange.provider,
-            "model": redact(exchange.model, secrets),
+            "model": clean(exchange.model, secrets),
             "outcome": exchange.outcome,
             "prompt": prompt[0],
             "answer": answer[0],
@@ -108,15 +111,28 @@ class ContentLog:
     @property
     def lost(self) -> int:
         """Lines that were not written, since the start."""
-        return self.dropped + (0 if self._sink is None else self._sink.dropped)
+        sinks = self._ending if self._sink is None else [*self._ending, self._sink]
+        return self._dropped + sum(sink.dropped for sink in sinks)
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, for at most so long; what comes later is not logged."""
         self.is_on = False
         if self._sink is not None:
-            self._sink.close(timeout_s)
-            self.dropped += self._sink.dropped
+            self._ending.append(self._sink)
             self._sink = None
+        for sink in list(self._ending):
+            if sink.close(timeout_s):
+                self._ending.remove(sink)
+                self._dropped += sink.dropped
+
+    def _is_wanted(self, exchange: Exchange) -> bool:
+        principal = "local" if exchange.principal is None else exchange.principal.name
+        return self._principals is None or principal in self._principals
+
+    def _start(self, spec: ContentLogSpec) -> Sink:
+        # Nobody's words are too long to wait.
+        max_bytes = max(MAX_BYTES, LINE_FACTOR * spec.max_bytes)
+        return LogWriter(self._open(spec.to), max_bytes=max_bytes, name="gateway-content")
 
     def _open(self, to: str) -> LineFile:
         if to == STDERR:

@@ -7,6 +7,7 @@ whoever reads the lines by machine never has to guess.
 from typing import Any
 
 from gateway.core.exchange import Exchange
+from gateway.telemetry.cleaning import text_of
 from gateway.wire.redaction import redact
 
 # What callers, providers and plugins can put into a line; all else is a word or number of ours.
@@ -81,7 +82,8 @@ def _take_out(fields: dict[str, Any], secret: str) -> None:
                 fields[name] = redact(value, (secret,))
         elif isinstance(value, dict) and secret in str(value):
             fields[name] = {
-                redact(label, (secret,)): redact(text, (secret,)) for label, text in value.items()
+                redact(text_of(label), (secret,)): redact(text_of(text), (secret,))
+                for label, text in value.items()
             }
 
 

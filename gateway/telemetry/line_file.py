@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 # What one write may take. Others that write there wait for it.
 PIECE_BYTES = 64 * 1024
 POLL_MS = 1_000
+NEWLINE = ord("\n")
 # What goes away by itself: somebody makes room. The lines wait for it.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.ENOBUFS})
 
@@ -28,10 +29,14 @@ class LineFile:
         self._is_owned = is_owned
         self._left: list[bytes] = []  # what is to be written before anything else
         self.left_bytes = 0
+        self._is_inside = False  # a half line is the last that was written
+        self._begins_anew = False  # and its other half is not going to be
 
     def put(self, lines: Iterable[bytes]) -> None:
         """Have these written next."""
-        for piece in _join(lines):
+        for joined in _join(lines):
+            piece = b"\n" + joined if self._begins_anew else joined
+            self._begins_anew = False
             self._left.append(piece)
             self.left_bytes += len(piece)
 
@@ -50,8 +55,10 @@ class LineFile:
 
     def forget(self) -> int:
         """Let go of what is left; how many lines that were."""
-        lines = sum(piece.count(b"\n") for piece in self._left)
+        # A line break at the beginning ends a half line that is there; no line has one.
+        lines = sum(piece.lstrip(b"\n").count(b"\n") for piece in self._left)
         self._left, self.left_bytes = [], 0
+        self._begins_anew = self._is_inside
         return lines
 
     def close(self) -> None:
@@ -71,6 +78,9 @@ class LineFile:
         except OSError:
             self._left[0] = self._rest_of(piece, written)
             raise
+        finally:
+            if written:
+                self._is_inside = piece[written - 1] != NEWLINE
 
     def _rest_of(self, piece: bytes, written: int) -> bytes:
         begins_at = piece.rfind(b"\n", 0, written) + 1

@@ -76,14 +76,16 @@ class LogWriter(Sink):
         return written.wait(timeout_s)
 
     @override
-    def close(self, timeout_s: float) -> None:
+    def close(self, timeout_s: float) -> bool:
         end_at = monotonic() + timeout_s
-        self.flush(timeout_s)
-        with self._lock:
-            self._is_closing = True
-        self._bell.put(None)
+        if not self._is_closing:
+            self.flush(timeout_s)
+            with self._lock:
+                self._is_closing = True
+            self._bell.put(None)
         # It may be in a write that never ends; as a daemon it holds up nobody.
         self._thread.join(max(0.0, end_at - monotonic()))
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         is_last = False

@@ -24,7 +24,7 @@ from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange
 from gateway.core.log_numbers import LogNumbers
 from gateway.telemetry.choosing import LEVELS, REQUEST_ID, Choice
-from gateway.telemetry.cleaning import PLAIN, REDACTED, SECRET_NAMES, Cleaner
+from gateway.telemetry.cleaning import PLAIN, REDACTED, Cleaner, is_secret_name, text_of
 from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.exchange_fields import describe_exchange
 from gateway.telemetry.exchange_log import ExchangeLog
@@ -124,9 +124,11 @@ class GatewayLog:
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, for at most so long."""
+        end_at = monotonic() + timeout_s
         self._sum_up()
-        self.content.close(timeout_s)
+        self.content.close(0.0)  # it writes what waits while the log does
         self.sink.close(timeout_s)
+        self.content.close(max(0.0, end_at - monotonic()))
 
     def _sum_up(self) -> None:
         self.observe.late_at = NEVER
@@ -175,10 +177,12 @@ class GatewayLog:
         cleaned: dict[str, Any] = {}
         for name, value in line.items():
             written = name if name.isidentifier() else str(clean(name))
-            if type(value) in PLAIN or name == REQUEST_ID:  # an id was checked when it came in
+            if name == REQUEST_ID:  # was checked when it came in
                 cleaned[written] = value
+            elif type(value) not in PLAIN and is_secret_name(name):
+                cleaned[written] = REDACTED
             else:
-                cleaned[written] = REDACTED if name in SECRET_NAMES else clean(value)
+                cleaned[written] = clean(value)
         if exception:
             text = self._cleaner.clean_exception(str(exception))
             # Indented, no line of it can pass for a line of the log.
@@ -206,7 +210,7 @@ class _Bridge(logging.Handler):
         try:
             message = record.getMessage()
         except Exception as error:  # noqa: BLE001 - arguments of somebody's that do not fit
-            message = f"{record.msg} ({type(error).__name__} in its arguments)"
+            message = f"{text_of(record.msg)} ({type(error).__name__} in its arguments)"
         levels = [number for number in LEVELS.values() if number <= record.levelno]
         _log.log(
             max(levels, default=logging.DEBUG),

@@ -23,8 +23,11 @@ class Sink(Protocol):
     def flush(self, timeout_s: float) -> bool:
         """Wait until all is written that was put before; False when that took too long."""
 
-    def close(self, timeout_s: float) -> None:
-        """Write what waits, for at most so long, and let go."""
+    def close(self, timeout_s: float) -> bool:
+        """Write what waits, for at most so long, and let go; False while lines still wait.
+
+        May be called again.
+        """
 
 
 class StreamSink(Sink):
@@ -48,5 +51,6 @@ class StreamSink(Sink):
         return True
 
     @override
-    def close(self, timeout_s: float) -> None:
+    def close(self, timeout_s: float) -> bool:
         """Leave it open: it is somebody else's."""
+        return True

@@ -5,7 +5,7 @@ The rule here: whatever was sent is read without raising; what is no text is nam
 
 import msgspec
 
-# A larger prompt is shown as it came: reading it would hold up everybody else.
+# What is larger is shown as it came: reading it would hold up everybody else.
 MAX_READ_BYTES = 256 * 1024
 
 _decode = msgspec.json.Decoder().decode
@@ -29,18 +29,17 @@ def render_prompt(messages: bytes, max_chars: int) -> str:
 
 
 def render_answer(body: bytes, max_chars: int) -> str:
-    """The text of a whole answer; choices after the first begin on a line of their own."""
+    """The text of a whole answer's first choice, as of a stream's; at most so many characters."""
+    if len(body) > MAX_READ_BYTES:
+        return body[:max_chars].decode("utf-8", "replace")
     try:
         found = _decode(body)
     except _UNREADABLE:
         return ""
     choices = found.get("choices") if isinstance(found, dict) else None
-    messages = [
-        choice.get("message")
-        for choice in (choices if isinstance(choices, list) else ())
-        if isinstance(choice, dict)
-    ]
-    return "\n".join(_text_of(m) for m in messages if isinstance(m, dict))[:max_chars]
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    return _text_of(message)[:max_chars] if isinstance(message, dict) else ""
 
 
 def _text_of(message: dict[str, object]) -> str:

@@ -25,6 +25,12 @@ EVENTS = (
         "the `logging` block was read anew",
         "generation settings",
     ),
+    make_event(
+        "gateway.crashed",
+        "critical",
+        "a process ends by a mistake of ours, or of something that it loaded",
+        "exception",
+    ),
     make_event("gateway.draining", "info", "a process was told to stop", "in_flight"),
     make_event("gateway.started", "info", "a process listens", "url admin_url worker"),
     make_event("gateway.stopped", "info", "a process has let go of everything"),

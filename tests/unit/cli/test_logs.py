@@ -130,6 +130,18 @@ def test_what_is_not_there_is_said(log: Path) -> None:
     assert err == f"{log.with_name('other.log')} is not there.\n"
 
 
+@pytest.mark.parametrize("words", [["-f"], ["--rotated"], []])
+def test_a_directory_or_a_name_that_is_none_is_said(log: Path, words: list[str]) -> None:
+    """In a sentence, not with a traceback."""
+    code, out, err = run(*words, log.parent)
+    too_long = run(*words[:-1], "x" * 300)
+
+    assert (code, out) == (1, "")
+    assert err == f"{log.parent} is a directory; name the files in it.\n"
+    assert too_long[0] == 1
+    assert too_long[2].endswith("cannot be read: file name too long.\n")
+
+
 def test_a_summary_is_a_table(log: Path) -> None:
     """For whoever has no dashboard."""
     code, out, _ = run(log, "--by", "provider")
@@ -267,6 +279,33 @@ def test_whoever_stops_reading_is_not_told_off(tmp_path: Path) -> None:
 
     assert json.loads(first)["chunks"] == 0
     assert (code, said) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("words", [(), ("--summary",)])
+def test_an_output_that_takes_nothing_is_said(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A full disk; and for the summary, whoever reads it may have gone as well."""
+    path = tmp_path / "gateway.log"
+    path.write_bytes(written(settled(model="Grüße")))
+    command = [sys.executable, "-m", "gateway", "logs", str(path), *words]
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    with Path("/dev/full").open("wb") as full:
+        failed = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, check=False)
+    unread = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    shown = subprocess.run(
+        command, cwd=ROOT, capture_output=True, check=False, env={"PYTHONIOENCODING": "ascii"}
+    )
+
+    assert (failed.returncode, failed.stderr) == (
+        1,
+        b"The output cannot be written: no space left on device.\n",
+    )
+    assert (unread.returncode, unread.stderr) == (0, b"")
+    assert shown.returncode == 0
+    assert bool(words) or json.loads(shown.stdout)["model"] == "Grüße"
 
 
 def test_what_is_piped_in_comes_out_at_once_and_ctrl_c_ends_it() -> None:

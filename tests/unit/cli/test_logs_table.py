@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from gateway.cli.logs_table import print_summary, render_summary
+from gateway.cli.logs_table import draw_summary, render_summary
 from gateway.logs.choice import Choice
 from gateway.logs.reading import Reader
 from gateway.logs.summary import Summary
@@ -22,9 +22,7 @@ def summed(*lines: dict[str, Any], by: tuple[str, ...] = ()) -> tuple[Summary, R
 
 def printed(summary: Summary, reader: Reader, *, width: int = 120) -> str:
     """Give what a terminal shows."""
-    out = io.StringIO()
-    print_summary(summary, reader, Console(file=out, width=width))
-    return out.getvalue()
+    return draw_summary(summary, reader, Console(file=io.StringIO(), width=width))
 
 
 def rows(text: str) -> list[list[str]]:
@@ -94,7 +92,7 @@ def test_a_name_is_shown_as_it_is() -> None:
 
 def test_a_log_without_exchanges_says_so() -> None:
     """An empty table looks like a mistake."""
-    assert printed(*summed()) == "No exchange in 0 lines.\n"
+    assert printed(*summed()) == "No exchange in 0 lines."
 
 
 def test_programs_get_one_object() -> None:

@@ -26,12 +26,24 @@ dying.join()
 log.close(1)
 """
 
+CRASH = (
+    PROGRAM.partition("structlog.get_logger()")[0]
+    + """
+from gateway.cli.process_log import closing_log
+with closing_log(log, (KeyError,)):
+    if len(sys.argv) == 2:
+        raise KeyError("expected")
+    secret = "sk-proj-CanaryCanaryCanaryCanary"
+    raise ValueError(f"Authorization: {secret}")
+"""
+)
 
-def run(redirection: str = "") -> subprocess.CompletedProcess[str]:
+
+def run(redirection: str = "", program: str = PROGRAM) -> subprocess.CompletedProcess[str]:
     """The output of a process with such a log."""
     return subprocess.run(
         ["bash", "-c", f'exec "{sys.executable}" -c "$PROGRAM" {redirection}'],
-        env={"PROGRAM": PROGRAM, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        env={"PROGRAM": program, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         timeout=30,
@@ -54,3 +66,16 @@ def test_each_line_of_standard_output_is_one_of_the_log() -> None:
 def test_without_an_output_it_runs_all_the_same(redirection: str) -> None:
     """Closed (the next socket would have its number), full, or with a reader who has gone."""
     assert run(redirection).returncode == 0
+
+
+def test_what_ends_a_process_is_a_line_of_the_log() -> None:
+    """L01: Python would print it with what stands in it, where nobody cleans it."""
+    done = run(program=CRASH)
+    expected = run("expected", program=CRASH)
+
+    [line] = map(json.loads, done.stdout.splitlines())
+    assert (line["event"], line["level"]) == ("gateway.crashed", "critical")
+    assert "ValueError" in line["exception"]
+    assert "Canary" not in done.stdout + done.stderr
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "KeyError: 'expected'" in expected.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.reloading import Reloader, Source, find_changes, override
+from gateway.cli.reloading import Reloader, Source, find_changes, find_source, override
 from gateway.config.settings import ServerSpec, Settings
 from gateway.telemetry.content_log import ContentFileError
 from tests.plugins.chain import LogLines
@@ -106,6 +106,40 @@ async def test_a_file_that_is_gone_changes_nothing(scene: Scene, log_lines: LogL
 
     assert "no such file" in log_lines.find("config.reload_failed")[0]["problem"]
     assert scene.applied == []
+
+
+async def test_a_file_that_nobody_named_may_be_gone_as_well(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    """K04: ./gateway.yaml was read at the start; without it the defaults would come into force."""
+    monkeypatch.chdir(scene.path.parent)
+    reloader = Reloader(find_source(None, {}), scene.source.load(), scene.apply)
+    scene.path.unlink()
+
+    await reloader.reload()
+
+    assert "no such file" in log_lines.find("config.reload_failed")[0]["problem"]
+    assert scene.applied == []
+    assert find_source(None, {}).load() == Settings()
+
+
+async def test_whoever_was_told_that_it_begins_is_told_that_it_ended(scene: Scene) -> None:
+    """The service manager waits for that; a mistake of ours is no exception."""
+    scene.error = RuntimeError("can't start new thread")
+    told: list[str] = []
+    reloader = Reloader(
+        scene.source,
+        scene.source.load(),
+        scene.apply,
+        when_begun=lambda: told.append("begun"),
+        when_done=lambda: told.append("done"),
+    )
+
+    with pytest.raises(RuntimeError):
+        await reloader.reload()
+
+    assert told == ["begun", "done"]
+    assert reloader.numbers.has_failed
 
 
 async def test_a_pipe_in_its_place_is_not_waited_for(scene: Scene, log_lines: LogLines) -> None:

@@ -31,6 +31,14 @@ def test_without_the_block_there_are_none() -> None:
     assert Settings().profiles is None
 
 
+def test_the_password_of_the_table_is_known_to_the_log() -> None:
+    """It is not that of `stores`."""
+    environ = {"SUPABASE_DATABASE": "postgresql://me:hunter2hunter2@db.example.org/postgres"}
+
+    assert ProfilesSpec.model_validate(TABLE).find_secrets(environ) == ["hunter2hunter2"]
+    assert ProfilesSpec(source="stored").find_secrets(environ) == []
+
+
 def test_the_defaults_are_those_of_chatbot_ui() -> None:
     """Whoever has it writes where its database is, and nothing else."""
     spec = ProfilesSpec.model_validate(TABLE)

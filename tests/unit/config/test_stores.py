@@ -278,3 +278,19 @@ def test_an_address_of_another_block_names_its_field() -> None:
     """Whoever reads it looks there."""
     with pytest.raises(StoresError, match=r"profiles\.database needs the variable"):
         find_database("${NO_SUCH}", {}, field="profiles.database")
+
+
+def test_what_is_secret_is_known_to_the_log() -> None:
+    """Drivers quote what they were given; what cannot be found is missed where it is needed."""
+    spec = StoresSpec(
+        database="postgresql://me:${DB}@h/x",
+        counters="redis://:${REDIS}@h/0",
+        peppers={"1": "${PEPPER}"},
+        encryption_keys={"1": "${NO_SUCH}"},
+    )
+    environ = {"DB": "pass/word", "REDIS": PASSWORD, "PEPPER": "p" * 32}
+
+    assert spec.find_secrets(environ) == ["pass/word", "pass%2Fword", PASSWORD, "p" * 32]
+    assert spec.find_secrets({}) == []
+    assert StoresSpec().find_secrets({}) == []
+    assert StoresSpec(database="${ALL}").find_secrets({"ALL": "postgresql://[/x"}) == []

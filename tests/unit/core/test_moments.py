@@ -16,6 +16,7 @@ NOW = datetime(2026, 11, 28, 12, tzinfo=UTC).timestamp()
         ("7d", datetime(2026, 11, 21, 12, tzinfo=UTC)),
         ("2026-11-01", datetime(2026, 11, 1, tzinfo=UTC)),
         ("2026-11-01T10:30", datetime(2026, 11, 1, 10, 30, tzinfo=UTC)),
+        ("2026-11-01T10:30:05.123Z", datetime(2026, 11, 1, 10, 30, 5, 123_000, tzinfo=UTC)),
         ("2026-11-01T10:30:05Z", datetime(2026, 11, 1, 10, 30, 5, tzinfo=UTC)),
         ("2026-11-01T10:30:05+02:00", datetime(2026, 11, 1, 8, 30, 5, tzinfo=UTC)),
     ],

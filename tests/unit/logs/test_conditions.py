@@ -14,6 +14,7 @@ FAILED = settled(
     model="meta-llama/llama-3.3",
     labels={"team": "search"},
     would_refuse="minute",
+    error_detail='it said "no"',
 )
 
 
@@ -41,6 +42,13 @@ FAILED = settled(
         "level>=info",
         "level<warning",
         "timestamp>=2026-11-28T11",
+        "timestamp>=2026-11",
+        "timestamp<2026-11-28T14:00:00.001+02:00",
+        "timestamp>=2026-11-28T14:00:00+02:00",
+        "timestamp<=2026-11-28T12:00:00.000Z",
+        'provider="groq"',
+        'outcome!="finished"',
+        'error_detail="it said \\"no\\""',
         "labels.team=search",
         "labels~search",
         "refused_by=null",
@@ -68,6 +76,8 @@ def test_a_line_is_meant(word: str) -> None:
         "model~gpt",
         "stream=false",
         "level>=warning",
+        "timestamp>2026-11-28T14:00+02:00",
+        'provider!="groq"',
         "labels.team!=search",
         "labels.tier=gold",
         "labels.tier!=gold",  # it has no such label
@@ -125,6 +135,9 @@ def test_a_value_of_another_kind_is_no_error(value: object) -> None:
         ("model~(", "no regular expression"),
         ("stream=yes", "true or false"),
         ("level>=loud", "levels are debug, info"),
+        ("level=warn", "levels are debug, info"),
+        ("level!=warn", "levels are debug, info"),
+        ("timestamp>=noon", "a date such as 2026-11-01"),
         ("provider", "write FIELD=VALUE"),
     ],
 )

@@ -2,7 +2,17 @@
 
 import pytest
 
-from gateway.logs.fields import EXCHANGE, LINE, NUMBERS, OTHER, FieldError, find_field, is_time
+from gateway.logs.fields import (
+    EXCHANGE,
+    FLAGS,
+    LINE,
+    LISTS,
+    NUMBERS,
+    OTHER,
+    FieldError,
+    find_field,
+    is_time,
+)
 from tests.docs.pages import table_rows
 from tests.plugins.log_lines import settled
 
@@ -27,6 +37,22 @@ def test_numbers_are_those_that_are_written_as_numbers() -> None:
     } | {"upstream_s"}
 
     assert {name for name in EXCHANGE if name in NUMBERS or is_time(name)} == written
+
+
+# Of other lines than those of exchanges: what is compared as text.
+TEXTS = {
+    *("admin", "admin_url", "answer", "cause", "error", "exception", "id", "issuer", "journal"),
+    *("kept", "kept_in", "key", "logger", "message", "middleware", "of", "operation", "problem"),
+    *("prompt", "reason", "redis", "sentence", "stack", "store", "table", "task", "text"),
+    *("thread", "url"),
+}
+
+
+def test_each_field_of_other_lines_is_of_one_kind() -> None:
+    """Whoever adds a number and does not say so makes `limit>5` a mistake of whoever asks."""
+    kinds = [TEXTS, NUMBERS, FLAGS, LISTS, {name for name in OTHER if is_time(name)}]
+
+    assert {name: sum(name in kind for kind in kinds) for name in OTHER} == dict.fromkeys(OTHER, 1)
 
 
 @pytest.mark.parametrize("name", ["provider", "event", "in_flight", "labels.team"])

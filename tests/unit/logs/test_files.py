@@ -47,6 +47,24 @@ def test_a_file_is_found_with_what_it_was_rotated_to(tmp_path: Path) -> None:
     assert set(find_rotated(tmp_path / "gateway.log")) == set(mine)
 
 
+def test_a_file_that_is_being_compressed_is_found_once(tmp_path: Path) -> None:
+    """Both are there until that is done, and one has all of it."""
+    mine = touch(tmp_path, "gateway.log", "gateway.log.1")
+    touch(tmp_path, "gateway.log.1.gz")
+
+    assert set(find_rotated(tmp_path / "gateway.log")) == set(mine)
+
+
+def test_what_is_compressed_otherwise_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    """A sum would lack it, and nobody would know."""
+    touch(tmp_path, "gateway.log", "gateway.log.1", "gateway.log.1.xz", "other.log.2.zst")
+    assert len(find_rotated(tmp_path / "gateway.log")) == 2
+
+    touch(tmp_path, "gateway.log.2.zst")
+    with pytest.raises(LogFileError, match=r"gateway\.log\.2\.zst is compressed in a way"):
+        find_rotated(tmp_path / "gateway.log")
+
+
 def test_a_directory_that_is_not_there_has_no_files(tmp_path: Path) -> None:
     """The file itself is then what is missing."""
     path = tmp_path / "nowhere" / "gateway.log"
@@ -110,6 +128,11 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         check_readable([tmp_path / "nothing.log"])
     with pytest.raises(LogFileError, match="is a directory"):
         check_readable([tmp_path])
+    with pytest.raises(LogFileError, match="cannot be read: file name too long"):
+        check_readable([tmp_path / ("x" * 300)])
+    (tmp_path / "file").touch()
+    with pytest.raises(LogFileError, match="cannot be read: not a directory"):
+        check_readable([tmp_path / "file" / "x"])
 
 
 def test_a_pipe_is_not_looked_into(tmp_path: Path) -> None:

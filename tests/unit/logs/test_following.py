@@ -129,6 +129,15 @@ def test_a_file_that_is_not_there_between_two_is_waited_for(path: Path) -> None:
     assert "waiting for it" in said[0]
 
 
+def test_a_directory_is_no_file(tmp_path: Path) -> None:
+    """Somebody made one before the log was there; a file may still take its place."""
+    said: list[str] = []
+    tail = Tail(tmp_path, last_bytes=None, say=said.append)
+
+    assert list(tail.read()) == list(tail.read()) == []
+    assert said == [f"{tmp_path} is no file; waiting for one."]
+
+
 def test_a_file_may_come_later(tmp_path: Path) -> None:
     """`gateway logs -f` is often there before the gateway."""
     path = tmp_path / "gateway.log"

@@ -37,6 +37,14 @@ def test_a_line_becomes_what_it_is_as_json(fields: dict[str, Any]) -> None:
     assert list(parsed or ())[:3] == ["timestamp", "level", "event"]
 
 
+def test_a_list_is_one_again() -> None:
+    """`would_refuse=day` holds for a line in either form."""
+    line = settled(would_refuse=["day", "a month"])
+    written = as_written(line | {"would_refuse": "day,a month"})
+
+    assert parse_logfmt(written) == parse_logfmt(as_written(line)) == line
+
+
 @given(st.text())
 def test_any_text_is_read_back(text: str) -> None:
     """A caller chooses the name of a model."""

@@ -34,7 +34,7 @@ def test_there_may_be_none_or_one() -> None:
     ] * 3
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, 1e-9, 1e300])
+@pytest.mark.parametrize("value", [0.0, -1.0, 1e-9, 1e300, 1e308])
 def test_no_value_is_too_small_or_too_great(value: float) -> None:
     """What somebody else wrote into a log ends no summary."""
     quantiles = Quantiles()

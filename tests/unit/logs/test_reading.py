@@ -49,6 +49,24 @@ def test_exchanges_are_summed_and_others_are_not(words: tuple[str, ...]) -> None
     assert (reader.lines, reader.foreign) == (3 + len(FOREIGN), len(FOREIGN))
 
 
+@pytest.mark.parametrize("words", [(), ("provider=groq",)])
+def test_a_line_behind_half_a_one_is_not_lost(words: tuple[str, ...]) -> None:
+    """Who was killed while writing left the half one; the next one went on behind it."""
+    whole = settled(status=502, labels={"timestamp": "x"})
+    torn = line_of(settled())[:100] + line_of(whole)
+    reader, summary = (
+        Reader(Choice([parse_condition(word) for word in words])),
+        Summary(("status",)),
+    )
+
+    chosen = reader.choose([torn])
+    reader.add_up([torn], summary)
+
+    assert chosen == [(line_of(whole), whole)]
+    assert [name for name, _ in summary.groups()] == [("502",)]
+    assert (reader.lines, reader.foreign) == (2, 0)
+
+
 def test_lines_of_pairs_are_summed_too() -> None:
     """Whoever writes logfmt has the same questions."""
     reader, summary = Reader(Choice()), Summary()

@@ -20,11 +20,97 @@ SECRET = "hunter2hunter2hunter2"
         f"https://llm.example.org/v1?key={SECRET}",
         f"sk-proj-{SECRET}",
         f"Bearer {SECRET}",
+        f"Authorization: Token {SECRET}",
+        f'Authorization: Digest username="me", response="{SECRET}"',
+        f"Proxy-Authorization: AWS4-HMAC-SHA256 Credential=me/x, Signature={SECRET}",
+        f"Cookie: theme=dark; session={SECRET}",
+        f'Cookie: sb-auth-token=["x","{SECRET}"]',
+        f"{{'Cookie': 'theme=dark; session={SECRET}', 'Host': 'x'}}",
+        f"<CIMultiDictProxy('Host': 'x', 'Set-Cookie': 'a=b; c={SECRET}')>",
+        f"((b'Cookie', b'a=b; c={SECRET}'), (b'Host', b'x'))",
+        f'{{"authorization":"it\\"s {SECRET}"}}',
+        f'"{{\\"x-api-key\\": \\"is {SECRET}\\"}}"',
+        f'"authorization": Basic {SECRET}',
+        f"x-goog-api-key: {SECRET}",
+        f"X-Auth-Token: {SECRET}",
+        f"https://chat.example.org/callback?token={SECRET}&state=x",
+        f"host=db user=me password={SECRET} dbname=x",
+        f'{{"password": "is {SECRET}"}}',
+        f"{{'refresh_token': '{SECRET}'}}",
+        f"postgresql://me:{SECRET}@db/x",
     ],
 )
 def test_what_looks_like_a_credential_goes(text: str) -> None:
     """Errors of libraries and providers quote whatever they were given."""
     assert SECRET not in str(Cleaner().clean(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gateway.yaml:3:5: auth.0.secret: needs to be ${VARIABLE}",
+        "stores.database: holds a password; write ${VARIABLE} in its place",
+        "The maximum is 8192 tokens. Tokens: 9000.",
+        "expected one of 'token', 'password'",
+        "The cookie is missing, and no authorization either.",
+        "token=",
+    ],
+)
+def test_what_is_said_about_credentials_stays(text: str) -> None:
+    """Whoever has to mend it needs to read what is wrong."""
+    assert Cleaner().clean(text) == text
+
+
+def test_what_stands_beside_a_credential_stays() -> None:
+    """The sentence that providers have for a missing one, and the headers around it."""
+    said = "use an Authorization header (Authorization: Bearer YOUR_KEY_HERE), or a password"
+    headers = "{'Cookie': 'a=b; c=d', 'Host': 'x'}"
+
+    assert (
+        Cleaner().clean(said)
+        == f"use an Authorization header (Authorization: {REDACTED}), or a password"
+    )
+    assert Cleaner().clean(headers) == f"{{'Cookie': '{REDACTED}', 'Host': 'x'}}"
+    assert Cleaner().clean(Cleaner().clean(headers)) == Cleaner().clean(headers)
+
+
+def test_what_stands_across_a_cut_is_found() -> None:
+    """Half of a credential would not be, and a traceback is cut at its beginning."""
+    jwt = "eyJhbGciOiJI." + "eyJzdWIiOiIx" * 20 + "." + "x" * 100
+    cleaner = Cleaner()
+
+    assert "eyJzdWIi" not in str(cleaner.clean("a " * 500 + jwt))
+    assert "eyJzdWIi" not in str(cleaner.clean(b"a " * 500 + jwt.encode()))
+    assert "z" * 100 not in cleaner.clean_exception(f"sk-proj-{'z' * 900}\n" + "a " * 4_000)
+    assert SECRET[:9] not in str(Cleaner([SECRET * 80]).clean("a " * 500 + SECRET * 80))
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "piece", ["cookie:'", "authorization: a, b=", "password=", 'x-api-key":', "token\\"]
+)
+def test_hostile_text_takes_no_time(piece: str) -> None:
+    """The loop cleans what somebody else made up."""
+    Cleaner().redact(piece * 50_000)
+
+
+class Unprintable:
+    """A name of somebody's that cannot be shown."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("not now")
+
+
+def test_what_no_line_can_hold_is_shown_as_text() -> None:
+    """A block that holds itself, a number of a thousand digits, a name that is none."""
+    own: dict[object, object] = {}
+    own["own"] = own
+    cleaned = Cleaner().clean({"own": own, "huge": 1 << 10_000, "large": 1 << 70, Unprintable(): 1})
+
+    assert len(json.dumps(cleaned)) < 2 * MAX_CHARS
+    assert isinstance(cleaned, dict)
+    assert cleaned["large"] == str(1 << 70)
 
 
 def test_credentials_in_use_go_whatever_they_look_like() -> None:

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from gateway.config.logs import ContentLogSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
+from gateway.logs.lines import LineCutter
 from gateway.telemetry.content_log import ContentFileError, ContentLog
 
 TIMEOUT_S = 10
@@ -85,6 +86,60 @@ def test_secrets_are_taken_out_before_the_cut(tmp_path: Path, secret: str) -> No
     assert secret[:10] not in line["answer"]
 
 
+def test_what_is_named_as_a_credential_goes_as_in_the_log(tmp_path: Path) -> None:
+    """People paste requests with their headers, and settings with their passwords."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said"))
+
+    settle(
+        log, answer="curl -H 'Cookie: a=b; c=hunter2' postgresql://me:hunter2@db password=hunter2"
+    )
+    log.close(TIMEOUT_S)
+
+    assert "hunter2" not in (tmp_path / "said").read_text()
+
+
+def test_a_known_secret_of_any_length_is_taken_out_before_the_cut(tmp_path: Path) -> None:
+    """What is looked at beyond the cut is as long as the longest of them."""
+    log = ContentLog(["a very long secret " * 100])
+    log.apply(spec(tmp_path / "said", max_bytes=50))
+
+    settle(log, answer="x " * 20 + "a very long secret " * 100)
+    log.close(TIMEOUT_S)
+
+    assert "a very" not in (tmp_path / "said").read_text()
+
+
+def test_whoever_is_not_named_any_more_is_not_logged_from_then_on(tmp_path: Path) -> None:
+    """What was under way when the settings were read anew as well."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said"))
+    exchange = Exchange("r1", 1.0, "POST", "/", "127.0.0.1", (log.observe,))
+    exchange.principal = Principal("alice", "gateway_key")
+    log.begin(exchange, b"[]")
+
+    log.apply(spec(tmp_path / "said", principals=("bob",)))
+    exchange.settle(Outcome.FINISHED, at=2.0)
+    log.close(TIMEOUT_S)
+
+    assert (tmp_path / "said").read_text() == ""
+
+
+def test_what_was_lost_after_a_reload_is_counted(tmp_path: Path) -> None:
+    """The stream that was closed still had lines, and their reader left."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = ContentLog()
+    log.apply(spec(tmp_path / "pipe", max_bytes=100_000))
+    settle(log, answer="x" * 90_000)  # more than a pipe takes
+    log.apply(None)
+    before = log.lost
+    os.close(reader)
+    log.close(TIMEOUT_S)
+
+    assert (before, log.lost) == (0, 1)
+
+
 def test_what_is_long_is_cut_and_stays_on_one_line(tmp_path: Path) -> None:
     """L02: by bytes, and not in the middle of a character."""
     log = ContentLog()
@@ -98,6 +153,24 @@ def test_what_is_long_is_cut_and_stays_on_one_line(tmp_path: Path) -> None:
     assert written.count(b"\n") == 1
     assert json.loads(written)["answer"] == "\u2028\x1b\x9b\n…"
     assert json.loads(written)["is_cut"]
+
+
+def test_nobody_escapes_by_what_is_long_to_write(tmp_path: Path) -> None:
+    """A byte of somebody's may take six; what is more than may wait would never be written."""
+    log = ContentLog()
+    log.apply(spec(tmp_path / "said", max_bytes=1024 * 1024))
+
+    exchange = Exchange("r1", 1.0, "POST", "/", "127.0.0.1", (log.observe,))
+    exchange.principal = Principal("alice", "gateway_key")
+    log.begin(exchange, b"\x01" * 1024 * 1024)
+    assert exchange.content is not None
+    exchange.content.hear("\x01" * 1024 * 1024)
+    exchange.settle(Outcome.FINISHED, at=2.0)
+    log.close(TIMEOUT_S)
+
+    [line] = LineCutter().feed((tmp_path / "said").read_bytes())
+    assert json.loads(line)["answer"] == "\x01" * 1024 * 1024
+    assert log.lost == 0
 
 
 def test_nothing_is_held_where_nobody_asked_for_it() -> None:

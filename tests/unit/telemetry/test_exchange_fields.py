@@ -158,5 +158,7 @@ def test_the_credential_of_the_call_is_taken_out_wherever_it_stands() -> None:
     assert secret not in json.dumps(fields)
     assert fields["error_detail"] == "No such user: …0a1b."
     assert fields["labels"]["plain"] == "y"
+    numbered = make_exchange(credential_secret=SecretStr(secret), labels={"n": 5, "key": secret})
+    assert describe_exchange(numbered)["labels"] == {"n": "5", "key": "…0a1b"}
     untouched = make_exchange(credential_secret=SecretStr(secret), labels={"team": "a"})
     assert describe_exchange(untouched) == describe_exchange(make_exchange(labels={"team": "a"}))

@@ -88,6 +88,30 @@ def test_what_nobody_reads_is_let_go_of_and_counted() -> None:
     assert file.left_bytes == 0
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_half_line_that_stays_spoils_no_other(tmp_path: Path, *, is_shared: bool) -> None:
+    """Its other half was let go of; what comes later begins on a line of its own."""
+    descriptor = open_file(tmp_path / "log")
+    file = LineFile(descriptor, is_shared=is_shared)
+    file.put([b"first\n", b"second\n"])
+
+    with no_file_larger_than(9), pytest.raises(OSError, match="File too large"):
+        file.write()
+    forgotten = file.forget()
+    file.put([b"third\n"])
+    with no_file_larger_than(9), pytest.raises(OSError, match="File too large"):
+        file.write()
+    forgotten += file.forget()
+    file.put([b"fourth\n"])
+    file.write()
+    file.put([b"fifth\n"])
+    file.write()
+    os.close(descriptor)
+
+    assert forgotten == 2
+    assert (tmp_path / "log").read_bytes() == b"first\nsec\nfourth\nfifth\n"
+
+
 def test_a_pipe_that_does_not_block_is_waited_for() -> None:
     """Some programs leave a terminal or pipe so, and it is the same one that we were given."""
     reader, writer = os.pipe()

@@ -3,16 +3,21 @@
 import io
 import json
 import logging
+import os
 import re
 import warnings
+from pathlib import Path
 from typing import Literal
 
 import pytest
 import structlog
 
-from gateway.config.logs import EventLogSpec, LoggingSpec
+from gateway.config.logs import ContentLogSpec, EventLogSpec, LoggingSpec
+from gateway.core.clock import monotonic
 from gateway.core.exchange import Exchange, Outcome
-from gateway.telemetry.logging import configure_logging, log_exchange
+from gateway.telemetry.line_file import LineFile
+from gateway.telemetry.log_writer import LogWriter
+from gateway.telemetry.logging import GatewayLog, configure_logging, log_exchange
 
 SECRET = "sk-proj-CanaryCanaryCanaryCanary"
 
@@ -231,10 +236,14 @@ def test_what_cannot_be_shown_fails_nobody() -> None:
 
     logger.info("x.happened", thing=Unprintable())
     logging.getLogger("library").error("%d of %s", *("many",))
+    logging.getLogger("library").error(Unprintable())
+    logger.info("x.happened", Authorization=SECRET, count=1 << 70)
 
-    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    first, second, third, fourth = (json.loads(line) for line in stream.getvalue().splitlines())
     assert first["thing"] == "<Unprintable that cannot be shown: RuntimeError>"
     assert second["message"] == "%d of %s (TypeError in its arguments)"
+    assert "that cannot be shown" in third["message"]
+    assert (fourth["Authorization"], fourth["count"]) == ("[redacted]", str(1 << 70))
 
 
 def test_an_event_has_the_level_that_was_chosen_for_it() -> None:
@@ -259,6 +268,28 @@ def test_an_event_has_the_level_that_was_chosen_for_it() -> None:
     first, second = stream.getvalue().splitlines()
     assert json.loads(first)["level"] == "error"
     assert "level=error event=task.crashed task=x" in second
+
+
+def test_two_that_nobody_reads_are_waited_for_together(tmp_path: Path) -> None:
+    """At its end a process waits for what is left; a log that is stuck costs no other its lines."""
+    reader, writer = os.pipe()
+    log = GatewayLog(LogWriter(LineFile(writer)))
+    content = ContentLogSpec(to=str(tmp_path / "said"), principals="all")
+    log.apply(LoggingSpec(format="json", content=content))
+    log.sink.put(b"x" * 100_000 + b"\n")  # more than a pipe takes
+    exchange = Exchange("r1", 1.0, "POST", "/", "127.0.0.1", (log.content.observe,))
+    log.content.begin(exchange, b"[]")
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    began_at = monotonic()
+    log.close(0.2)
+    took_s = monotonic() - began_at
+    os.close(reader)  # lets the thread go on to its end
+    log.sink.close(5)
+    os.close(writer)
+
+    assert took_s < 0.4
+    assert len((tmp_path / "said").read_text().splitlines()) == 1
 
 
 def test_floods_and_samples_are_counted() -> None:

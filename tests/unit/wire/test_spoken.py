@@ -39,13 +39,15 @@ def test_a_prompt_is_cut() -> None:
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        (b'{"choices":[{"message":{"content":"a"}},{"message":{"content":"b"}}]}', "a\nb"),
+        (b'{"choices":[{"message":{"content":"a"}},{"message":{"content":"b"}}]}', "a"),
         (b'{"choices":[{"message":{"content":null,"refusal":"no"}}]}', "[refusal]"),
         (b'{"choices":[1,{"message":2}]}', ""),
+        (b'{"choices":[]}', ""),
         (b"[]", ""),
+        (b"{" + b" " * MAX_READ_BYTES, "{" + " " * 999),
         (b"{", ""),
     ],
 )
 def test_an_answer_is_its_text(body: bytes, text: str) -> None:
-    """Of every choice; what cannot be read says nothing."""
+    """Of the first choice; what cannot be read says nothing, and what is large is not read."""
     assert render_answer(body, 1_000) == text
