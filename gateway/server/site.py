@@ -185,19 +185,26 @@ async def listen_on(
 
 
 def retire_connections(runner: web.AppRunner) -> None:
-    """Close every connection that is not answering a request, and the others after that."""
-    server = runner.server
-    for connection in [] if server is None else server.connections:
-        if isinstance(connection, GatewayConnection):
-            connection.retire()
+    """Close every connection once nobody uses it any more."""
+    for connection in _connections_of(runner):
+        connection.retire()
+
+
+def last_call_s(runner: web.AppRunner) -> float:
+    """For how long connections that retire go on to wait for a last request."""
+    return max((each.last_call_s for each in _connections_of(runner)), default=0.0)
 
 
 def close_idle_connections(runner: web.AppRunner) -> None:
     """Close every connection that was used and waits for another request."""
+    for connection in _connections_of(runner):
+        connection.close_if_idle()
+
+
+def _connections_of(runner: web.AppRunner) -> list[GatewayConnection]:
     server = runner.server
-    for connection in [] if server is None else server.connections:
-        if isinstance(connection, GatewayConnection):
-            connection.close_if_idle()
+    connections = [] if server is None else server.connections
+    return [each for each in connections if isinstance(each, GatewayConnection)]
 
 
 def require_c_parser() -> None:
