@@ -6,14 +6,16 @@ prove that nothing was held back.
 
 import pytest
 
-from tests.plugins.proxies.row import CHAT, V1, Row, only_linux
+from tests.plugins.proxies.row import BELOW, BOTH, CHAT, STREAMING, V1, OpenRow, Row, only_linux
 from tests.plugins.stepped_provider import DONE, END, ROLE, event_of
-
-pytestmark = only_linux()
 
 WORDS = ("One", " two", " three")
 LEFT_S = 2.0  # until a provider must know that its caller's caller is gone
-BOTH = pytest.mark.parametrize("path", [V1, CHAT], ids=["v1", "chat"])
+
+pytestmark = [
+    only_linux(),
+    pytest.mark.parametrize("proxy", STREAMING, ids=lambda kind: kind.name, indirect=True),
+]
 
 
 def expected_of(path: str, word: str) -> bytes:
@@ -22,10 +24,11 @@ def expected_of(path: str, word: str) -> bytes:
 
 
 @BOTH
-async def test_each_piece_arrives_before_the_next_is_sent(row: Row, path: str) -> None:
+@pytest.mark.parametrize("below", ["", BELOW], ids=["top", "below"])
+async def test_each_piece_arrives_before_the_next_is_sent(row: Row, path: str, below: str) -> None:
     """G14: a stream that is collected or compressed on its way comes all at once."""
-    async with row.call() as caller:
-        await row.ask(caller, path)
+    async with row.call(below) as caller:
+        await row.ask(caller, path, below)
         await row.provider.open_stream()
         await row.provider.send(ROLE)
         for word in WORDS:
@@ -40,8 +43,25 @@ async def test_each_piece_arrives_before_the_next_is_sent(row: Row, path: str) -
     assert head.startswith(b"http/1.1 200 ok\r\n")
     assert b"transfer-encoding: chunked\r\n" in head
     assert b"content-encoding" not in head
+    assert (ROLE.lower() in head) == (path == V1)
     assert rest.raw.endswith(b"\r\n0\r\n\r\n")
     assert (await row.gateway.log.wait_for_settled())[0]["outcome"] == "finished"
+
+
+@BOTH
+async def test_nothing_is_sent_before_the_first_content(row: Row, path: str) -> None:
+    """A head that is held can still become an error that the caller can read."""
+    async with row.call() as caller:
+        await row.ask(caller, path)
+        await row.provider.open_stream()
+        await row.provider.send(b": waiting\n\n")
+        await row.provider.send(ROLE)
+        await row.provider.cut()
+        heard = await caller.read_to_end()
+
+    assert heard.status == 502
+    assert heard.json["error"]["code"] == "upstream_cut"
+    assert heard.body.endswith(b"}")
 
 
 @BOTH
@@ -83,6 +103,44 @@ async def test_a_caller_who_leaves_is_seen_by_the_provider(
     assert (await row.gateway.log.wait_for_settled())[0]["outcome"] == "client_gone"
 
 
+async def test_a_silent_provider_does_not_keep_a_v1_caller_without_a_sign(
+    open_row: OpenRow,
+) -> None:
+    """Comments keep proxies from giving up, so each of them must let them through one by one."""
+    row = await open_row(v1_max_wait_s=0.05, keep_alive_comment_s=0.05)
+
+    async with row.call() as caller:
+        await row.ask(caller, V1)
+        await row.provider.wait_until_asked()
+        head = await caller.read_until(b": keep-alive\n\n")
+        await caller.read_until(b": keep-alive\n\n")
+        await row.provider.send_head()
+        await row.provider.send(event_of(content=WORDS[0]))
+        await caller.read_until(expected_of(V1, WORDS[0]))
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    await row.provider.wait_until_left(LEFT_S)
+    await row.gateway.log.wait_for_settled()
+
+
+async def test_the_head_of_a_chat_leaves_in_time_without_text(open_row: OpenRow) -> None:
+    """A proxy that waits for a head gives up after a minute, unless it is told to wait longer."""
+    row = await open_row(chat_max_wait_s=0.05)
+
+    async with row.call() as caller:
+        await row.ask(caller, CHAT)
+        head = await caller.read_until(b"\r\n\r\n")
+        await row.provider.open_stream()
+        await row.provider.send(event_of(content=WORDS[0]))
+        await caller.read_until(WORDS[0].encode())
+        await row.provider.send(DONE)
+        await row.provider.send_raw(END)
+        await caller.read_to_end()
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    await row.gateway.log.wait_for_settled()
+
+
 async def test_streams_follow_each_other_on_one_connection_to_the_gateway(row: Row) -> None:
     """A handshake for each request is slow, and a late byte would be the next caller's."""
     for number in range(3):
@@ -96,4 +154,5 @@ async def test_streams_follow_each_other_on_one_connection_to_the_gateway(row: R
 
         assert heard.body == event_of(content=f"answer {number}") + DONE
         assert heard.is_whole
-    assert row.gateway.open_connections == 1
+    if row.proxy.kind.keeps_connections:
+        assert row.gateway.open_connections == 1

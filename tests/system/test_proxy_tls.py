@@ -27,10 +27,19 @@ LEFT_S = 2.0
 READ_S = 10
 # Each file's longest wait for a gateway that is silent.
 PATIENCE = {
-    "nginx/gateway/site.conf": r"proxy_read_timeout (\d+)s;",
+    "nginx/gateway/limits.conf": r"proxy_read_timeout (\d+)s;",
     "haproxy/haproxy.cfg": r"timeout server (\d+)s",
     "caddy/gateway.caddy": r"response_header_timeout (\d+)s",
     "apache/gateway/server.conf": r"ProxyTimeout (\d+)",
+    "apache/gateway.conf": r"\btimeout=(\d+)",
+}
+# How long each keeps an unused connection to the gateway, and how much longer that may become:
+# HAProxy closes half of them each time, so all but one in a thousand after ten times.
+KEPT = {
+    "nginx/gateway/upstream.conf": (r"keepalive_timeout (\d+)s;", 1),
+    "haproxy/haproxy.cfg": (r"pool-purge-delay (\d+)s", 10),
+    "caddy/gateway.caddy": (r"\bkeepalive (\d+)s", 1),
+    "apache/gateway.conf": (r"\bttl=(\d+)", 1),
 }
 
 
@@ -141,6 +150,36 @@ def test_no_proxy_gives_up_before_the_gateway_does(file: str) -> None:
         ServerSpec().request_body_timeout_s,
     ]
     assert int(found[1]) > max(silences)
+
+
+@pytest.mark.parametrize("file", KEPT)
+def test_no_proxy_keeps_a_connection_for_longer_than_the_gateway(file: str) -> None:
+    """A request that is sent into a connection while it is closed is a 502."""
+    pattern, times = KEPT[file]
+
+    kept = [int(found) * times for found in re.findall(pattern, (DEPLOY / file).read_text())]
+
+    assert kept
+    assert max(kept) < ServerSpec().keep_alive_s
+
+
+def test_caddy_has_time_for_the_other_gateway_when_the_first_does_not_answer() -> None:
+    """A machine that is gone refuses nothing: only the end of `dial_timeout` says so."""
+    dial = re.search(r"dial_timeout (\d+)s", (DEPLOY / "caddy/gateway.caddy").read_text())
+    tries = re.search(r"lb_try_duration (\d+)s", (DEPLOY / "caddy/Caddyfile").read_text())
+
+    assert dial
+    assert tries
+    assert int(tries[1]) > int(dial[1])
+
+
+def test_each_of_two_gateways_is_asked_on_its_own_admin_listener() -> None:
+    """Asked at one and the same, both are left out when one of them is gone."""
+    text = (DEPLOY / "haproxy/haproxy.cfg").read_text()
+
+    asked = re.findall(r"server (?:one|two) ([\d.]+):\d+ port (\d+)", text)
+
+    assert len(set(asked)) == 2
 
 
 def test_caddys_limit_of_a_whole_answer_is_longer_than_the_longest() -> None:
