@@ -4,6 +4,7 @@ The rule here: a listener that lacks a safeguard does not start.
 """
 
 import asyncio
+import contextlib
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -89,12 +90,28 @@ class GatewaySite(web.BaseSite):
 
     @override
     async def stop(self) -> None:
-        """Accept nobody any more."""
+        """Accept nobody any more but those who are connected already, and wait to be accepted.
+
+        They have sent their request, as far as they know; with the socket they would be reset.
+        """
         await super().stop()
+        waiting = self._take_waiting()
         for acceptor in self._acceptors:
             acceptor.close()
         for doorkeeper in tuple(self._doorkeepers):
             doorkeeper.leave()
+        loop = asyncio.get_running_loop()
+        for caller in waiting:
+            await loop.connect_accepted_socket(self._make_connection, caller)
+
+    def _take_waiting(self) -> list[socket.socket]:
+        waiting: list[socket.socket] = []
+        with contextlib.suppress(OSError):  # nobody is left, or no file; or it is closed already
+            while True:
+                caller, _ = self._listening.accept()
+                caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                waiting.append(caller)
+        return waiting
 
     def _make_protocol(self) -> asyncio.Protocol:
         pressure = self.pressure
