@@ -4,6 +4,7 @@ What they make of an answer must not depend on whether nginx stands between: who
 cut, an error is theirs to read, and their leaving reaches the provider.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,7 +113,8 @@ async def test_a_front_end_in_node_shows_what_it_shows_without_nginx(
     """The text, half a text that it knows to be half, and the sentence of an error."""
     cut = simulated(tokens=["one", "two"], cut={"after_tokens": 2})
 
-    seen = [await show(node_path, nginx, model) for model in ("plain", cut, "unauthorized")]
+    models = ("plain", cut, "unauthorized")
+    seen = await asyncio.gather(*(show(node_path, nginx, model) for model in models))
 
     assert seen == [
         {"status": 200, "text": TEXT, "failed": False},

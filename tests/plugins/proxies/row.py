@@ -33,7 +33,6 @@ BEHIND = 10  # by how many places a gateway's address differs from its proxy's
 NAMES = list(KINDS)
 # Of which one comes twice: nginx with what it speaks where nobody has told it what to speak.
 STREAMING = [*KINDS.values(), NGINX_HTTP10]
-BOTH = pytest.mark.parametrize("path", [V1, CHAT], ids=["v1", "chat"])
 BELOW = "/llm"  # where the gateway is on another site
 
 OpenRow = Callable[..., Awaitable["Row"]]
