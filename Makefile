@@ -7,6 +7,7 @@
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-requirements
 DEV_STAMP := .venv/.installed-requirements-test
+COMMAND := $(BIN)/gateway
 
 # Which interpreter makes .venv; empty: the first that is new enough.
 PYTHON ?=
@@ -24,10 +25,10 @@ UPGRADE ?=
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
-run: $(RUN_STAMP) ## start the gateway on 127.0.0.1:8080 with ./providers.yaml (ARGS="--port 9000" for more)
+run: $(RUN_STAMP) $(COMMAND) ## start the gateway on 127.0.0.1:8080 with ./providers.yaml (ARGS="--port 9000" for more)
 	@exec $(BIN)/python -m gateway serve --providers providers.yaml $(ARGS) 2>&1 # people read both
 
-test: $(DEV_STAMP) ## run the whole test suite (ARGS="tests/unit -x" for a part of it)
+test: $(DEV_STAMP) $(COMMAND) ## run the whole test suite (ARGS="tests/unit -x" for a part of it)
 	@exec $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist $(TEST_ORDER) $(ARGS)
 
 check: $(DEV_STAMP) ## linter, formatting, types, import contracts
@@ -56,6 +57,9 @@ $(RUN_STAMP): requirements.lock $(BIN)/python
 
 $(DEV_STAMP): requirements-test.lock $(BIN)/python
 	@sh scripts/install requirements-test.lock $@
+
+$(COMMAND): scripts/make-command $(BIN)/python
+	@sh scripts/make-command $@
 
 $(BIN)/python:
 	@PYTHON='$(PYTHON)' sh scripts/create-venv

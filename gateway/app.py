@@ -24,6 +24,7 @@ from gateway.catalog.handlers import (
 )
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
+from gateway.core.afterwards import Afterwards, each
 from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
 from gateway.core.pace import Pace
@@ -115,6 +116,7 @@ RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 SIMULATOR_JOURNAL_LIMIT = 50
 
 CONTENT_LOG: web.AppKey[ContentLog] = web.AppKey("content_log", ContentLog)
+AFTERWARDS: web.AppKey[Afterwards] = web.AppKey("afterwards", Afterwards)
 COUNTERS: web.AppKey[CounterStore] = web.AppKey("counters", CounterStore)
 KEYS: web.AppKey[OpenKeys] = web.AppKey("keys", OpenKeys)
 LEDGER: web.AppKey[Ledger] = web.AppKey("ledger", Ledger)
@@ -146,9 +148,7 @@ def build_app(
     metrics.list_credentials = pools.standings
     app[PRESSURE] = pressure = make_pressure(settings)
     show_pressure(metrics, pressure)
-    # Without the admin listener nobody can read what is counted.
-    counting = (metrics.observe,) if settings.admin.enabled else ()
-    app[OBSERVERS] = (pressure.seats.settle, pools.settle, log, *counting, in_flight.count_out)
+    add_observers(app, log)
     trusted = settings.server.trusted_proxies
     app[PROXIES] = TrustedProxies(trusted) if trusted else None
     app[LIMITER] = None
@@ -169,6 +169,7 @@ def build_app(
             open_methods,
             open_credentials,
             open_ledger,
+            tell_the_rest,
             recall_budgets,
             open_simulator,
             open_relay,
@@ -180,6 +181,16 @@ def build_app(
     return app
 
 
+def add_observers(app: web.Application, log: Observer) -> None:
+    """Have every end heard, what gives something back first."""
+    app[AFTERWARDS] = afterwards = Afterwards()
+    # Without the admin listener nobody can read what is counted.
+    counting = (app[METRICS].observe,) if app[SETTINGS].admin.enabled else ()
+    observers = (app[PRESSURE].seats.settle, app[POOLS].settle, log, *counting)
+    afterwards.observers = tuple(map(each, (*observers, app[IN_FLIGHT].count_out)))
+    app[OBSERVERS] = (afterwards.take,)
+
+
 def add_limits(app: web.Application, counters: CounterStore) -> None:
     """Have the rules of `limits` asked, and told how every exchange ends."""
     app[COUNTERS] = counters
@@ -189,21 +200,21 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
     metrics.count_places = limiter.count_places
     if isinstance(counters, Watched):
         metrics.watch("counters", counters)
-    app[OBSERVERS] = (limiter.settle, *app[OBSERVERS])
+    app[AFTERWARDS].observers = (each(limiter.settle), *app[AFTERWARDS].observers)
     app.cleanup_ctx.append(keep_holds)
 
 
 def add_content_log(app: web.Application, content: ContentLog) -> None:
     """Have what is said logged, where that is switched on now or by a reload."""
     app[CONTENT_LOG] = content
-    app[OBSERVERS] = (content.observe, *app[OBSERVERS])
+    app[AFTERWARDS].observers = (each(content.observe), *app[AFTERWARDS].observers)
 
 
 def add_ledger(app: web.Application) -> None:
     """Have every exchange that is sent upstream booked."""
     app[LEDGER] = ledger = Ledger(app[SETTINGS].ledger)
     app[METRICS].count_ledger = lambda: ledger.counts
-    app[OBSERVERS] = (ledger.settle, *app[OBSERVERS])
+    app[AFTERWARDS].observers = (ledger.settle_all, *app[AFTERWARDS].observers)
 
 
 def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
@@ -223,7 +234,7 @@ def add_tracing(app: web.Application) -> None:
     app[TRACING] = tracing = open_tracing(spec, providers=registry.providers, secrets=secrets)
     app[TRACER] = tracing.tracer
     app[METRICS].count_spans = tracing.exporter.count_spans
-    app[OBSERVERS] = (*app[OBSERVERS], tracing.observe)
+    app[AFTERWARDS].observers = (*app[AFTERWARDS].observers, each(tracing.observe))
 
 
 async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
@@ -312,10 +323,16 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
         app[PROFILE_KEYS] = sources.profile_keys
         app[PACE] = Pace(monotonic, PER_MINUTE)
     if sources.marks is not None:
-        app[OBSERVERS] = (*app[OBSERVERS], sources.marks.observe)
+        app[AFTERWARDS].observers = (*app[AFTERWARDS].observers, each(sources.marks.observe))
     yield
     await tasks.cancel()
     await sources.close()
+
+
+async def tell_the_rest(app: web.Application) -> AsyncIterator[None]:
+    """Before the books are closed, have everything in them that the relay has ended at the last."""
+    yield
+    app[AFTERWARDS].tell()
 
 
 async def open_ledger(app: web.Application) -> AsyncIterator[None]:

@@ -1,9 +1,13 @@
 """The `gateway` command: its subcommands and their options.
 
-The rule here: this file imports typer alone. What a command needs is imported when that command
-runs, through the one table in `running`, so that `gateway --version` does not wait for a server.
+The rule here: beside the standard library this file imports typer alone. What a command needs is
+imported when that command runs, through the one table in `running`, so that `gateway --version`
+does not wait for a server.
 """
 
+import os
+import signal
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +25,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8081"
 PORT_MAX = 65_535
 WORKERS_MAX = 256
+FIRST_PROCESS = 1
 
 
 class LogFormat(StrEnum):
@@ -64,7 +69,18 @@ VersionOption = Annotated[
 
 def main() -> None:
     """Run the command line."""
+    hear_sigterm_as_first_process()
     app(prog_name="gateway")  # as `python -m gateway` too, so that shells complete it
+
+
+def hear_sigterm_as_first_process() -> None:
+    """End at SIGTERM in a container too.
+
+    To its first process the kernel delivers only what that has a handler for, so a command that
+    has none, or a gateway that has not got so far, would run on until it is killed.
+    """
+    if os.getpid() == FIRST_PROCESS:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @app.callback()

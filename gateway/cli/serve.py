@@ -22,18 +22,22 @@ from gateway.config.load import (
 )
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
-from gateway.config.systemd import take_systemd
-from gateway.limits.proof import prove_rules
-from gateway.middleware.authenticate import refuse_unsafe_bind
+from gateway.config.systemd import Systemd, SystemdError, take_systemd
+from gateway.limits.proof import ToothlessRuleError, prove_rules
+from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
+    IdleRuleError,
     UnsharedCountersError,
     refuse_idle_rules,
     refuse_unshared_counters,
 )
-from gateway.plugins.loading import look_in
+from gateway.plugins.loading import PluginError, look_in
 from gateway.server.inherited import adopt_sockets, place_of
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
+EXIT_CONFIG = 78  # sysexits(3): only a person can mend it
+# Of REFUSALS those that the same configuration brings about each time.
+MISTAKES = (IdleRuleError, PluginError, SystemdError, ToothlessRuleError, UnsafeBindError)
 DUMPED_MEMORY = Path("/proc/self/coredump_filter")  # core(5)
 
 
@@ -41,38 +45,51 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     """Run the gateway until it is told to stop.
 
     0, or 1 when it cannot start, or 2 when it could and several workers would count for themselves.
+    A service manager that listens gets 78 where it would try the same mistake again.
     """
+    mistaken = 1
     try:
-        settings, registry = _load(config, providers)
         systemd = take_systemd()
-        inherited = adopt_sockets(systemd.sockets)
-        server = {**overrides.get("server", {}), **place_of(inherited)}
-        source = Source(config, {**overrides, "server": server})
-        settings = override(settings, source.overrides)
-        refuse_unshared_counters(settings)
-        refuse_unsafe_bind(settings, registry)
-        refuse_idle_rules(settings, registry)
-        asyncio.run(prove_rules(settings.rules))
-        look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
-        raise_file_limit()
-        forbid_core_dumps()
-        if settings.server.workers > 1:
-            supervise(settings, registry, source, Notifier(systemd), inherited)
-        else:
-            serve_alone(settings, registry, source, Notifier(systemd), inherited)
+        if systemd.notify_address is not None:
+            mistaken = EXIT_CONFIG
+        _run(config, providers, overrides, systemd)
     except ConfigError as error:
         for problem in error.problems:
             typer.echo(str(problem), err=True)
-        return 1
+        return mistaken
     except UnsharedCountersError as error:
         typer.echo(f"The gateway did not start. {error}", err=True)
         return 2
+    except MISTAKES as error:
+        typer.echo(f"The gateway did not start. {error}", err=True)
+        return mistaken
     except REFUSALS as error:
         typer.echo(f"The gateway did not start. {error}", err=True)
         return 1
     except WorkerError:  # it has said why
         return 1
     return 0
+
+
+def _run(
+    config: Path | None, providers: Path | None, overrides: Overrides, systemd: Systemd
+) -> None:
+    settings, registry = _load(config, providers)
+    inherited = adopt_sockets(systemd.sockets)
+    server = {**overrides.get("server", {}), **place_of(inherited)}
+    source = Source(config, {**overrides, "server": server})
+    settings = override(settings, source.overrides)
+    refuse_unshared_counters(settings)
+    refuse_unsafe_bind(settings, registry)
+    refuse_idle_rules(settings, registry)
+    asyncio.run(prove_rules(settings.rules))
+    look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
+    raise_file_limit()
+    forbid_core_dumps()
+    if settings.server.workers > 1:
+        supervise(settings, registry, source, Notifier(systemd), inherited)
+    else:
+        serve_alone(settings, registry, source, Notifier(systemd), inherited)
 
 
 def raise_file_limit() -> None:

@@ -130,7 +130,12 @@ class Exchange(msgspec.Struct, eq=False):
             try:
                 observe(self)
             except Exception as error:  # noqa: BLE001 - observation fails open, and aloud
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": "An observer of exchanges failed", "exception": error}
-                )
+                report_failure(error)
         return True
+
+
+def report_failure(error: Exception) -> None:
+    """Say that an observer failed; it keeps nobody else from hearing."""
+    asyncio.get_running_loop().call_exception_handler(
+        {"message": "An observer of exchanges failed", "exception": error}
+    )

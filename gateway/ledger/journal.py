@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -88,14 +89,15 @@ class Journal:
     def end(self, end: End, line: bytes) -> None:
         """Write its end; OSError when it is not written, and then it counts as under way."""
         segment = self._append(line)
-        self._begun.pop(end.id, None)
-        if not self._has_all:
-            return
-        if len(self._fresh) < self._fresh_rows:
-            self._fresh.append(_Fresh(end, segment, segment.size_bytes))
-        else:
-            self._has_all = False
-            self._fresh.clear()
+        self._note_end(end, segment, segment.size_bytes)
+
+    def end_all(self, ends: Sequence[End], lines: Sequence[bytes]) -> None:
+        """Write several at once; OSError when none of them is written."""
+        segment = self._append(b"".join(lines))
+        at = segment.size_bytes - sum(map(len, lines))
+        for end, line in zip(ends, lines, strict=True):
+            at += len(line)
+            self._note_end(end, segment, at)
 
     def forget(self, key: str) -> None:
         """Its end is in the database already, and will not be written here."""
@@ -148,6 +150,17 @@ class Journal:
             self._place.remove()
         else:
             self._place.release()
+
+    def _note_end(self, end: End, segment: Segment, at: int) -> None:
+        """A row that is written, up to this place of a file."""
+        self._begun.pop(end.id, None)
+        if not self._has_all:
+            return
+        if len(self._fresh) < self._fresh_rows:
+            self._fresh.append(_Fresh(end, segment, at))
+        else:
+            self._has_all = False
+            self._fresh.clear()
 
     def _skip_to(self, last: _Fresh | None) -> None:
         """What was given need not be read; None: nothing is left to be read at all."""

@@ -6,7 +6,7 @@ twice. Nothing here is awaited, so a caller who leaves at any moment is booked l
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from gateway.config.ledger import LedgerSpec
@@ -98,22 +98,25 @@ class Ledger:
             )
         self._started[exchange] = started
 
-    def settle(self, exchange: Exchange) -> None:
-        """Book what became of a settled exchange; an observer."""
-        started = self._started.pop(exchange, None)
-        if started is None:  # nothing of it went to a provider
-            if not self._refusals.take(exchange):
-                return
-            started = self._start(exchange)
+    def settle_all(self, exchanges: Sequence[Exchange]) -> None:
+        """Book what became of settled exchanges; an observer of all that ended in a turn."""
+        ends = []
+        for exchange in exchanges:
+            started = self._started.pop(exchange, None)
+            if started is None:  # nothing of it went to a provider
+                if not self._refusals.take(exchange):
+                    continue
+                started = self._start(exchange)
+            ends.append(end_of(exchange, started))
         journal = self.journal
-        end = end_of(exchange, started)
-        if self._write(journal.end, end):
-            if journal.has_many:
-                self.has_many.set()
-            return
-        # Its beginning stays in the journal until then: lost is better than nowhere.
-        if not self.held.hold(end):
-            self.unwritten += 1
+        if len(ends) > 1 and self._write_all(ends):
+            ends = []
+        for end in ends:
+            # Its beginning stays in the journal until then: lost is better than nowhere.
+            if not self._write(journal.end, end) and not self.held.hold(end):
+                self.unwritten += 1
+        if journal.has_many:
+            self.has_many.set()
 
     def take_news(self) -> list[int]:
         """Descriptors for a thread to sync and to close."""
@@ -131,20 +134,34 @@ class Ledger:
         key = f"{self.journal.path.name}-{next(self._numbers):x}"
         return Started(key, at_ms, exchange.started_at)
 
+    def _write_all(self, ends: Sequence[End]) -> bool:
+        """Write several lines at once; False when none of them is anywhere."""
+        if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
+            return False
+        try:
+            self.journal.end_all(ends, [encode_line(end) for end in ends])
+        except OSError:  # one by one, as many as there is room for; what fails then is noted
+            return False
+        self._note_written()
+        return True
+
     def _write(self, append: Callable[[RecordT, bytes], None], record: RecordT) -> bool:
-        """Write a line; False when it is nowhere. Each exchange comes here twice."""
+        """Write a line; False when it is nowhere."""
         if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
             return self._note_full()
         try:
             append(record, encode_line(record))
         except OSError as error:
             return self._note_failed(error)
+        self._note_written()
+        return True
+
+    def _note_written(self) -> None:
         if self._is_troubled:
             self._note_well()
         if not self._is_told and self.when_news is not None:
             self._is_told = True
             self.when_news()
-        return True
 
     def _note_full(self) -> bool:
         self._is_troubled = True

@@ -7,16 +7,13 @@ None, and nothing follows from it.
 import contextlib
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
 PROC = Path("/proc/self")
-# Of version 2 and 1; in a container these are its own.
-CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -46,15 +43,45 @@ class Machine:
         )
 
 
-def find_memory_limit(cgroup_limits: tuple[Path, ...] = CGROUP_LIMITS) -> int | None:
-    """The memory that this process and its siblings may use: the machine's, or the container's."""
+def find_memory_limit(proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
+    """The memory that this process and its siblings may use: the least that anything allows.
+
+    The machine's, the container's, or what systemd lets the service have (MemoryMax=, MemoryHigh=).
+    """
     limits = []
     with contextlib.suppress(ValueError, OSError):  # a system without these names
         limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for path in cgroup_limits:
+    for path in _list_limits(proc, cgroups):
         with contextlib.suppress(ValueError, OSError):  # "max", or there is no such file
             limits.append(int(path.read_text("ascii")))
-    return min(limits, default=None)
+    return min((limit for limit in limits if limit > 0), default=None)
+
+
+def _list_limits(proc: Path, cgroups: Path) -> Iterator[Path]:
+    """Where limits may stand: for this process's group, and for each that it is part of."""
+    for controllers, group in _read_groups(proc):
+        inner = Path(group.lstrip("/"))
+        for around in (inner, *inner.parents):
+            if not controllers:
+                yield cgroups / around / "memory.max"
+                yield cgroups / around / "memory.high"
+            elif "memory" in controllers.split(","):  # version 1
+                yield cgroups / "memory" / around / "memory.limit_in_bytes"
+
+
+def _read_groups(proc: Path) -> list[tuple[str, str]]:
+    """What cgroups(7) says this process is in: controllers and path.
+
+    A container may see the path that its host knows it by, which is not there. What it has at the
+    top is its own then.
+    """
+    groups = [("", "/"), ("memory", "/")]
+    with contextlib.suppress(OSError):
+        for line in os.fsdecode((proc / "cgroup").read_bytes()).splitlines():
+            _, controllers, path = line.split(":", 2)
+            if ".." not in path:
+                groups.append((controllers, path))
+    return groups
 
 
 def read_resident_bytes(proc: Path = PROC) -> int | None:

@@ -72,11 +72,18 @@ def _remove_stale(file: Path) -> None:
     if not file.is_socket():
         raise ListenError(f"{file}: there is a file that is no socket; move it away")
     with socket.socket(socket.AF_UNIX) as caller:
+        caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
         try:
             caller.connect(str(file))
         except ConnectionRefusedError:  # nobody listens
             file.unlink()
             return
+        except PermissionError as error:  # and whether somebody listens cannot be asked
+            raise ListenError(
+                f"{file}: it is another user's; remove it, or take another path"
+            ) from error
+        except BlockingIOError:  # somebody does, and has as many callers waiting as may wait
+            pass
     raise ListenError(f"{file}: another program listens there; stop it or take another path")
 
 

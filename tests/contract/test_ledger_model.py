@@ -142,8 +142,21 @@ class LedgerMachine(RuleBasedStateMachine):
         key = list(self.exchanges)[place % len(self.exchanges)]
         exchange = self.exchanges.pop(key)
         finish(exchange, outcome)
-        self.ledger.settle(exchange)
+        self.ledger.settle_all([exchange])
         self.model.end(key, outcome, is_full=self.disk.is_full)
+
+    @precondition(lambda self: self.exchanges)
+    @rule(outcome=ENDS)
+    def end_all(self, outcome: Outcome) -> None:
+        """All of them end in one turn."""
+        keys, exchanges = list(self.exchanges), list(self.exchanges.values())
+        self.exchanges.clear()
+        for exchange in exchanges:
+            exchange.observers = ()
+            finish(exchange, outcome)
+        self.ledger.settle_all(exchanges)
+        for key in keys:
+            self.model.end(key, outcome, is_full=self.disk.is_full)
 
     @rule()
     def flush(self) -> None:

@@ -20,7 +20,7 @@ from tests.docs.pages import ROOT, Block, blocks
 STOP_S = 10
 COMMAND_S = 30
 FILES = ("providers.yaml", "README.md")
-DIRECTORIES = ("deploy", "docs", "examples", "gateway", "plugins")
+DIRECTORIES = ("deploy", "docs", "examples", "gateway", "plugins", "scripts")
 LISTENING = re.compile(r"^(listening|admin) +http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 # What only `make run` can have: its own interpreter, and a command that the wheel would install.
 PYTHON = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
@@ -82,6 +82,8 @@ def make_checkout(directory: Path, page_files: Iterable[Block]) -> Path:
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(text)
         program.chmod(0o755)
+    script = ("sh", "scripts/make-command", ".venv/bin/gateway")
+    subprocess.run(script, cwd=directory, check=True)
     for block in page_files:
         (directory / str(block.file)).write_text(block.text, encoding="utf-8")
     return directory

@@ -16,6 +16,10 @@ FIGURES = re.compile(
 ROW = re.compile(r"^\| ([\d,]+) \| ([\d.]+) \| (\d+) \| ([\d,]+) MiB \| ([\d,]+) \|$", re.MULTILINE)
 OF_POSTGRESQL = re.compile(r"^\| .*PostgreSQL.* \| up to (\d+) \| (\d+) \|$", re.MULTILINE)
 WORKERS_OF_THE_EXAMPLE = 12
+OF_WORKERS = re.compile(
+    r"takes (\d+) µs of a core, and (\d+) from a provider over TLS .*"
+    r"carries (\d+) streams at (\d+) chunks"
+)
 
 
 def number(text: str) -> float:
@@ -37,6 +41,17 @@ def test_the_sizes_follow_from_the_figures() -> None:
         assert (cores, workers) == (round(busy, 1), needed), row
         assert memory_mib == round(workers * worker_mib + streams * stream_kib / 1024), row
         assert files == 2 * streams
+
+
+def test_the_page_about_workers_says_the_same() -> None:
+    """It is the one that is read first, by whoever asks whether one worker is enough."""
+    page = (ROOT / "docs" / "operate" / "workers.md").read_text(encoding="utf-8")
+    [(plain_us, tls_us, streams, chunks_per_s)] = OF_WORKERS.findall(page)
+    [(_, chunk_us, share, _, _)] = FIGURES.findall(PAGE)
+
+    assert f"| {tls_us} µs of CPU, {plain_us} over http |" in PAGE
+    assert tls_us == chunk_us
+    assert int(streams) * int(chunks_per_s) * int(tls_us) / 10_000 <= int(share)
 
 
 def test_connections_are_as_many_as_the_pools_hold() -> None:

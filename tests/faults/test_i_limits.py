@@ -15,7 +15,17 @@ from tests.faults.conftest import OpenScene
 from tests.plugins.counters import Hand
 from tests.plugins.raw_caller import Heard
 from tests.plugins.saboteurs import MISTAKES, SABOTAGE
-from tests.plugins.scene import CHAT, PATHS, V1, Scene, error_of, eventually, header_of
+from tests.plugins.scene import (
+    CHAT,
+    PATHS,
+    V1,
+    Scene,
+    body_of,
+    error_of,
+    eventually,
+    header_of,
+    raw_request,
+)
 
 STALLED: dict[str, Any] = {"count": 5, "stall": {"after_tokens": 2}}
 DAY_TOKENS = 1_000_000
@@ -74,6 +84,20 @@ async def test_parallel_requests_never_exceed_the_places(open_scene: OpenScene) 
     for context, _ in callers:
         await context.__aexit__(None, None, None)
     await eventually(lambda: places_taken(scene) == 0, "places are free")
+
+
+async def test_who_asks_again_at_once_finds_the_place_free(open_scene: OpenScene) -> None:
+    """I01: also when the next request was there before the answer to the first was out."""
+    scene = await open_limited(open_scene, {"concurrent": 1})
+    body = json.dumps(body_of(V1, "plain")).encode()
+    length = f"Content-Length: {len(body)}"
+    one = raw_request(f"POST {V1} HTTP/1.1", length, body=body)
+    last = raw_request(f"POST {V1} HTTP/1.1", length, "Connection: close", body=body)
+
+    heard = await scene.send(one * 20 + last)
+
+    assert heard.raw.count(b"HTTP/1.1 200 OK") == 21
+    assert scene.upstream_requests == 21
 
 
 @pytest.mark.parametrize("path", PATHS)

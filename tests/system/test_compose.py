@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ def secrets(tmp_path: Path) -> Path:
     directory = tmp_path / "compose"
     shutil.copytree(COMPOSE, directory)
     subprocess.run([directory / "make-secrets"], capture_output=True, check=True)
-    (directory / "secrets" / "GROQ_API_KEY").chmod(0o600)
-    (directory / "secrets" / "GROQ_API_KEY").write_text("gsk_CanaryCanaryCanary0004")
+    key = directory / "secrets" / "GROQ_API_KEY"
+    assert key.stat().st_mode & 0o777 == 0o644  # an editor writes it, and the container reads it
+    key.write_text("gsk_CanaryCanaryCanary0004")
     return directory / "secrets"
 
 
@@ -106,6 +108,31 @@ def test_whoever_waits_for_health_waits_for_something_that_says_so() -> None:
             if condition["condition"] == "service_healthy":
                 has_check = "healthcheck" in SERVICES[other] or other == "gateway"  # the image's
                 assert has_check, f"{name} waits for {other}"
+
+
+def test_the_database_is_healthy_only_when_others_reach_it() -> None:
+    """Its image makes it with a server on the socket alone: `tables` would come too early."""
+    command = SERVICES["postgres"]["healthcheck"]["test"]
+
+    assert command[:2] == ["CMD", "pg_isready"]
+    assert "--host=127.0.0.1" in command
+
+
+def test_fixed_addresses_are_given_to_nobody_else() -> None:
+    """An engine takes any that is free, and that of a gateway which is made anew is."""
+    fixed = [
+        (FILE["networks"][name]["ipam"]["config"][0], ip_address(spec["ipv4_address"]))
+        for service in SERVICES.values()
+        if isinstance(service["networks"], dict)
+        for name, spec in service["networks"].items()
+        if "ipv4_address" in spec
+    ]
+
+    assert len(fixed) == 2
+    for config, address in fixed:
+        assert address in ip_network(config["subnet"])
+        assert ip_network(config["ip_range"]).subnet_of(ip_network(config["subnet"]))
+        assert address not in ip_network(config["ip_range"])
 
 
 def test_secrets_are_files_and_complete(secrets: Path) -> None:

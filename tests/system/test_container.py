@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -100,6 +101,8 @@ def test_the_image_has_a_user_that_is_not_root() -> None:
     """By its number: an engine that looks for a user that is not root cannot read names."""
     assert last("USER") == f"{USER}:{USER}"
     assert last("STOPSIGNAL") == "SIGTERM"
+    # SQLite sorts much in a file, and there is no other place for one.
+    assert f"TMPDIR={last('VOLUME')}" in last("ENV").split()
     assert last("VOLUME") == "/var/lib/chat-gateway"
     assert not re.search(r"\b(curl|wget|apt-get)\b", CONTAINERFILE.read_text())
 
@@ -241,6 +244,29 @@ def test_it_runs_without_root_and_writes_its_state_alone(directory: Path) -> Non
     assert [place for place in writable if not place.startswith(kernel)] == [str(state)]
     made = {path.name for path in state.iterdir()}
     assert {"gateway.db", "journal"} <= made
+
+
+def test_the_first_process_of_a_container_can_be_stopped() -> None:
+    """K01: the kernel keeps from it what it does not handle, and `docker stop` waits for it."""
+    unshare = find_program("unshare", install="apt install util-linux", part=PART)
+    namespace = (unshare, "--pid", "--fork", "--kill-child")
+    if subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode:
+        refuse(PART, "processes of one's own need root and CAP_SYS_ADMIN")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(START_S)
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = ("-m", "gateway", "healthcheck", "--url", url, "--timeout", "60")
+        with subprocess.Popen([*namespace, sys.executable, *command], cwd=ROOT) as running:
+            try:
+                asked, _ = silent.accept()  # and never answered
+                children = f"/proc/{running.pid}/task/{running.pid}/children"
+                os.kill(int(Path(children).read_text()), signal.SIGTERM)
+                code = running.wait(timeout=START_S)
+            finally:
+                running.kill()
+        asked.close()
+
+    assert code == 128 + signal.SIGTERM
 
 
 def read_until_curl(running: subprocess.Popen[str]) -> list[str]:

@@ -39,6 +39,8 @@ FILES = {
     for path in sorted(MANIFESTS.rglob("*.yaml"))
     if path.name not in {"gateway.yaml", "prometheus-adapter.values.yaml", "kustomization.yaml"}
 }
+EXAMPLES = {"http-route.example", "secret.example"}
+OF_OTHERS = {"gateway.networking.k8s.io/v1", "monitoring.coreos.com/v1"}  # not in the schemas
 KUSTOMIZATION = read(MANIFESTS / "kustomization.yaml")
 POD = FILES["deployment"]["spec"]["template"]["spec"]
 [GATEWAY] = POD["containers"]
@@ -57,7 +59,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_manifests_are_what_the_cluster_takes(version: str) -> None:
     """A misspelt key is dropped by a cluster, and with it what it should protect."""
-    own = [one for one in FILES.values() if one["apiVersion"] != "monitoring.coreos.com/v1"]
+    own = [one for one in FILES.values() if one["apiVersion"] not in OF_OTHERS]
 
     for manifest in own:
         kubernetes_validate.validate(manifest, version, strict=True)
@@ -74,7 +76,7 @@ def test_all_manifests_are_applied() -> None:
     ]
 
     assert [str(path) for path in named if not path.is_file()] == []
-    assert {path.stem for path in named} == set(FILES) - {"secret.example"}
+    assert {path.stem for path in named} == set(FILES) - EXAMPLES
     assert KUSTOMIZATION["components"] == [MONITORING.name]
 
 
@@ -89,7 +91,7 @@ def test_kubectl_builds_it() -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     built = {one["kind"]: one for one in yaml.safe_load_all(done.stdout)}
-    assert len(built) == len(FILES)  # the generated ConfigMap, and not the secret
+    assert len(built) == len(FILES) - len(EXAMPLES) + 1  # the generated ConfigMap
     volumes = built["Deployment"]["spec"]["template"]["spec"]["volumes"]
     assert volumes[0]["configMap"]["name"] == built["ConfigMap"]["metadata"]["name"]
     namespaces = {one["metadata"].get("namespace") for one in built.values()}
@@ -128,6 +130,22 @@ def test_ports_are_those_that_are_listened_on(settings: Settings) -> None:
     assert (public["ports"], admin["ports"]) == ([{"port": "http"}], [{"port": "admin"}])
     assert FILES["service"]["spec"]["ports"][0]["targetPort"] == "http"
     assert [one["port"] for one in FILES["pod-monitor"]["spec"]["podMetricsEndpoints"]] == ["admin"]
+
+
+def test_the_route_leads_to_the_service_and_cuts_nothing() -> None:
+    """Without a word about time Envoy ends each answer after 15 seconds."""
+    [rule] = FILES["http-route.example"]["spec"]["rules"]
+    service = FILES["service"]
+    [parent] = FILES["http-route.example"]["spec"]["parentRefs"]
+    public, _ = FILES["network-policy"]["spec"]["ingress"]
+    let_in = public["from"][0]["namespaceSelector"]["matchLabels"]
+
+    assert rule["backendRefs"] == [
+        {"name": service["metadata"]["name"], "port": service["spec"]["ports"][0]["port"]}
+    ]
+    assert rule["timeouts"] == {"request": "0s", "backendRequest": "0s"}
+    assert {match["path"]["value"] for match in rule["matches"]} == {"/v1", "/api"}
+    assert let_in["kubernetes.io/metadata.name"] == parent["namespace"]
 
 
 def test_only_those_who_measure_reach_the_admin_port() -> None:

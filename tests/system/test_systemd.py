@@ -7,6 +7,7 @@ passes them; the units are judged by systemd's own programs.
 import asyncio
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gateway.cli.serve import EXIT_CONFIG
 from gateway.cli.service import PATIENCE_S
 from gateway.config.load import check_file, load_settings
 from gateway.config.settings import ServerSpec, Settings
@@ -112,9 +114,26 @@ async def test_a_socket_that_all_can_reach_is_no_way_around(directory: Path) -> 
         unit.listen_on_all_addresses()
         await unit.start(environment={"GROQ_API_KEY": CREDENTIAL})
 
-        assert await unit.wait() == 1
+        assert await unit.wait() == EXIT_CONFIG
 
     assert "server.host is 0.0.0.0, which other machines can reach" in unit.output
+
+
+async def test_only_what_may_pass_is_tried_again(directory: Path) -> None:
+    """A mistake would be started every two seconds; a port that is taken is free a moment later."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        async with service_unit(directory) as unit:
+            await unit.start("--admin-port", port)
+            assert await unit.wait() == 1
+            (directory / "gateway.yaml").write_text("server: {prt: 1}\n")
+            await unit.start()
+            assert await unit.wait() == EXIT_CONFIG
+
+    assert "gateway.yaml:1:10: server.prt: unknown key" in unit.output
+    [codes] = re.findall(r"\nRestartPreventExitStatus=(.*)\n", SERVICE.read_text())
+    usage, credentials = 2, 243  # of typer and systemd; with the former an option that is unknown
+    assert {int(code) for code in codes.split()} == {usage, EXIT_CONFIG, credentials}
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:

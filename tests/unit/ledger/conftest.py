@@ -40,6 +40,13 @@ def write_whole(journal: Journal, *rows: LedgerExchange) -> None:
         write_end(journal, row)
 
 
+def write_together(journal: Journal, *rows: LedgerExchange) -> None:
+    """Write rows before, each by itself, and after, all at once."""
+    for row in rows:
+        write_begin(journal, row)
+    journal.end_all(rows, [encode_line(row) for row in rows])
+
+
 def kill(journal: Journal) -> None:
     """Let go of a journal as the kernel does of a dead process's."""
     os.close(journal._place.descriptor)  # noqa: SLF001 - no process lets go by itself

@@ -15,6 +15,7 @@ from tests.unit.ledger.conftest import (
     take_all,
     write_begin,
     write_end,
+    write_together,
     write_whole,
 )
 
@@ -37,7 +38,8 @@ def test_every_row_comes_out_once_and_in_order(open_journal: OpenJournal, fresh_
     journal = open_journal(segment_bytes=SMALL_BYTES, fresh_rows=fresh_rows)
     taken = []
     for start in range(0, 60, 10):
-        write_whole(journal, *rows(10, start))
+        write_whole(journal, *rows(5, start))
+        write_together(journal, *rows(5, start + 5))
         taken += take_all(journal)
         journal.commit()
 

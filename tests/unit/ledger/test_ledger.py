@@ -10,7 +10,7 @@ from gateway.config.ledger import LedgerSpec
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.errors import AccountingUnavailableError
-from gateway.core.exchange import Exchange, Outcome
+from gateway.core.exchange import Exchange, Observer, Outcome
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.ledger import Ledger
 from tests.plugins.chain import LogLines
@@ -19,9 +19,14 @@ from tests.unit.ledger.conftest import OpenJournal, find_left, kill, take_all
 from tests.unit.ledger.test_rows import new_exchange
 
 
+def settling(ledger: Ledger) -> Observer:
+    """An observer that books each exchange by itself."""
+    return lambda exchange: ledger.settle_all([exchange])
+
+
 def begin(ledger: Ledger, **fields: object) -> Exchange:
     """An exchange whose first attempt begins."""
-    exchange = new_exchange(started_at=monotonic(), observers=(ledger.settle,), **fields)
+    exchange = new_exchange(started_at=monotonic(), observers=(settling(ledger),), **fields)
     try_once(ledger, exchange)
     return exchange
 
@@ -41,8 +46,13 @@ def finish(exchange: Exchange, outcome: Outcome = Outcome.FINISHED) -> None:
 
 def no_file_grows() -> None:
     """What a full disk is to a process."""
+    allow_file_bytes(0)
+
+
+def allow_file_bytes(count: int) -> None:
+    """Let files grow to so many bytes."""
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
 
 
 def files_grow() -> None:
@@ -77,7 +87,7 @@ def test_an_exchange_is_booked_once(ledger: Ledger) -> None:
     first, second = begin(ledger), begin(ledger)  # with the same request id
     for exchange in (first, second, first):
         finish(exchange)
-    ledger.settle(first)
+    ledger.settle_all([first])
 
     rows = take_all(ledger.journal)
 
@@ -91,13 +101,13 @@ def test_a_ledger_that_is_closed_writes_nowhere(ledger: Ledger) -> None:
     ledger.close()
 
     with pytest.raises(RuntimeError, match="not open"):
-        ledger.settle(exchange)
+        ledger.settle_all([exchange])
     assert ledger.counts.backlog_bytes == 0
 
 
 def test_what_was_never_sent_is_not_in_the_books(ledger: Ledger) -> None:
     """A flood of wrong keys fills no database."""
-    exchange = new_exchange(observers=(ledger.settle,))
+    exchange = new_exchange(observers=(settling(ledger),))
 
     finish(exchange, Outcome.REJECTED)
 
@@ -109,7 +119,7 @@ def test_what_was_refused_is_booked_where_that_is_wanted(open_journal: OpenJourn
     """Once, with nothing used and no attempt; and no more than the settings say."""
     ledger = Ledger(LedgerSpec(refusals_per_minute=1))
     ledger.open(open_journal())
-    fields = {"started_at": monotonic(), "observers": (ledger.settle,), "error_code": "limited"}
+    fields = {"started_at": monotonic(), "observers": (settling(ledger),), "error_code": "limited"}
     first, second = new_exchange(**fields), new_exchange(**fields)
 
     for exchange in (first, first, second):
@@ -177,6 +187,45 @@ def test_a_full_disk_stops_nobody_and_loses_nothing(ledger: Ledger, log_lines: L
     assert ledger.counts.held == 0
     assert len(take_all(ledger.journal)) == 6
     assert len(log_lines.find("ledger.journal_recovered")) == 1
+    assert ledger.journal.open_count == 0
+
+
+def test_what_ends_together_is_booked_as_if_it_had_not(ledger: Ledger) -> None:
+    """One write for all of a turn: each row once, in their order."""
+    exchanges = [begin(ledger) for _ in range(5)]
+    for exchange in exchanges:
+        exchange.observers = ()
+        finish(exchange)
+
+    ledger.settle_all([*exchanges, exchanges[0]])
+
+    ids = [row.id for row in take_all(ledger.journal)]
+    assert ids == sorted(set(ids), key=ids.index)
+    assert len(ids) == 5
+    assert ledger.open_count == ledger.journal.open_count == 0
+    ledger.journal.commit()
+    assert ledger.counts.backlog_bytes == 0
+
+
+def test_of_what_ends_together_a_disk_keeps_what_it_has_room_for(ledger: Ledger) -> None:
+    """J11: the write for all fails in the middle; the rest waits in memory."""
+    exchanges = [begin(ledger) for _ in range(3)]
+    for exchange in exchanges:
+        exchange.observers = ()
+        finish(exchange)
+    (segment,) = ledger.journal.path.iterdir()
+    used = segment.stat().st_size
+    longest = used // len(exchanges) * 2  # a line that ends one is longer than one that begins it
+    allow_file_bytes(used + longest)
+
+    ledger.settle_all(exchanges)
+    files_grow()
+
+    written = take_all(ledger.journal)
+    assert 0 < len(written) < 3
+    assert len(written) + ledger.counts.held == 3
+    ledger.write_held()
+    assert len(take_all(ledger.journal)) == 3 - len(written)
     assert ledger.journal.open_count == 0
 
 

@@ -4,6 +4,8 @@ import os
 import socket
 from pathlib import Path
 
+import pytest
+
 from gateway.overload.machine import (
     Machine,
     count_open_files,
@@ -58,13 +60,52 @@ def test_without_a_count_the_next_number_says_how_many(tmp_path: Path) -> None:
 
 def test_a_container_s_limit_counts_and_max_is_none(tmp_path: Path) -> None:
     """The machine may have a hundred times of it."""
-    second, first = tmp_path / "memory.max", tmp_path / "limit_in_bytes"
+    second = tmp_path / "memory.max"
+    first = tmp_path / "memory" / "memory.limit_in_bytes"
+    first.parent.mkdir()
     second.write_text(f"{512 * MIB}\n")
     first.write_text("9223372036854771712\n")
-    assert find_memory_limit((second, first)) == 512 * MIB
+    assert find_memory_limit(tmp_path, tmp_path) == 512 * MIB
 
     second.write_text("max\n")
-    assert find_memory_limit((second, first)) == find_memory_limit(())
+    assert find_memory_limit(tmp_path, tmp_path) == find_memory_limit(tmp_path, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "found"),
+    [
+        # MemoryMax= and MemoryHigh= of a unit: beyond the second one it is slowed down.
+        ("0::/system.slice/it.service\n", {"system.slice/it.service/memory.max": 256}, 256),
+        ("0::/system.slice/it.service\n", {"system.slice/it.service/memory.high": 192}, 192),
+        # What it is part of has less.
+        (
+            "0::/system.slice/it.service\n",
+            {"system.slice/it.service/memory.max": 256, "system.slice/memory.max": 128},
+            128,
+        ),
+        # Version 1, beside a second one that has no memory to give.
+        (
+            "9:memory:/it\n2:cpu,cpuacct:/other\n0::/it\n",
+            {"memory/it/memory.limit_in_bytes": 64, "memory/other/memory.limit_in_bytes": 32},
+            64,
+        ),
+        # A container that sees what its host calls it.
+        ("4:cpu,memory:/docker/0123\n", {"memory/memory.limit_in_bytes": 96}, 96),
+        ("0::/../..\n", {"memory.max": 48}, 48),
+    ],
+)
+def test_the_limit_of_a_service_counts(
+    tmp_path: Path, groups: str, limits: dict[str, int], found: int
+) -> None:
+    """One that takes itself for alone on a large machine is killed before it sheds anything."""
+    cgroups = tmp_path / "a" / "b" / "cgroup"
+    (tmp_path / "cgroup").write_text(groups)
+    for name, mib in limits.items():
+        path = cgroups / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{mib * MIB}\n")
+
+    assert find_memory_limit(tmp_path, cgroups) == found * MIB
 
 
 def test_a_system_that_says_nothing_stops_nobody(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A listening socket in the file system."""
 
+import contextlib
 import socket
 import stat
 from pathlib import Path
@@ -44,6 +45,21 @@ def test_a_path_where_somebody_listens_is_not_taken(path: Path) -> None:
 
     with listening, pytest.raises(ListenError, match="another program listens there"):
         open_unix_socket(str(path), "0660")
+
+
+def test_one_who_listens_and_has_no_time_is_not_waited_for(path: Path) -> None:
+    """A gateway that hangs has a full queue, and its successor would hang at the start."""
+    with socket.socket(socket.AF_UNIX) as busy, contextlib.ExitStack() as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                caller = waiting.enter_context(socket.socket(socket.AF_UNIX))
+                caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                caller.connect(str(path))
+
+        with pytest.raises(ListenError, match="another program listens there"):
+            open_unix_socket(str(path), "0660")
 
 
 def test_a_file_is_left_alone(path: Path) -> None:
