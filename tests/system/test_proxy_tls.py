@@ -25,6 +25,7 @@ PLAIN_LOOP = True
 VERSIONS = pytest.mark.parametrize("version", ["1.1", "2"])
 LEFT_S = 2.0
 READ_S = 10
+TOO_LARGE = 32 * 1024 * 1024 + 1
 # Each file's longest wait for a gateway that is silent.
 PATIENCE = {
     "nginx/gateway/limits.conf": r"proxy_read_timeout (\d+)s;",
@@ -68,13 +69,13 @@ class Curl:
 
 
 @asynccontextmanager
-async def curl(row: Row, version: str) -> AsyncIterator[Curl]:
+async def curl(row: Row, version: str, *more: str) -> AsyncIterator[Curl]:
     """Ask for a stream by the proxy's name."""
     program = find_program("curl", install="apt install curl")
     address = f"{HOST_NAME}:{HTTPS_PORT}"
     running = await asyncio.create_subprocess_exec(
         *(program, "-siN", f"--http{version}", "--cacert", row.proxy.authority),
-        *("--resolve", f"{address}:{row.proxy.host}", "-d", json.dumps(BODIES[V1])),
+        *("--resolve", f"{address}:{row.proxy.host}", "-d", json.dumps(BODIES[V1]), *more),
         f"https://{address}{V1}",
         stdout=asyncio.subprocess.PIPE,
     )
@@ -132,6 +133,15 @@ async def test_over_tls_too_a_caller_who_leaves_is_seen(row: Row, version: str) 
             await row.pause()
     await row.provider.wait_until_left(LEFT_S)
     assert (await row.gateway.log.wait_for_settled())[0]["outcome"] == "client_gone"
+
+
+@VERSIONS
+async def test_over_tls_too_what_is_too_large_is_refused_as_json(row: Row, version: str) -> None:
+    """C01: with HTTP/2 the body was too large for nginx's own error as well, which came as HTML."""
+    async with curl(row, version, "-H", f"Content-Length: {TOO_LARGE}") as caller:
+        await caller.read_until(b'"code":"body_too_large"')
+
+    assert b"content-type: application/json\r\n" in caller.read.lower()
 
 
 @pytest.mark.parametrize("file", PATIENCE)

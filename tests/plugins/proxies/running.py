@@ -88,6 +88,7 @@ KINDS = {
             "apache2",
             apache.write,
             sees_a_silent_caller_leave=False,
+            offers_http2=False,
             has_beside=True,
             alarms=r":(alert|emerg|crit)\]|exit signal",
         ),
