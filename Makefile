@@ -4,6 +4,10 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench soak lock clean
 
+# Images of Python often set it. Without it every test process compiles all tests, and each command
+# that a test runs compiles the gateway.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 RUN_STAMP := .venv/.installed-requirements
 DEV_STAMP := .venv/.installed-requirements-test

@@ -110,9 +110,9 @@ def make_key(directory: Path) -> str:
     async def make() -> str:
         stores = load_settings(directory / "gateway.yaml", {}).stores
         opened = await open_keys(stores, {}, timeout_s=STORE_S)
-        key, _ = await create_key(
-            opened, check_wanted(CALLER, tenant="", lists={}, expires=None), int(system_clock())
-        )
+        now = int(system_clock())
+        wanted = check_wanted(CALLER, tenant="", lists={}, expires=None, now=now)
+        key, _ = await create_key(opened, wanted, now)
         await opened.store.close()
         return key
 

@@ -47,11 +47,17 @@ class Arrive(msgspec.Struct, frozen=True, tag=True):
 
 
 class Surge(msgspec.Struct, frozen=True, tag=True):
-    """Open loop in which some are refused: those are counted and timed too."""
+    """Open loop in which some are refused: those are counted and timed too.
+
+    It begins with as many as can be served. Whoever is let in all at once also ends all at once,
+    and what a window counts is chance: none of such lumps, one or two.
+    """
 
     ask: Ask
     watch: Watch
-    per_s: float
+    fill_per_s: float
+    fill_s: float
+    per_s: float  # after that
     warm_s: float  # nothing is counted before this has passed
     window_s: float
     patience_s: float

@@ -15,6 +15,7 @@ SETTINGS = "overload: {{max_in_flight: {most}}}\n"
 OF_STREAMS = 3  # what is let in is a third of `--streams`: the other core bears that many with ease
 ANSWERS, REFUSED = "answers a second", "refused a second"
 REFUSED_P99, BUSY = "ms to a refusal, p99", "core busy"
+OTHERS_BUSY = "core busy, load and upstream"  # near 100 it is they that are measured
 
 
 def row_of(factor: int) -> str:
@@ -34,18 +35,22 @@ def measure_overload(bench: Bench) -> None:
                 job = Surge(
                     ask=way.ask("http", stream_answer(options.chunks)),
                     watch=way.watch(),
+                    fill_per_s=most / stream_s,
+                    fill_s=stream_s,
                     per_s=factor * most / stream_s,
-                    warm_s=stream_s + options.settle_s,  # then as many end as begin
+                    warm_s=2 * stream_s + options.settle_s,  # then as many end as begin
                     window_s=max(options.seconds, stream_s),
                     patience_s=stream_s + PATIENCE_S,
                 )
                 outcome = bench.run(f"overload: {factor} x", way, job)
                 if not outcome.window_s:
                     continue
+                others_ns = outcome.upstream_cpu_ns + outcome.load_cpu_ns
                 columns = {
                     ANSWERS: outcome.exchanges / outcome.window_s,
                     REFUSED: len(outcome.refused_s) / outcome.window_s,
                     BUSY: 100 * outcome.system_cpu_ns / 1e9 / outcome.window_s,
+                    OTHERS_BUSY: 100 * others_ns / 1e9 / outcome.window_s,
                 }
                 if outcome.refused_s:
                     columns[REFUSED_P99] = percentile(outcome.refused_s, 0.99) * MILLI_PER_S

@@ -7,13 +7,14 @@ of a proxy is.
 import asyncio
 import time
 from collections import Counter, deque
+from dataclasses import dataclass
 from typing import cast
 
 from typing_extensions import override
 
 from bench.accounting import read_cpu_ns
 from bench.answers import HEAD_END, Answer, Head
-from bench.jobs import Ask, Outcome, Surge
+from bench.jobs import Ask, Outcome, Surge, Watch
 
 REFUSED = "503"
 TICK_S = 0.001
@@ -125,23 +126,38 @@ class Crowd:
         visitor.ask(due_s)
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """CPU time of everybody, at one moment."""
+
+    system_ns: int = 0
+    upstream_ns: int = 0
+    load_ns: int = 0
+
+
+def read_used(watch: Watch) -> Used:
+    """Read it all."""
+    return Used(read_cpu_ns(watch.system), read_cpu_ns(watch.upstream), time.process_time_ns())
+
+
 async def run_surge(job: Surge) -> Outcome:
     """Send on schedule, and count between the warming up and the end."""
     crowd, loop = Crowd(job.ask), asyncio.get_running_loop()
     coming: set[asyncio.Task[None]] = set()
     first_s = time.perf_counter()
     begin_s, end_s = first_s + job.warm_s, first_s + job.warm_s + job.window_s
-    begin_ns, sent = 0, 0
+    begin = Used()
+    due_s = first_s
     while (now := time.perf_counter()) < end_s:
         if not crowd.is_counting and now >= begin_s:
-            crowd.is_counting, begin_s, begin_ns = True, now, read_cpu_ns(job.watch.system)
-        while first_s + sent / job.per_s <= now:
-            task = loop.create_task(crowd.come(first_s + sent / job.per_s))
+            crowd.is_counting, begin_s, begin = True, now, read_used(job.watch)
+        while due_s <= now:
+            task = loop.create_task(crowd.come(due_s))
             coming.add(task)
             task.add_done_callback(coming.discard)
-            sent += 1
+            due_s += 1 / (job.fill_per_s if due_s < first_s + job.fill_s else job.per_s)
         await asyncio.sleep(TICK_S)
-    used_ns = read_cpu_ns(job.watch.system) - begin_ns
+    end = read_used(job.watch)
     crowd.is_counting = False
     window_s = time.perf_counter() - begin_s
     await asyncio.gather(*coming)
@@ -151,6 +167,8 @@ async def run_surge(job: Surge) -> Outcome:
         window_s=window_s,
         exchanges=crowd.answers,
         failures=dict(crowd.failures),
-        system_cpu_ns=used_ns,
+        system_cpu_ns=end.system_ns - begin.system_ns,
+        upstream_cpu_ns=end.upstream_ns - begin.upstream_ns,
+        load_cpu_ns=end.load_ns - begin.load_ns,
         refused_s=tuple(crowd.refused_s),
     )

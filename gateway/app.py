@@ -369,13 +369,9 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     if not any(provider.is_simulated for provider in app[REGISTRY].providers.values()):
         yield
         return
-    server = app[SETTINGS].server
     # Whoever may script it can ask for gigabytes: a privilege of this machine.
-    app[SIMULATOR] = Simulator(
-        scriptable=is_loopback(server.bound_to),
-        journal_limit=SIMULATOR_JOURNAL_LIMIT,
-        gateway_url=f"http://{server.host}:{server.port}",
-    )
+    is_scriptable = is_loopback(app[SETTINGS].server.bound_to)
+    app[SIMULATOR] = Simulator(scriptable=is_scriptable, journal_limit=SIMULATOR_JOURNAL_LIMIT)
     await app[SIMULATOR].start()
     yield
     await app[SIMULATOR].stop()

@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.plugins.prometheus",
     "tests.plugins.showing",
     "tests.plugins.span_collector",
+    "tests.plugins.traced_gateway",
     "tests.plugins.stored_keys",
     "tests.plugins.ledgers",
     "tests.plugins.purse",

@@ -136,7 +136,7 @@ def _is_for_signatures(key: Jwk) -> bool:
     operations = key.get("key_ops")
     return (
         key.get("kty") in _KEY_TYPES.values()
-        and key.get("use") in {None, "sig"}
+        and _is_or_unsaid(key, "use", "sig")
         and (operations is None or (isinstance(operations, list) and "verify" in operations))
     )
 
@@ -145,8 +145,14 @@ def _fits(key: Jwk, algorithm: str) -> bool:
     return (
         _is_for_signatures(key)
         and key["kty"] == _KEY_TYPES.get(algorithm[:2])
-        and key.get("alg") in {None, algorithm}
+        and _is_or_unsaid(key, "alg", algorithm)
     )
+
+
+def _is_or_unsaid(key: Jwk, name: str, wanted: str) -> bool:
+    """Whether a member says this, or nothing; it may hold any JSON, which no set can look for."""
+    said = key.get(name)
+    return said is None or said == wanted
 
 
 def _build(key: Jwk, algorithm: str) -> Key | None:

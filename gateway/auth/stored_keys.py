@@ -6,8 +6,7 @@ another one is known cannot be told, and is 503, never 401.
 """
 
 import asyncio
-import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import structlog
@@ -18,7 +17,7 @@ from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.errors import AddressNotAllowedError, AuthUnavailableError
 from gateway.core.gateway_key import KEY_CHARS, is_key
 from gateway.core.identity import Principal
-from gateway.core.key_holder import KeyHolder
+from gateway.core.key_holder import KeyHolder, parse_network
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import StoredKey, is_over
@@ -30,7 +29,8 @@ STALE_S = 300.0  # how long a known key is believed while the store does not ans
 ANSWER_S = 1.0  # how long a caller waits for the store
 REST_S = 1.0  # how long a store that failed is left alone
 ANSWERS_MAX = 10_000  # remembered of each sort: keys that are known, and keys that are not
-QUESTIONS_MAX = 64  # to the store at a time; more than it has connections, and still few
+ASKED_MAX = 10_000  # keys that callers may wait for at a time
+BATCH = 500  # asked in one question
 
 _log = structlog.get_logger()
 
@@ -43,17 +43,17 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _NOBODY = _Answer()
-_CHANGES = b""  # what a question is about that is not about one key
 
 Question = asyncio.Future[_Answer | None]
-Look = Callable[[], Awaitable[_Answer | None]]
 
 
 class StoredKeys:
     """Knows callers by their keys, and asks the store as seldom as can be.
 
     What is remembered is true as of `_seen_at`: the store is asked which keys have changed, not for
-    each key again, so a thousand keys in use cost what one does.
+    each key again, so a thousand keys in use cost what one does. For keys that are not known one
+    question is under way at a time, and asks for all that came up during the one before: after a
+    start a thousand callers are three questions.
     """
 
     def __init__(
@@ -75,7 +75,10 @@ class StoredKeys:
         self._unknown: dict[bytes, _Answer] = {}
         self._revision = opened.revision
         self._seen_at = clock()
-        self._questions: dict[bytes, Question] = {}
+        self._questions: dict[bytes, Question] = {}  # about keys, those to be asked next too
+        self._next: dict[bytes, list[bytes]] = {}  # those, with the digest under each pepper
+        self._is_asking = False
+        self._question_of_changes: Question | None = None
         self._failed_at: float | None = None  # None: the store answered when it was last asked
 
     async def recognise(self, key: str, client_address: str) -> Principal | None:
@@ -109,7 +112,7 @@ class StoredKeys:
             self._wrong_keys.refuse_flood(client_address)
         remembered = self._recall(digest)
         if remembered is not None and self._clock() - self._seen_at >= RENEW_S:
-            question = self._ask(_CHANGES, self._look_for_changes)
+            question = self._ask_for_changes()
             if not self._may_believe(remembered):
                 await self._wait(question)
                 remembered = self._recall(digest)
@@ -117,7 +120,7 @@ class StoredKeys:
             if self._may_believe(remembered):
                 return remembered
             raise _unavailable()
-        answer = await self._wait(self._ask(digest, lambda: self._look_up(key, digest)))
+        answer = await self._wait(self._ask_about(key, digest))
         if answer is None:
             raise _unavailable()
         return answer
@@ -130,17 +133,33 @@ class StoredKeys:
         is_failing = self._failed_at is not None
         return age_s < FRESH_S or (is_failing and answer.holder is not None and age_s < STALE_S)
 
-    def _ask(self, about: bytes, look: Look) -> Question | None:
-        """The question about this that is under way, or a new one; None when none may be."""
-        if self._failed_at is not None and self._clock() - self._failed_at < REST_S:
+    @property
+    def _may_ask(self) -> bool:
+        return self._failed_at is None or self._clock() - self._failed_at >= REST_S
+
+    def _ask_about(self, key: str, digest: bytes) -> Question | None:
+        """The question about a key that is under way, or a new one; None when none may be."""
+        if not self._may_ask:
             return None
-        question = self._questions.get(about)
-        # Callers who are known depend on the question about changes: it is never one too many.
-        if question is None and (about == _CHANGES or len(self._questions) < QUESTIONS_MAX):
+        question = self._questions.get(digest)
+        if question is None and len(self._questions) < ASKED_MAX:
             question = asyncio.get_running_loop().create_future()
-            self._questions[about] = question
-            self._tasks.spawn("ask the store of keys", self._answer(about, look))
+            self._questions[digest] = question
+            self._next[digest] = self._peppers.digests(key)
+            if not self._is_asking:
+                self._is_asking = True
+                self._tasks.spawn("ask the store of keys", self._ask_all())
         return question
+
+    def _ask_for_changes(self) -> Question | None:
+        """The same about changes, on which callers who are known depend: never one too many."""
+        if not self._may_ask:
+            return None
+        if self._question_of_changes is None:
+            self._question_of_changes = asyncio.get_running_loop().create_future()
+            task = self._answer_about_changes(self._question_of_changes)
+            self._tasks.spawn("ask the store of keys for changes", task)
+        return self._question_of_changes
 
     async def _wait(self, question: Question | None) -> _Answer | None:
         if question is None:
@@ -152,15 +171,39 @@ class StoredKeys:
             return None
         return question.result()
 
-    async def _answer(self, about: bytes, look: Look) -> None:
-        answer = None
+    async def _ask_all(self) -> None:
         try:
-            answer = await look()
+            while self._next:
+                asked = {digest: self._next.pop(digest) for digest in list(self._next)[:BATCH]}
+                await self._answer_about(asked)
+        finally:
+            self._is_asking = False
+            self._tell(self._next, {})  # nobody, unless this was cancelled
+            self._next.clear()
+
+    async def _answer_about(self, asked: Mapping[bytes, list[bytes]]) -> None:
+        answers: Mapping[bytes, _Answer] = {}
+        try:
+            answers = await self._look_up(asked)
             self._note_success()
         except StoreError as error:
             self._note_failure(str(error))
         finally:
-            self._questions.pop(about).set_result(answer)
+            self._tell(asked, answers)
+
+    def _tell(self, asked: Iterable[bytes], answers: Mapping[bytes, _Answer]) -> None:
+        for digest in asked:
+            self._questions.pop(digest).set_result(answers.get(digest))
+
+    async def _answer_about_changes(self, question: Question) -> None:
+        try:
+            await self._look_for_changes()
+            self._note_success()
+        except StoreError as error:
+            self._note_failure(str(error))
+        finally:
+            self._question_of_changes = None
+            question.set_result(None)
 
     async def _look_for_changes(self) -> None:
         asked_at = self._clock()
@@ -177,22 +220,38 @@ class StoredKeys:
             self._revision = changes.revision
         self._seen_at = asked_at
 
-    async def _look_up(self, key: str, digest: bytes) -> _Answer:
+    async def _look_up(self, asked: Mapping[bytes, list[bytes]]) -> dict[bytes, _Answer]:
         revision = self._revision
-        found = await self._store.find_key(self._peppers.digests(key))
-        state = "unknown" if found is None else found.state_at(self._time_of_day())
-        if found is not None and state == "active":
-            answer, answers = _admit(found), self._known
-        else:
-            answer, answers = _NOBODY, self._unknown
-            if found is not None:
-                _log.info("key.refused", key=found.name, reason=state)
-        # A change that was seen meanwhile may be one of this key, after it was read.
+        found = await self._store.find_keys([one for digests in asked.values() for one in digests])
+        answers = {
+            digest: self._judge(next((found[one] for one in digests if one in found), None))
+            for digest, digests in asked.items()
+        }
+        # A change that was seen meanwhile may be one of these keys, after they were read.
         if revision == self._revision:
-            if len(answers) >= ANSWERS_MAX:
-                del answers[next(iter(answers))]
-            answers[digest] = answer
-        return answer
+            for digest, answer in answers.items():
+                self._remember(digest, answer)
+        return answers
+
+    def _judge(self, found: StoredKey | None) -> _Answer:
+        if found is None:
+            return _NOBODY
+        state = found.state_at(self._time_of_day())
+        if state == "active":
+            try:
+                return _admit(found)
+            except (
+                ValueError
+            ):  # a network that was put there by hand; others are in this answer too
+                state = "unreadable"
+        _log.info("key.refused", key=found.name, reason=state)
+        return _NOBODY
+
+    def _remember(self, digest: bytes, answer: _Answer) -> None:
+        answers = self._unknown if answer.holder is None else self._known
+        if len(answers) >= ANSWERS_MAX:
+            del answers[next(iter(answers))]
+        answers[digest] = answer
 
     def _note_failure(self, reason: str) -> None:
         if self._failed_at is None:  # one line for each change, not one for each request
@@ -228,6 +287,6 @@ def _admit(found: StoredKey) -> _Answer:
         found.groups,
         frozenset(found.providers),
         frozenset(found.models),
-        tuple(map(ipaddress.ip_network, found.networks)),
+        tuple(map(parse_network, found.networks)),
     )
     return _Answer(holder, min((end for end in ends if end is not None), default=None))

@@ -36,7 +36,7 @@ def is_callable(registry: Registry, provider: Provider, own: Container[str] = ()
     if provider.is_placeholder:
         return provider.own_endpoint is not None and provider.name in own
     is_known = provider.name in registry.credentials or provider.name in own
-    return not provider.auth.required or is_known
+    return not provider.needs_credential or is_known
 
 
 def can_see(caller: Principal | None, provider: Provider) -> bool:

@@ -20,7 +20,7 @@ def describe_start(
     keyless = [
         provider.name
         for provider in registry.providers.values()
-        if not provider.auth.required and not provider.is_custom
+        if not provider.needs_credential and not provider.is_custom
         if provider.name not in registry.credentials
     ]
     lines = [

@@ -9,12 +9,21 @@ import sys
 from typing import Any
 
 import typer
-from aiohttp import ClientConnectionError, ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import (
+    ClientConnectionError,
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    InvalidURL,
+    NonHttpUrlClientError,
+)
 
 from gateway.wire.sse import EventSplitter, parse_event
 
 CONNECT_S = 5
 SILENCE_S = 300
+PATH = "/v1/chat/completions"
 DONE = b"[DONE]"
 OK = 200
 
@@ -50,7 +59,7 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
             ClientSession(timeout=timeout, headers=headers) as session,
             session.request(
                 "POST",
-                f"{url.rstrip('/')}/v1/chat/completions",
+                f"{url.rstrip('/').removesuffix('/v1')}{PATH}",  # as SDKs are told it, or without
                 json=question,
                 allow_redirects=False,
             ) as response,
@@ -64,6 +73,9 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
             raise AnswerError("\nThe answer broke off.") from error
         if isinstance(error, ClientConnectionError | TimeoutError):
             reason = f"There is no gateway at {url}; `gateway serve` starts one."
+            raise AnswerError(reason) from error
+        if isinstance(error, InvalidURL | NonHttpUrlClientError):
+            reason = f"{url} is not the address of a gateway, such as http://127.0.0.1:8080."
             raise AnswerError(reason) from error
         raise AnswerError(f"{url} cannot be called: {type(error).__name__}.") from error
 

@@ -80,7 +80,7 @@ async def try_provider(
     provider: Provider, credentials: Sequence[Credential], asks: Asks
 ) -> list[Trial]:
     """One trial for each credential, in their order; one without for a provider that has none."""
-    if not credentials and provider.auth.required:
+    if not credentials and provider.needs_credential:
         return [Trial(provider.name, None, "unknown", message="it has no credential")]
     trier = _Trier(provider, asks)
     listing = await trier.look_at_list() if credentials else _Listing(is_public=False, models=[])

@@ -15,6 +15,7 @@ from gateway.cli.stores import run_with_keys
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.durations import render_time
+from gateway.core.gateway_key import is_key
 from gateway.stores.issuing import (
     LISTS,
     KeyFieldError,
@@ -34,18 +35,20 @@ STDIN = "-"
 
 def create(name: str, tenant: str, lists: Lists, expires: str | None, config: Path | None) -> int:
     """Make a key and print it."""
+    now = int(system_clock())
     try:
         wanted = check_wanted(
             name,
             tenant=tenant,
             lists={field: values or () for field, values in lists.items()},
             expires=expires,
+            now=now,
         )
     except KeyFieldError as error:
         raise _bad_parameter(error) from None
 
     async def work(settings: Settings, opened: OpenKeys) -> int:
-        key, _ = await create_key(opened, wanted, int(system_clock()))
+        key, _ = await create_key(opened, wanted, now)
         _hand_over(name, key, settings)
         return 0
 
@@ -70,6 +73,7 @@ def list_keys(output: str, config: Path | None) -> int:
 
 def show(name: str, config: Path | None) -> int:
     """Print one key, but not the key itself."""
+    _check_name(name)
 
     async def work(_: Settings, opened: OpenKeys) -> int:
         key = await opened.store.fetch_key(name)
@@ -82,6 +86,7 @@ def show(name: str, config: Path | None) -> int:
 
 def rotate(name: str, overlap: str, config: Path | None) -> int:
     """Print a new key for the same holder; the old one goes on for a while."""
+    _check_name(name)
     try:
         overlap_s = read_duration("overlap", overlap)
     except KeyFieldError as error:
@@ -100,6 +105,7 @@ def rotate(name: str, overlap: str, config: Path | None) -> int:
 
 def disable(name: str, config: Path | None) -> int:
     """Refuse a key from now on."""
+    _check_name(name)
 
     async def work(_: Settings, opened: OpenKeys) -> int:
         if await opened.store.disable_key(name, int(system_clock())):
@@ -122,6 +128,16 @@ def try_key(key: str, config: Path | None) -> int:
         return 0 if found.state_at(system_clock()) == "active" else 1
 
     return run_with_keys(config, work)
+
+
+def _check_name(name: str) -> None:
+    """Raise where it is a key, which would be repeated as the name of nobody."""
+    if is_key(name):
+        raise typer.BadParameter(
+            "is a key, and not the name of whoever holds it; `gateway keys test -` reads one and "
+            "says whose it is",
+            param_hint="NAME",
+        )
 
 
 def _hand_over(name: str, key: str, settings: Settings) -> None:

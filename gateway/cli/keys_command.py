@@ -38,7 +38,11 @@ def create(  # noqa: PLR0913 - each is an option of the command
         list[str] | None, typer.Option(help="Usable from here only, as 10.1.0.0/16.")
     ] = None,
     expires: Annotated[
-        str | None, typer.Option(help="Ends after this time, as 30d or 12h. Default: never.")
+        str | None,
+        typer.Option(
+            help="Ends after this time, as 30d or 12h, or at a date, as 2027-01-01 (UTC) or "
+            "2027-01-01T00:00+01:00. Default: never."
+        ),
     ] = None,
     config: ConfigOption = None,
 ) -> None:

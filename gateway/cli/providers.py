@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gateway.config.credentials import name_places
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 
@@ -36,12 +37,11 @@ def print_providers(registry: Registry, console: Console | None = None) -> int:
 def _cells(registry: Registry, provider: Provider) -> tuple[str, ...]:
     """Return the cells of one provider's row."""
     models = ", ".join(model.id for model in provider.models)
-    is_elsewhere = bool(provider.credentials) or provider.credential is not None
     return (
         provider.name,
         provider.base_url,
         provider.key,
-        "not read" if is_elsewhere else provider.env,
+        "\n".join(name_places(provider)),
         _credential(registry, provider),
         models or "any",
     )
@@ -60,4 +60,4 @@ def _credential(registry: Registry, provider: Provider) -> str:
         return "of each model"
     if provider.is_placeholder:
         return "no (EXAMPLE in base URL)"
-    return "no" if provider.auth.required else "not needed"
+    return "no" if provider.needs_credential else "not needed"

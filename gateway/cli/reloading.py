@@ -124,9 +124,10 @@ class Reloader:
                 self._put_in_force(found)
             except ConfigError as error:
                 self._note_failure(str(error.problems[0]), len(error.problems))
-            except ContentFileError as error:
+            except (ContentFileError, OSError) as error:
                 self._note_failure(str(error), 1)
-            self._when_done()
+            finally:  # systemd waits for that word
+                self._when_done()
 
     def _put_in_force(self, found: Settings) -> None:
         changed = list(find_changes(self._settings.logging, found.logging, f"{RELOADED}."))

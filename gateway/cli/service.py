@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 from aiohttp import web
 
-from gateway.app import KEYS, METRICS, WRITER, build_app
+from gateway.app import KEYS, METRICS, SIMULATOR, WRITER, build_app
 from gateway.cli.restoring import Restorer
 from gateway.cli.shared import Shared
 from gateway.config.load import Registry
@@ -132,6 +132,8 @@ class Service:
             when_unused=when_unused,
             pressure=self.app[PRESSURE],
         )
+        if SIMULATOR in self.app and self.url.startswith("http"):  # curl calls no socket so
+            self.app[SIMULATOR].gateway_url = self.url
         self.readiness.set_ready()
         self.reporter.publish()
         _log.info(

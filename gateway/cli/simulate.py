@@ -5,9 +5,11 @@ The rule here: what it prints is enough to point a client at it.
 
 import asyncio
 import contextlib
+import socket
 
 import typer
 
+from gateway.server.sockets import REASONS
 from gateway.simulator import Simulator
 from gateway.simulator import serve as run_simulator
 
@@ -19,8 +21,12 @@ def simulate(host: str, port: int) -> int:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(run_simulator(host, port, when_ready=_print_address))
+    except (socket.gaierror, UnicodeError):
+        typer.echo(f"The simulator did not start. {host}:{port}: there is no such host", err=True)
+        return 1
     except OSError as error:
-        typer.echo(f"{host}:{port}: {error.strerror or error}; take another --port.", err=True)
+        reason = REASONS.get(error.errno or 0, "it cannot be listened on")
+        typer.echo(f"The simulator did not start. {host}:{port}: {reason}", err=True)
         return 1
     return 0
 

@@ -5,6 +5,7 @@ supervisor's to pass on, or Ctrl-C, which the whole terminal hears, would count 
 """
 
 import asyncio
+import itertools
 import multiprocessing
 import signal
 import socket
@@ -24,10 +25,13 @@ from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.plugins.keys import Worker
+from gateway.telemetry.board import Board
 from gateway.telemetry.logging import GatewayLog
 
 # Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
 HASTEN = signal.SIGUSR1
+BEAT_S = 0.25
+AGAIN_S = 1.0  # after it could not stand in for another one
 
 
 class News(msgspec.Struct, frozen=True):
@@ -59,6 +63,7 @@ def run_worker(
     def tell_ready(service: Service, _: GatewayLog) -> None:
         _stop_with_parent(service)
         _Ear(supervisor, service).listen()
+        _beat_until_the_end(shared.board, worker.index)
         _tell(supervisor, News("ready", service.admin_url))
 
     duty = Duty(
@@ -87,6 +92,7 @@ class _Ear:
         self._supervisor = supervisor
         self._service = service
         self._tasks = Tasks(report_crash)
+        self._last: Away | None = None
         self._wanted: Away | None = None
         self._is_working = False
 
@@ -96,10 +102,14 @@ class _Ear:
 
     def _hear(self) -> None:
         try:
-            self._wanted = self._supervisor.recv()
+            self._last = self._supervisor.recv()
         except (EOFError, OSError):  # it is gone, and that is noticed elsewhere
             asyncio.get_running_loop().remove_reader(self._supervisor.fileno())
             return
+        self._obey()
+
+    def _obey(self) -> None:
+        self._wanted = self._last
         if not self._is_working:
             self._is_working = True
             self._tasks.spawn("stand_in", self._work())
@@ -109,8 +119,23 @@ class _Ear:
             while self._wanted is not None:
                 away, self._wanted = self._wanted, None
                 await self._service.accept_for(away.workers)
-        finally:  # what failed once is reported, and must not deafen it to what is said next
+        except OSError:  # no file is left just now, and callers wait; what failed is reported
+            asyncio.get_running_loop().call_later(AGAIN_S, self._obey)
+            raise
+        finally:  # nothing must deafen it to what is said next
             self._is_working = False
+
+
+def _beat_until_the_end(board: Board, place: int) -> None:
+    """Give signs of life from this loop as long as it runs, also while it drains and cleans up."""
+    loop = asyncio.get_running_loop()
+    count = itertools.count(1)
+
+    def beat() -> None:
+        loop.call_later(BEAT_S, beat)
+        board.beat(place, next(count))
+
+    beat()
 
 
 def _tell(supervisor: Connection, news: News) -> None:

@@ -6,6 +6,7 @@ The rule here: a place outlives its processes. How often they died is known here
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import signal
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ PROVEN_S = 10.0
 FIRST_PAUSE_S = 0.5
 LAST_PAUSE_S = 30.0
 DOUBLINGS = 6  # from the first pause to the last; a power of all failures grows beyond a float
+# Whoever was silent for so long is not waited for by those who come now: others accept for it.
+SILENT_S = 3.0
 
 Sockets = Mapping[int, Sequence[socket.socket]]  # by the index of the worker whose they are
 
@@ -47,18 +50,42 @@ class Death(msgspec.Struct, frozen=True):
     lived_s: float
 
 
+class Pulse(msgspec.Struct):
+    """What is known of the signs of life of one process."""
+
+    beats: int = 0  # of its event loop, as far as they were seen
+    silent_s: float = 0.0
+    stopping_s: float | None = None  # since it said that it stops
+
+    def feel(self, beats: int, passed_s: float) -> None:
+        """Note how often it has beaten by now; before its first beat it is not silent."""
+        if beats != self.beats:
+            self.beats, self.silent_s = beats, 0.0
+        elif beats:
+            self.silent_s += passed_s
+        if self.stopping_s is not None:
+            self.stopping_s += passed_s
+
+
 class Place(msgspec.Struct, eq=False):
     """One worker, and those that came before and come after it."""
 
     index: int
     process: SpawnProcess | None = None
-    is_accepting: bool = False
+    pulse: Pulse = msgspec.field(default_factory=Pulse)
+    is_ready: bool = False
+    was_killed: bool = False  # by us, and it may not have ended yet
     was_ever_ready: bool = False
     admin_url: str | None = None
     failures: int = 0  # since one was proven
     _line: Connection | None = None
-    _is_ready: asyncio.Future[bool] | None = None
+    _readiness: asyncio.Future[bool] | None = None
     _started_at: float = 0.0
+
+    @property
+    def is_accepting(self) -> bool:
+        """Whether who comes to it is answered before long."""
+        return self.is_ready and self.pulse.silent_s < SILENT_S
 
     @property
     def pause_s(self) -> float:
@@ -72,7 +99,7 @@ class Place(msgspec.Struct, eq=False):
         self,
         given: Start,
         *,
-        when_heard: Callable[["Place"], None],
+        when_heard: Callable[[], None],
         when_dead: Callable[["Place"], None],
     ) -> None:
         """Put a process there; OSError when there can be none."""
@@ -101,13 +128,28 @@ class Place(msgspec.Struct, eq=False):
             its_end.close()
         loop = asyncio.get_running_loop()
         self.process, self._line = process, line
-        self._is_ready, self._started_at = loop.create_future(), loop.time()
+        self._readiness, self._started_at = loop.create_future(), loop.time()
+        self.pulse, self.was_killed = Pulse(), False
         loop.add_reader(line.fileno(), self._hear, when_heard)
         loop.add_reader(process.sentinel, when_dead, self)
 
     async def wait_until_ready(self) -> bool:
         """Wait until it answers; False when it ended before that."""
-        return self._is_ready is not None and await self._is_ready
+        return self._readiness is not None and await self._readiness
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it has not ended."""
+        # Whoever ended may have been waited for by a start of another one, and its number be
+        # somebody else's by now.
+        process = self.process
+        if process is not None and process.exitcode is None and process.pid is not None:
+            os.kill(process.pid, number)
+
+    def kill(self) -> None:
+        """End it without asking; that it has ended is heard as always."""
+        if self.process is not None:
+            self.was_killed = True
+            self.process.kill()
 
     def tell_away(self, away: Collection[int]) -> None:
         """Have it accept for these workers, and for no other."""
@@ -117,37 +159,41 @@ class Place(msgspec.Struct, eq=False):
 
     def bury(self) -> Death:
         """Clear the place of a process that has ended."""
-        process, line, is_ready = self.process, self._line, self._is_ready
-        if process is None or line is None or is_ready is None:
+        process, line, readiness = self.process, self._line, self._readiness
+        if process is None or line is None or readiness is None:
             raise RuntimeError("Nobody was in this place.")
         loop = asyncio.get_running_loop()
         loop.remove_reader(process.sentinel)
         loop.remove_reader(line.fileno())
+        # Whoever is ending does not notice; who has only closed its files would be waited for.
+        process.kill()
         process.join()
         death = Death(process.exitcode, loop.time() - self._started_at)
         process.close()
         line.close()
         self.process = self._line = None
-        self.is_accepting = False
+        self.is_ready = False
         self.failures = 0 if death.lived_s >= PROVEN_S else self.failures + 1
-        if not is_ready.done():
-            is_ready.set_result(False)
+        if not readiness.done():
+            readiness.set_result(False)
         return death
 
-    def _hear(self, when_heard: Callable[["Place"], None]) -> None:
-        if self._line is None or self._is_ready is None:
+    def _hear(self, when_heard: Callable[[], None]) -> None:
+        if self._line is None or self._readiness is None:
             return
         try:
             news: News = self._line.recv()
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._line.fileno())
             return
-        self.is_accepting = news.what == "ready"
-        if news.what == "ready":
+        self.is_ready = news.what == "ready"
+        if self.is_ready:
             self.admin_url = news.admin_url
             self.was_ever_ready = True
-            self._is_ready.set_result(True)
-        when_heard(self)
+            self._readiness.set_result(True)
+        else:
+            self.pulse.stopping_s = 0.0
+        when_heard()
 
 
 def _credentials_of(registry: Registry) -> Iterator[Credential]:

@@ -6,11 +6,9 @@ could fail. What one worker dies of is no other one's business.
 
 import asyncio
 import contextlib
-import os
 import signal
 import socket
 from collections.abc import Sequence
-from multiprocessing.context import SpawnProcess
 
 import msgspec
 import structlog
@@ -21,6 +19,7 @@ from gateway.cli.process_log import LAST_LINES_S, open_log
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import PATIENCE_S, SIGNALS
 from gateway.cli.shared import Shared, open_shared
+from gateway.cli.vigil import Vigil
 from gateway.cli.worker import HASTEN
 from gateway.cli.worker_place import Place, Sockets, Start
 from gateway.config.load import Registry
@@ -77,6 +76,7 @@ class Supervisor:
         self._has_own_sockets = SPREADS and not is_shared
         self._url = ""
         self._shared: Shared | None = None
+        self._vigil: Vigil | None = None
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
@@ -102,6 +102,8 @@ class Supervisor:
             placed = server.model_copy(update={"port": int(self._url.rpartition(":")[2])})
             self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
+        self._vigil = Vigil(self._places, self._shared.board, server, self._share_out)
+        self._vigil.start()
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -165,9 +167,8 @@ class Supervisor:
 
     def _pass_on(self) -> None:
         """Have every worker read the file as well; those that are starting hear it later."""
-        for process in self._running():
-            if process.pid is not None:
-                os.kill(process.pid, signal.SIGHUP)
+        for place in () if self._was_told.is_set() else self._places:
+            place.signal(signal.SIGHUP)
         self._notifier.tell_reloaded(self._describe())
 
     def _take_signal(self) -> None:
@@ -178,12 +179,11 @@ class Supervisor:
             self._notifier.tell_stopping("Draining.", within_s=within_s)
         self._was_told.set()
         self._close_port()  # first: whoever comes from now on would wait for nobody
-        for process in self._running():
-            if process.pid is not None:
-                os.kill(process.pid, number)
+        for place in self._places:
+            place.signal(number)
 
-    def _running(self) -> list[SpawnProcess]:
-        return [place.process for place in self._places if place.process is not None]
+    def _running(self) -> list[Place]:
+        return [place for place in self._places if place.process is not None]
 
     async def _wait_until_ready(self, places: Sequence[Place]) -> None:
         are_ready = await asyncio.gather(*(place.wait_until_ready() for place in places))
@@ -200,13 +200,14 @@ class Supervisor:
         generation = self._reloader.numbers.generation
         source = msgspec.structs.replace(self._source, generation=generation)
         shared = msgspec.structs.replace(self._shared, source=source)
+        self._shared.board.await_beats(place.index)
         place.start(
             Start(self._settings, self._registry, sockets, shared),
             when_heard=self._share_out,
             when_dead=self._bury,
         )
 
-    def _share_out(self, _: Place) -> None:
+    def _share_out(self) -> None:
         """Have those who accept do so for those who do not."""
         if self._was_told.is_set():
             return
@@ -220,9 +221,11 @@ class Supervisor:
         death = place.bury()
         if self._shared is not None:
             self._shared.board.mark_gone(place.index)
-        if not self._running():
-            self._all_ended.set()
-        if self._was_told.is_set() or not place.was_ever_ready:
+        if self._was_told.is_set():
+            if not self._running():
+                self._all_ended.set()
+            return
+        if not place.was_ever_ready:
             return
         _log.error(
             "worker.died",
@@ -230,7 +233,7 @@ class Supervisor:
             exit_code=death.exit_code,
             lived_s=round(death.lived_s, 3),
         )
-        self._share_out(place)
+        self._share_out()
         self._tasks.spawn("restart_worker", self._restart(place))
 
     async def _restart(self, place: Place) -> None:
@@ -262,10 +265,13 @@ class Supervisor:
             patience_s = self._settings.server.drain_s + PATIENCE_S
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_ended.wait(), patience_s)
-        for process in self._running():
-            _log.error("worker.killed", pid=process.pid)
-            process.kill()
-            process.join()
+        for place in self._running():
+            if place.process is not None:
+                _log.error("worker.killed", worker=place.index, pid=place.process.pid)
+                place.process.kill()
+                place.process.join()
+        if self._vigil is not None:
+            self._vigil.stop()
         if self._shared is not None:
             self._shared.close()
 

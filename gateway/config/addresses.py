@@ -51,11 +51,12 @@ PUBLIC_V6 = IPv6Network("2000::/3")  # all that has ever been handed out (IANA)
 # Every other way of carrying one (6to4, Teredo, compatible, translated) is refused as not public.
 EMBEDDINGS = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 
-HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?")
+HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")  # a label
 NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 LOCAL_NAMES = ("localhost", "ip6-localhost", "localhost.localdomain")
 METADATA_NAMES = ("metadata.google.internal", "metadata.goog", "instance-data")
 
+ADDED_PATH = "/chat/completions"
 ALLOW = "say allow_private: true when that is meant"
 
 
@@ -77,6 +78,8 @@ def check_base_url(url: str, *, allow_private: bool) -> None:
         raise ValueError("holds a query; leave out the ? and all after it")
     if re.search(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", parts.path, re.IGNORECASE):
         raise ValueError("holds a dot segment; write the path it stands for")
+    if parts.path.rstrip("/").endswith(ADDED_PATH):
+        raise ValueError(f"holds {ADDED_PATH}, which the gateway adds; leave it out")
     refusal = _host_refusal(parts, allow_private=allow_private)
     if refusal is not None:
         raise ValueError(refusal)
@@ -164,13 +167,13 @@ def _private(address: IPv4Address | IPv6Address) -> str | None:
     """Return what an address is when it does not belong to the public internet."""
     if isinstance(address, IPv4Address):
         found = next((what for net, what in PRIVATE_V4 if address in net), None)
-        return found or (None if address.is_global else "not a public address")
+        return found or (None if address.is_global else "an address that is not public")
     inner = _embedded(address)
     if inner is not None:
         return _private(inner)
     found = next((what for net, what in PRIVATE_V6 if address in net), None)
     if found is None and (address not in PUBLIC_V6 or not address.is_global):
-        found = "not a public address"
+        found = "an address that is not public"
     return found
 
 

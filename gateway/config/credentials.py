@@ -10,14 +10,22 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
+from gateway.config.problems import KeyPath
 from gateway.core.credential import Credential
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})\}")
+BARE_VARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*")  # as a shell has it; no credential looks so
 TEMPLATE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})(?::-([^{}$]*))?\}")
 FILE_PREFIX = "file:"
 FILE_BYTES_MAX = 64 * 1024
 # Where systemd puts the files of LoadCredential=; containers set it to where secrets are mounted.
 DIRECTORY = "CREDENTIALS_DIRECTORY"
+
+# The names of headers that carry credentials, and what may stand before one.
+SECRET_HEADER = re.compile(
+    r"(?i)(?:authorization|cookie|credential|password|secret|token|(?:api|access|subscription)[-_]?key)$"
+)
+AUTH_SCHEME = re.compile(r"^\s*(?:Basic|Bearer|Key|Token)(?:\s+|$)", re.IGNORECASE)
 
 WRITTEN_OUT = "written out"  # the id of a credential whose value stands in the registry
 TWICE = "the same credential stands here twice; keep one"
@@ -27,11 +35,14 @@ HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
 class CredentialError(ValueError):
-    """A credential that was named and cannot be used; `place` says which of `credentials`."""
+    """Something that was named and cannot be used.
 
-    def __init__(self, message: str, *, place: int | None = None) -> None:
+    `path` leads from the block to where it is named; empty where only a default names it.
+    """
+
+    def __init__(self, message: str, *, path: KeyPath = ()) -> None:
         super().__init__(message)
-        self.place = place
+        self.path = path
 
 
 class CredentialSource(Protocol):
@@ -65,16 +76,21 @@ def find_credentials(
         secret = _find_variable(name, environ)
     else:
         name = _name_of(written.get_secret_value())
-        secret = find_secret(written, environ)
+        secret = _find_at(("credential",), written, environ)
     return () if secret is None else (Credential(name, secret),)
+
+
+def name_places(provider: CredentialSource) -> list[str]:
+    """What is looked at for the provider's credentials: the names of variables and files."""
+    written = provider.credentials or (
+        () if provider.credential is None else (provider.credential,)
+    )
+    return [_name_of(reference.get_secret_value()) for reference in written] or [provider.env]
 
 
 def say_where(provider: CredentialSource) -> str:
     """Where the provider's credential would be: a variable, a file, or one of several."""
-    written = provider.credentials or (
-        () if provider.credential is None else (provider.credential,)
-    )
-    names = [_name_of(reference.get_secret_value()) for reference in written] or [provider.env]
+    names = name_places(provider)
     if len(names) > 1:
         return f"one of {', '.join(names)}"
     is_file = names[0].startswith(FILE_PREFIX)
@@ -98,19 +114,24 @@ def _find_several(
         name = _name_of(reference.get_secret_value())
         if name == WRITTEN_OUT:
             name = f"{WRITTEN_OUT} {place + 1}"  # an id is one credential's
-        try:
-            secret = find_secret(reference, environ)
-        except CredentialError as error:
-            raise CredentialError(str(error), place=place) from None
+        path = ("credentials", place)
+        secret = _find_at(path, reference, environ)
         if secret is None:
             continue
         for other in found:
             if other.secret == secret:
                 # They share one limit at the provider: two places in the pool would be a lie.
                 message = f"{name} holds the same value as {other.id}; keep one of the two"
-                raise CredentialError(message, place=place)
+                raise CredentialError(message, path=path)
         found.append(Credential(name, secret))
     return tuple(found)
+
+
+def _find_at(path: KeyPath, written: SecretStr, environ: Mapping[str, str]) -> SecretStr | None:
+    try:
+        return find_secret(written, environ)
+    except CredentialError as error:
+        raise CredentialError(str(error), path=path) from None
 
 
 def find_secret(written: SecretStr, environ: Mapping[str, str]) -> SecretStr | None:
@@ -165,8 +186,14 @@ def is_written_out(credential: SecretStr | None) -> bool:
     if credential is None:
         return False
     text = credential.get_secret_value()
-    is_reference = "${" in text or text.startswith(FILE_PREFIX)
+    is_reference = "${" in text or text.startswith(FILE_PREFIX) or BARE_VARIABLE.fullmatch(text)
     return not is_reference and VISIBLE.fullmatch(text) is not None
+
+
+def is_header_written_out(name: str, value: str) -> bool:
+    """Whether the registry holds a credential itself in one of its `headers`."""
+    written = TEMPLATE.sub(lambda found: found[2] or "", value)
+    return SECRET_HEADER.search(name) is not None and AUTH_SCHEME.sub("", written, 1).strip() != ""
 
 
 def check_reference(reference: str) -> None:
@@ -177,6 +204,8 @@ def check_reference(reference: str) -> None:
         return
     if "${" in reference and REFERENCE.fullmatch(reference) is None:
         raise ValueError("needs to be one variable and nothing else, such as ${GROQ_API_KEY}")
+    if BARE_VARIABLE.fullmatch(reference) is not None:
+        raise ValueError("needs braces around the variable's name, such as ${GROQ_API_KEY}")
     if VISIBLE.fullmatch(reference) is None:
         raise ValueError("is empty or holds white space; write ${VARIABLE} or file:/absolute/path")
 
@@ -190,13 +219,17 @@ def check_header_template(name: str, value: str) -> None:
 
 
 def fill_headers(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with their variables filled in, without those that came out empty."""
+    """Return the headers with their variables filled in, without those that came out empty.
+
+    The path of a CredentialError begins with `headers`.
+    """
     filled = {name: _fill(name, value, environ) for name, value in headers.items()}
     return {name: value for name, value in filled.items() if value}
 
 
 def _fill(name: str, template: str, environ: Mapping[str, str]) -> str:
     """Return one header's value with its variables filled in."""
+    path = ("headers", name)
 
     def replace(found: re.Match[str]) -> str:
         variable, default = found[1], found[2]
@@ -205,12 +238,14 @@ def _fill(name: str, template: str, environ: Mapping[str, str]) -> str:
         if not value and default is None:
             raise CredentialError(
                 f"the header {name} needs the environment variable {variable}, which is not set; "
-                f"set it, or write ${{{variable}:-}} to send no such header"
+                f"set it, or write ${{{variable}:-}} to send no such header",
+                path=path,
             )
         if HEADER_VALUE.fullmatch(value) is None:
             raise CredentialError(
                 f"{source} cannot go into the header {name}: "
-                "it holds a control character or a letter outside ASCII"
+                "it holds a control character or a letter outside ASCII",
+                path=path,
             )
         return value or default
 

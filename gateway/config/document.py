@@ -25,12 +25,17 @@ AMBIGUOUS = frozenset({"yes", "no", "on", "off"})
 
 @dataclass(slots=True)
 class Document:
-    """The values of one file, and where each value and each key stands."""
+    """The values of one file, and where each value and each key stands.
+
+    `problems`: what can be read in two ways. It is read in one of them, so that whatever else is
+    wrong is found as well; a document with problems is of no other use.
+    """
 
     file: str
     value: object = None
     values: dict[KeyPath, Place] = field(default_factory=dict)
     keys: dict[KeyPath, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """Return a problem at a path, or at the nearest thing above it that is in the file."""
@@ -59,14 +64,12 @@ class _Builder:
 
     def __init__(self, document: Document) -> None:
         self.document = document
-        self.problems: list[Problem] = []
+        self.problems = document.problems
         self.nodes = 0
 
     def build(self, tree: Node) -> Document:
         """Return the document with its values filled in."""
         self.document.value = self.plain(tree, ())
-        if self.problems:
-            raise ConfigError(self.problems)
         return self.document
 
     def plain(self, node: Node, path: KeyPath) -> object:
@@ -102,6 +105,7 @@ class _Builder:
         if UNPRINTABLE.search(text):
             message = "holds a control character or half a character"
             self.problems.append(self.problem(node.place, path, message))
+            text = UNPRINTABLE.sub("?", text)
         if not node.is_plain:
             return text
         if text.lower() in AMBIGUOUS:

@@ -13,6 +13,8 @@ from pydantic_core import ErrorDetails
 from gateway.config.document import Document
 from gateway.config.forms import MEANINGS
 from gateway.config.problems import KeyPath, Problem
+from gateway.config.registry import RegistryFile
+from gateway.config.settings import Settings
 from gateway.config.shapes import inside, models_in
 
 NAMES_SHOWN_MAX = 12
@@ -200,6 +202,8 @@ def _missing(model: type[BaseModel], loc: KeyPath) -> str:
 def _unknown_key(model: type[BaseModel], loc: KeyPath) -> str:
     """Return the message for a key nobody knows, with the nearest one that is known."""
     key = str(loc[-1])
+    if len(loc) == 1 and (file := _file_with(key)) is not None:
+        return f"unknown key; it belongs in {file}"
     options = list(models_in(_annotation_at(model, loc[:-1])))
     # A block of a tagged union: its tag is the last step, the other members' keys do not help.
     tagged = [o for o in options if len(loc) > 1 and _tag_of(o) == loc[-2]]
@@ -213,6 +217,13 @@ def _unknown_key(model: type[BaseModel], loc: KeyPath) -> str:
         return f"unknown key; did you mean {near[0]}?"
     shown = ", ".join(names[:NAMES_SHOWN_MAX]) + (", …" if len(names) > NAMES_SHOWN_MAX else "")
     return f"unknown key; known here: {shown}"
+
+
+def _file_with(key: str) -> str | None:
+    """Return which of the two files has this key at its top."""
+    if key in RegistryFile.model_fields:
+        return "providers.yaml"
+    return "gateway.yaml" if key in Settings.model_fields else None
 
 
 def _tag_of(model: type[BaseModel]) -> str | None:

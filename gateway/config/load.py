@@ -5,26 +5,26 @@ Rule: a file is used whole or not at all; every mistake in it is reported togeth
 
 import json
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from gateway.config.credentials import (
     CredentialError,
     fill_headers,
     find_credentials,
     find_secret,
-    is_written_out,
 )
 from gateway.config.document import Document, load_document
 from gateway.config.explain import INJECTED, explain_errors
+from gateway.config.middleware_places import misplaced_middlewares
+from gateway.config.open_secrets import open_registry_secrets, open_settings_secrets
 from gateway.config.otel_variables import VariableError, fill_in
-from gateway.config.problems import ConfigError, KeyPath, Problem
+from gateway.config.problems import ConfigError, Problem
 from gateway.config.registry import Provider, RegistryFile
 from gateway.config.settings import AuthMethod, Settings
 from gateway.config.spec import Spec
@@ -69,12 +69,8 @@ def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.envi
     credentials: dict[str, tuple[Credential, ...]] = {}
     problems: list[Problem] = []
     for name, provider in written.providers.items():
-        try:
-            headers = fill_headers(provider.headers, environ)
-            found = find_credentials(provider, environ) if _wants_ours(provider) else ()
-        except CredentialError as error:
-            problems.append(_credential_problem(document, name, error))
-            continue
+        headers, found, errors = _find_here(provider, environ)
+        problems += [_credential_problem(document, name, error) for error in errors]
         ca_file = provider.tls.ca_file
         if ca_file is not None and not ca_file.is_file():
             problems.append(document.problem(("providers", name, "tls", "ca_file"), NO_CA_FILE))
@@ -124,6 +120,25 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     return written.model_copy(update=found)
 
 
+def _find_here(
+    provider: Provider, environ: Mapping[str, str]
+) -> tuple[dict[str, str], tuple[Credential, ...], list[CredentialError]]:
+    """Return the headers and credentials of a provider, and all that keeps some from being used."""
+    headers: dict[str, str] = {}
+    credentials: tuple[Credential, ...] = ()
+    errors: list[CredentialError] = []
+    for name, text in provider.headers.items():
+        try:
+            headers |= fill_headers({name: text}, environ)
+        except CredentialError as error:
+            errors.append(error)
+    try:
+        credentials = find_credentials(provider, environ) if _wants_ours(provider) else ()
+    except CredentialError as error:
+        errors.append(error)
+    return headers, credentials, errors
+
+
 def _wants_ours(provider: Provider) -> bool:
     """Return whether a credential of the operator's may be sent to a provider."""
     # EXAMPLE in the address may be somebody's host, and that of `custom` is somebody's.
@@ -165,13 +180,7 @@ def _default_registry() -> Path:
 
 def _parse_registry(document: Document, path: Path) -> RegistryFile:
     """Return the providers of a document, each with its key as its name."""
-    written_out: dict[KeyPath, object] = {}
-    for name, entry in _entries(document).items():
-        written_out["providers", name, "credential"] = entry.get("credential")
-        several = entry.get("credentials")
-        for index, text in enumerate(several if isinstance(several, list) else ()):
-            written_out["providers", name, "credentials", index] = text
-    problems = _open_secret_problems(document, path, written_out, "credential")
+    problems = open_registry_secrets(document, path)
     problems += _name_problems(document)
     try:
         written = _validate(RegistryFile, document)
@@ -183,10 +192,9 @@ def _parse_registry(document: Document, path: Path) -> RegistryFile:
 
 
 def _credential_problem(document: Document, name: str, error: CredentialError) -> Problem:
-    """Return the problem where the credential stands, or else at the provider's name."""
-    if error.place is None:
-        return document.problem(("providers", name), str(error), at_key=True)
-    return document.problem(("providers", name, "credentials", error.place), str(error))
+    """Return the problem where it is named, or else at the provider's name."""
+    path = ("providers", name, *error.path)
+    return document.problem(path, str(error), at_key=not error.path)
 
 
 def _entries(document: Document) -> dict[str, dict[str, object]]:
@@ -211,13 +219,7 @@ def _name_problems(document: Document) -> list[Problem]:
 
 def _parse_settings(document: Document, path: Path) -> Settings:
     """Return the settings of a document, with references where secrets will be."""
-    methods = document.value.get("auth") if isinstance(document.value, dict) else None
-    written_out: dict[KeyPath, object] = {
-        ("auth", index, "secret"): method.get("secret")
-        for index, method in enumerate(methods if isinstance(methods, list) else ())
-        if isinstance(method, dict)
-    }
-    problems = _open_secret_problems(document, path, written_out, "secret")
+    problems = open_settings_secrets(document, path) + misplaced_middlewares(document)
     try:
         written = _validate(Settings, document)
     except ConfigError as error:
@@ -248,7 +250,7 @@ def _find_tracing(
     try:
         found = fill_in(written, environ)
     except CredentialError as error:
-        return None, [document.problem(("tracing", "headers"), str(error))]
+        return None, [document.problem(("tracing", *error.path), str(error))]
     except VariableError as error:
         return None, [document.problem(("tracing",), str(error), at_key=True)]
     if found is not None and found.ca_file is not None and not found.ca_file.is_file():
@@ -256,29 +258,18 @@ def _find_tracing(
     return found, []
 
 
-def _open_secret_problems(
-    document: Document, path: Path, written: Mapping[KeyPath, object], what: str
-) -> list[Problem]:
-    """Return a problem for each secret that stands itself in a file that others can read."""
-    if stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO) == 0:
-        return []
-    return [
-        document.problem(
-            place,
-            f"holds the {what} itself in a file that others may read; "
-            "write ${VARIABLE} or file:/absolute/path, or make the file's mode 0600",
-        )
-        for place, text in written.items()
-        if isinstance(text, str) and is_written_out(SecretStr(text))
-    ]
-
-
 def _validate(model: type[SpecT], document: Document) -> SpecT:
     """Return the document as a model; ConfigError with all that is wrong."""
     value = {} if document.value is None else document.value
+    problems = list(document.problems)
+    places = {(problem.line, problem.column) for problem in problems}
     try:
         # As JSON: strict, so that "5" is not a number, and yet a list may become a tuple.
-        return model.model_validate_json(json.dumps(value), strict=True)
+        written = model.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        problems = explain_errors(document, model, error.errors(include_url=False))
+        found = explain_errors(document, model, error.errors(include_url=False))
+        problems += [one for one in found if (one.line, one.column) not in places]
+    else:
+        if not problems:
+            return written
     raise ConfigError(problems)

@@ -3,10 +3,11 @@
 Rule: a network that holds everybody is no list of proxies, and is refused.
 """
 
-import ipaddress
 from typing import Annotated
 
 from pydantic import AfterValidator
+
+from gateway.core.key_holder import parse_network
 
 UNIX = "unix"
 
@@ -16,7 +17,7 @@ def check_proxy(text: str) -> str:
     if text == UNIX:
         return text
     try:
-        network = ipaddress.ip_network(text)
+        network = parse_network(text)
     except ValueError:
         raise ValueError(
             "needs to be a network, such as 10.1.0.0/16 with nothing after its prefix, one "

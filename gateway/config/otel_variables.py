@@ -27,6 +27,7 @@ SAMPLERS = {
     "parentbased_traceidratio": (None, True),
 }
 PROTOCOL = "http/protobuf"
+EXPORTER = "otlp"
 
 Environ = Mapping[str, str]
 
@@ -43,8 +44,11 @@ def fill_in(written: TracingSpec, environ: Environ) -> TracingSpec | None:
     """
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
-    if environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
+    exporter = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
+    if exporter == "none":
         return None
+    if exporter not in {"", EXPORTER}:
+        raise VariableError(f"OTEL_TRACES_EXPORTER has to be {EXPORTER} or none")
     if "endpoint" in written.model_fields_set:
         # The variables may be about another collector, and their headers hold its credential.
         environ_of_exporter: Environ = {}

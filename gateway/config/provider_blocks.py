@@ -3,6 +3,7 @@
 Rule: a block left out means what is right for a host that speaks the OpenAI dialect.
 """
 
+from collections.abc import Collection
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,25 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.spec import Spec
 from gateway.core.cost import Price, make_price
+
+# Request headers that are the gateway's own; writing one would break or smuggle a request.
+RESERVED_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 
 HeaderName = Annotated[str, StringConstraints(pattern=forms.HEADER_NAME)]
 BodyField = Annotated[str, StringConstraints(pattern=forms.BODY_FIELD)]
@@ -55,6 +75,13 @@ class AuthSpec(Spec):
     required: bool = Field(
         default=True, description="Whether calls are refused while no credential is found."
     )
+
+    @field_validator("header")
+    @classmethod
+    def _is_no_other(cls, header: str) -> str:
+        if header.lower() in RESERVED_HEADERS | {"user-agent"}:
+            raise ValueError("belongs to the connection; write the header that the host reads")
+        return header
 
 
 class OwnEndpointSpec(Spec):
@@ -98,6 +125,15 @@ class ParamsSpec(Spec):
         default={},
         description="The largest number a body field may have; a larger one becomes this.",
     )
+
+    @field_validator("drop", "rename", "set")
+    @classmethod
+    def _leave_the_form(cls, value: Collection[str]) -> Collection[str]:
+        # With another one than was asked for, each answer would be one that nobody can read.
+        renamed = value.values() if isinstance(value, dict) else ()
+        if "stream" in value or "stream" in renamed:
+            raise ValueError("holds stream, which is the caller's to say; leave it out")
+        return value
 
 
 class Model(Spec):

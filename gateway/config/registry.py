@@ -24,6 +24,7 @@ from gateway.config.credentials import (
     check_references,
 )
 from gateway.config.provider_blocks import (
+    RESERVED_HEADERS,
     AuthSpec,
     BreakerSpec,
     HeaderName,
@@ -60,24 +61,6 @@ ROUTE_SEGMENTS = frozenset(
         "providers",
         "readyz",
         "v1",
-    }
-)
-
-# Request headers that are the connection's own; writing one would break or smuggle a request.
-RESERVED_HEADERS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
     }
 )
 
@@ -244,6 +227,11 @@ class Provider(Spec):
     def is_simulated(self) -> bool:
         """Whether the simulator inside the gateway answers."""
         return self.base_url == SIMULATOR
+
+    @property
+    def needs_credential(self) -> bool:
+        """Whether calls are refused while no credential is found."""
+        return self.auth.required and not self.is_simulated
 
     @property
     def is_custom(self) -> bool:

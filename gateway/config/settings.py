@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AfterValidator,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -46,6 +47,7 @@ MiddlewareName = Annotated[str, StringConstraints(pattern=forms.MIDDLEWARE)]
 
 MEBIBYTE = 1024 * 1024
 MOST_WORKERS = 256
+LEAST_WORKER_TIMEOUT_S = 1
 
 
 class ServerSpec(Spec):
@@ -93,6 +95,11 @@ class ServerSpec(Spec):
         le=MOST_WORKERS,
         description="Processes that answer requests; one for each core is enough.",
     )
+    worker_timeout_s: NonNegativeFloat = Field(
+        default=60,
+        description="How long the event loop of one of several workers may stand still before it "
+        "is killed, and another one started; 0: for ever.",
+    )
     cors_origins: tuple[Origin, ...] = Field(
         default=(), description="Web origins that may call from a browser. Default: none."
     )
@@ -107,6 +114,16 @@ class ServerSpec(Spec):
     def bound_to(self) -> str:
         """What it listens on: a host, or the path of a socket, behind which is anybody."""
         return self.host if self.unix_socket is None else self.unix_socket
+
+    @field_validator("worker_timeout_s")
+    @classmethod
+    def _is_longer_than_a_pause(cls, timeout_s: float) -> float:
+        if 0 < timeout_s < LEAST_WORKER_TIMEOUT_S:
+            raise ValueError(
+                f"has to be 0, for never, or {LEAST_WORKER_TIMEOUT_S} at least: "
+                "a pause of less is every day's"
+            )
+        return timeout_s
 
     @model_validator(mode="after")
     def _holds_the_largest_body(self) -> Self:

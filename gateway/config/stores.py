@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from pydantic import Field, PositiveInt, SecretStr, StringConstraints, field_validator
 
@@ -22,6 +22,10 @@ from gateway.config.spec import Spec
 
 SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
+POSTGRESQL_SCHEMES = ("postgresql", "postgres")  # the second is what some hosters hand out
+# Of libpq's parameters those that the driver takes; all others are refused, and not dropped.
+PARAMETERS = ("host", "port", "user", "sslmode", "ssl", "target_session_attrs")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 MEMORY = "memory"
 REDIS_SCHEMES = ("redis", "rediss")
 UNIX = "unix"
@@ -168,16 +172,21 @@ def find_database(
 ) -> DatabaseAddress:
     """Where the database of an address is; StoresError with the field when that is not known."""
     environ = os.environ if environ is None else environ
+    is_file = written.startswith(SQLITE)
+
+    def fill(found: re.Match[str]) -> str:
+        value = _fill(found[0], environ, field)
+        return value if is_file else quote(value, safe="")  # of an address it is one part
+
     if REFERENCE.fullmatch(written):
-        filled = _fill(written, environ, field)
-        try:
+        what, filled = f"what {written} holds", _fill(written, environ, field)
+    else:
+        what, filled = "with its variables filled in it", REFERENCE.sub(fill, written)
+    try:
+        if not is_file:  # its directory may be called whatever directories are called
             _check_address(filled)
-        except ValueError as error:
-            raise StoresError(f"{field}: what {written} holds {error}") from None
-    else:  # of an address, a variable is one part
-        filled = REFERENCE.sub(
-            lambda found: quote(_fill(found[0], environ, field), safe=""), written
-        )
+    except ValueError as error:
+        raise StoresError(f"{field}: {what} {error}") from None
     if filled.startswith(SQLITE):
         path = Path(filled.removeprefix(SQLITE))
         return DatabaseAddress(shown=str(path), file=path)
@@ -189,7 +198,7 @@ def find_database(
 def check_database(written: str) -> None:
     """Raise ValueError when a text is no address of a database, or has a password in it."""
     if REFERENCE.fullmatch(written) is None:
-        _check_address(written)
+        _check_address(REFERENCE.sub("1", written))  # a port may be a variable, too
         if REFERENCE.sub("", urlsplit(written).password or ""):
             raise ValueError("holds a password; write ${VARIABLE} in its place")
 
@@ -291,6 +300,29 @@ def _parse_redis(text: str) -> RedisAddress:
 def _check_address(text: str) -> None:
     if text.startswith(SQLITE) and re.fullmatch(r"[^\x00-\x1f?#]+", text.removeprefix(SQLITE)):
         return
-    if text.startswith(POSTGRESQL) and urlsplit(text).path.strip("/"):
-        return
-    raise ValueError("needs to be sqlite:///<path> or postgresql://<user>@<host>/<name>")
+    parts = _split(text)
+    if parts.scheme not in POSTGRESQL_SCHEMES or not parts.path.strip("/"):
+        raise ValueError("needs to be sqlite:///<path> or postgresql://<user>@<host>/<name>")
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in PARAMETERS:
+            raise ValueError(
+                f"has a parameter{_say_name(name)} that is not known here; leave it out "
+                f"(known: {', '.join(PARAMETERS)})"
+            )
+        if name in {"sslmode", "ssl"} and value not in SSL_MODES:
+            raise ValueError(f"needs a `{name}` of {', '.join(SSL_MODES)}")
+
+
+def _split(text: str) -> SplitResult:
+    """The parts of an address; empty ones where it is none, or its port is no number."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
+def _say_name(name: str) -> str:
+    """The name of a parameter, unless it may be something else that was put there."""
+    return f" `{name}`" if re.fullmatch(r"[a-z_]{1,40}", name) else ""

@@ -18,6 +18,7 @@ from gateway.core.admin_errors import (
     KeysNotStoredError,
     StoredKeyDisabledError,
     StoredKeyExistsError,
+    StoredKeyExpiredError,
     StoredKeyNotFoundError,
     StoreUnavailableError,
 )
@@ -33,6 +34,7 @@ from gateway.core.tasks import Tasks
 from gateway.stores.errors import (
     KeyDisabledError,
     KeyExistsError,
+    KeyExpiredError,
     KeyNotFoundError,
     StoreError,
     UnknownKeyError,
@@ -163,6 +165,7 @@ async def make_key(request: web.Request) -> web.Response:
             tenant=fields.get("tenant", ""),
             lists={field: fields.get(field, ()) for field in LISTS},
             expires=fields.get("expires"),
+            now=desk.now,
         )
     except KeyFieldError as error:
         raise _invalid(error) from None
@@ -295,6 +298,8 @@ def _translate(error: StoreError) -> GatewayError:
             return StoredKeyNotFoundError(sentence)
         case KeyDisabledError():
             return StoredKeyDisabledError(sentence)
+        case KeyExpiredError():
+            return StoredKeyExpiredError(sentence)
         case _:
             _log.error("admin.failed", reason=sentence)
             return StoreUnavailableError(

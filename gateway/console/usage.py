@@ -39,9 +39,9 @@ async def show_usage(request: web.Request) -> web.Response:
     if form not in FORMATS:
         raise InvalidRequestError("`format` has to be json or csv.", param="format")
     try:
-        query = make_query(
-            asked.getall("by", []), asked.get("since"), asked.get("until"), system_clock()
-        )
+        # A plus that is written as it is means a blank in an address, and here it is a time zone's.
+        since, until = (asked.get(name, "").replace(" ", "+") for name in ("since", "until"))
+        query = make_query(asked.getall("by", []), since, until, system_clock())
     except UsageError as error:
         raise InvalidRequestError(f"{error}.") from None
     try:

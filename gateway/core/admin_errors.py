@@ -58,6 +58,13 @@ class StoredKeyDisabledError(DownstreamError):
     code = "key_disabled"
 
 
+class StoredKeyExpiredError(DownstreamError):
+    """The key has expired; another secret of it would not work either."""
+
+    status = 409
+    code = "key_expired"
+
+
 class KeysNotStoredError(DownstreamError):
     """This gateway asks no database for keys."""
 

@@ -32,3 +32,7 @@ class AttemptRecord(msgspec.Struct, eq=False, gc=False):
         """Why it failed."""
         self.error_code = error.code
         self.is_providers_fault = isinstance(error, UpstreamError)
+
+    def begin_again(self) -> None:
+        """Its connection had died before it was used: nobody has failed by that."""
+        self.error_code, self.is_providers_fault, self.ended_at = "", False, 0.0

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from gateway.core.identity import Principal
 
+MAPPED_BITS = 96  # before the IPv4 address in ::ffff:10.1.2.3
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -54,3 +56,13 @@ def parse_address(text: str) -> Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+def parse_network(text: str) -> Network:
+    """The network that addresses as above are looked for in; ValueError when it is none."""
+    network = ipaddress.ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped is None or network.prefixlen < MAPPED_BITS:
+        return network
+    # Whoever calls from ::ffff:10.1.0.0/112 has an IPv4 address, and that is in no network of IPv6.
+    return ipaddress.ip_network((mapped, network.prefixlen - MAPPED_BITS))

@@ -22,10 +22,16 @@ def parse_moment(text: str, now: float) -> float:
     """
     with suppress(ValueError):
         return now - parse_duration(text)
+    return parse_date(text)
+
+
+def parse_date(text: str) -> float:
+    """The Unix time of `2026-11-01` or `2026-11-01T12:00+01:00`; ValueError for anything else."""
     if _DATE.fullmatch(text) is None:
         raise ValueError(AGO_OR_DATE)
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        # In UTC it may be in the year 0, or in 10000, which nobody could be shown.
+        return (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
         raise ValueError(AGO_OR_DATE) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

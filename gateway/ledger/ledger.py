@@ -7,9 +7,11 @@ twice. Nothing here is awaited, so a caller who leaves at any moment is booked l
 import asyncio
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from gateway.config.ledger import LedgerSpec
+from gateway.core.afterwards import each
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.durations import MS_PER_S
@@ -90,7 +92,7 @@ class Ledger:
         known = self._started.get(exchange)
         started = self._start(exchange) if known is None else known
         begin = begin_of(exchange, started, attempt)
-        is_written = self._write(self.journal.begin, begin)
+        is_written = self._write(self.journal.begin, begin, encode_line(begin))
         if not is_written and known is None and self._spec.on_full == "refuse":
             raise AccountingUnavailableError(
                 "The gateway cannot keep account of this request just now; try again.",
@@ -100,20 +102,14 @@ class Ledger:
 
     def settle_all(self, exchanges: Sequence[Exchange]) -> None:
         """Book what became of settled exchanges; an observer of all that ended in a turn."""
-        ends = []
-        for exchange in exchanges:
-            started = self._started.pop(exchange, None)
-            if started is None:  # nothing of it went to a provider
-                if not self._refusals.take(exchange):
-                    continue
-                started = self._start(exchange)
-            ends.append(end_of(exchange, started))
         journal = self.journal
-        if len(ends) > 1 and self._write_all(ends):
-            ends = []
-        for end in ends:
+        ended: list[tuple[End, bytes]] = []
+        each(partial(self._add_end, ended))(exchanges)  # one that fails keeps no other out
+        if len(ended) > 1 and self._write_all(ended):
+            ended = []
+        for end, line in ended:
             # Its beginning stays in the journal until then: lost is better than nowhere.
-            if not self._write(journal.end, end) and not self.held.hold(end):
+            if not self._write(journal.end, end, line) and not self.held.hold(end):
                 self.unwritten += 1
         if journal.has_many:
             self.has_many.set()
@@ -125,7 +121,10 @@ class Ledger:
 
     def write_held(self) -> None:
         """Try once more to write what is held in memory."""
-        while self.held and self._write(self.journal.end, self.held.first):
+        while self.held:
+            first = self.held.first
+            if not self._write(self.journal.end, first, encode_line(first)):
+                break
             self.held.drop_first()
 
     def _start(self, exchange: Exchange) -> Started:
@@ -134,23 +133,35 @@ class Ledger:
         key = f"{self.journal.path.name}-{next(self._numbers):x}"
         return Started(key, at_ms, exchange.started_at)
 
-    def _write_all(self, ends: Sequence[End]) -> bool:
+    def _add_end(self, ended: list[tuple[End, bytes]], exchange: Exchange) -> None:
+        """What is booked of a settled exchange, if anything is, and its line."""
+        started = self._started.pop(exchange, None)
+        if started is None:  # nothing of it went to a provider
+            if not self._refusals.take(exchange):
+                return
+            started = self._start(exchange)
+        end = end_of(exchange, started)
+        ended.append((end, encode_line(end)))
+
+    def _write_all(self, ended: Sequence[tuple[End, bytes]]) -> bool:
         """Write several lines at once; False when none of them is anywhere."""
         if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
             return False
         try:
-            self.journal.end_all(ends, [encode_line(end) for end in ends])
+            self.journal.end_all([end for end, _ in ended], [line for _, line in ended])
         except OSError:  # one by one, as many as there is room for; what fails then is noted
             return False
         self._note_written()
         return True
 
-    def _write(self, append: Callable[[RecordT, bytes], None], record: RecordT) -> bool:
+    def _write(
+        self, append: Callable[[RecordT, bytes], None], record: RecordT, line: bytes
+    ) -> bool:
         """Write a line; False when it is nowhere."""
         if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
             return self._note_full()
         try:
-            append(record, encode_line(record))
+            append(record, line)
         except OSError as error:
             return self._note_failed(error)
         self._note_written()

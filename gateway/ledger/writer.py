@@ -17,7 +17,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.left_journal import LeftJournal
 from gateway.ledger.places import Place
 from gateway.ledger.records import encode_line
-from gateway.ledger.segment import OWNER_ONLY
+from gateway.ledger.segment import OWNER_ONLY, Segment
 from gateway.stores.errors import RowRefusedError, StoreError
 from gateway.stores.ledger import LedgerExchange, LedgerStore, Spent, UsageQuery, UsageRow
 
@@ -199,11 +199,12 @@ class Writer:
 
     def _set_aside(self, row: LedgerExchange) -> None:
         flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
-        descriptor = os.open(self._parent / REFUSED, flags, OWNER_ONLY)
+        path = self._parent / REFUSED
+        kept = Segment(path, os.open(path, flags, OWNER_ONLY))
         try:
-            os.write(descriptor, encode_line(row))
+            kept.append(encode_line(row))  # whole, or the row stays where it is
         finally:
-            os.close(descriptor)
+            kept.close()
 
     def _look_for_left(self) -> None:
         """Take over the journals of processes that are dead, now and then."""

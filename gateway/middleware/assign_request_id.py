@@ -11,6 +11,7 @@ from gateway.core.clock import monotonic
 from gateway.core.dialect import dialect_of_path
 from gateway.core.exchange import Exchange, Observer
 from gateway.core.request_id import is_request_id, new_request_id
+from gateway.middleware.write_access_log import settle_unseen
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
 from gateway.telemetry.in_flight import InFlight
 from gateway.wire.fixed_headers import FIXED_HEADERS
@@ -51,7 +52,13 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     )
     request[RESPONSE_HEADERS] = {**FIXED_HEADERS, REQUEST_ID: request_id}
     app[IN_FLIGHT].count_in()
-    return await handler(request)
+    try:
+        response = await handler(request)
+    except BaseException as error:
+        settle_unseen(request, response=None, error=error)
+        raise
+    settle_unseen(request, response=response, error=None)
+    return response
 
 
 async def add_response_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -6,7 +6,7 @@ The rule here: a credential is handed on wrapped; it is looked at nowhere in the
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.config.credentials import say_where
+from gateway.config.credentials import FILE_PREFIX, say_where
 from gateway.core.cost import FREE
 from gateway.core.credential import is_callers_own
 from gateway.core.dialect import Dialect
@@ -47,7 +47,7 @@ def _check_none_needed(call: Call, *, has_profiles: bool) -> None:
     """Raise where a call without a credential must not be made."""
     if call.provider.is_placeholder and not has_profiles:
         raise unfilled(call.provider)
-    if call.provider.auth.required or call.provider.is_placeholder:
+    if call.provider.needs_credential or call.provider.is_placeholder:
         raise _missing(call, has_profiles=has_profiles)
 
 
@@ -57,8 +57,10 @@ def _missing(call: Call, *, has_profiles: bool) -> GatewayError:
     if call.dialect is Dialect.TEXT:
         sentence = missing_key_sentence(provider.label)
     else:
+        # A path on the gateway's machine is for its log.
+        where_to = where if FILE_PREFIX not in where else "what the registry names"
         sentence = (
-            f"The gateway has no credential for {provider.label}; whoever runs it sets {where}"
+            f"The gateway has no credential for {provider.label}; whoever runs it sets {where_to}"
         )
         sentence += ", or you set one in your profile." if has_profiles else "."
     detail = f"{where} is not set"

@@ -7,8 +7,9 @@ a path that means two things is a hole in somebody's access rule.
 
 import re
 from functools import lru_cache
+from http import HTTPStatus
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import HttpVersion10, HttpVersion11, hdrs, web
 from aiohttp.typedefs import Handler
 
 from gateway.core.errors import (
@@ -16,6 +17,8 @@ from gateway.core.errors import (
     MalformedRequestError,
     UnsupportedEncodingError,
 )
+
+_VERSIONS = (HttpVersion11, HttpVersion10)
 
 # A slash, backslash or control character that only appears once decoded; two dots in any
 # spelling; what no path holds as it is.
@@ -35,6 +38,8 @@ _HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9
 @web.middleware
 async def check_path(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let plain requests through."""
+    if request.version not in _VERSIONS:  # aiohttp's parser takes 0.9 and 2.0 as well
+        raise _refuse_version()
     path = request.raw_path.partition("?")[0]
     if not path.startswith("/"):
         raise InvalidPathError("The request target must be a path, not a URL.")
@@ -56,6 +61,12 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
     if hdrs.CONTENT_ENCODING in headers:
         _check_encoding(", ".join(headers.getall(hdrs.CONTENT_ENCODING)))
     return await handler(request)
+
+
+def _refuse_version() -> MalformedRequestError:
+    refusal = MalformedRequestError("The gateway speaks HTTP/1.1 and HTTP/1.0.")
+    refusal.status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED.value
+    return refusal
 
 
 @lru_cache(maxsize=1_024)

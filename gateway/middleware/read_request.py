@@ -16,6 +16,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import ServerSpec
+from gateway.core.clock import monotonic
 from gateway.core.cost import Price
 from gateway.core.dialect import Dialect
 from gateway.core.errors import (
@@ -101,6 +102,7 @@ class _Body:
         content = self._request.content
         if content.is_eof():  # came with the head, as small ones do: no timer, no task switch
             return self._keep(self._read_piece())
+        began_at = monotonic()
         if "Expect" in self._request.headers:
             await _invite_body(self._request)
         try:
@@ -110,6 +112,8 @@ class _Body:
             raise RequestTimeoutError(
                 "The body did not arrive in time; send the request again."
             ) from None
+        finally:
+            self._request[EXCHANGE].waited_s += monotonic() - began_at
 
     async def _gather(self) -> bytes:
         pieces = []
@@ -216,12 +220,14 @@ async def _parse(
 def _find_provider(registry: Registry, name: str, param: str | None = None) -> Provider:
     provider = registry.providers.get(name)
     if provider is None:
-        where = "GET /api/providers" if param is None else "GET /v1/models"
-        place = "" if param is None else " of the name before the `/` of `model`"
-        raise ProviderNotFoundError(
-            f"There is no provider{place or ' of this name'}; {where} lists what there is.",
-            param=param,
-        )
+        if param is None:
+            sentence = "There is no provider of this name; GET /api/providers lists what there is."
+        else:
+            sentence = (
+                "`model` is `<provider>/<model>`, and there is no provider of this name; "
+                "GET /v1/models lists what there is."
+            )
+        raise ProviderNotFoundError(sentence, param=param)
     if provider.is_placeholder and provider.own_endpoint is None:
         raise unfilled(provider, param)
     return provider

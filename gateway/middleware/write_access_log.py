@@ -25,26 +25,47 @@ HEAD = "HEAD"
 async def write_access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Settle the exchange with the status that really went out."""
     exchange = request[EXCHANGE]
+    if exchange.outcome is not None:
+        # What is settled is told of a turn later, and must be by then what it was.
+        raise RuntimeError("A middleware asks again for what has been answered already.")
     try:
         response = await handler(request)
         _note_response(request, exchange, response)
-    except (asyncio.CancelledError, ConnectionError):
-        _note_cancelled(request, exchange)
-        raise
-    except web.HTTPException as error:  # a redirect of an operator's middleware
-        if PREPARED in request:
-            _note_broken(request, exchange)
-        else:
-            exchange.status = error.status
-        raise
-    except BaseException:
-        _note_broken(request, exchange)
+    except BaseException as error:
+        _note_error(request, exchange, error)
         raise
     finally:
         if not exchange.detached:
             ending = exchange.ending or Outcome.FINISHED
             exchange.settle(ending, at=monotonic())
     return response
+
+
+def settle_unseen(
+    request: web.Request, *, response: web.StreamResponse | None, error: BaseException | None
+) -> None:
+    """Settle an exchange that never came as far as `write_access_log`, or nobody ever would.
+
+    A middleware of the operator's stands before it and has answered itself, failed, or was still
+    at it when its caller left.
+    """
+    exchange = request[EXCHANGE]
+    if exchange.outcome is not None or exchange.detached:
+        return
+    if response is not None:
+        _note_response(request, exchange, response)
+    elif error is not None:
+        _note_error(request, exchange, error)
+    exchange.settle(exchange.ending or Outcome.FINISHED, at=monotonic())
+
+
+def _note_error(request: web.Request, exchange: Exchange, error: BaseException) -> None:
+    if isinstance(error, (asyncio.CancelledError, ConnectionError)):
+        _note_cancelled(request, exchange)
+    elif isinstance(error, web.HTTPException) and PREPARED not in request:
+        exchange.status = error.status  # a redirect of an operator's middleware
+    else:
+        _note_broken(request, exchange)
 
 
 def _note_response(request: web.Request, exchange: Exchange, response: web.StreamResponse) -> None:

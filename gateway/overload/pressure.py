@@ -61,6 +61,7 @@ class Pressure:
         self.refused = 0  # since the start
         self._refused = 0  # since it began
         self._refused_at = 0.0
+        self._turned_away = 0  # at the door, since that was last said
 
     def start(self) -> None:
         """Begin to look."""
@@ -71,6 +72,7 @@ class Pressure:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._tell_turned_away()
 
     def has_lagged(self) -> bool:
         """Whether this process was late just now, so that a deadline says nothing of others."""
@@ -91,6 +93,7 @@ class Pressure:
         """The answer for a request of somebody who was refused a moment ago and is again."""
         answer = self.door.turn_away(data)
         if answer is not None:
+            self._turned_away += 1
             self.note_refusal()
         return answer
 
@@ -99,6 +102,7 @@ class Pressure:
         now = self._clock()
         self.lag_s = lag_s
         if self._beats % BEATS_PER_READING == 0:
+            self._tell_turned_away()
             self.reading = self._read()
             if self._is_short_of_files():
                 for close in self.when_short_of_files:
@@ -144,6 +148,17 @@ class Pressure:
     def _is_short_of_files(self) -> bool:
         used, limit = self.reading.files, self.reading.file_limit
         return used is not None and limit is not None and used > self._spec.max_files_share * limit
+
+    def _tell_turned_away(self) -> None:
+        count, self._turned_away = self._turned_away, 0
+        if count:
+            _log.info(
+                "overload.turned_away",
+                count=count,
+                cause=self._cause or "in_flight",
+                in_flight=self.seats.count,
+                limit=int(self.seats.limit),
+            )
 
     def _describe(self) -> dict[str, int | float | None]:
         return {

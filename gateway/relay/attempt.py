@@ -10,33 +10,26 @@ from http import HTTPStatus
 
 import msgspec
 
-from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.errors import GatewayError, UpstreamError
-from gateway.core.exchange import Exchange
-from gateway.core.trace import AttemptTrace
 from gateway.core.upstream_errors import (
     UpstreamBadResponseError,
     UpstreamReplyTooLargeError,
     UpstreamTruncatedError,
 )
-from gateway.core.usage import Usage
 from gateway.relay.deadlines import GRACE_S, Deadlines
 from gateway.relay.downstream import MAX_JOINED_BYTES, Downstream
+from gateway.relay.findings import Findings
 from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
     Whole,
     is_event_stream,
     judge_fault,
     judge_reply,
-    read_usage,
     select_headers,
 )
 from gateway.upstream.connection import Connection
 from gateway.upstream.receiver import Headers
-from gateway.wire.answered import read_whole
-from gateway.wire.estimates import BYTES_PER_TOKEN
-from gateway.wire.headers import UPSTREAM_REQUEST_ID
 
 # Of what waits for the commit point (comments, role chunks); above it the head leaves.
 MAX_HELD_BYTES = 256 * 1024
@@ -51,20 +44,11 @@ class AttemptLimits(msgspec.Struct, frozen=True):
     secrets: Sequence[str] = ()  # what must not be quoted from an error
 
 
-class AttemptTimes(msgspec.Struct):
-    """When things happened, in seconds of `core.clock.monotonic`; 0: not yet."""
-
-    sent_at: float = 0.0
-    headed_at: float = 0.0
-    first_content_at: float = 0.0
-    ended_at: float = 0.0
-
-
 class Attempt:
     """An upstream `Receiver`; the caller's task sleeps on `ready`, then on `ended`.
 
     `ready` is set at the commit point of a stream, when a whole reply is in, or at the end;
-    `ended` at the end. `error` says why it failed, None for an answer that is whole.
+    `ended` at the end. `found` says what came, and why it failed if it did.
     """
 
     __slots__ = (
@@ -80,18 +64,14 @@ class Attempt:
         "_pieces",
         "_pump",
         "_raw_headers",
-        "_status",
         "_take_chunk",
         "_timer",
         "downstream",
         "ended",
-        "error",
-        "headers",
+        "found",
         "last",
         "ready",
-        "times",
         "when_ended",
-        "whole",
     )
 
     def __init__(
@@ -104,14 +84,10 @@ class Attempt:
         self._loop = asyncio.get_running_loop()
         self.ready: asyncio.Future[None] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
-        self.error: GatewayError | None = None
-        self.times = AttemptTimes()
+        self.found = Findings(pump, deadlines)
         self.downstream = Downstream(joins_held=pump is not None and pump.may_join)
-        self.whole: Whole | None = None  # a reply that was held whole
-        self.headers: list[tuple[str, str]] = []  # those that may come back to the caller
         self.last = b""  # of a stream that is whole: what goes out with the end of its framing
         self.when_ended: Callable[[Attempt], None] | None = None  # runs in `_end`, last
-        self._status = 0
         self._raw_headers: Headers = ()
         self._connection = connection
         self._pump = pump
@@ -142,82 +118,16 @@ class Attempt:
         """True while the provider is held back."""
         return self._deadlines.is_paused
 
-    @property
-    def fault_was_relayed(self) -> bool:
-        """True when the caller has been shown the provider's own error event."""
-        return self._pump is not None and self._pump.fault_was_relayed
-
-    def count_usage(self, prompt_tokens: int) -> Usage | None:
-        """What this attempt is billed for, now that it has ended; None when that is nothing.
-
-        The provider's count, and our estimate of what it left out. Where the provider failed, it is
-        what it had counted or sent by then; in every other case it has read the prompt at least.
-        """
-        usage, tokens_out = None, 0
-        if self._pump is not None:
-            usage, tokens_out = self._pump.usage, self._pump.tokens_seen
-        elif self.whole is not None and self.error is None:
-            usage, tokens_out = read_usage(self.whole), len(self.whole.body) // BYTES_PER_TOKEN
-        if usage is not None:
-            return usage.fill(prompt_tokens, tokens_out)
-        if isinstance(self.error, UpstreamError):
-            return None
-        return Usage(prompt_tokens, tokens_out, "estimate")
-
-    def note_on(self, exchange: Exchange) -> None:
-        """Write down what this attempt found out; to be called once, when it has ended."""
-        exchange.upstream_started_at = self.times.sent_at
-        exchange.upstream_headed_at = self.times.headed_at
-        exchange.first_content_at = self.times.first_content_at
-        exchange.upstream_ended_at = self.times.ended_at
-        exchange.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
-        if self._pump is not None:
-            exchange.chunks = self._pump.content_events
-            exchange.last_content_at = self._deadlines.content_at or 0.0
-            exchange.longest_gap_s = self._deadlines.longest_gap_s
-        usage = self.count_usage(exchange.prompt_tokens)
-        if usage is not None:
-            exchange.note_usage(usage)
-
-    def note_in(self, record: AttemptRecord) -> None:
-        """Write down what this attempt found out about itself, now that it has ended."""
-        record.ended_at = self.times.ended_at
-        record.status = self._status
-        record.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")
-        if self.error is not None:
-            record.note_error(self.error)
-        if record.trace is not None:
-            self._note_trace(record.trace)
-
-    def _note_trace(self, trace: AttemptTrace) -> None:
-        trace.sent_at = self.times.sent_at
-        trace.first_content_at = self.times.first_content_at
-        if self._pump is not None:
-            trace.answered = self._pump.answered
-        elif self.whole is not None and self.error is None:
-            trace.answered = read_whole(self.whole.body)
-
     def start(self, request: bytes) -> None:
         """Send the request; everything after this is callbacks."""
         now = monotonic()
-        self.times.sent_at = self._deadlines.sent_at = self._deadlines.relayed_at = now
+        self.found.sent_at = self._deadlines.sent_at = self._deadlines.relayed_at = now
         try:
             self._connection.send(request, self)
         except UpstreamError as error:
             self._end(error)
             return
         self._arm()
-
-    def take_error(self) -> GatewayError:
-        """Why it failed, to be raised; it is let go here.
-
-        The traceback will hold the frame that holds this attempt: a cycle, with the whole request
-        in it.
-        """
-        error, self.error = self.error, None
-        if error is None:
-            raise RuntimeError("The attempt has not failed.")
-        return error
 
     def abandon(self) -> None:
         """Close the upstream connection; the attempt ends without an error of its own."""
@@ -263,8 +173,7 @@ class Attempt:
         if not self._deadlines.is_paused:
             return
         self._deadlines.is_paused = False
-        if self._deadlines.content_at is not None:
-            self._deadlines.content_at = monotonic()
+        self._deadlines.note_caught_up(monotonic())
         if not self._has_ended:
             self._arm()
             self._connection.resume()
@@ -273,9 +182,10 @@ class Attempt:
 
     def on_head(self, status: int, headers: Headers) -> None:
         """Decide whether this is the stream that was asked for or something to hold whole."""
-        self.times.headed_at = monotonic()
-        self._status = status
-        self.headers = select_headers(headers, self._limits.secrets)
+        found = self.found
+        found.headed_at = monotonic()
+        found.status = status
+        found.headers = select_headers(headers, self._limits.secrets)
         self._raw_headers = headers
         self._is_stream = (
             self._pump is not None and status == HTTPStatus.OK and is_event_stream(headers)
@@ -330,15 +240,16 @@ class Attempt:
         if self._is_stream and self._pump is not None:
             self._finish_stream(self._pump)
             return
-        self.whole = Whole(self._status, self._raw_headers, b"".join(self._pieces))
+        found = self.found
+        found.whole = whole = Whole(found.status, self._raw_headers, b"".join(self._pieces))
         self._pieces = []
-        error = judge_reply(self.whole, label=self._limits.label, secrets=self._limits.secrets)
+        error = judge_reply(whole, label=self._limits.label, secrets=self._limits.secrets)
         if error is None and self._pump is not None:
             error = UpstreamBadResponseError(
                 f"{self._limits.label} answered a stream request with something else."
             )
         if error is None:
-            self.times.first_content_at = monotonic()
+            found.first_content_at = monotonic()
         self._end(error)
 
     def on_failed(self, error: UpstreamError) -> None:
@@ -363,8 +274,8 @@ class Attempt:
         now = monotonic()
         if pump.saw_content or pump.is_plain:
             self._deadlines.note_content(now)
-            if not self.times.first_content_at and pump.has_content:
-                self.times.first_content_at = now  # not at the blanks before a text
+            if not self.found.first_content_at and pump.has_content:
+                self.found.first_content_at = now  # not at the blanks before a text
         if pieces:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
@@ -452,8 +363,10 @@ class Attempt:
     def _end(self, error: GatewayError | None) -> None:
         self._has_ended = True
         self._take_chunk = None  # one that times holds this attempt
-        self.error = error
-        self.times.ended_at = monotonic()
+        self.found.error = error
+        self.found.ended_at = monotonic()
+        if self._deadlines.is_paused:  # nobody waits any longer
+            self._deadlines.note_caught_up(self.found.ended_at)
         if self._timer is not None:
             self._timer.cancel()
         self._connection.release(self)  # closes it if the answer is still going on

@@ -41,6 +41,7 @@ class Deadlines(msgspec.Struct):
     sent_at: float = 0.0
     content_at: float | None = None  # of the last content
     longest_gap_s: float = 0.0  # between two pieces of content
+    held_back_s: float = 0.0  # between pieces of content, because the caller did not keep up
     done_at: float = NEVER  # the terminator came
     relayed_at: float = 0.0  # of the last bytes that went downstream
     is_paused: bool = False  # the caller does not keep up: not the provider's silence
@@ -52,6 +53,21 @@ class Deadlines(msgspec.Struct):
         if before is not None and now - before > self.longest_gap_s:
             self.longest_gap_s = now - before
         self.content_at = now
+
+    def note_caught_up(self, now: float) -> None:
+        """The caller did not keep up since the last content; nobody is silent from here on."""
+        if self.content_at is not None:
+            self.held_back_s += now - self.content_at
+            self.content_at = now
+
+    def measure_longest_gap_s(self, cut_at: float | None) -> float:
+        """The longest time without content; until `cut_at` too, where the stream was cut there.
+
+        Whoever leaves because nothing comes has waited for longer than those who stay.
+        """
+        if cut_at is None or self.content_at is None or self.is_paused:
+            return self.longest_gap_s
+        return max(self.longest_gap_s, cut_at - self.content_at)
 
     def next_at(self, now: float, *, is_sending: bool, is_committed: bool) -> float:
         """When to look again."""

@@ -79,8 +79,9 @@ class Relay:
             self.content.begin(job.exchange, messages_of(request[PROMPT]))
         try:
             attempt = await self._attempt_until_ready(job)
-            if attempt.whole is not None:
-                return await self._reply(request, job, attempt, attempt.whole)
+            whole = attempt.found.whole
+            if whole is not None:
+                return await self._reply(request, job, attempt, whole)
             return await self._stream(request, job, attempt)
         finally:
             if not job.exchange.detached:
@@ -108,7 +109,7 @@ class Relay:
                 error.__traceback__ = None  # it holds the attempt, which holds it
                 failed = error
             else:
-                if attempt.times.headed_at:  # not when only the time to wait for it has passed
+                if attempt.found.headed_at:  # not when only the time to wait for it has passed
                     self._pools.note_success(job.exchange, job.call)
                     job.note_success()
                 return attempt
@@ -135,16 +136,28 @@ class Relay:
         job.exchange.note_attempt(record)
 
     async def _try(self, job: Job) -> Attempt:
-        connection = await job.upstream.take_connection()
+        connection = await self._take_connection(job)
         is_reused = connection.served > 0
         attempt = await self._start(job, connection)
         # A provider may close an idle connection just as we use it; nothing of the request
         # has been served then, so it is sent once more on a connection that is surely open.
-        if is_reused and isinstance(attempt.error, UpstreamConnectError):
-            attempt = await self._start(job, await job.upstream.take_connection(fresh=True))
-        if attempt.error is not None:
-            raise attempt.take_error()
+        if is_reused and isinstance(attempt.found.error, UpstreamConnectError):
+            lost_s = attempt.found.ended_at - attempt.found.sent_at
+            job.exchange.attempt_records[-1].begin_again()
+            connection = await self._take_connection(job, fresh=True)
+            job.exchange.waited_s += lost_s
+            attempt = await self._start(job, connection)
+        if attempt.found.error is not None:
+            raise attempt.found.take_error()
         return attempt
+
+    async def _take_connection(self, job: Job, *, fresh: bool = False) -> Connection:
+        """A connection; the time that opening one takes is not the gateway's own."""
+        began_at = monotonic()
+        connection = await job.upstream.take_connection(fresh=fresh)
+        if not connection.served:
+            job.exchange.waited_s += monotonic() - began_at
+        return connection
 
     async def _start(self, job: Job, connection: Connection) -> Attempt:
         """An attempt that is ready: to be streamed, to be passed on whole, or failed."""
@@ -171,10 +184,10 @@ class Relay:
             return web.Response(
                 body=whole.body,
                 status=whole.status,
-                headers=attempt.headers,
+                headers=attempt.found.headers,
                 content_type="application/json",
             )
-        response = web.StreamResponse(status=whole.status, headers=attempt.headers)
+        response = web.StreamResponse(status=whole.status, headers=attempt.found.headers)
         response.content_type = "application/json"
         stall_s = job.call.provider.timeouts.write_stall_s
         job.exchange.ending = Outcome.CLIENT_GONE  # unless all of it is taken
@@ -186,7 +199,7 @@ class Relay:
 
     async def _stream(self, request: web.Request, job: Job, attempt: Attempt) -> web.StreamResponse:
         response = make_response(request, STREAM_HEADERS[job.call.dialect])
-        response.headers.extend(attempt.headers)
+        response.headers.extend(attempt.found.headers)
         try:
             await attempt.downstream.open(request, response)
             attempt.note_opened()
@@ -194,8 +207,8 @@ class Relay:
             job.forget_request()
             if attempt.is_paused:  # more came between the commit point and the head
                 self._tasks.spawn("catch_up", self._catch_up(job, attempt))
-            if attempt.error is not None:  # it failed while the head was being written
-                self._break_off(job, attempt, attempt.error)
+            if attempt.found.error is not None:  # it failed while the head was being written
+                self._break_off(job, attempt, attempt.found.error)
             await attempt.ended
             await self._finish(job, attempt, response)
         except (asyncio.CancelledError, ConnectionError):
@@ -260,19 +273,19 @@ class Relay:
     def _note_end(self, job: Job, attempt: Attempt) -> None:
         """Write down what happened; break the stream off if it had begun and failed."""
         self._attempts.discard(attempt)
-        exchange = job.exchange
-        attempt.note_on(exchange)
-        attempt.note_in(exchange.attempt_records[-1])
-        if attempt.error is not None and attempt.downstream.is_open:
-            self._break_off(job, attempt, attempt.error)
-        if attempt.error is None and attempt.times.first_content_at:
+        exchange, found = job.exchange, attempt.found
+        found.note_on(exchange)
+        found.note_in(exchange.attempt_records[-1])
+        if found.error is not None and attempt.downstream.is_open:
+            self._break_off(job, attempt, found.error)
+        if found.error is None and found.first_content_at:
             job.note_success()  # whose head had to leave before there was any
         if exchange.detached:
-            if isinstance(attempt.error, UpstreamError):
-                self._pools.note_failure(exchange, job.call, attempt.error)
-                job.note_failure(attempt.error)
+            if isinstance(found.error, UpstreamError):
+                self._pools.note_failure(exchange, job.call, found.error)
+                job.note_failure(found.error)
             job.leave_gate()
-            exchange.settle(Outcome.CLIENT_GONE, at=attempt.times.ended_at)
+            exchange.settle(Outcome.CLIENT_GONE, at=found.ended_at)
 
     def _break_off(self, job: Job, attempt: Attempt, error: GatewayError) -> None:
         note_failure(job.exchange, error)
@@ -280,7 +293,7 @@ class Relay:
             self._pools.note_failure(job.exchange, job.call, error)
             job.note_failure(error)
         attempt.downstream.break_off(
-            job.last_words(error, already_told=attempt.fault_was_relayed),
+            job.last_words(error, already_told=attempt.found.fault_was_relayed),
             stall_s=job.call.provider.timeouts.write_stall_s,
         )
 

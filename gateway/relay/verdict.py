@@ -47,6 +47,7 @@ class _Reply(msgspec.Struct):
 
 
 _BAD_GATEWAY = HTTPStatus.BAD_GATEWAY.value
+_USUAL_CONNECTIONS = frozenset((b"", b"close", b"keep-alive"))
 _INITIALS = frozenset((b"r", b"x", b"o", b"a", b"m", b"i"))
 
 _decode_reply = msgspec.json.Decoder(_Reply).decode
@@ -80,8 +81,19 @@ def select_headers(headers: Headers, secrets: Sequence[str] = ()) -> list[tuple[
     ]
     if not candidates:
         return []
+    for_this_hop = _name_hop_by_hop(headers)
+    if for_this_hop:
+        candidates = [header for header in candidates if header[0] not in for_this_hop]
     kept = select_response_headers(candidates)
     return [header for header in kept if not holds_secret(header[1], secrets)]
+
+
+def _name_hop_by_hop(headers: Headers) -> frozenset[str]:
+    """The headers that `Connection` names: they are for this hop alone (RFC 9110, 7.6.1)."""
+    named = find_header(headers, b"connection").lower()
+    if named in _USUAL_CONNECTIONS:
+        return frozenset()
+    return frozenset(name.strip() for name in named.decode("latin-1").split(","))
 
 
 def is_event_stream(headers: Headers) -> bool:

@@ -13,10 +13,13 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import HttpVersion11, web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, InvalidHeader, LineTooLong
+from aiohttp.web_protocol import RequestPayloadError
 from typing_extensions import override
 
 from gateway.config.settings import ServerSpec
+from gateway.core.clock import monotonic
 from gateway.core.dialect import Dialect, dialect_of_path
 from gateway.core.errors import GatewayError, InternalError, MalformedRequestError
 from gateway.core.request_id import new_request_id
@@ -31,6 +34,8 @@ from gateway.wire.render_errors import render_openai, render_text
 LINGER_S = 5.0
 MAX_TEXT_CHARS = 100
 _QUOTATION = re.compile(r"""b?\\?(["'])(?:(?!\1).){20,}(?:\1|$)""")
+UNKNOWN = -1
+_END_OF_HEAD = b"\r\n\r\n"
 HELD_UP_S = 0.25  # so late a timer is when this process did not run
 GRACE_S = 1.0
 # How long a connection that retires waits for a last request. A proxy sends its next one into one
@@ -39,6 +44,9 @@ GRACE_S = 1.0
 # hardly being used just now.
 LAST_CALL_S = 0.5
 SOON_S = 0.01  # by then what has come is read
+
+Refuse = Callable[[bytes], bytes | None]
+"""The answer for a request that is refused at the door; None for one that is to be served."""
 
 _SENTENCES: tuple[tuple[type[BaseException], str], ...] = (
     (LineTooLong, "The request line or a header is longer than 8190 bytes."),
@@ -53,13 +61,20 @@ class GatewayConnection(web.RequestHandler):
 
     __slots__ = (
         "_departures",
+        "_fed_bytes",
         "_has_place",
+        "_head_bytes",
+        "_head_due_at",
+        "_head_timeout_s",
         "_head_timer",
+        "_is_at_rest",
         "_is_busy",
         "_is_retiring",
         "_last_call",
         "_places",
+        "_rested_until",
         "_when_unused",
+        "refuse",
     )
 
     def __init__(
@@ -87,9 +102,16 @@ class GatewayConnection(web.RequestHandler):
         self._is_retiring = False
         self._last_call: asyncio.TimerHandle | None = None
         self._when_unused = when_unused
-        self._head_timer: asyncio.TimerHandle | None = loop.call_later(
-            settings.head_timeout_s, self._close_unused
-        )
+        # Set where crowds come and may be turned away at the door.
+        self.refuse: Refuse | None = None
+        # The parser is between two requests: all that was fed to it were whole ones.
+        self._is_at_rest = True
+        self._rested_until = 0.0  # it may be refused at the door by then
+        self._fed_bytes = 0  # since it was at rest
+        self._head_bytes = UNKNOWN
+        self._head_timeout_s = settings.head_timeout_s
+        self._head_due_at = 0.0  # a timer of uvloop's below a millisecond would not know it
+        self._head_timer: asyncio.TimerHandle | None = None
 
     def request_arrived(self) -> None:
         """A whole head has come: from here on the chain has its own deadlines."""
@@ -131,6 +153,11 @@ class GatewayConnection(web.RequestHandler):
         self._has_place = self._places.take()
         if not self._has_place:
             self.force_close()
+            return
+        # Not before: what is closed without a transport stays open when it gets one.
+        self._head_due_at = monotonic() + self._head_timeout_s
+        loop = asyncio.get_running_loop()
+        self._head_timer = loop.call_later(self._head_timeout_s, self._close_unused)
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -142,6 +169,29 @@ class GatewayConnection(web.RequestHandler):
                 timer.cancel()
         self._head_timer = self._last_call = None
         self._departures.add(functools.partial(super().connection_lost, exc))
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """Take what came: for the chain, unless it is a request that is refused at the door."""
+        if not self._is_at_rest:
+            self._fed_bytes += len(data)
+        elif self._is_turned_away(data):
+            return
+        else:
+            self._is_at_rest = False
+            end = data.find(_END_OF_HEAD)
+            # An empty line before the request would be taken for its end.
+            self._head_bytes = end + len(_END_OF_HEAD) if end > 0 else UNKNOWN
+            self._fed_bytes = len(data)
+        super().data_received(data)
+        # aiohttp queues the answer to what it cannot read. Where that is the body of the request in
+        # hand, its reader is told nothing, and would wait for the rest until its time is over.
+        if self._messages and self._is_busy:
+            request, (message, _) = self._current_request, self._messages[-1]
+            is_broken = not isinstance(message, RawRequestMessage)
+            if is_broken and request is not None and not request.content.is_eof():
+                request.content.set_exception(RequestPayloadError("The framing is broken."))
+                request.content.feed_eof()  # afterwards there is nothing to be waited for
 
     @override
     async def finish_response(
@@ -159,6 +209,10 @@ class GatewayConnection(web.RequestHandler):
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         self._is_busy = False
+        whole_bytes = self._head_bytes + (request.content_length or 0)
+        self._is_at_rest = self._fed_bytes == whole_bytes and request.content.is_eof()
+        # aiohttp knows nothing of refusals at the door, and would close it under the caller.
+        self._rested_until = monotonic() + self.keepalive_timeout / 2
         if self._is_retiring:
             self._begin_last_call()
         return finished
@@ -211,11 +265,24 @@ class GatewayConnection(web.RequestHandler):
         poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
 
+    def _is_turned_away(self, data: bytes) -> bool:
+        transport = self.transport
+        is_new = self._head_timer is not None
+        if self.refuse is None or is_new or self._is_retiring or transport is None:
+            return False
+        answer = None if transport.is_closing() else self.refuse(data)
+        if answer is None or monotonic() > self._rested_until:
+            return False
+        if transport.get_write_buffer_size():
+            transport.abort()  # it asks, and does not read
+        else:
+            transport.write(answer)
+        return True
+
     def _close_unused(self) -> None:
-        timer, self._head_timer = self._head_timer, None
-        loop = asyncio.get_running_loop()
-        if timer is not None and loop.time() - timer.when() > HELD_UP_S:
+        if monotonic() - self._head_due_at > HELD_UP_S:
             # We were stopped or starved: what the caller sent is read after the timers.
+            loop = asyncio.get_running_loop()
             self._head_timer = loop.call_later(GRACE_S, self._end_unused)
             return
         self._end_unused()

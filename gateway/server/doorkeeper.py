@@ -10,16 +10,26 @@ from typing import cast
 
 from typing_extensions import override
 
+from gateway.core.clock import monotonic
+from gateway.server.connection import GRACE_S, HELD_UP_S, Refuse
 from gateway.server.places import Places
-
-Refuse = Callable[[bytes], bytes | None]
-"""The answer for a request that is refused; None for one that is to be served."""
 
 
 class Doorkeeper(asyncio.Protocol):
     """Stands in for a connection that may not be worth being made."""
 
-    __slots__ = ("_admit", "_places", "_refuse", "_standing", "_timer", "_transport", "_wait_s")
+    __slots__ = (
+        "_admit",
+        "_due_at",
+        "_keep_alive_s",
+        "_places",
+        "_refuse",
+        "_standing",
+        "_timer",
+        "_transport",
+        "_used_at",
+        "_wait_s",
+    )
 
     def __init__(
         self,
@@ -29,12 +39,16 @@ class Doorkeeper(asyncio.Protocol):
         places: Places,
         *,
         wait_s: float,
+        keep_alive_s: float,
     ) -> None:
         self._refuse = refuse
         self._admit = admit
         self._standing = standing
         self._places = places
-        self._wait_s = wait_s
+        self._wait_s = wait_s  # for the first request
+        self._keep_alive_s = keep_alive_s  # for another one
+        self._due_at = 0.0
+        self._used_at: float | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -43,6 +57,11 @@ class Doorkeeper(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def leave_if_idle(self) -> None:
+        """Close the connection if a request was answered here, and no other one has come."""
+        if self._used_at is not None:
+            self.leave()
+
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if not self._places.take():
@@ -50,7 +69,7 @@ class Doorkeeper(asyncio.Protocol):
             return
         self._transport = cast("asyncio.Transport", transport)
         self._standing.add(self)
-        self._timer = asyncio.get_running_loop().call_later(self._wait_s, self.leave)
+        self._arm(self._wait_s)
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -63,6 +82,7 @@ class Doorkeeper(asyncio.Protocol):
         elif transport.get_write_buffer_size():
             transport.abort()  # it asks, and does not read
         else:
+            self._used_at = monotonic()
             transport.write(answer)
 
     @override
@@ -75,6 +95,21 @@ class Doorkeeper(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
+
+    def _arm(self, wait_s: float) -> None:
+        self._due_at = monotonic() + wait_s
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._look)
+
+    def _look(self) -> None:
+        now = monotonic()
+        kept_for_s = 0.0 if self._used_at is None else self._used_at + self._keep_alive_s - now
+        if kept_for_s > 0:
+            self._arm(kept_for_s)
+        elif now - self._due_at > HELD_UP_S:
+            # We were stopped or starved: what the caller sent is read after the timers.
+            self._arm(GRACE_S)
+        else:
+            self.leave()
 
     def _forget(self) -> None:
         if self._transport is not None:

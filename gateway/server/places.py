@@ -7,6 +7,7 @@ there would be none left to ask a provider with, and nobody would be served at a
 import asyncio
 import resource
 import sys
+from collections.abc import Callable
 
 import structlog
 
@@ -21,6 +22,8 @@ class Places:
     """The places of one listener; each connection that took one gives it back."""
 
     def __init__(self) -> None:
+        # Called when none is left, once a second at most: to let go of what nobody uses.
+        self.when_full: Callable[[], None] = _do_nothing
         self._taken = 0
         self._turned_away = 0
 
@@ -29,9 +32,10 @@ class Places:
         if self._taken < count_places(_file_limit()):
             self._taken += 1
             return True
-        if not self._turned_away:
-            asyncio.get_running_loop().call_later(REPORT_S, self._report)
         self._turned_away += 1
+        if self._turned_away == 1:
+            asyncio.get_running_loop().call_later(REPORT_S, self._report)
+            self.when_full()
         return False
 
     def give_back(self) -> None:
@@ -41,6 +45,10 @@ class Places:
     def _report(self) -> None:
         count, self._turned_away = self._turned_away, 0
         _log.warning("connections.turned_away", count=count, places=count_places(_file_limit()))
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def count_places(file_limit: int) -> int:

@@ -5,6 +5,7 @@ The rule here: a listener that lacks a safeguard does not start.
 
 import asyncio
 import contextlib
+import functools
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from gateway.server.connection import GatewayConnection
 from gateway.server.departures import Departures
 from gateway.server.doorkeeper import Doorkeeper
 from gateway.server.places import Places
-from gateway.server.sockets import BACKLOG, copy_of, open_sockets, url_of
+from gateway.server.sockets import BACKLOG, close_sockets, copy_of, open_sockets, url_of
 from gateway.server.unix_sockets import is_unix
 
 # Its file is everybody's who shares the socket: one of several workers must not remove it.
@@ -60,7 +61,9 @@ class GatewaySite(web.BaseSite):
         # Set on the public listener, where crowds come and may be turned away at the door.
         self.pressure: Pressure | None = None
         self._acceptors: list[asyncio.Server] = []
+        self._handles = [listening]
         self._doorkeepers: set[Doorkeeper] = set()
+        self._is_guest = False
         self.url = url_of(listening)
 
     @property
@@ -80,13 +83,12 @@ class GatewaySite(web.BaseSite):
             )
             self._acceptors = [acceptor]
             return
-        handles = [self._listening]
         if self.pressure is not None and isinstance(loop, uvloop.Loop):
-            handles += [copy_of(self._listening) for _ in range(ACCEPTED_AT_ONCE - 1)]
-        self._acceptors = [
-            await loop.create_server(self._make_protocol, sock=handle, backlog=BACKLOG)
-            for handle in handles
-        ]
+            for _ in range(ACCEPTED_AT_ONCE - 1):
+                self._handles.append(copy_of(self._listening))
+        for handle in self._handles:
+            acceptor = await loop.create_server(self._make_protocol, sock=handle, backlog=BACKLOG)
+            self._acceptors.append(acceptor)
 
     @override
     async def stop(self) -> None:
@@ -95,10 +97,13 @@ class GatewaySite(web.BaseSite):
         They have sent their request, as far as they know; with the socket they would be reset.
         """
         await super().stop()
-        waiting = self._take_waiting()
+        # Of another worker, who is back, the queue is theirs.
+        waiting = [] if self._is_guest else self._take_waiting()
         for acceptor in self._acceptors:
             acceptor.close()
-        for doorkeeper in tuple(self._doorkeepers):
+        close_sockets(self._handles)  # also those that came to nothing
+        # Whoever was accepted for another worker stays when that is back.
+        for doorkeeper in () if self._is_guest else tuple(self._doorkeepers):
             doorkeeper.leave()
         loop = asyncio.get_running_loop()
         for caller in waiting:
@@ -113,6 +118,11 @@ class GatewaySite(web.BaseSite):
                 waiting.append(caller)
         return waiting
 
+    def close_idle(self) -> None:
+        """Close every connection whose callers were refused at the door and have not come back."""
+        for doorkeeper in tuple(self._doorkeepers):
+            doorkeeper.leave_if_idle()
+
     def _make_protocol(self) -> asyncio.Protocol:
         pressure = self.pressure
         if pressure is None or not pressure.door.is_watched:
@@ -123,10 +133,11 @@ class GatewaySite(web.BaseSite):
             self._doorkeepers,
             self._places,
             wait_s=self._settings.head_timeout_s,
+            keep_alive_s=self._settings.keep_alive_s,
         )
 
     def next_to(self, listening: socket.socket) -> "GatewaySite":
-        """One more site of the same app, for which the same number of places counts."""
+        """One more site of the same app, to be stopped before this one, with the same places."""
         site = GatewaySite(
             self._runner,
             listening,
@@ -136,6 +147,8 @@ class GatewaySite(web.BaseSite):
             when_unused=self._when_unused,
         )
         site.pressure = self.pressure
+        site._doorkeepers = self._doorkeepers
+        site._is_guest = True
         return site
 
     def _make_connection(self) -> GatewayConnection:
@@ -143,7 +156,7 @@ class GatewaySite(web.BaseSite):
         if server is None:
             raise RuntimeError("The runner is not set up.")
         loop = asyncio.get_running_loop()
-        return GatewayConnection(
+        connection = GatewayConnection(
             server,
             self._settings,
             loop=loop,
@@ -151,6 +164,9 @@ class GatewaySite(web.BaseSite):
             departures=self._departures,
             when_unused=self._when_unused,
         )
+        if self.pressure is not None:
+            connection.refuse = self.pressure.turn_away
+        return connection
 
 
 def make_runner(app: web.Application, *, shutdown_s: float) -> web.AppRunner:
@@ -184,6 +200,7 @@ async def listen_on(
     """Start to accept on sockets that are bound already."""
     require_c_parser()
     places, departures = Places(), Departures()
+    places.when_full = functools.partial(close_idle_connections, runner)
     sites = [
         GatewaySite(
             runner,
@@ -216,6 +233,9 @@ def close_idle_connections(runner: web.AppRunner) -> None:
     """Close every connection that was used and waits for another request."""
     for connection in _connections_of(runner):
         connection.close_if_idle()
+    for site in runner.sites:
+        if isinstance(site, GatewaySite):
+            site.close_idle()
 
 
 def _connections_of(runner: web.AppRunner) -> list[GatewayConnection]:

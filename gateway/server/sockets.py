@@ -33,7 +33,7 @@ _TCP_OPTIONS = (
     ("TCP_KEEPCNT", KEEP_ALIVE_PROBES),
 )
 
-_REASONS = {
+REASONS = {  # why a socket cannot listen, and what helps
     errno.EADDRINUSE: "another program listens there; stop it or take another port",
     errno.EACCES: "ports below 1024 are for root; take another port",
     errno.EADDRNOTAVAIL: "this machine does not have that address",
@@ -66,7 +66,7 @@ async def open_sockets(host: str, port: int, *, shared: bool = False) -> list[so
             sockets.append(_bind(family, (address, port), shared=shared))
     except OSError as error:
         close_sockets(sockets)
-        reason = _REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
+        reason = REASONS.get(error.errno or 0) or error.strerror or type(error).__name__
         raise ListenError(f"{host}:{port}: {reason}") from error
     return sockets
 

@@ -24,14 +24,21 @@ class StandIns:
         return sorted(self._sites)
 
     async def accept_for(self, away: Collection[int], beside: GatewaySite) -> None:
-        """Accept for these workers, and for no other, as the site does; one call at a time."""
+        """Accept for these workers, and for no other, as the site does; one call at a time.
+
+        OSError when that cannot be, for want of files; another call tries it again.
+        """
         for index in self._sites.keys() - set(away):
             await self._leave(index)
         for index in away:
             if index not in self._sites:
                 self._sites[index] = []
-                for listening in self._sockets.get(index, ()):
-                    await self._accept(index, beside, listening)
+                try:
+                    for listening in self._sockets.get(index, ()):
+                        await self._accept(index, beside, listening)
+                except OSError:  # no file is left; from some of them would be no good
+                    await self._leave(index)
+                    raise
 
     async def close(self) -> None:
         """Accept for nobody from now on, and let go of the sockets."""
@@ -43,12 +50,16 @@ class StandIns:
     async def _accept(self, index: int, beside: GatewaySite, listening: socket) -> None:
         # A site closes what it was given, and there may be a next time.
         site = beside.next_to(copy_of(listening))
-        await site.start()
+        try:
+            await site.start()
+        except OSError:
+            await site.stop()
+            raise
         if index in self._sites:
             self._sites[index].append(site)
         else:  # closed meanwhile
             await site.stop()
 
     async def _leave(self, index: int) -> None:
-        for site in self._sites.pop(index):
+        for site in self._sites.pop(index, ()):
             await site.stop()

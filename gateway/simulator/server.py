@@ -51,7 +51,7 @@ class Simulator:
         self._ssl_context = ssl_context
         self._credential = credential
         self._scriptable = scriptable
-        self._gateway_url = gateway_url
+        self.gateway_url = gateway_url  # the address in the demo answer
         self._chooser = Chooser()
         self._by_credential: dict[str, Directive] = {}
         self._precomputed: dict[tuple[object, ...], tuple[Directive, Plan]] = {}
@@ -162,7 +162,7 @@ class Simulator:
         if refusal is not None:
             return build_plan(refusal, ask, "")
         if directive is None:
-            directive = answer_plainly(request, body, self._gateway_url)
+            directive = answer_plainly(request, body, self.gateway_url)
         return self._plan(directive, ask)
 
     def _plan(self, directive: Directive, ask: Ask) -> Plan:

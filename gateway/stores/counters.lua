@@ -131,6 +131,16 @@ local function roll(charge)
   end
 end
 
+-- What comes late counts in the window that is now; months are taken to be as long as their own was.
+local function roll_on(charge)
+  local counter, length = counters[charge[KEY]], charge[ENDS] - charge[STARTS]
+  if counts_window(charge[KIND]) and length > 0 and now >= counter.e then
+    counter.t = charge[STARTS] + math.floor((now - charge[STARTS]) / length) * length
+    counter.e, counter.a = counter.t + length, 0
+    changed[charge[KEY]] = true
+  end
+end
+
 local function ahead(counter)
   return math.max(0, counter.a - now)
 end
@@ -337,6 +347,7 @@ local function settle(id, tokens, micros, packed, was_adopted)
       roll(charge)
       book(charge, amount)
     elseif amount > charge[COST] then
+      roll_on(charge)
       book(charge, amount - charge[COST])
     end
   end

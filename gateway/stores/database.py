@@ -149,7 +149,15 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
             pool_timeout=POOL_WAIT_S,
             # Firewalls and restarts end idle connections; no caller should be who finds out.
             pool_pre_ping=True,
-            connect_args={"timeout": timeout_s, "command_timeout": timeout_s},
+            connect_args={
+                "timeout": timeout_s,
+                "command_timeout": timeout_s,
+                # A pooler that gives each transaction another connection of the server's (Supabase,
+                # pgbouncer) knows no prepared statement by its name.
+                "statement_cache_size": 0,
+                "prepared_statement_cache_size": 0,
+                "prepared_statement_name_func": str,  # an empty one
+            },
         )
     except ModuleNotFoundError:
         raise StoreError("PostgreSQL needs a driver: install `chat-gateway[postgres]`.") from None

@@ -32,6 +32,10 @@ class KeyDisabledError(StoreError):
     """The key was disabled, and cannot be given another secret."""
 
 
+class KeyExpiredError(StoreError):
+    """The key has expired, and another secret of it would not work either."""
+
+
 class CountersDownError(StoreDownError):
     """The counters cannot be asked, and a rule says that nobody is let in without."""
 

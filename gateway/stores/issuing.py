@@ -4,7 +4,6 @@ The rule here: what a key may be for is checked here and said in the same words 
 given to whoever had it made, once; neither the store nor anything here keeps it.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterable, Mapping
 
@@ -13,6 +12,8 @@ import msgspec
 from gateway.config import forms
 from gateway.core.durations import parse_duration, render_time
 from gateway.core.gateway_key import is_key, make_key
+from gateway.core.key_holder import parse_network
+from gateway.core.moments import parse_date
 from gateway.stores.errors import UnknownKeyError
 from gateway.stores.keys import StoredKey, StoredSecret, shown_part
 from gateway.stores.opening import OpenKeys
@@ -42,19 +43,19 @@ class WantedKey(msgspec.Struct, frozen=True):
     providers: tuple[str, ...]
     models: tuple[str, ...]
     networks: tuple[str, ...]
-    lasts_s: int | None  # None: it has no end
+    expires_at: int | None  # Unix seconds; None: it has no end
 
 
 def check_wanted(
-    name: str, *, tenant: str, lists: Mapping[str, Iterable[str]], expires: str | None
+    name: str, *, tenant: str, lists: Mapping[str, Iterable[str]], expires: str | None, now: int
 ) -> WantedKey:
     """The key as it can be made; KeyFieldError names the first field that is wrong."""
     check_name(name)
     if tenant:
         _check("tenant", tenant, forms.PRINCIPAL)
     checked = {field: _check_list(field, lists.get(field, ())) for field in LISTS}
-    lasts_s = None if expires is None else read_duration("expires", expires)
-    return WantedKey(name=name, tenant=tenant, lasts_s=lasts_s, **checked)
+    expires_at = None if expires is None else read_end("expires", expires, now)
+    return WantedKey(name=name, tenant=tenant, expires_at=expires_at, **checked)
 
 
 def check_name(name: str) -> None:
@@ -72,6 +73,20 @@ def read_duration(field: str, text: str) -> int:
         raise KeyFieldError(field, str(error)) from None
 
 
+def read_end(field: str, text: str, now: int) -> int:
+    """The Unix time that is `30d` from now, or that a date says; KeyFieldError."""
+    try:
+        if "-" not in text:
+            return now + parse_duration(text)
+        end = int(parse_date(text))
+    except ValueError as error:
+        hint = "" if "-" in text else ", or a date such as 2027-01-01"
+        raise KeyFieldError(field, f"{error}{hint}") from None
+    if end <= now:
+        raise KeyFieldError(field, "has passed already")
+    return end
+
+
 async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str, StoredKey]:
     """A new key and what is stored of it; KeyExistsError."""
     key = make_key()
@@ -83,7 +98,7 @@ async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str
         providers=wanted.providers,
         models=wanted.models,
         networks=wanted.networks,
-        expires_at=None if wanted.lasts_s is None else now + wanted.lasts_s,
+        expires_at=wanted.expires_at,
         secrets=(_hash(key, opened.peppers, now),),
     )
     await opened.store.save_key(stored)
@@ -93,13 +108,15 @@ async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str
 async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> tuple[str, int]:
     """Another key for the same holder, and when the ones there were end at the latest.
 
-    KeyNotFoundError, KeyDisabledError.
+    KeyNotFoundError, KeyDisabledError, KeyExpiredError.
     """
+    # Asked before: once it is saved, nothing may come between the key and who it is for.
+    holder_ends_at = (await opened.store.fetch_key(name)).expires_at
     key = make_key()
     old_ends_at = now + overlap_s
     secret = _hash(key, opened.peppers, now)
     await opened.store.save_secret(name, secret, others_end_at=old_ends_at)
-    return key, old_ends_at
+    return key, old_ends_at if holder_ends_at is None else min(old_ends_at, holder_ends_at)
 
 
 async def find_by_key(opened: OpenKeys, text: str) -> StoredKey:
@@ -146,7 +163,7 @@ def _check_list(field: str, values: Iterable[str]) -> tuple[str, ...]:
 def _check_item(field: str, value: str) -> str:
     if field == "networks":
         try:
-            return str(ipaddress.ip_network(value))
+            return str(parse_network(value))
         except ValueError:
             raise KeyFieldError(
                 field, "needs to be a network, as 10.1.0.0/16, with nothing after its prefix"

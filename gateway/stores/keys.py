@@ -4,7 +4,7 @@ The rule here: a key itself is never in a store, nor in these records; only its 
 pepper, and its first characters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
@@ -73,8 +73,13 @@ class KeyStore(Protocol):
     async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
         """The key that has a secret with one of these digests, with that secret alone.
 
-        Asked by the gateway for each key that it does not know or no longer trusts its memory of;
-        disabled and expired ones are found too.
+        Disabled and expired ones are found too.
+        """
+
+    async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
+        """The same for several at once, each by its digest; what is not there is left out.
+
+        Asked by the gateway for the keys that it does not know, all that came up together.
         """
 
     async def fetch_key(self, name: str) -> StoredKey:
@@ -93,7 +98,10 @@ class KeyStore(Protocol):
         """The revision of the last change."""
 
     async def fetch_peppers(self) -> frozenset[int]:
-        """The versions of pepper that stored secrets need."""
+        """The versions of pepper that stored secrets were hashed with, ended ones too."""
+
+    async def find_working_peppers(self, versions: Collection[int], now: int) -> frozenset[int]:
+        """Those of these versions that a secret needs which still works."""
 
     async def save_key(self, key: StoredKey) -> None:
         """Keep a new key with its secrets; KeyExistsError when the name is taken."""
@@ -101,7 +109,8 @@ class KeyStore(Protocol):
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
         """Give a key another secret; the ones it has end then, or when they would have before.
 
-        KeyNotFoundError; KeyDisabledError, also when another process disables it at this moment.
+        KeyNotFoundError; KeyDisabledError, also when another process disables it at this moment;
+        KeyExpiredError when it is over at the time of the new secret.
         """
 
     async def disable_key(self, name: str, at: int) -> bool:

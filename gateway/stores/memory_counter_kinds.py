@@ -267,6 +267,8 @@ class QuotaCounter(MemoryCounter):
 
     @override
     def book(self, amount: int, charge: Charge, now: float) -> None:
+        if charge.starts_at > self.starts_at:
+            self.starts_at, self.ends_at, self.used = charge.starts_at, charge.ends_at, 0
         self.used += amount
 
     @override

@@ -155,10 +155,9 @@ class MemoryCounters(CounterStore):
         for _, charge in hold.taken:
             amount = used.amount(charge.kind)
             if amount > charge.cost:
-                found = self._counters.get(charge.key)
-                if found is None:
-                    found = self._make(_in_present_window(charge, self._wall()))
-                found.book(amount - charge.cost, charge, now)
+                present = _in_present_window(charge, self._wall())
+                found = self._counters.get(charge.key) or self._make(present)
+                found.book(amount - charge.cost, present, now)
 
     def _make(self, charge: Charge) -> MemoryCounter:
         self._made += 1

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.config.stores import PEPPER_FILE, DatabaseAddress, StoresError, StoresSpec
+from gateway.core.clock import system_clock
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
@@ -111,11 +112,13 @@ async def _find_peppers(
             peppers = await asyncio.to_thread(_read_or_make, path, is_needed=bool(needed))
     except StoresError as error:
         raise StoreError(str(error)) from None
-    missing = sorted(needed - peppers.versions)
+    missing = needed - peppers.versions
+    if missing:  # only then, since it takes a second with a million keys
+        missing = await store.find_working_peppers(missing, int(system_clock()))
     if missing:
         raise StoreError(
-            f"{source} lacks the versions {', '.join(map(str, missing))}, which stored keys were "
-            "hashed with; put them back, or those keys are lost."
+            f"{source} lacks the versions {', '.join(map(str, sorted(missing)))}, which stored "
+            "keys were hashed with; put them back, or those keys are lost."
         )
     return peppers
 

@@ -1,16 +1,34 @@
 """The tables of a chat front end on Supabase: what its users have put into their settings.
 
 The rule here: nothing is ever written, every name was found in the real table before it is used,
-and a row is looked up by who is calling and never by an id from a request alone.
+and a row is looked up by who is calling and never by an id from a request alone. What the database
+takes for equal and is not (a text without regard to capitals) is somebody else's.
 """
 
 import uuid
-from collections.abc import Collection
+import warnings
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pydantic import SecretStr
-from sqlalchemy import Column, Connection, MetaData, Select, Table, Uuid, inspect, select, tuple_
-from sqlalchemy.exc import NoSuchTableError
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Enum,
+    Integer,
+    MetaData,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    Uuid,
+    inspect,
+    select,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import DOMAIN
+from sqlalchemy.exc import NoSuchTableError, SAWarning
 from sqlalchemy.sql import quoted_name
 from sqlalchemy.types import TypeEngine
 
@@ -18,7 +36,13 @@ from gateway.stores.database import Database
 from gateway.stores.errors import SchemaError
 from gateway.stores.profiles import Columns, ModelPlace, ModelRow, Profile
 
+Real = dict[str, TypeEngine[Any]]
+"""The columns of a table, and what they hold."""
+
 MODEL_COLUMNS = ("id", "user_id", "base_url", "model_id", "api_key", "context_length")
+
+
+MAX_DIGITS = 20  # of the longest number that a column holds, with its sign
 
 
 class OutsideProfiles:
@@ -48,7 +72,9 @@ class OutsideProfiles:
         query: Select[Any] = select(self._profiles).where(self._id.in_(list(wanted)))
         async with self._database.look() as connection:
             rows = (await connection.execute(query)).all()
-        return {wanted[whose]: self._profile_of(values) for whose, *values in rows}
+        return {
+            wanted[whose]: self._profile_of(values) for whose, *values in rows if whose in wanted
+        }
 
     async def fetch_models(self, places: Collection[ModelPlace]) -> dict[ModelPlace, ModelRow]:
         """The models at these places; nothing where the model is not that user's."""
@@ -65,7 +91,11 @@ class OutsideProfiles:
         query = select(table).where(tuple_(table.c.user_id, table.c.id).in_(list(wanted)))
         async with self._database.look() as connection:
             rows = (await connection.execute(query)).all()
-        return {wanted[row.user_id, row.id]: _model_of(row) for row in rows}
+        return {
+            wanted[place]: _model_of(row)
+            for row in rows
+            if (place := (row.user_id, row.id)) in wanted
+        }
 
     def _profile_of(self, values: list[Any]) -> Profile:
         return {
@@ -99,10 +129,13 @@ async def open_profiles(database: Database, columns: Columns) -> OutsideProfiles
         raise
 
 
-def _reflect(connection: Connection, table: str) -> dict[str, TypeEngine[Any]]:
+def _reflect(connection: Connection, table: str) -> Real:
     """The real columns of a table and their types; nothing where there is no such table."""
     try:
-        found = inspect(connection).get_columns(table)
+        with warnings.catch_warnings():
+            # Of types that extensions have made; who needs such a column is told below.
+            warnings.simplefilter("ignore", SAWarning)
+            found = inspect(connection).get_columns(table)
     except NoSuchTableError:
         return {}
     return {column["name"]: column["type"] for column in found}
@@ -111,7 +144,7 @@ def _reflect(connection: Connection, table: str) -> dict[str, TypeEngine[Any]]:
 def _table_of(
     database: Database,
     name: str,
-    real: dict[str, TypeEngine[Any]],
+    real: Real,
     id_: str,
     wanted: frozenset[str],
 ) -> Table:
@@ -119,18 +152,17 @@ def _table_of(
         raise SchemaError(f"{database.shown} has no table {name}, which `profiles` names.")
     if id_ not in real:
         raise SchemaError(f"{database.shown}: the table {name} has no column {id_}.")
-    fields = sorted(field for field in wanted if field in real and field != id_)
+    _check_id(database, name, id_, real[id_])
+    fields = sorted(field for field in wanted if field != id_ and _holds_text(real.get(field)))
     if not fields:
         raise SchemaError(
             f"{database.shown}: the table {name} has none of the columns that providers.yaml "
-            f"names by `key`: {', '.join(sorted(wanted))}."
+            f"names by `key`, or not as text: {', '.join(sorted(wanted))}."
         )
     return _make_table(name, real, [id_, *fields])
 
 
-def _models_table(
-    database: Database, columns: Columns, real: dict[str, TypeEngine[Any]] | None
-) -> Table | None:
+def _models_table(database: Database, columns: Columns, real: Real | None) -> Table | None:
     """The table of models; None where there is none and nobody said that there is."""
     name = columns.models
     if name is None or real is None or not (real or columns.needs_models):
@@ -143,10 +175,25 @@ def _models_table(
     missing = [column for column in MODEL_COLUMNS if column not in real]
     if missing:
         raise SchemaError(f"{database.shown}: the table {name} lacks {', '.join(missing)}.")
+    for column in ("id", "user_id"):
+        _check_id(database, name, column, real[column])
     return _make_table(name, real, MODEL_COLUMNS)
 
 
-def _make_table(name: str, real: dict[str, TypeEngine[Any]], columns: Collection[str]) -> Table:
+def _check_id(database: Database, table: str, column: str, type_: TypeEngine[Any]) -> None:
+    """Raise SchemaError where no subject of a token can be found in such a column."""
+    if isinstance(type_, Enum) or not isinstance(type_, Uuid | String | Integer):
+        raise SchemaError(
+            f"{database.shown}: the column {column} of the table {table} is of the type {type_!r}; "
+            "by which rows are found has to be uuid, text or a whole number."
+        )
+
+
+def _holds_text(type_: TypeEngine[Any] | None) -> bool:
+    return isinstance(type_, String | DOMAIN)
+
+
+def _make_table(name: str, real: Real, columns: Collection[str]) -> Table:
     return Table(
         quoted_name(name, quote=True),
         MetaData(),
@@ -156,17 +203,34 @@ def _make_table(name: str, real: dict[str, TypeEngine[Any]], columns: Collection
 
 def _values_for(column: Column[Any], texts: Collection[str]) -> dict[Any, str]:
     """The texts by what they are in a column; those that cannot stand in it are left out."""
-    if not isinstance(column.type, Uuid):
+    if isinstance(column.type, Uuid):
+        read: Callable[[str], Any] = uuid.UUID
+    elif isinstance(column.type, Integer):
+        read = _reads_whole_numbers(column.type)
+    else:
         return {text: text for text in texts}
     found = {}
     for text in texts:
         try:
-            value = uuid.UUID(text)
+            value = read(text)
         except ValueError:
             continue
         if str(value) == text:  # one row has one name; UUID takes capitals and braces too
             found[value] = text
     return found
+
+
+def _reads_whole_numbers(type_: Integer) -> Callable[[str], int]:
+    """Reads those that a column holds; the driver refuses all of a question for a larger one."""
+    bits = 63 if isinstance(type_, BigInteger) else 15 if isinstance(type_, SmallInteger) else 31
+
+    def read(text: str) -> int:
+        number = int(text[:MAX_DIGITS])
+        if not -(2**bits) <= number < 2**bits:
+            raise ValueError("no column holds it")
+        return number
+
+    return read
 
 
 def _model_of(row: Any) -> ModelRow:  # noqa: ANN401 - a row of a table that is known at run time

@@ -3,7 +3,7 @@
 The rule here: one statement a look-up, by primary key; so a million keys cost what ten do.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,9 +11,15 @@ from sqlalchemy import Row, Select, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.durations import render_time
 from gateway.stores.database import Database
-from gateway.stores.errors import KeyDisabledError, KeyExistsError, KeyNotFoundError
-from gateway.stores.keys import Changes, StoredKey, StoredSecret
+from gateway.stores.errors import (
+    KeyDisabledError,
+    KeyExistsError,
+    KeyExpiredError,
+    KeyNotFoundError,
+)
+from gateway.stores.keys import Changes, StoredKey, StoredSecret, is_over
 from gateway.stores.tables import gateway_key_secrets as secrets
 from gateway.stores.tables import gateway_keys as keys
 
@@ -32,6 +38,12 @@ class SqlKeyStore:
         async with self._database.read() as connection:
             found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
             return next(iter(_keys_of(found)), None)
+
+    async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
+        """The same for several at once, each by its digest; what is not there is left out."""
+        async with self._database.read() as connection:
+            found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
+            return {bytes(row.digest): _key_of([row]) for row in found}
 
     async def fetch_key(self, name: str) -> StoredKey:
         """A key with all of its secrets; KeyNotFoundError."""
@@ -68,10 +80,26 @@ class SqlKeyStore:
             return await _last_revision(connection)
 
     async def fetch_peppers(self) -> frozenset[int]:
-        """The versions of pepper that stored secrets need."""
+        """The versions of pepper that stored secrets were hashed with, ended ones too."""
         async with self._database.read() as connection:
             found = await connection.scalars(select(secrets.c.pepper).distinct())
             return frozenset(found)
+
+    async def find_working_peppers(self, versions: Collection[int], now: int) -> frozenset[int]:
+        """Those of these versions that a secret needs which still works."""
+        query = (
+            select(secrets.c.pepper)
+            .distinct()
+            .join(keys, keys.c.name == secrets.c.name)
+            .where(
+                secrets.c.pepper.in_(versions),
+                secrets.c.expires_at.is_(None) | (secrets.c.expires_at > now),
+                keys.c.expires_at.is_(None) | (keys.c.expires_at > now),
+                keys.c.disabled_at.is_(None),
+            )
+        )
+        async with self._database.read() as connection:
+            return frozenset(await connection.scalars(query))
 
     async def save_key(self, key: StoredKey) -> None:
         """Keep a new key with its secrets; KeyExistsError when the name is taken."""
@@ -87,9 +115,15 @@ class SqlKeyStore:
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
         """Give a key another secret; the ones it has end then, or when they would have before."""
         async with self._write() as (connection, revision):
-            if await _fetch_disabled_at(connection, name) is not None:
+            disabled_at, expires_at = await _fetch_ends(connection, name)
+            if disabled_at is not None:
                 raise KeyDisabledError(
                     f"{name} is disabled, and stays so; make a key of another name."
+                )
+            if is_over(expires_at, secret.created_at):
+                raise KeyExpiredError(
+                    f"{name} has expired at {render_time(expires_at)}, and another secret "
+                    "would not work either; make a key of another name."
                 )
             ends_later = secrets.c.expires_at.is_(None) | (secrets.c.expires_at > others_end_at)
             await connection.execute(
@@ -105,7 +139,7 @@ class SqlKeyStore:
     async def disable_key(self, name: str, at: int) -> bool:
         """Refuse a key from now on; False when it was disabled before."""
         async with self._write() as (connection, revision):
-            await _fetch_disabled_at(connection, name)
+            await _fetch_ends(connection, name)
             done = await connection.execute(
                 update(keys)
                 .where(keys.c.name == name, keys.c.disabled_at.is_(None))
@@ -151,15 +185,13 @@ async def _last_revision(connection: AsyncConnection) -> int:
     return await connection.scalar(select(func.max(keys.c.revision))) or 0
 
 
-async def _fetch_disabled_at(connection: AsyncConnection, name: str) -> int | None:
-    """When a key was disabled; KeyNotFoundError."""
-    found = (
-        await connection.execute(select(keys.c.disabled_at).where(keys.c.name == name))
-    ).one_or_none()
+async def _fetch_ends(connection: AsyncConnection, name: str) -> tuple[int | None, int | None]:
+    """When a key was disabled, and when it expires; KeyNotFoundError."""
+    wanted = select(keys.c.disabled_at, keys.c.expires_at).where(keys.c.name == name)
+    found = (await connection.execute(wanted)).one_or_none()
     if found is None:
         raise _not_found(name)
-    disabled_at: int | None = found.disabled_at
-    return disabled_at
+    return found.disabled_at, found.expires_at
 
 
 def _not_found(name: str) -> KeyNotFoundError:

@@ -19,6 +19,8 @@ TRIES = 3
 HEAD = struct.Struct("<QQI")  # number, length, checksum
 HALF = HEAD.size + MAX_BYTES
 FLAG = 64
+BEATS = 8  # bytes of their number
+BEATS_AT = 8  # beside the flag
 _PLACE = FLAG + 2 * HALF
 _GONE, _THERE = b"\1", b"\0"
 
@@ -82,6 +84,22 @@ class Board:
     def is_gone(self, place: int) -> bool:
         """Whether whoever wrote there has died, and nobody has written since."""
         return os.pread(self.file, 1, place * _PLACE) == _GONE
+
+    def await_beats(self, place: int) -> None:
+        """Somebody new is about to have the place; for the supervisor.
+
+        From here on the memory for its beats is there, so that none of them can fail.
+        """
+        self.beat(place, 0)
+
+    def beat(self, place: int, count: int) -> None:
+        """The event loop of whoever has this place has come round, so many times."""
+        os.pwrite(self.file, count.to_bytes(BEATS, "little"), place * _PLACE + BEATS_AT)
+
+    def count_beats(self, place: int) -> int:
+        """How many times the loop of whoever has this place came round; 0 before the first."""
+        raw = os.pread(self.file, BEATS, place * _PLACE + BEATS_AT)
+        return int.from_bytes(raw, "little")  # nothing, where nobody has written yet
 
     def _read_heads(self, start: int) -> list[tuple[int, int, int]]:
         raw = (os.pread(self.file, HEAD.size, start + half * HALF) for half in (0, 1))

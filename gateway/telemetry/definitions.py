@@ -122,7 +122,7 @@ UNUSED_CONNECTIONS = _counter(
 )
 FIRST_CONTENT = _histogram(
     "gateway_first_content_seconds",
-    "from arrival to the first content",
+    "from arrival to the first content of a stream",
     "provider",
     bounds=SECONDS,
     genai="`gen_ai.server.time_to_first_token`",
@@ -137,8 +137,9 @@ UPSTREAM_FIRST_CONTENT = _histogram(
 )
 ADDED = _histogram(
     "gateway_added_seconds",
-    "the gateway's part of that: what it added before the request was sent and after the content "
-    "came; requests with one attempt only",
+    "the gateway's part of that, and of the same for whole replies: what it added before the "
+    "request was sent and after the content came, without its waiting for the caller's body or for "
+    "a connection to be opened; requests with one attempt only",
     "provider",
     bounds=SHORT_SECONDS,
 )
@@ -151,22 +152,24 @@ DURATION = _histogram(
 )
 UPSTREAM_DURATION = _histogram(
     "gateway_upstream_duration_seconds",
-    "the provider's part of that, of the last attempt",
+    "the provider's part of that, of the last attempt; waits for a caller who did not keep up are "
+    "left out",
     "provider",
     bounds=SECONDS,
     genai="`gen_ai.client.operation.duration`",
 )
 GAP = _histogram(
     "gateway_chunk_gap_seconds",
-    "mean time between pieces of content as the provider sent them, once for each stream",
+    "mean time between pieces of content as the provider sent them, once for each stream; these "
+    "waits are left out too",
     "provider",
     bounds=GAP_SECONDS,
     genai="`gen_ai.client.operation.time_per_output_chunk`, which is there for each piece",
 )
 LONGEST_GAP = _histogram(
     "gateway_chunk_gap_longest_seconds",
-    "longest time between pieces of content as the provider sent them, once for each stream; "
-    "waits for a caller who did not keep up are left out",
+    "longest of these times, once for each stream; of one that was cut, or whose caller left, also "
+    "that from the last piece to its end",
     "provider",
     bounds=GAP_SECONDS,
 )
@@ -280,8 +283,9 @@ WORKERS = _gauge(
     "processes that answer requests, by `state`: `starting`, `ready`, `draining` or `stopping`",
     "state",
 )
-WORKER_STARTS = _counter(
-    "gateway_worker_starts_total", "how often one of them was started; more than there are: deaths"
+WORKER_STARTS = _counter("gateway_worker_starts_total", "how often one of them was started")
+WORKER_DEATHS = _counter(
+    "gateway_worker_deaths_total", "how often one of them was started because another one had died"
 )
 WORKER_SILENCE = _gauge(
     "gateway_worker_silent_seconds",

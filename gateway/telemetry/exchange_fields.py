@@ -88,15 +88,23 @@ def _take_out(fields: dict[str, Any], secret: str) -> None:
 def added_s(exchange: Exchange) -> float | None:
     """What the gateway itself added: until the request was sent, and to the first content.
 
-    None where there were several attempts: the time of those that failed is not ours.
+    What it waited for others meanwhile is not its own. None where there were several attempts: the
+    time of those that failed is not ours either.
     """
+    added = measure_added_s(exchange)
+    return None if added is None else round(added, _DIGITS)
+
+
+def measure_added_s(exchange: Exchange) -> float | None:
+    """The same, not rounded."""
     if exchange.attempts != 1 or not exchange.upstream_started_at:
         return None
-    added = exchange.upstream_started_at - exchange.started_at
-    if exchange.first_content_at and exchange.first_relayed_at:
+    added = max(0.0, exchange.upstream_started_at - exchange.started_at - exchange.waited_s)
+    content_at = exchange.first_content_at
+    if content_at and exchange.first_relayed_at > content_at:
         # On a stream that had to begin before its content there is no wait to count.
-        added += max(0.0, exchange.first_relayed_at - exchange.first_content_at)
-    return round(added, _DIGITS)
+        added += exchange.first_relayed_at - content_at
+    return added
 
 
 def _between(start_at: float, end_at: float) -> float | None:

@@ -3,10 +3,11 @@
 The rule here: it runs once for every request, so it looks up what it needs once and adds.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 
 from gateway.config.registry import Provider
+from gateway.core.errors import InternalError
 from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import (
     UpstreamFirstContentTimeoutError,
@@ -16,9 +17,10 @@ from gateway.core.upstream_errors import (
 from gateway.core.usage import Usage
 from gateway.telemetry import definitions as defined
 from gateway.telemetry.definitions import Definition
-from gateway.telemetry.model_names import ModelNames
+from gateway.telemetry.exchange_fields import measure_added_s
+from gateway.telemetry.model_names import NONE, ModelNames
 from gateway.telemetry.numbers import Numbers, numbers_of
-from gateway.telemetry.series import Counts, Distribution
+from gateway.telemetry.series import OTHER, Counts, Distribution
 
 CLIENT_STALLED = "client_stalled"
 MAX_CODES = 300  # of failures, with their providers; there are about 60 codes
@@ -70,18 +72,18 @@ class ProviderSeries:
         if not sent_at:
             return
         if exchange.upstream_ended_at:
-            self.upstream_duration.add(exchange.upstream_ended_at - sent_at)
-        if exchange.attempts == 1:  # as `exchange_fields.added_s` has it, without rounding
-            added = sent_at - started_at
-            if content_at and exchange.first_relayed_at > content_at:
-                added += exchange.first_relayed_at - content_at
-            self.added.add(added)
-        if content_at:
+            asked_s = exchange.upstream_ended_at - sent_at
+            self.upstream_duration.add(max(0.0, asked_s - exchange.held_back_s))
+        added_s = measure_added_s(exchange)
+        if added_s is not None:
+            self.added.add(added_s)
+        if content_at and exchange.stream:  # of a whole reply the first content is the last
             self.first_content.add(content_at - started_at)
             self.upstream_first_content.add(content_at - sent_at)
-            if exchange.chunks > 1 and exchange.last_content_at > content_at:
-                span_s = exchange.last_content_at - content_at
+            span_s = exchange.last_content_at - content_at - exchange.held_back_s
+            if exchange.chunks > 1 and span_s > 0:
                 self.gap.add(span_s / (exchange.chunks - 1))
+            if exchange.longest_gap_s:
                 self.longest_gap.add(exchange.longest_gap_s)
 
 
@@ -130,7 +132,11 @@ class ExchangeSeries:
     def __init__(self, providers: Mapping[str, Provider]) -> None:
         self._names = ModelNames(providers)
         self._exchanges = Counts(defined.EXCHANGES)
-        self._failures = Counts(defined.FAILURES, MAX_CODES * (len(providers) + 2))
+        names = (*providers, NONE, OTHER)
+        self._failures = Counts(defined.FAILURES, MAX_CODES * len(names))
+        # From 0 on: of a counter that begins at 1 Prometheus sees no increase, and of this one the
+        # first has to be seen.
+        self._failures.values.update({(name, InternalError.code): 0 for name in names})
         self._stalls = Counts(defined.STALLS)
         self._refusals = Counts(defined.REFUSALS)
         self._providers: dict[str, ProviderSeries] = {}
@@ -159,6 +165,12 @@ class ExchangeSeries:
             self._refusals.add((exchange.refused_by, "false"))
         for rule in exchange.would_refuse:
             self._refusals.add((rule, "true"))
+
+    def remember(self, before: Iterable[Numbers]) -> None:
+        """Give the names that are in these numbers again, before any other."""
+        for one in before:
+            if one.name == defined.EXCHANGES.name:
+                self._names.remember((labels[0], labels[1]) for labels, _ in one.values)
 
     def _count_failure(self, provider: str, code: str) -> None:
         self._failures.add((provider, code))

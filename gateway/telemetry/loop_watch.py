@@ -34,7 +34,7 @@ class LoopWatch:
         self, clock: Clock = monotonic, *, beat_s: float = BEAT_S, blocked_s: float = BLOCKED_S
     ) -> None:
         self.lag = Distribution(LOOP_LAG.bounds)
-        self.beat_at = 0.0  # of the last one; 0: it has not begun
+        self.beat_at = 0.0  # of the last one; 0: it has not begun, or is over
         self.at_each_beat: list[Callable[[], None]] = []
         self._clock = clock
         self._beat_s = beat_s
@@ -67,6 +67,7 @@ class LoopWatch:
         if self._watchdog is not None:
             self._watchdog.stop()
             self._watchdog = None
+        self.beat_at = 0.0
 
     def note_lag(self, lag_s: float, now: float) -> None:
         """Count one measurement; a line says so when it is long."""

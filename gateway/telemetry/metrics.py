@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol, runtime_checkable
 
+from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
 from gateway import __version__
@@ -22,7 +23,7 @@ from gateway.core.pool_standing import PoolStanding
 from gateway.telemetry import definitions as defined
 from gateway.telemetry.exchange_series import ExchangeSeries
 from gateway.telemetry.loop_watch import LoopWatch
-from gateway.telemetry.numbers import Numbers, lone, numbers_of
+from gateway.telemetry.numbers import Numbers, is_known, lone, numbers_of
 from gateway.telemetry.series import Distribution
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -75,6 +76,10 @@ class Metrics:
     def observe(self, exchange: Exchange) -> None:
         """Count one settled exchange; an observer."""
         self._exchanges.observe(exchange)
+
+    def remember(self, before: Iterable[Numbers]) -> None:
+        """Call what is counted as those did who counted this before."""
+        self._exchanges.remember(before)
 
     def note_added_gap(self, seconds: float) -> None:
         """Count how long one piece of content was here."""
@@ -163,6 +168,13 @@ class Metrics:
         yield lone(defined.WORKER_STARTS, 1)
         build = (__version__, platform.python_version())
         yield numbers_of(defined.BUILD, [(build, 1)])
-        for metric in self._process.collect():  # nothing, where there is no /proc
-            for sample in metric.samples:
-                yield Numbers(sample.name, [((), sample.value)])
+        yield from pick_known(self._process.collect())  # nothing, where there is no /proc
+
+
+def pick_known(families: Iterable[Metric]) -> Iterator[Numbers]:
+    """What the library shows of a process, as far as it is defined here; a later one has more."""
+    for family in families:
+        for sample in family.samples:
+            numbers = Numbers(sample.name, [((), sample.value)])
+            if is_known(numbers):
+                yield numbers

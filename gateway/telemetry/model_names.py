@@ -5,7 +5,7 @@ answered for, so many and no more. What a caller merely writes is `other`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from gateway.config.registry import Provider
@@ -18,6 +18,7 @@ NONE = "none"  # a request that names no provider, or no model
 FREE_PER_PROVIDER = 50
 FREE_MOST = 200
 
+_WORDS = frozenset({NONE, OTHER})
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,99}")
 
 Pair = tuple[str, str]
@@ -45,6 +46,15 @@ class ModelNames:
         """The provider and the model that a settled exchange is counted under."""
         pair = self._pairs.get((exchange.provider, exchange.model))
         return self._find_other(exchange) if pair is None else pair
+
+    def remember(self, pairs: Iterable[Pair]) -> None:
+        """Give names that were given before: else there would be more with every worker that dies.
+
+        (What the dead have counted is shown for as long as the gateway runs.)
+        """
+        for provider, model in pairs:
+            if model not in _WORDS and (provider, model) not in self._pairs:
+                self._name(provider, model)
 
     def _find_other(self, exchange: Exchange) -> Pair:
         name, model = exchange.provider, exchange.model

@@ -14,7 +14,7 @@ from gateway.core.breaker import BreakerStanding
 from gateway.core.clock import Clock, monotonic
 from gateway.core.credential import CredentialStanding
 from gateway.telemetry.board import Board
-from gateway.telemetry.definitions import WORKER_SILENCE, WORKERS
+from gateway.telemetry.definitions import WORKER_DEATHS, WORKER_SILENCE, WORKERS
 from gateway.telemetry.exposition import render_numbers
 from gateway.telemetry.loop_watch import BEAT_S
 from gateway.telemetry.metrics import Metrics
@@ -37,7 +37,9 @@ class Report(msgspec.Struct, array_like=True):
 
     worker: int
     state: str  # the word of its readiness
-    beat_at: float  # when its loop last came round, on the clock that all processes share
+    # When its loop last came round, on the clock that all processes share; 0 while nobody looks: it
+    # starts, or is stopped.
+    beat_at: float
     numbers: list[Numbers]
     credentials: list[CredentialStanding]
     breakers: list[BreakerStanding]
@@ -69,11 +71,14 @@ class Reporter:
         self._board: Board | None = None
         self._is_shared = True  # the last report was
         self._before: list[Numbers] = []  # of those that were in this place and died
+        self._is_successor = False
 
     def join(self, board: Board) -> None:
         """Be one of several from now on, and count on from where the last in this place stopped."""
         before = _read(board, self._worker)
         self._before = [] if before is None else remain(before.numbers)
+        self._metrics.remember(self._before)
+        self._is_successor = board.number_of(self._worker) > 0
         self._board = board
         self.publish()
 
@@ -104,11 +109,14 @@ class Reporter:
 
     def _make_report(self) -> Report:
         metrics, state = self._metrics, self._read_state()
-        own = [*metrics.read(), numbers_of(WORKERS, [((state,), 1)])]
-        beat_at = metrics.loop.beat_at or self._clock()
+        own = [
+            *metrics.read(),
+            numbers_of(WORKERS, [((state,), 1)]),
+            lone(WORKER_DEATHS, int(self._is_successor)),
+        ]
         numbers = continue_from(self._before, own) if self._before else own
         credentials, breakers = list(metrics.list_credentials()), list(metrics.list_breakers())
-        return Report(self._worker, state, beat_at, numbers, credentials, breakers)
+        return Report(self._worker, state, metrics.loop.beat_at, numbers, credentials, breakers)
 
     def _write(self, board: Board, report: Report) -> None:
         is_shared = board.write(self._worker, _encode(report))
@@ -146,4 +154,5 @@ def _read(board: Board, place: int) -> Report | None:
 
 def _silence(report: Report, now: float) -> Numbers:
     """How long a worker has not beaten, beyond the time between two beats."""
-    return lone(WORKER_SILENCE, max(0.0, now - report.beat_at - BEAT_S))
+    silent_s = now - report.beat_at - BEAT_S if report.beat_at else 0.0
+    return lone(WORKER_SILENCE, max(0.0, silent_s))

@@ -91,6 +91,12 @@ class Breaker:
         return now < self._until if self.state is _OPEN else not self._has_room(now)
 
     @property
+    def standing(self) -> BreakerState:
+        """Its state as whoever asks next finds it: nobody may have asked for a long time."""
+        is_due = self.state is _OPEN and self._clock() >= self._until
+        return _HALF_OPEN if is_due else self.state
+
+    @property
     def wait_s(self) -> float:
         """Seconds until asking may help."""
         return max(0.0, self._until - self._clock()) if self.state is _OPEN else 0.0
@@ -132,6 +138,7 @@ class Breaker:
             self._attempts = max(self._attempts, self._failures)  # it was counted a while ago
             self._open_if_failing()
         else:
+            self._attempts = max(self._attempts - 1, 0)  # it counts once, as what it came to
             self._judge_trial(has_failed=True)
 
     def _has_room(self, now: float) -> bool:

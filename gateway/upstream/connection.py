@@ -210,7 +210,10 @@ class Connection(asyncio.Protocol):
         if self._receiver is None:  # given up in the middle of this read
             self.abort()
             return
-        reusable = answer.keeps_alive and not answer.has_excess and self.is_open
+        # One that answers before it has read the request may never read the rest of it: the next
+        # request would stand behind that.
+        is_clear = self.is_open and not self.unsent_bytes
+        reusable = answer.keeps_alive and not answer.has_excess and is_clear
         self.keep_alive_s = parse_keep_alive_s(answer.headers)
         self.served += 1
         self._end()

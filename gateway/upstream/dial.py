@@ -66,7 +66,10 @@ async def _resolve(target: Target, resolver: Resolver, give_up_at: float) -> lis
     try:
         async with asyncio.timeout_at(give_up_at):
             return await resolver.resolve(
-                target.host, target.port, allow_private=target.allow_private
+                target.host,
+                target.port,
+                label=target.label,
+                allow_private=target.allow_private,
             )
     except TimeoutError as error:
         raise UpstreamDnsError(
@@ -124,7 +127,9 @@ async def _start_tls(
 
 def _tls_cause(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted ({error.verify_message})"
+        # After the comma OpenSSL names the host, which may be one of the inside.
+        reason = error.verify_message.partition(",")[0]
+        return f"its certificate is not accepted ({reason})"
     if isinstance(error, TimeoutError):
         return "the handshake took too long"
     return "the handshake failed"

@@ -55,7 +55,8 @@ class Gate:
     @property
     def state(self) -> BreakerState:
         """The gravest state of the host and its models."""
-        states = {self._host.state, *(breaker.state for breaker in self._models.values())}
+        breakers = (self._host, *self._models.values())
+        states = {breaker.standing for breaker in breakers}
         return next((one for one in reversed(BreakerState) if one in states), BreakerState.CLOSED)
 
     def check(self, model: str) -> None:
@@ -132,11 +133,9 @@ class Gate:
     def _make_room(self) -> None:
         if len(self._models) < MODELS_MAX:
             return
-        name = next(iter(self._models))
-        breaker = self._models.pop(name)
-        if breaker.state is not BreakerState.CLOSED:  # what is known of it is worth more
-            self._models[name] = breaker
-            del self._models[next(iter(self._models))]
+        # What is known of one that fails is worth more.
+        well = (name for name, one in self._models.items() if one.state is BreakerState.CLOSED)
+        del self._models[next(well, next(iter(self._models)))]
 
     def _make_breaker(self, model: str | None) -> Breaker:
         return Breaker(self._spec, partial(_report, self._provider.name, model), self._clock)

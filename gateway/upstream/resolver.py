@@ -36,9 +36,14 @@ class Resolver:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def resolve(self, host: str, port: int, *, allow_private: bool) -> list[AddressInfo]:
-        """The allowed addresses of a host, in the system's order of preference."""
-        found = await self._look_up(host, port)
+    async def resolve(
+        self, host: str, port: int, *, label: str, allow_private: bool
+    ) -> list[AddressInfo]:
+        """The allowed addresses of a host, in the system's order of preference.
+
+        What callers read has the provider's `label`: the name of a host inside is not for them.
+        """
+        found = await self._look_up(host, port, label)
         allowed: list[AddressInfo] = []
         refusals: list[str] = []
         for info in found:
@@ -49,11 +54,12 @@ class Resolver:
                 refusals.append(refusal)
         if not allowed:
             raise UpstreamAddressError(
-                f"The address of {host} is not allowed.", detail="; ".join(refusals)[:500]
+                f"The address of {label} is not allowed.",
+                detail=f"{host}: {'; '.join(refusals)}"[:500],
             )
         return allowed
 
-    async def _look_up(self, host: str, port: int) -> list[AddressInfo]:
+    async def _look_up(self, host: str, port: int, label: str) -> list[AddressInfo]:
         loop = asyncio.get_running_loop()
         key = (host, port)
         cached = self._cache.get(key)
@@ -69,7 +75,7 @@ class Resolver:
             found = await asyncio.shield(running)
         except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
             raise UpstreamDnsError(
-                f"The host name {host} has no address.", detail=str(error)
+                f"The host name of {label} has no address.", detail=f"{host}: {error}"
             ) from error
         self._cache[key] = (loop.time() + self._ttl_s, found)
         return found

@@ -248,10 +248,11 @@ UPSTREAMS: web.AppKey[Upstreams] = web.AppKey("upstreams", Upstreams)
 
 
 def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:
+    names_itself = any(name.lower() == "user-agent" for name in provider.headers)
     lines = [
         f"{target} HTTP/1.1",
         f"Host: {netloc}",
-        f"User-Agent: chat-gateway/{__version__}",
+        *(() if names_itself else (f"User-Agent: chat-gateway/{__version__}",)),
         "Content-Type: application/json",
         # We read and relay what comes; nothing here wants it compressed.
         "Accept-Encoding: identity",

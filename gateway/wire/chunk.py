@@ -127,6 +127,19 @@ def _find_bare_error(payload: bytes) -> Any:  # noqa: ANN401 - the provider's ow
     return value.get("error") or (value if value.get("object") in {"error", "Error"} else None)
 
 
+def _read_bare(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
+    """What an event of the type `error` says without `error` in it: an object, or any text."""
+    try:
+        value = json.loads(payload)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, dict | str) and value:
+        return value.get("error", value) if isinstance(value, dict) else value
+    return payload.decode("utf-8", "replace") or "error"
+
+
 class StreamReader:
     """Reads the events of one stream and keeps what settling needs.
 
@@ -258,9 +271,8 @@ class StreamReader:
         return Usage(None, self.count_tokens(), "estimate")
 
     def _read_typed_error(self, chunk: Chunk | None, payload: bytes) -> EventKind:
-        text = payload.decode("utf-8", "replace")
         self.fault_is_plain = chunk is not None and bool(chunk.error)
-        self.fault = (chunk.error if chunk is not None else None) or text or "error"
+        self.fault = (chunk.error if chunk is not None else None) or _read_bare(payload)
         return FAULT
 
     def _read_chunk(self, chunk: Chunk, payload: bytes) -> EventKind:

@@ -4,13 +4,12 @@ The rule here: an entry is believed when whoever wrote it is trusted. So they ar
 right, and nothing to the left of the first stranger counts, however it is written.
 """
 
-import ipaddress
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final, Protocol
 
-from gateway.core.key_holder import Address, Network, parse_address
+from gateway.core.key_holder import Address, Network, parse_address, parse_network
 
 UNIX: Final = "unix"  # the peer on a socket in the file system, which has no address
 UNKNOWN: Final = "unknown"  # a proxy that is trusted names nobody who can be told apart
@@ -46,7 +45,7 @@ class TrustedProxies:
         names = frozenset(written)
         self._trusts_unix = UNIX in names
         self._networks: tuple[Network, ...] = tuple(
-            ipaddress.ip_network(name) for name in sorted(names - {UNIX})
+            parse_network(name) for name in sorted(names - {UNIX})
         )
         self._trusts_peer = lru_cache(maxsize=_CACHED)(self._is_trusted_peer)
         # The same callers come again and again, through the same proxy: 0.3 µs instead of 8.

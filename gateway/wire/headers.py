@@ -17,9 +17,11 @@ MAX_TRACESTATE_CHARS: Final = 512
 MAX_RETRY_AFTER_S: Final = 86_400.0
 MAX_HEADERS: Final = 64
 
-# W3C Trace Context: version ff and ids of nothing but zeros are not valid.
+# W3C Trace Context: version ff and ids of nothing but zeros are not valid. A version after 00 may
+# have more fields; those of 00 come first in it.
 _TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+    r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+    r"(?:-[\x21-\x7e]{0,200})?"
 )
 _TRACE_MEMBER = re.compile(r"(?:[a-z0-9][a-z0-9_\-*/@]{0,255}=[ -+\--<>-~]{1,256})?")
 MAX_TRACE_MEMBERS: Final = 32

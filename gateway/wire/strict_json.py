@@ -151,4 +151,13 @@ def _explain_syntax(body: bytes, error: Exception) -> str:
         return "The body is not valid JSON: a number is out of range."
     if match := _MALFORMED.match(str(error)):
         return f"The body is not valid JSON: {match['what']} near byte {match['byte']}."
-    return "The body is not valid JSON: it ends too soon, or half of a surrogate pair is missing."
+    return f"The body is not valid JSON: {_explain_end(body)}."
+
+
+def _explain_end(body: bytes) -> str:
+    """What msgspec's "input data was truncated" means; the standard library tells it apart."""
+    try:
+        json.loads(body)
+    except ValueError:
+        return "it ends too soon"
+    return "half of a surrogate pair stands alone"

@@ -29,7 +29,7 @@ def read_context(headers: Iterable[Header]) -> TraceContext | None:
     parent = found.get("traceparent")
     if parent is None:
         return None
-    _, trace_id, parent_id, flags = parent.split("-")
+    _, trace_id, parent_id, flags, *_ = parent.split("-", 4)  # what a later version adds is last
     bits = int(flags, 16)
     return TraceContext(
         trace_id,

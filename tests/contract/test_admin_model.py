@@ -81,6 +81,8 @@ class AdminMachine(RuleBasedStateMachine):
             assert answer.outcome == (404, "key_not_found")
         elif name in self.disabled:
             assert answer.outcome == (409, "key_disabled")
+        elif name in self.over:
+            assert answer.outcome == (409, "key_expired")
         else:
             assert answer.status == 200
             keys = self.goes_on[name]

@@ -108,9 +108,7 @@ class CountersMachine(RuleBasedStateMachine):
         costs = {kind: cost if kind in SETTLED else 1 for kind in CounterKind if kind in kinds}
         self.model.reap()
         for kind in kinds.intersection(OF_A_WINDOW):
-            if self.windows[kind] != self._window_start():
-                self.windows[kind] = self._window_start()
-                self.model.used[kind] = 0
+            self._begin_window(kind)
         charges = [self._charge(kind, amount) for kind, amount in costs.items()]
 
         admission = self.loop.run_until_complete(self.store.admit(hold_id, charges))
@@ -122,11 +120,15 @@ class CountersMachine(RuleBasedStateMachine):
     @rule(number=st.integers(1, 20), tokens=st.integers(0, 150), micros=st.integers(0, 150))
     def settle(self, number: int, tokens: int, micros: int) -> None:
         """Settle what is held, what lapsed, what is settled already, or nobody."""
-        hold_id = str(max(0, self.count - number))
+        hold_id, used = str(max(0, self.count - number)), Used(tokens, micros)
 
-        self.store.settle(hold_id, Used(tokens, micros))
+        self.store.settle(hold_id, used)
 
-        self.model.settle(hold_id, Used(tokens, micros))
+        # What comes late counts in the window that is now.
+        for kind, cost in self.model.lapsed.get(hold_id, {}).items():
+            if kind in OF_A_WINDOW and used.amount(kind) > cost:
+                self._begin_window(kind)
+        self.model.settle(hold_id, used)
 
     @rule(quarters=st.integers(1, 80))
     def advance(self, quarters: int) -> None:
@@ -155,6 +157,11 @@ class CountersMachine(RuleBasedStateMachine):
         """Let go of the store."""
         self.loop.run_until_complete(self.store.close())
         self.loop.close()
+
+    def _begin_window(self, kind: CounterKind) -> None:
+        if self.windows[kind] != self._window_start():
+            self.windows[kind] = self._window_start()
+            self.model.used[kind] = 0
 
     def _window_start(self) -> float:
         return MIDNIGHT + self.hand.now // WINDOW_S * WINDOW_S

@@ -198,6 +198,25 @@ async def test_money_of_a_lapsed_hold_counts_as_spent(store: CounterStore, hand:
     assert (await admit(store, "c", money(10))).standings[0].remaining == 20
 
 
+async def test_what_comes_late_counts_in_the_window_that_is_now(
+    store: CounterStore, hand: Hand
+) -> None:
+    """I04: whether or not somebody is counted in it; what was set aside is the old one's."""
+    hand.advance(DAY_S - LEASE_S)
+    for hold_id in ("a", "b"):
+        await admit(store, hold_id, money(10))
+    hand.advance(LEASE_S)
+    await admit(store, "sees that they have lapsed", requests())
+
+    store.settle("a", Used(micros=25))
+    first = await admit(store, "c", money(10, day=1))
+    store.settle("b", Used(micros=25))
+    second = await admit(store, "d", money(10, day=1))
+
+    assert first.standings[0].remaining == 100 - (25 - 10) - 10
+    assert second.standings[0].remaining == 100 - 2 * (25 - 10) - 2 * 10
+
+
 async def test_racing_requests_never_spend_more_than_there_is(store: CounterStore) -> None:
     """I01: admitted cost never exceeds the budget, to the micro."""
     budget, cost = 10**15 + 7, 10**14 + 3  # what a float would round

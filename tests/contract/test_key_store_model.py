@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.core.gateway_key import make_key
-from gateway.stores.errors import KeyDisabledError, KeyExistsError, KeyNotFoundError
+from gateway.stores.errors import (
+    KeyDisabledError,
+    KeyExistsError,
+    KeyExpiredError,
+    KeyNotFoundError,
+)
 from gateway.stores.opening import open_keys
 from tests.plugins.stored_keys import ENVIRON, NOW, new_key, new_secret, spec_of
 
@@ -58,12 +63,20 @@ class KeyStoreMachine(RuleBasedStateMachine):
             assert name not in self.secrets
         except KeyDisabledError:
             assert name in self.disabled
+        except KeyExpiredError:
+            assert self.is_over(name)
         else:
             assert name not in self.disabled
+            assert not self.is_over(name)
             old = self.secrets[name]
             self.secrets[name] = {
                 one: until if end is None else min(end, until) for one, end in old.items()
             } | {key: None}
+
+    def is_over(self, name: str) -> bool:
+        """Whether the key has expired, whichever secret is shown."""
+        end = self.ends[name]
+        return end is not None and end <= self.now
 
     @rule(name=NAMES)
     def disable(self, name: str) -> None:

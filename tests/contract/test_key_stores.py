@@ -10,7 +10,7 @@ import pytest
 from gateway.core.gateway_key import make_key
 from gateway.stores import sql_keys
 from gateway.stores.errors import KeyDisabledError, KeyExistsError, KeyNotFoundError
-from gateway.stores.keys import Changes, StoredSecret
+from gateway.stores.keys import Changes, StoredKey, StoredSecret
 from gateway.stores.opening import OpenKeys
 from tests.plugins.stored_keys import NOW, new_key, new_secret
 
@@ -58,6 +58,30 @@ async def test_a_name_that_is_not_there_is_said(opened: OpenKeys, name: str) -> 
     with pytest.raises(KeyNotFoundError):
         await opened.store.save_secret(name, secret, others_end_at=NOW)
     assert await opened.store.fetch_peppers() == frozenset()
+
+
+async def test_many_keys_are_found_at_once(opened: OpenKeys) -> None:
+    """Each secret by itself, also where a key has two of them; what is not there is left out."""
+    alice, stored = new_key(opened.peppers)
+    again, bob = make_key(), new_key(opened.peppers, "bob")
+    await opened.store.save_key(stored)
+    await opened.store.save_key(bob[1])
+    secret = new_secret(opened.peppers, again, NOW + 1)
+    await opened.store.save_secret("alice", secret, others_end_at=NOW + 10)
+    digests = [opened.peppers.digest(key) for key in (alice, again, bob[0], make_key())]
+
+    found = await opened.store.find_keys(digests)
+
+    assert {digest: key.name for digest, key in found.items()} == dict(
+        zip(digests[:3], ["alice", "alice", "bob"], strict=True)
+    )
+    assert [found[digest].secrets[0].expires_at for digest in digests[:3]] == [
+        NOW + 10,
+        None,
+        None,
+    ]
+    assert all(len(key.secrets) == 1 for key in found.values())
+    assert await opened.store.find_keys([]) == {}
 
 
 async def test_a_name_is_given_once(opened: OpenKeys) -> None:
@@ -129,6 +153,27 @@ async def test_keys_are_listed_by_name(opened: OpenKeys) -> None:
 
     assert [key.name for key in await opened.store.fetch_keys()] == ["alice", "bob", "carol"]
     assert await opened.store.fetch_peppers() == {1, 7}
+
+
+async def test_a_pepper_is_needed_for_as_long_as_a_key_works(opened: OpenKeys) -> None:
+    """Whichever way it ends; otherwise no pepper could ever be taken out."""
+    secrets = [StoredSecret(bytes([at]) * 32, at, "gw_xxxxx", NOW) for at in range(1, 6)]
+    ends = {"expires_at": NOW + 10}
+    for name, secret, fields in (
+        ("lasting", secrets[0], {}),
+        ("brief", secrets[1], ends),
+        ("rotated", secrets[2], {}),
+        ("disabled", secrets[3], {}),
+    ):
+        await opened.store.save_key(StoredKey(name, NOW, secrets=(secret,), **fields))
+    await opened.store.save_secret("rotated", secrets[4], others_end_at=NOW + 20)
+    await opened.store.disable_key("disabled", NOW)
+
+    needed = [await opened.store.find_working_peppers(range(9), NOW + s) for s in (9, 10, 20)]
+
+    assert needed == [{1, 2, 3, 5}, {1, 3, 5}, {1, 5}]
+    assert await opened.store.fetch_peppers() == {1, 2, 3, 4, 5}
+    assert await opened.store.find_working_peppers([2, 4], NOW + 20) == frozenset()
 
 
 async def test_keys_are_listed_a_page_at_a_time(opened: OpenKeys) -> None:

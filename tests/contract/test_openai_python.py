@@ -17,6 +17,7 @@ from gateway.simulator import Simulator
 from tests.contract.calls import simulated
 from tests.contract.entries import entry
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
+from tests.plugins.openai_clients import async_client, blocking_client
 
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 TEXT = "This is a simulated answer. It says what it was told to say, and nothing else."
@@ -26,14 +27,14 @@ ResultT = TypeVar("ResultT")
 @pytest.fixture
 async def client(single: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     """The package's async client, its own retries on."""
-    async with openai.AsyncOpenAI(base_url=f"{single.url}/v1", api_key="unused") as opened:
+    async with async_client(f"{single.url}/v1", api_key="unused") as opened:
         yield opened
 
 
 @contextmanager
 def sync_client(gateway: Gateway, **options: Any) -> Iterator[openai.OpenAI]:
     """The package's blocking client."""
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="unused", **options) as opened:
+    with blocking_client(f"{gateway.url}/v1", api_key="unused", **options) as opened:
         yield opened
 
 
@@ -201,7 +202,7 @@ async def test_a_wrong_key_is_an_authentication_error(
         settings={"auth": [{"kind": "gateway_key", "keys": {"alice": f"sha256:{digest}"}}]},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
-    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="gw-wrong") as client:
+    async with async_client(f"{gateway.url}/v1", api_key="gw-wrong") as client:
         with pytest.raises(openai.AuthenticationError) as caught:
             await client.chat.completions.create(model="sim/plain", messages=HELLO)
         right = client.with_options(api_key="gw-right")
@@ -348,7 +349,7 @@ async def test_the_raw_response_has_the_provider_s_bytes_and_the_gateway_s_id(
 
 async def test_models_are_listed_and_found(shipped: Gateway) -> None:
     """The package writes the slash of an id as %2F."""
-    async with openai.AsyncOpenAI(base_url=f"{shipped.url}/v1", api_key="unused") as client:
+    async with async_client(f"{shipped.url}/v1", api_key="unused") as client:
         ids = [model.id async for model in client.models.list()]
         model = await client.models.retrieve("groq/openai/gpt-oss-120b")
         with pytest.raises(openai.NotFoundError) as caught:

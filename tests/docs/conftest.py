@@ -66,7 +66,6 @@ def environment(directory: Path) -> dict[str, str]:
         "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(directory),
         "LANG": "C.UTF-8",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 
@@ -75,7 +74,9 @@ def make_checkout(directory: Path, page_files: Iterable[Block]) -> Path:
     for name in FILES:
         shutil.copy(ROOT / name, directory / name)
     for name in DIRECTORIES:
-        ignore = shutil.ignore_patterns("__pycache__")
+        # With what Python has compiled: without it each command would compile the whole gateway.
+        # What another process is about to write has a name of its own, and is gone in a moment.
+        ignore = shutil.ignore_patterns("*.pyc.*")
         shutil.copytree(ROOT / name, directory / name, ignore=ignore)
     for path, text in PROGRAMS.items():
         program = directory / path

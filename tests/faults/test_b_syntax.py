@@ -237,6 +237,18 @@ async def test_a_body_that_was_announced_and_never_sent_is_a_408(open_scene: Ope
     assert error_of(heard) == (408, "request_timeout")
 
 
+async def test_a_framing_that_breaks_while_the_body_is_read_is_a_400(scene: Scene) -> None:
+    """B12: aiohttp tells nobody, and the caller would hear nothing for half a minute."""
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(raw_request(POST, CHUNKED, "Expect: 100-continue"))
+        await caller.read_until(b"100 Continue\r\n\r\n")
+        await caller.send(CHUNK + b"zz\r\n")
+        heard = scene.note(await caller.read_answer())
+
+    assert error_of(heard) == (400, "malformed_request")
+    assert scene.upstream_requests == 0
+
+
 async def test_a_stranger_is_not_invited_to_send_a_body(scene: Scene) -> None:
     """B15: who is refused anyway should not send 32 MiB first."""
     async with Caller(scene.gateway.port) as caller:

@@ -68,6 +68,8 @@ async def test_a_users_own_address_is_called_with_their_key_alone(
     simulator = Simulator()
     with place.entered():  # an address needs no look-up, and so no other thread
         await simulator.start(PUBLIC)
+    for _ in range(2):
+        simulator.script("plain")  # to a model it does not know it would talk for three seconds
     user = front_end.add_profile(
         azure_openai_api_key=AZURE_KEY,
         azure_openai_endpoint=f"{simulator.base_url.removesuffix('/v1')}/",

@@ -103,6 +103,7 @@ async def check_death(gateway: GatewayProcess, worker: int) -> None:
     assert await count_finished(gateway) == ASKED
     text = await scrape(gateway)
     assert f"gateway_worker_starts_total {WORKERS + 1}.0" in text
+    assert "gateway_worker_deaths_total 1.0" in text
     assert workers_in(text, "process_open_fds") == set("0123")
     assert (await readiness(gateway))["workers"] == dict.fromkeys("0123", "ready")
     assert died["worker"] in range(WORKERS)

@@ -241,6 +241,7 @@ async def test_a_line_of_the_log_is_one_line(scene: Scene) -> None:
         for path in PATHS:
             named = {"model": f"sim/{text}"} if path == V1 else {"chatSettings": {"model": text}}
             body = body_of(path, **{"messages": [{"role": "user", "content": "Hi"}], **named})
+            scene.simulator.script("plain")  # where the model is no preset
             await scene.send(post(path, body, "User-Agent: a\tb"))
 
     written = scene.gateway.log.getvalue()

@@ -297,6 +297,25 @@ async def test_one_who_wants_a_hundred_times_as_much_does_not_keep_out_the_other
     assert Counter(error_of(one) for one in refused) == {(503, "overloaded"): 100}
 
 
+async def test_who_came_in_vain_is_served_before_one_who_asks_all_the_time(
+    open_scene: OpenScene,
+) -> None:
+    """M05: alice has all there is, and is there first each time that something is free."""
+    settings = {"overload": {"max_in_flight": 20}, "auth": EVERYBODY}
+    scene = await open_scene(settings=settings)
+    scene.gateway.secrets += KEYS.values()
+    async with crowd(scene, 19):
+        async with crowd(scene, 1):
+            in_vain = await ask_as(scene, KEYS["bob"])
+        await eventually(lambda: scene.simulator.journal.open == 19, "one has left")
+        refused = await storm(scene, 50)
+        served = await ask_as(scene, KEYS["bob"])
+
+    assert error_of(in_vain) == (503, "overloaded")
+    assert Counter(error_of(one) for one in refused) == {(503, "overloaded"): 50}
+    assert served.status == 200
+
+
 def asked_as(key: str, body: dict[str, Any]) -> bytes:
     """One request with somebody's key."""
     content = json.dumps(body).encode()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.tree import name_of, python_files, tree_of
+from tests.house.tree import name_of, nodes_of, python_files
 
 # Most of aiohttp's security fixes are in parts that a relay does not need.
 ATTRIBUTES = {
@@ -36,7 +36,7 @@ ARGUMENTS = {
 
 def calls(path: Path) -> Iterator[tuple[int, str]]:
     """Every banned thing in a file, with its line."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         match node:
             case ast.Attribute(attr=name) | ast.Name(id=name) if name in ATTRIBUTES:
                 yield node.lineno, name
@@ -74,7 +74,7 @@ STAMPED = "gzip.compress"  # writes the time, unless `mtime` says another
 
 def unsteady_parameters(path: Path) -> Iterator[str]:
     """Every such call in the decorators of a file."""
-    for function in ast.walk(tree_of(path)):
+    for function in nodes_of(path):
         for decorator in getattr(function, "decorator_list", ()):
             for node in ast.walk(decorator):
                 if not isinstance(node, ast.Call):

@@ -6,7 +6,7 @@ The rule here: an exception is a line of EXCEPTIONS with its reason.
 import ast
 from pathlib import Path, PurePosixPath
 
-from tests.house.tree import ROOT, name_of, project_files, python_files, tree_of
+from tests.house.tree import ROOT, name_of, nodes_of, project_files, python_files
 
 EXCEPTIONS = {
     "gateway/stores/counters.py": "a protocol; tests/contract/test_counter_stores.py",
@@ -19,7 +19,7 @@ EXCEPTIONS = {
 def has_code(path: Path) -> bool:
     """Say whether a module does anything; names, types and constants alone do not."""
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
-    return any(isinstance(node, functions) for node in ast.walk(tree_of(path)))
+    return any(isinstance(node, functions) for node in nodes_of(path))
 
 
 def mirrored(path: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from gateway.core.events import EVENTS, find_undeclared
 from gateway.core.events.exchange import CONTENT, EXCHANGE_FIELDS, SETTLED
 from gateway.core.events.fields import FIELDS
-from tests.house.tree import name_of, python_files, tree_of
+from tests.house.tree import name_of, nodes_of, python_files
 
 METHODS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 DECLARED_IN = "gateway/core/events/"
@@ -55,7 +55,7 @@ def is_logger(called: ast.expr) -> bool:
 
 def calls(path: Path) -> Iterator[ast.Call]:
     """Every call of a logger in a file."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Call) and is_logger(node.func):
             yield node
 
@@ -102,7 +102,7 @@ def mistakes() -> Iterator[str]:
 def literals() -> set[str]:
     """Every text in the package that is not in the declarations themselves."""
     files = [path for path in python_files("gateway") if DECLARED_IN not in name_of(path)]
-    nodes = (node for path in files for node in ast.walk(tree_of(path)))
+    nodes = (node for path in files for node in nodes_of(path))
     return {
         node.value
         for node in nodes
@@ -120,7 +120,7 @@ def test_every_logger_is_called_as_this_test_expects() -> None:
     names = {
         (name_of(path), target.id)
         for path in python_files("gateway")
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.Assign) and "get_logger" in ast.unparse(node.value)
         for target in node.targets
         if isinstance(target, ast.Name)

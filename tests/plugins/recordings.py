@@ -80,5 +80,6 @@ async def recorded_gateway(start_gateway: StartGateway, simulator: Simulator) ->
         "allow_private": True,
         "auth": {"required": False},
         "retries": 0,
+        "breaker": {"enabled": False},  # a test may play many failures in a row
     }
     return await start_gateway(providers={"sim": provider}, settings={"auth": [ENTRY]})

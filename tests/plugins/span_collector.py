@@ -68,6 +68,7 @@ class SpanCollector:
     headers: dict[str, str] = field(default_factory=dict)
     rejects: int = 0  # spans that it says it did not take
     is_silent: bool = False  # takes requests and does not answer
+    in_pieces: bool = False  # sends the body of an answer byte by byte
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     tls: ssl.SSLContext | None = None
     _runner: web.ServerRunner | None = None
@@ -116,7 +117,15 @@ class SpanCollector:
             await asyncio.Event().wait()
         answer = ExportTraceServiceResponse()
         answer.partial_success.rejected_spans = self.rejects
-        return web.Response(status=status, body=answer.SerializeToString(), headers=self.headers)
+        body = answer.SerializeToString()
+        if not self.in_pieces:
+            return web.Response(status=status, body=body, headers=self.headers)
+        response = web.StreamResponse(status=status, headers=self.headers)
+        await response.prepare(request)
+        for byte in body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(0)
+        return response
 
 
 def read_spans(body: bytes) -> list[Seen]:

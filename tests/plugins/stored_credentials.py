@@ -74,6 +74,7 @@ async def opened_credentials(database_address: str) -> AsyncIterator[OpenCredent
 async def sqlite_credentials(tmp_path: Path) -> AsyncIterator[OpenCredentials]:
     """An empty store in a file, and the first encryption key."""
     spec = credential_spec(f"sqlite:///{tmp_path / 'gateway.db'}")
+    await make_tables(spec)
     opened = await open_credentials(spec, CREDENTIAL_ENVIRON, timeout_s=10)
     yield opened
     await opened.store.close()

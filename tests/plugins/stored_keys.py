@@ -4,7 +4,7 @@ The rule here: time is a number that the test moves.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from gateway.stores.errors import StoreDownError
 from gateway.stores.keys import Changes, KeyStore, StoredKey, StoredSecret, shown_part
 from gateway.stores.opening import OpenKeys, find_address, open_keys
 from gateway.stores.peppers import Peppers
+from tests.plugins.tables import lay_tables
 
 PEPPER = "canary-pepper-canary-pepper-canary-01"
 ENVIRON = {"GATEWAY_PEPPER": PEPPER}
@@ -48,13 +49,13 @@ class FickleStore:
         self.gate_after.set()
         self.has_read = asyncio.Event()
 
-    async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
+    async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
         """Ask the store behind, unless told otherwise."""
         self.questions += 1
         await self.gate.wait()
         if self.is_down:
             raise StoreDownError("gateway.db: out of order")
-        found = await self._store.find_key(digests)
+        found = await self._store.find_keys(digests)
         self.has_read.set()
         await self.gate_after.wait()
         return found
@@ -95,14 +96,7 @@ def spec_of(database_address: str) -> StoresSpec:
 
 async def make_tables(spec: StoresSpec) -> None:
     """Do what `gateway db upgrade` does."""
-    from gateway.stores.database import make_sqlite_file, open_database  # noqa: PLC0415 - heavy
-    from gateway.stores.schema import upgrade_schema  # noqa: PLC0415 - heavy
-
-    address = find_address(spec, ENVIRON)
-    make_sqlite_file(address)
-    database = open_database(address, timeout_s=10)
-    await upgrade_schema(database)
-    await database.close()
+    await lay_tables(find_address(spec, ENVIRON))
 
 
 @pytest.fixture
@@ -119,6 +113,7 @@ async def opened(database_address: str) -> AsyncIterator[OpenKeys]:
 async def sqlite_keys(tmp_path: Path) -> AsyncIterator[OpenKeys]:
     """An empty store in a file."""
     spec = spec_of(f"sqlite:///{tmp_path / 'gateway.db'}")
+    await make_tables(spec)
     opened = await open_keys(spec, ENVIRON, timeout_s=10)
     yield opened
     await opened.store.close()

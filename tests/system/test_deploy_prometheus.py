@@ -49,7 +49,7 @@ MATCHER = re.compile(r'([a-z_]+)\s*(?:=~|!~|!=|=)\s*"([^"]*)"')
 BY = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 LEGEND = re.compile(r"\{\{(?:\s*\$labels\.)?\s*([a-z_]+)\s*\}\}")
 VALUES = {
-    "outcome": set(Outcome),
+    "outcome": {*Outcome, "sent", "dropped"},
     "code": CODES,
     "state": {
         *CredentialState,
@@ -93,6 +93,19 @@ def run(program: Path, *arguments: str) -> None:
 def test_promtool_is_content_with_the_configuration(promtool_path: Path) -> None:
     """It reads the rules too."""
     run(promtool_path, "check", "config", str(SHIPPED / "prometheus.yml"))
+
+
+def test_promtool_is_content_with_the_metrics(promtool_path: Path) -> None:
+    """Names, units, helps, and the text itself."""
+    done = subprocess.run(
+        [promtool_path, "check", "metrics"],
+        input=render_full_scrape(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_every_alert_fires_for_what_it_is_about(promtool_path: Path) -> None:

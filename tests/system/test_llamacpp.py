@@ -17,6 +17,7 @@ import yaml
 from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import Gateway, StartGateway
 from tests.plugins.llamacpp import LlamaCpp
+from tests.plugins.openai_clients import async_client
 from tests.plugins.raw_caller import Caller, request_bytes
 
 SHIPPED = Path(__file__).parents[2] / "providers.yaml"
@@ -49,14 +50,14 @@ async def gateway(start_gateway: StartGateway, llamacpp: LlamaCpp) -> Gateway:
 @pytest.fixture
 async def client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     """The `openai` package, calling the gateway."""
-    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="none") as opened:
+    async with async_client(f"{gateway.url}/v1", api_key="none") as opened:
         yield opened
 
 
 @pytest.fixture
 async def direct(llamacpp: LlamaCpp) -> AsyncIterator[openai.AsyncOpenAI]:
     """The `openai` package, calling llama.cpp."""
-    async with openai.AsyncOpenAI(base_url=f"{llamacpp.url}/v1", api_key="none") as opened:
+    async with async_client(f"{llamacpp.url}/v1", api_key="none") as opened:
         yield opened
 
 

@@ -20,6 +20,29 @@ def value(text: str, series: str) -> float:
     return float(found[1])
 
 
+async def test_what_is_waited_for_is_not_what_the_gateway_adds(gateway: Gateway) -> None:
+    """Or every caller on a train would be an alert, and every connection that is opened."""
+    slow, other = (json.dumps(body_of(V1, directive)).encode() for directive in ("plain", STALLED))
+    head = (f"POST {V1} HTTP/1.1", "Connection: close")
+
+    async with Caller(gateway.port) as caller, Caller(gateway.port) as bystander:
+        expect = f"Content-Length: {len(slow)}", "Expect: 100-continue"
+        await caller.send(raw_request(*head, *expect))
+        await caller.read_until(b"100 Continue")
+        await bystander.send(raw_request(*head, f"Content-Length: {len(other)}", body=other))
+        await bystander.read_to_end()  # takes as long as the stall
+        await caller.send(slow)
+        await caller.read_to_end()
+    first, last = await gateway.log.wait_for_settled(2)
+
+    assert last["first_content_s"] >= STALL_S / 2
+    for line in (first, last):
+        assert 0 < line["added_s"] < STALL_S / 2
+    text = gateway.metrics
+    assert value(text, 'gateway_added_seconds_sum{provider="sim"}') < STALL_S
+    assert value(text, 'gateway_first_content_seconds_sum{provider="sim"}') >= STALL_S / 2
+
+
 async def test_a_stall_of_the_provider_is_seen_and_is_not_ours(gateway: Gateway) -> None:
     """Who is slow is the question that the numbers are for."""
     noted = asyncio.get_running_loop().create_future()

@@ -13,7 +13,7 @@ from tests.plugins.gateway import Gateway
 from tests.plugins.recorded_streams import (
     BROKEN,
     CRLF,
-    LF,
+    LARGE_BYTES,
     NATIVE,
     RANDOM,
     REPLIES,
@@ -21,45 +21,45 @@ from tests.plugins.recorded_streams import (
     Stream,
     chat,
     complete,
-    delivered,
     each,
     play,
+    ways,
 )
 from tests.plugins.recordings import Recording
 
-SMALL_BYTES = 40_000  # the others take seconds byte by byte
 ONE_READ_BYTES = 4_000
-SMALL = [stream for stream in WHOLE if len(stream.sent()) < SMALL_BYTES]
+SMALL = [stream for stream in WHOLE if len(stream.sent()) < LARGE_BYTES]
 
 
 @each("stream", WHOLE)
-@delivered(lf=("one piece", "bytes", *RANDOM), crlf=("one piece", RANDOM[0]))
 async def test_a_caller_gets_the_bytes_that_the_provider_sent(
-    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
 ) -> None:
     """A byte that is changed, lost or added may be the one that a caller relies on."""
-    play(simulator, stream.sent(line_end), cut)
+    for way in ways(lf=("one piece", "bytes", *RANDOM), crlf=("one piece", RANDOM[0])):
+        cut, line_end = way
+        play(simulator, stream.sent(line_end), cut)
 
-    heard = await complete(recorded_gateway, wants_usage=True)
+        heard = await complete(recorded_gateway, wants_usage=True)
 
-    assert (
-        heard.body == stream.relayed(line_end, wants_usage=True) == simulator.journal.last.body_sent
-    )
-    assert heard.is_whole
+        sent = simulator.journal.last.body_sent
+        assert heard.body == stream.relayed(line_end, wants_usage=True) == sent, way
+        assert heard.is_whole, way
 
 
 @each("stream", WHOLE)
-@delivered(lf=("one piece", RANDOM[0]), crlf=("one piece", RANDOM[1]))
 async def test_usage_that_nobody_asked_for_is_all_that_is_missing(
-    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
 ) -> None:
     """A client that reads `choices[0]` of every chunk breaks on a chunk without choices."""
-    play(simulator, stream.sent(line_end), cut)
+    for way in ways(lf=("one piece", RANDOM[0]), crlf=("one piece", RANDOM[1])):
+        cut, line_end = way
+        play(simulator, stream.sent(line_end), cut)
 
-    heard = await complete(recorded_gateway)
+        heard = await complete(recorded_gateway)
 
-    assert heard.body == stream.relayed(line_end, wants_usage=False)
-    assert heard.is_whole
+        assert heard.body == stream.relayed(line_end, wants_usage=False), way
+        assert heard.is_whole, way
 
 
 @each("stream", SMALL)
@@ -76,32 +76,35 @@ async def test_a_read_may_end_between_the_two_halves_of_a_crlf(
 
 
 @each("stream", WHOLE)
-@delivered(lf=("one piece", "bytes", *RANDOM), crlf=RANDOM[:1])
 async def test_a_chat_gets_the_text_and_nothing_else(
-    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
 ) -> None:
     """The front end appends whatever comes to the message."""
-    play(simulator, stream.sent(line_end), cut)
+    for way in ways(lf=("one piece", "bytes", *RANDOM), crlf=RANDOM[:1]):
+        cut, line_end = way
+        play(simulator, stream.sent(line_end), cut)
 
-    heard = await chat(recorded_gateway)
+        heard = await chat(recorded_gateway)
 
-    assert heard.body.decode() == stream.text
-    assert (heard.status, heard.is_whole) == (200, True)
+        assert heard.body.decode() == stream.text, way
+        assert (heard.status, heard.is_whole) == (200, True), way
 
 
 @each("stream", BROKEN)
-@delivered(lf=("bytes", *RANDOM), crlf=("bytes", *RANDOM))
 async def test_a_stream_that_fails_is_cut_after_the_providers_own_error(
-    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
 ) -> None:
     """A `[DONE]` after an error, or a clean end, would make half an answer a whole one."""
-    play(simulator, stream.sent(line_end), cut)
+    for number, way in enumerate(ways(lf=("bytes", *RANDOM), crlf=("bytes", *RANDOM)), 1):
+        cut, line_end = way
+        play(simulator, stream.sent(line_end), cut)
 
-    heard = await complete(recorded_gateway, wants_usage=True)
+        heard = await complete(recorded_gateway, wants_usage=True)
 
-    assert heard.body == stream.relayed(line_end, wants_usage=True)
-    assert (heard.status, heard.is_whole) == (200, False)
-    assert (await recorded_gateway.log.wait_for_settled())[0]["outcome"] == "upstream_failed"
+        assert heard.body == stream.relayed(line_end, wants_usage=True), way
+        assert (heard.status, heard.is_whole) == (200, False), way
+        line = (await recorded_gateway.log.wait_for_settled(number))[-1]
+        assert line["outcome"] == "upstream_failed", way
 
 
 @each("stream", [stream for stream in BROKEN if len(stream.sent()) < ONE_READ_BYTES])
@@ -119,18 +122,18 @@ async def test_a_failure_that_comes_with_the_first_content_is_a_status(
 
 
 @each("stream", [stream for stream in BROKEN if not stream.text])
-@delivered(lf=("one piece", "bytes", *RANDOM))
 async def test_a_chat_that_fails_before_its_text_is_answered_with_the_reason(
-    recorded_gateway: Gateway, simulator: Simulator, stream: Stream, cut: str, line_end: str
+    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
 ) -> None:
     """The front end shows `message`; reasoning that it never showed is no answer."""
     assert stream.fault is not None
-    play(simulator, stream.sent(line_end), cut)
+    for cut in ("one piece", "bytes", *RANDOM):
+        play(simulator, stream.sent(), cut)
 
-    heard = await chat(recorded_gateway)
+        heard = await chat(recorded_gateway)
 
-    assert heard.status == 400
-    assert heard.json["message"] == f"400 {stream.fault['message']}"
+        assert heard.status == 400, cut
+        assert heard.json["message"] == f"400 {stream.fault['message']}", cut
 
 
 @each("stream", [stream for stream in BROKEN if stream.text])
@@ -147,23 +150,18 @@ async def test_a_chat_that_fails_in_its_text_is_cut(
 
 
 @each("recording", NATIVE)
-@delivered(lf=("one piece", RANDOM[0]))
 @pytest.mark.parametrize("call", [complete, chat], ids=["v1", "chat"])
 async def test_a_stream_of_another_dialect_is_a_failure(
-    recorded_gateway: Gateway,
-    simulator: Simulator,
-    recording: Recording,
-    cut: str,
-    line_end: str,
-    call: Any,
+    recorded_gateway: Gateway, simulator: Simulator, recording: Recording, call: Any
 ) -> None:
     """An address of another API, entered by mistake, must not look like an empty answer."""
-    play(simulator, recording.body.decode().replace(LF, line_end), cut)
+    for cut in ("one piece", RANDOM[0]):
+        play(simulator, recording.body.decode(), cut)
 
-    heard = await call(recorded_gateway)
+        heard = await call(recorded_gateway)
 
-    assert heard.status == 502
-    assert heard.json["error"]["code"] == "upstream_truncated"
+        assert heard.status == 502, cut
+        assert heard.json["error"]["code"] == "upstream_truncated", cut
 
 
 @pytest.mark.parametrize("preset", ["anthropic-native", "gemini-native"])
@@ -181,15 +179,14 @@ async def test_the_other_dialects_are_a_failure_where_there_are_no_recordings(
 
 
 @each("recording", REPLIES)
-@delivered(lf=("one piece", "bytes"))
 async def test_a_reply_comes_back_byte_for_byte(
-    recorded_gateway: Gateway, simulator: Simulator, recording: Recording, cut: str, line_end: str
+    recorded_gateway: Gateway, simulator: Simulator, recording: Recording
 ) -> None:
     """Numbers, the order of keys and fields nobody knows yet are the caller's to read."""
-    assert line_end == LF
-    play(simulator, recording.body.decode(), cut)
+    for cut in ("one piece", "bytes"):
+        play(simulator, recording.body.decode(), cut)
 
-    heard = await complete(recorded_gateway, stream=False)
+        heard = await complete(recorded_gateway, stream=False)
 
-    assert (heard.status, heard.body) == (200, recording.body)
-    assert f"content-length: {len(recording.body)}\r\n" in f"{heard.head}\r\n"
+        assert (heard.status, heard.body) == (200, recording.body), cut
+        assert f"content-length: {len(recording.body)}\r\n" in f"{heard.head}\r\n", cut

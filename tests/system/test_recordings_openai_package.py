@@ -11,6 +11,7 @@ import pytest
 
 from gateway.simulator import Simulator
 from tests.plugins.gateway import Gateway
+from tests.plugins.openai_clients import async_client
 from tests.plugins.recorded_streams import (
     FAILURES,
     MESSAGES,
@@ -27,18 +28,14 @@ from tests.plugins.recordings import Recording
 @pytest.fixture
 async def through_gateway(recorded_gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     """The `openai` package, calling the gateway."""
-    async with openai.AsyncOpenAI(
-        base_url=f"{recorded_gateway.url}/v1", api_key="none", max_retries=0
-    ) as client:
+    async with async_client(f"{recorded_gateway.url}/v1", api_key="none", max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 async def direct(simulator: Simulator) -> AsyncIterator[openai.AsyncOpenAI]:
     """The `openai` package, calling the provider."""
-    async with openai.AsyncOpenAI(
-        base_url=simulator.base_url, api_key="none", max_retries=0
-    ) as client:
+    async with async_client(simulator.base_url, api_key="none", max_retries=0) as client:
         yield client
 
 

@@ -108,7 +108,7 @@ EVENTS = (
     make_event(
         "key.refused",
         "info",
-        "a key came that is known and is `disabled` or `expired`",
+        "a key came that is known and is `disabled`, `expired`, or `unreadable`",
         "key reason",
         is_limited=True,
     ),
@@ -120,6 +120,13 @@ EVENTS = (
         "reason",
     ),
     make_event("key_store.recovered", "info", "the database of keys answers again"),
+    make_event(
+        "overload.turned_away",
+        "info",
+        "so many requests were refused from their bytes alone, without lines of their own; once a "
+        "second at most",
+        "count cause in_flight limit",
+    ),
     make_event(
         "overload.began",
         "warning",

@@ -64,8 +64,9 @@ EXCHANGE_FIELDS = {
     ),
     "upstream_s": "from sending the request upstream to the end of the answer, in the last attempt",
     "added_s": (
-        "what the gateway added: until the request was sent, and from the first content to "
-        "its relaying; `null` after several attempts"
+        "what the gateway added: until the request was sent, without waiting for the caller's body "
+        "or for a connection to be opened, and from the first content to its relaying; `null` "
+        "after several attempts"
     ),
     "duration_s": "from the arrival of the request to the end",
     "client": (

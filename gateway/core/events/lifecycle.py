@@ -113,6 +113,13 @@ EVENTS = (
         "a process has stopped, and not all spans were sent",
         "count",
     ),
-    make_event("worker.killed", "error", "a worker did not stop in its time", "pid"),
+    make_event(
+        "worker.hung",
+        "error",
+        "the event loop of a worker has stood still for `server.worker_timeout_s`; it is killed, "
+        "and another one started",
+        "worker pid for_s",
+    ),
+    make_event("worker.killed", "error", "a worker did not stop in its time", "worker pid"),
     make_event("worker.not_started", "error", "a worker cannot be started again", "worker reason"),
 )

@@ -41,7 +41,7 @@ ATTRIBUTES = (
     Attribute("gateway.attempts", _EXCHANGE, "how many attempts were made"),
     Attribute("gateway.refused_by", _EXCHANGE, "the rule of `limits` that refused it"),
     Attribute(
-        "gateway.added_s", _EXCHANGE, "seconds that the gateway added; not after several attempts"
+        "gateway.added_s", _EXCHANGE, "seconds that the gateway added, as the log line has them"
     ),
     Attribute(
         "http.response.status_code",
@@ -79,7 +79,7 @@ ATTRIBUTES = (
     Attribute(
         "gen_ai.response.time_to_first_chunk",
         _ATTEMPT,
-        "seconds from sending the request to the first content",
+        "seconds from sending the request to the first content of a stream",
     ),
     Attribute("server.address", _ATTEMPT, "the provider's host"),
     Attribute("server.port", _ATTEMPT, "and its port"),
@@ -95,9 +95,12 @@ NAMES = frozenset(attribute.name for attribute in ATTRIBUTES)
 # What the conventions call providers that registries most often name otherwise.
 WELL_KNOWN = {
     "azure": "azure.ai.openai",
+    "bedrock": "aws.bedrock",
     "gemini": "gcp.gemini",
     "google": "gcp.gemini",
     "mistral": "mistral_ai",
+    "vertex": "gcp.vertex_ai",
+    "watsonx": "ibm.watsonx.ai",
     "xai": "x_ai",
 }
 

@@ -20,7 +20,9 @@ from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 from gateway import __version__
 from gateway.config.tracing import TracingSpec
 
-BATCH_SPANS = 512  # that many are sent at once, without waiting for more
+# So many are sent at once, without waiting for more; half a queue where that is smaller, or it
+# would be full before anybody sent it.
+BATCH_SPANS = 512
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 30.0
 MAX_RETRY_AFTER_S = 300.0
@@ -34,6 +36,9 @@ RETRYABLE = frozenset(
         HTTPStatus.GATEWAY_TIMEOUT,
     }
 )
+
+# OTLP says 200; what stands before a collector may say that it has accepted it, or nothing.
+_SUCCESS = range(200, 300)
 
 PutAround = Callable[[Iterable[bytes]], bytes]
 CountRefused = Callable[[bytes], int]
@@ -57,9 +62,12 @@ class Exporter:
     def __init__(
         self, spec: TracingSpec, put_around: PutAround, count_refused: CountRefused
     ) -> None:
+        """OSError when `ca_file` cannot be used."""
         self.sent = 0
         self.dropped = 0
         self._spec = spec
+        self._tls = _open_tls(spec)
+        self._batch_spans = min(BATCH_SPANS, max(spec.max_queued_spans // 2, 1))
         self._put_around = put_around
         self._count_refused = count_refused
         self._queue: deque[tuple[bytes, int]] = deque()
@@ -91,7 +99,7 @@ class Exporter:
             return
         self._queue.append((written, spans))
         self._queued += spans
-        if self._queued >= BATCH_SPANS:
+        if self._queued >= self._batch_spans:
             self._wake.set()
 
     async def run(self) -> None:
@@ -101,10 +109,7 @@ class Exporter:
             while not is_last:
                 await self._wait_for_spans()
                 is_last = self._is_ending
-                while self._queue and not (self._is_ending and self._is_failing):
-                    await self._send_next(session)
-                    if self._queued < BATCH_SPANS and not self._is_ending:
-                        break
+                await self._send_waiting(session)
 
     def end(self) -> None:
         """Have `run` send what is left, and return."""
@@ -129,8 +134,22 @@ class Exporter:
             pass
         self._wake.clear()
 
-    async def _send_next(self, session: ClientSession) -> None:
-        """Send one batch, however often it takes; at the end once more and no more."""
+    async def _send_waiting(self, session: ClientSession) -> None:
+        """Send until too little is left for a batch; at the end all, if the collector is there."""
+        while self._queue:
+            is_there = await self._send_next(session)
+            if self._is_ending:
+                if not is_there:
+                    return
+            elif self._queued < self._batch_spans:
+                self._wake.clear()  # that there was a batch is no news any more
+                return
+
+    async def _send_next(self, session: ClientSession) -> bool:
+        """Send one batch, however often it takes; at the end once more and no more.
+
+        False when the collector is not there.
+        """
         batch, spans = self._take_batch()
         body = self._put_around(batch)
         if self._spec.compression == "gzip":
@@ -150,11 +169,12 @@ class Exporter:
         self._queued -= spans
         self.dropped += refused
         self.sent += spans - refused
+        return not verdict.may_pass
 
     def _take_batch(self) -> tuple[list[bytes], int]:
         batch: list[bytes] = []
         spans = 0
-        while self._queue and spans < BATCH_SPANS:
+        while self._queue and spans < self._batch_spans:
             written, count = self._queue.popleft()
             batch.append(written)
             spans += count
@@ -177,8 +197,8 @@ class Exporter:
             "POST", self._spec.url, data=body, allow_redirects=False
         ) as answer:
             status = answer.status
-            if status == HTTPStatus.OK:
-                refused = self._count_refused(await answer.content.read(MAX_ANSWER_BYTES))
+            if status in _SUCCESS:
+                refused = self._count_refused(await _read_answer(answer.content))
                 return Verdict(f"{refused} spans refused" if refused else "", refused=refused)
             wait_s = _read_wait(answer.headers) if status in RETRYABLE else None
             return Verdict(f"status {status}", may_pass=status in RETRYABLE, wait_s=wait_s)
@@ -211,15 +231,29 @@ class Exporter:
         }
         if self._spec.compression == "gzip":
             headers["Content-Encoding"] = "gzip"
-        tls: ssl.SSLContext | bool = True
-        if self._spec.url.startswith("https:") and self._spec.ca_file is not None:
-            tls = ssl.create_default_context(cafile=self._spec.ca_file)
         return ClientSession(
-            connector=TCPConnector(limit=1, ssl=tls),
+            connector=TCPConnector(limit=1, ssl=self._tls),
             cookie_jar=DummyCookieJar(),
             headers=headers,
             timeout=ClientTimeout(total=self._spec.timeout_s),
         )
+
+
+def _open_tls(spec: TracingSpec) -> ssl.SSLContext | bool:
+    if spec.url.startswith("https:") and spec.ca_file is not None:
+        return ssl.create_default_context(cafile=spec.ca_file)
+    return True  # with the system's authorities
+
+
+async def _read_answer(content: aiohttp.StreamReader) -> bytes:
+    """All of it, which may come in pieces; of one that is too long the beginning."""
+    answer = b""
+    while len(answer) < MAX_ANSWER_BYTES:
+        piece = await content.read(MAX_ANSWER_BYTES - len(answer))
+        if not piece:
+            break
+        answer += piece
+    return answer
 
 
 def _read_wait(headers: Mapping[str, str]) -> float | None:

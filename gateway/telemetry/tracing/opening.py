@@ -5,6 +5,7 @@ else.
 """
 
 import os
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -41,9 +42,15 @@ class Tracing:
         self.tracer = Tracer(spec)
         self._spec = spec
         self._writer = spans.SpanWriter(Cleaner(secrets))
-        self.exporter = Exporter(
-            spec, spans.Envelope(_describe(spec)).put_around, spans.count_refused
-        )
+        put_around = spans.Envelope(_describe(spec)).put_around
+        try:
+            self.exporter = Exporter(spec, put_around, spans.count_refused)
+        except ssl.SSLError:
+            raise TracingError(
+                f"tracing.ca_file, {spec.ca_file}: there is no certificate in it"
+            ) from None
+        except OSError as error:
+            raise TracingError(f"tracing.ca_file, {spec.ca_file}: {error.strerror}") from None
 
     def observe(self, exchange: Exchange) -> None:
         """Have the collector told of one settled exchange; an observer."""

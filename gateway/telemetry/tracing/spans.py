@@ -41,8 +41,8 @@ _METHODS = frozenset(
 )
 _FAILED = Status(code=Status.STATUS_CODE_ERROR)
 _FAILURES = frozenset({Outcome.UPSTREAM_FAILED, Outcome.POLICY_STOPPED, Outcome.LOST})
-_NO_HEAD = 499  # of the log, for a caller who left before a status was sent
-_SERVER_ERROR = 500
+_NO_HEAD = frozenset({0, 499})  # of the log, for a caller who left before a status was sent
+_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _SAMPLED = 0x01
 _PARENT_IS_KNOWN, _PARENT_IS_REMOTE = 0x100, 0x200
 _NANOS = 1_000_000_000
@@ -71,7 +71,6 @@ class SpanWriter:
         self, spans: ScopeSpans, exchange: Exchange, trace: Trace, zero_ns: int
     ) -> None:
         method = exchange.method if exchange.method in _METHODS else "HTTP"
-        is_failed = exchange.status >= _SERVER_ERROR or exchange.outcome in _FAILURES
         is_remote = _PARENT_IS_KNOWN | (_PARENT_IS_REMOTE if trace.parent_id else 0)
         span = spans.spans.add(
             trace_id=bytes.fromhex(trace.trace_id),
@@ -83,7 +82,7 @@ class SpanWriter:
             kind=Span.SPAN_KIND_SERVER,
             start_time_unix_nano=zero_ns + int(exchange.started_at * _NANOS),
             end_time_unix_nano=zero_ns + int(exchange.ended_at * _NANOS),
-            status=_FAILED if is_failed else None,
+            status=_FAILED if _has_failed(exchange) else None,
         )
         self._fill(span, exchange, _describe_kind(exchange, trace), _describe_one(exchange))
 
@@ -107,7 +106,8 @@ class SpanWriter:
             status=_FAILED if record.error_code else None,
         )
         constant = _describe_attempt_kind(exchange, record, own)
-        self._fill(span, exchange, constant, _describe_attempt(record, own))
+        once = _describe_attempt(record, own, is_stream=exchange.stream)
+        self._fill(span, exchange, constant, once)
 
     def _fill(
         self, span: Span, exchange: Exchange, again: Iterable[Pair], once: Iterable[Pair]
@@ -186,6 +186,17 @@ def _encode_length(length: int) -> bytes:
     return bytes(encoded)
 
 
+def _has_failed(exchange: Exchange) -> bool:
+    """Whether it is an error of this side: an answer of 4xx is none, whoever it was that refused.
+
+    (Semantic conventions for HTTP. Where that was the provider, its attempt is one.)
+    """
+    status = exchange.status
+    if status >= _CLIENT_ERROR and status not in _NO_HEAD:
+        return status >= _SERVER_ERROR
+    return exchange.outcome in _FAILURES
+
+
 def _describe_kind(exchange: Exchange, trace: Trace) -> tuple[Pair, ...]:
     is_known = exchange.method in _METHODS
     return (
@@ -194,7 +205,7 @@ def _describe_kind(exchange: Exchange, trace: Trace) -> tuple[Pair, ...]:
         ("url.path", exchange.path),
         ("url.scheme", "http"),
         ("client.address", exchange.client_address),
-        ("http.response.status_code", None if exchange.status == _NO_HEAD else exchange.status),
+        ("http.response.status_code", exchange.status if exchange.status not in _NO_HEAD else None),
         ("error.type", exchange.error_code),
         ("gateway.outcome", str(exchange.outcome)),
         ("gateway.dialect", str(exchange.dialect)),
@@ -237,9 +248,12 @@ def _describe_attempt_kind(
     )
 
 
-def _describe_attempt(record: AttemptRecord, own: AttemptTrace) -> tuple[Pair, ...]:
+def _describe_attempt(
+    record: AttemptRecord, own: AttemptTrace, *, is_stream: bool
+) -> tuple[Pair, ...]:
     usage = record.usage
-    first_s = own.first_content_at - own.sent_at if own.first_content_at else None
+    has_first = is_stream and own.first_content_at
+    first_s = own.first_content_at - own.sent_at if has_first else None
     about: tuple[Pair, ...] = (
         ("gen_ai.response.id", own.answered.id),
         ("gen_ai.response.time_to_first_chunk", first_s),

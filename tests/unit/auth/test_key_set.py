@@ -213,6 +213,21 @@ async def test_two_keys_with_one_id_are_told_apart_by_their_sort(published: Publ
     assert not await published.has("old")  # which of them, nobody can say
 
 
+async def test_a_key_that_is_written_in_an_odd_way_does_not_take_the_others_with_it(
+    published: Published,
+) -> None:
+    """A list in place of a word raised a TypeError: no token of that issuer counted any more."""
+    odd = [
+        {**OLD, "kid": "odd", name: value}
+        for name in ("kty", "use", "alg", "key_ops", "n")
+        for value in (["sig"], {"sig": 1}, 7, True)
+    ]
+    published.keys = [*odd, OLD]
+
+    assert await published.has("old")
+    assert not await published.has("odd")
+
+
 async def test_a_real_issuer_changes_its_keys(issuer: Issuer) -> None:
     """A token of the new key and one of the old key, before, during and after."""
     now = 0.0

@@ -300,11 +300,43 @@ async def test_a_frozen_store_is_waited_for_once(
         assert await scene.keys.recognise(key, HERE) is not None
 
 
+async def test_callers_who_come_all_at_once_are_a_few_questions(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a start, each with a key of their own: all but 64 were told 503 (J06)."""
+    monkeypatch.setattr(stored_keys, "BATCH", 10)
+    names = [f"user{number}" for number in range(25)]
+    keys = [await scene.create(name) for name in names]
+    strangers = [make_key() for _ in range(5)]
+    scene.store.gate.clear()
+
+    asking = [
+        asyncio.ensure_future(scene.keys.recognise(key, HERE)) for key in (*keys, *strangers, *keys)
+    ]
+    await asyncio.sleep(0)
+    scene.store.gate.set()
+    found = await asyncio.gather(*asking)
+
+    known = [None if one is None else one.name for one in found]
+    assert known == [*names, *[None] * 5, *names]
+    assert scene.store.questions == 3
+
+
+async def test_a_key_that_cannot_be_read_is_nobodys_and_keeps_no_other_out(scene: Scene) -> None:
+    """Rows can be changed by hand; the question is about all that came up together."""
+    bad = await scene.create("bad", networks=("10.0.0.0/99",))
+    good = await scene.create("good")
+
+    found = await asyncio.gather(*(scene.keys.recognise(key, HERE) for key in (bad, good)))
+
+    assert [None if one is None else one.name for one in found] == [None, "good"]
+
+
 async def test_known_callers_do_not_wait_behind_unknown_ones(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many of those there are."""
-    monkeypatch.setattr(stored_keys, "QUESTIONS_MAX", 1)
+    monkeypatch.setattr(stored_keys, "ASKED_MAX", 1)
     key = await scene.create()
     await scene.learn(key)
     scene.store.gate.clear()
@@ -320,11 +352,11 @@ async def test_known_callers_do_not_wait_behind_unknown_ones(
     assert await stranger is None
 
 
-async def test_no_more_questions_are_asked_at_a_time_than_are_good(
+async def test_no_more_keys_are_asked_about_than_are_good(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever comes on top is told to come back."""
-    monkeypatch.setattr(stored_keys, "QUESTIONS_MAX", 2)
+    monkeypatch.setattr(stored_keys, "ASKED_MAX", 2)
     scene.store.gate.clear()
     waiting = [asyncio.ensure_future(scene.keys.recognise(make_key(), HERE)) for _ in range(2)]
     await asyncio.sleep(0)

@@ -35,7 +35,7 @@ def stream(*pieces: bytes) -> Handler:
 
 async def test_the_answer_is_printed(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     """Through all of the gateway, from the built-in provider."""
-    code = await run(service.url, "demo/sim:groq-2026")
+    code = await run(f"{service.url}/v1/", "demo/sim:groq-2026")  # as it is told to SDKs
 
     captured = capsys.readouterr()
     assert (code, captured.err) == (0, "")
@@ -105,6 +105,17 @@ async def test_no_gateway_is_said_plainly(url: str, capsys: pytest.CaptureFixtur
     assert code == 1
     assert url in captured.err
     assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://127.0.0.1", "no url", "http://"])
+async def test_what_is_no_address_is_said_to_be_none(
+    url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The scheme is what people leave out."""
+    code = await run(url)
+
+    assert code == 1
+    assert f"{url} is not the address of a gateway, such as http://" in capsys.readouterr().err
 
 
 async def test_the_key_is_shown_to_the_gateway(

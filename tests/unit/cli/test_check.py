@@ -90,3 +90,50 @@ def test_what_two_files_say_together_is_foreseen(
     assert "The rule budget counts money and refuses models without a price" in (
         capsys.readouterr().err
     )
+
+
+def test_what_the_environment_lacks_is_foreseen(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where the files are checked the secrets often are not, so that is no mistake of theirs."""
+    Path("providers.yaml").write_text(
+        "providers:\n  mine:\n    base_url: https://llm.example.org/v1\n"
+        "    credential: file:/nowhere/mine.key\n"
+    )
+
+    code = check([])
+
+    said = capsys.readouterr()
+    assert (code, said.out) == (0, "")
+    assert said.err.splitlines()[-1] == (
+        "providers.yaml:4:17: providers.mine.credential: the file /nowhere/mine.key cannot be "
+        "read: No such file or directory (the gateway would not start here)"
+    )
+
+
+def test_what_stops_the_start_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file without mistakes is one that the gateway starts with."""
+    Path("providers.yaml").write_text(GOOD)
+    Path("gateway.yaml").write_text(
+        "server: {workers: 2}\n"
+        "limits:\n"
+        "  - {name: a, on: everything, requests_per_minute: 1, match: {provider: nine}}\n"
+        "middleware:\n"
+        "  - {use: 'plugins.hello:stamp', after: authentcate}\n"
+    )
+
+    assert check([]) == 1
+    first = capsys.readouterr().out.splitlines()
+    text = Path("gateway.yaml").read_text().replace("authentcate", "authenticate")
+    Path("gateway.yaml").write_text(text)
+    assert check([]) == 1
+    second = capsys.readouterr().out.splitlines()
+
+    assert first == [
+        "gateway.yaml:5:41: middleware[0].after: is not in the chain; did you mean authenticate?"
+    ]
+    assert [line[: line.index(": ", 20) + 1] for line in second] == [
+        "gateway.yaml:1:19: server.workers:",
+        "gateway.yaml:2:1: limits:",
+    ]
+    assert "did you mean mine?" in second[1]
+    assert "stores.counters" not in second[0]
+    assert "redis://" in second[0]

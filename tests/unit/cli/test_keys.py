@@ -149,6 +149,26 @@ def test_a_rotated_key_works_beside_the_new_one(shell: Shell) -> None:
     assert [shell.run("test", key)[0] for key in (old, new)] == [1, 1]
 
 
+def test_an_expired_key_is_not_rotated(shell: Shell) -> None:
+    """What is handed out would never work, and nobody would know why."""
+    shell.create("alice", "--expires", "0s")
+
+    code, out, err = shell.run("rotate", "alice")
+
+    assert (code, out) == (1, "")
+    assert "alice has expired at 20" in err
+    assert len(shell.show("alice")["secrets"]) == 1
+
+
+def test_an_overlap_is_no_longer_than_the_key(shell: Shell) -> None:
+    """The sentence said a day, for a key that ends in an hour."""
+    shell.create("alice", "--expires", "1h")
+
+    _, _, err = shell.run("rotate", "alice", "--overlap", "24h")
+
+    assert f"The old key of alice works until {shell.show('alice')['expires_at']}." in err
+
+
 def test_a_disabled_key_stays_so(shell: Shell) -> None:
     """A second time does nothing, and a rotation does not bring it back."""
     shell.create("alice")
@@ -167,6 +187,18 @@ def test_a_name_that_is_not_there_is_said(shell: Shell, command: str) -> None:
 
     assert (code, out) == (1, "")
     assert "gateway keys list" in err
+
+
+@pytest.mark.parametrize("command", ["create", "show", "rotate", "disable"])
+def test_a_key_in_the_place_of_a_name_is_not_repeated(shell: Shell, command: str) -> None:
+    """What a terminal shows is often kept; the message says which command takes a key."""
+    key = shell.create("alice")
+
+    code, out, err = shell.run(command, key)
+
+    assert (code, out) == (2, "")
+    assert key not in err
+    assert "is a key, and not the name" in " ".join(err.split())
 
 
 def test_an_empty_list_is_no_mistake(shell: Shell) -> None:

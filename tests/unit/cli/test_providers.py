@@ -74,8 +74,8 @@ def test_of_several_credentials_the_table_says_how_many_and_which(tmp_path: Path
     assert "0 of 3" in printed(file, {})
 
 
-def test_a_variable_that_nobody_reads_is_not_named(tmp_path: Path) -> None:
-    """Who sets it wonders for long why nothing changes."""
+def test_what_is_looked_at_is_named(tmp_path: Path) -> None:
+    """Who sets a variable that nobody reads wonders for long why nothing changes."""
     secret = tmp_path / "mine.key"
     secret.write_text(CANARY)
     secret.chmod(0o600)
@@ -83,10 +83,12 @@ def test_a_variable_that_nobody_reads_is_not_named(tmp_path: Path) -> None:
     file.write_text(
         "providers:\n  mine:\n    base_url: https://llm.example.org/v1\n"
         f"    credential: file:{secret}\n"
+        "  other:\n    base_url: https://llm.example.com/v1\n    credential: ${SPECIAL}\n"
     )
 
-    text = printed(file, {"MINE_API_KEY": "another"})
+    text = printed(file, {"MINE_API_KEY": "another", "SPECIAL": CANARY})
 
-    assert "MINE_API_KEY" not in text
-    assert "not read" in text
-    assert "yes" in text
+    assert "_API_KEY" not in text
+    cells = [line.split("│")[4].strip() for line in text.splitlines() if line.count("│") > 4]
+    assert "".join(cells) == f"file:{secret}SPECIAL"
+    assert text.count("yes") == 2

@@ -76,6 +76,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("logging: {level: 'a\x00b'}\n", "gateway.yaml:1:20: "),
         (BOMB, "stands for more than 50000 values"),
         ("x" * 2_000_000, "gateway.yaml:1:1: larger than 1 MiB"),
+        ("[" * 20_000, "gateway.yaml:1:"),
     ],
 )
 async def test_a_mistake_changes_nothing(
@@ -115,6 +116,27 @@ async def test_a_pipe_in_its_place_is_not_waited_for(scene: Scene, log_lines: Lo
     await scene.reloader.reload()
 
     assert "no file that can be read again" in log_lines.find("config.reload_failed")[0]["problem"]
+
+
+async def test_a_path_that_cannot_be_looked_at_changes_nothing(
+    scene: Scene, log_lines: LogLines
+) -> None:
+    """And systemd, which was told that it begins, is told that it is done whatever happens."""
+    done: list[str] = []
+    source = Source(Path("x" * 5_000))
+    reloader = Reloader(
+        source, scene.source.load(), scene.apply, when_done=lambda: done.append("done")
+    )
+
+    await reloader.reload()
+
+    assert "File name too long" in log_lines.find("config.reload_failed")[0]["problem"]
+    scene.path.write_text("{}")
+    scene.error = ValueError("a mistake of ours")
+    broken = Reloader(scene.source, Settings(), scene.apply, when_done=lambda: done.append("done"))
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        await broken.reload()
+    assert done == ["done", "done"]
 
 
 async def test_what_cannot_be_opened_changes_nothing(scene: Scene, log_lines: LogLines) -> None:

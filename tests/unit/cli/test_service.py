@@ -6,6 +6,7 @@ import json
 import pytest
 from aiohttp import ClientSession
 
+from gateway.app import SIMULATOR
 from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
@@ -14,6 +15,8 @@ from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.sockets import ListenError
 
 QUESTION = {"chatSettings": {"model": "demo"}, "messages": [{"role": "user", "content": "Hi"}]}
+SLOW = 'sim:{"tokens": ["It ", "is ", "whole."], "gap_s": 0.2}'
+SLOW_QUESTION = {**QUESTION, "chatSettings": {"model": SLOW}}
 
 
 async def get(url: str) -> tuple[int, str]:
@@ -43,14 +46,22 @@ async def test_a_running_answer_is_finished_before_the_end(service: Service) -> 
     """A deploy cuts nobody off."""
     async with (
         ClientSession() as session,
-        session.post(f"{service.url}/api/chat/demo", data=json.dumps(QUESTION)) as reply,
+        session.post(f"{service.url}/api/chat/demo", data=json.dumps(SLOW_QUESTION)) as reply,
     ):
         begun = await reply.content.readany()
         draining = asyncio.ensure_future(service.drain())
         rest = await reply.content.read()
         await draining
 
-    assert (begun + rest).endswith(b"Have fun!")
+    assert begun + rest == b"It is whole."
+
+
+async def test_the_demo_names_the_address_that_was_called(service: Service) -> None:
+    """The port may be any free one, and the line is there to be pasted."""
+    found = service.app[SIMULATOR].gateway_url
+
+    assert found == service.url
+    assert not found.endswith(":0")
 
 
 async def test_while_draining_nobody_new_is_let_in(service: Service) -> None:

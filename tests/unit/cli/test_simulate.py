@@ -40,4 +40,14 @@ def test_a_port_in_use_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> No
         code = simulate("127.0.0.1", other.getsockname()[1])
 
     assert code == 1
-    assert "take another --port" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith(
+        "another program listens there; stop it or take another port\n"
+    )
+
+
+def test_an_address_of_another_machine_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
+    """Another port would not help."""
+    assert simulate("192.0.2.1", 0) == 1
+    assert "192.0.2.1:0: this machine does not have that address" in capsys.readouterr().err
+    assert simulate("no-such-host.invalid", 0) == 1
+    assert "there is no such host" in capsys.readouterr().err

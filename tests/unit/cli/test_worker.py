@@ -46,6 +46,7 @@ async def test_a_worker_tells_when_it_is_ready_and_when_it_stops(registry: Regis
     told.close()
 
     ready = news.recv()
+    assert shared.board.count_beats(0)  # from its first moment on it is known whether it hangs
     worker.terminate()
     stopping = news.recv()
     worker.join()

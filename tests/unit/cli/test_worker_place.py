@@ -1,8 +1,12 @@
 """The place of a worker; with a process in it, it is tested in tests/faults/test_k_workers.py."""
 
+import multiprocessing
+import signal
+import time
+
 import pytest
 
-from gateway.cli.worker_place import Place
+from gateway.cli.worker_place import SILENT_S, Place, Pulse
 
 
 @pytest.mark.parametrize(
@@ -26,3 +30,37 @@ async def test_in_an_empty_place_nobody_becomes_ready() -> None:
     place.tell_away([1])  # there is nobody to be told
 
     assert not await place.wait_until_ready()
+
+
+def test_who_has_ended_is_sent_no_signal() -> None:
+    """K01: the start of another one has waited for it; its number may be somebody else's by now.
+
+    And those that come after it are told.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    process.start()
+    place = Place(0, process=process)
+    place.kill()
+    process.join()
+
+    place.signal(signal.SIGTERM)
+    Place(1).signal(signal.SIGTERM)
+
+    assert process.exitcode == -signal.SIGKILL
+    process.close()
+
+
+def test_before_its_first_beat_nobody_is_silent() -> None:
+    """From then on the time counts in which there is no other."""
+    pulse = Pulse()
+    pulse.feel(0, 60.0)
+    assert pulse.silent_s == 0
+
+    pulse.feel(1, 0.5)
+    pulse.feel(1, 0.5)
+    pulse.feel(1, 0.5)
+
+    assert (pulse.silent_s, pulse.stopping_s) == (1.0, None)
+    assert Place(0, pulse=pulse, is_ready=True).is_accepting
+    pulse.silent_s = SILENT_S
+    assert not Place(0, pulse=pulse, is_ready=True).is_accepting

@@ -33,10 +33,30 @@ def children_of(running: subprocess.Popen[str]) -> list[int]:
     ]
 
 
+def wait_for_start(running: subprocess.Popen[str], count: int = 2) -> None:
+    """Read its log until so many workers have said that they listen."""
+    assert running.stdout is not None
+    while count:
+        count -= "gateway.started" in running.stdout.readline()
+
+
+def kill_all_workers(running: subprocess.Popen[str]) -> None:
+    """Kill two workers at once, as when memory runs out, and wait until others have their places.
+
+    So one moment there was nobody, which is not the end.
+    """
+    wait_for_start(running)  # what is not written yet dies with them
+    for child in children_of(running):
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+            os.kill(child, signal.SIGKILL)
+    wait_for_start(running)
+
+
 def test_a_signal_to_all_is_heard_once_and_answers_are_finished(directory: Path) -> None:
     """K01: terminals and systemd send it to every process; a second one would cut answers off."""
     with started(directory, "--workers", "2", start_new_session=True) as running:
         lines = read_banner(running)
+        kill_all_workers(running)
         command = [*shlex.split(lines[-1]), "-sS"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
             assert asking.stdout is not None

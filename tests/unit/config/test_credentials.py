@@ -12,6 +12,7 @@ from gateway.config.credentials import (
     check_references,
     fill_headers,
     find_credentials,
+    is_header_written_out,
     is_written_out,
     say_where,
 )
@@ -142,7 +143,19 @@ def test_a_credential_that_cannot_be_a_header_names_the_variable_and_not_the_val
 
 @pytest.mark.parametrize(
     "reference",
-    ["", " ", "a b", "a\nb", "sk-${A}", "${A}${B}", "${A:-b}", "${}", "file:", "file:a"],
+    [
+        "",
+        " ",
+        "a b",
+        "a\nb",
+        "sk-${A}",
+        "${A}${B}",
+        "${A:-b}",
+        "${}",
+        "$GROQ_API_KEY",
+        "file:",
+        "file:a",
+    ],
 )
 def test_a_text_that_is_neither_reference_nor_credential_is_refused(reference: str) -> None:
     """Half a reference would be sent to the provider as a key."""
@@ -152,10 +165,33 @@ def test_a_text_that_is_neither_reference_nor_credential_is_refused(reference: s
 
 def test_only_a_credential_itself_counts_as_written_out() -> None:
     """A reference may stand in a file that everybody reads."""
-    texts = ("${A}", "file:/a", "sk-a")
+    texts = ("${A}", "$A", "file:/a", "sk-a")
 
-    assert [is_written_out(SecretStr(text)) for text in texts] == [False, False, True]
+    assert [is_written_out(SecretStr(text)) for text in texts] == [False, False, False, True]
     assert not is_written_out(None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_written"),
+    [
+        ("X-Api-Key", CANARY, True),
+        ("Proxy-Authorization", f"Bearer {CANARY}", True),
+        ("Ocp-Apim-Subscription-Key", "0123456789", True),
+        ("X-Auth-Token", f"${{A:-{CANARY}}}", True),
+        ("Cookie", "a=b", True),
+        ("X-Api-Key", "${A}", False),
+        ("X-Api-Key", "${A:-}", False),
+        ("Authorization", "Bearer ${A}", False),
+        ("HTTP-Referer", "https://chat.example.org", False),
+        ("X-Monkey", "banana", False),
+        ("X-Author", "somebody", False),
+    ],
+)
+def test_a_header_counts_as_written_out_when_its_name_says_what_it_carries(
+    name: str, value: str, *, is_written: bool
+) -> None:
+    """A second key that a host wants is as secret as the first."""
+    assert is_header_written_out(name, value) is is_written
 
 
 def test_variables_in_headers_are_filled_in() -> None:
@@ -176,6 +212,20 @@ def test_a_variable_without_a_default_has_to_be_set() -> None:
     """A header the operator asked for must not be dropped without a word."""
     with pytest.raises(CredentialError, match=r"X-A needs the environment variable A.*\$\{A:-\}"):
         fill_headers({"X-A": "${A}"}, {})
+
+
+def test_what_cannot_be_used_is_said_where_it_is_named() -> None:
+    """A provider's entry may be a hundred lines."""
+    with pytest.raises(CredentialError) as of_a_header:
+        fill_headers({"X-A": "${A}"}, {})
+    with pytest.raises(CredentialError) as of_a_file:
+        find_credentials(provider_with("file:/nowhere/key"), {})
+    with pytest.raises(CredentialError) as of_a_default:
+        find_credentials(provider_with(), {"MINE_API_KEY": "a b"})
+
+    assert of_a_header.value.path == ("headers", "X-A")
+    assert of_a_file.value.path == ("credential",)
+    assert of_a_default.value.path == ()
 
 
 def test_a_variable_that_cannot_be_a_header_is_named() -> None:
@@ -253,7 +303,7 @@ def test_two_names_of_one_value_are_a_mistake() -> None:
     with pytest.raises(CredentialError, match="B holds the same value as A") as caught:
         find_credentials(several(A, B), {"A": CANARY, "B": f" {CANARY}\n"})
 
-    assert caught.value.place == 1
+    assert caught.value.path == ("credentials", 1)
     assert CANARY not in str(caught.value)
 
 
@@ -262,7 +312,7 @@ def test_a_broken_credential_of_several_is_named_with_its_place() -> None:
     with pytest.raises(CredentialError, match="the environment variable B") as caught:
         find_credentials(several(A, B), {"A": "one", "B": f"{CANARY} x"})
 
-    assert caught.value.place == 1
+    assert caught.value.path == ("credentials", 1)
 
 
 @pytest.mark.parametrize(("text", "said"), [(A, "holds A twice"), (CANARY, "stands here twice")])

@@ -8,6 +8,11 @@ from gateway.config.document import parse_document
 from gateway.config.problems import ConfigError
 
 
+def problems_of(text: str) -> list[str]:
+    """Return what can be read in two ways."""
+    return [str(problem) for problem in parse_document(text.encode(), "a.yaml").problems]
+
+
 def value_of(text: str) -> object:
     """Return what the key `a` of a text holds."""
     document = parse_document(f"a: {text}\n".encode(), "a.yaml")
@@ -59,9 +64,9 @@ def test_a_scalar_means_what_it_looks_like(text: str, value: object) -> None:
 @pytest.mark.parametrize("word", ["yes", "No", "ON", "off"])
 def test_a_word_that_readers_of_yaml_disagree_about_is_refused(word: str) -> None:
     """The country code NO becomes false in one program and text in another."""
-    with pytest.raises(ConfigError, match=f'write true, false or "{word}"'):
-        value_of(word)
+    (problem,) = problems_of(f"a: {word}\n")
 
+    assert problem.endswith(f'write true, false or "{word}"')
     assert value_of(f"'{word}'") == word
 
 
@@ -74,18 +79,17 @@ def test_a_key_is_always_text() -> None:
 
 def test_escaped_control_characters_are_refused() -> None:
     """YAML can spell in quotes what no header, path or log line may hold."""
-    with pytest.raises(ConfigError, match=r"a\.yaml:1:4: a: holds a control character"):
-        value_of(r'"\0"')
-    with pytest.raises(ConfigError, match="half a character"):
-        value_of(r'"\ud800"')
+    for escaped in (r"\0", r"\ud800"):
+        assert problems_of(f'a: "{escaped}"\n') == [
+            "a.yaml:1:4: a: holds a control character or half a character"
+        ]
 
 
 def test_all_mistakes_of_the_text_come_together() -> None:
     """One round of mending, not one for each line."""
-    with pytest.raises(ConfigError) as caught:
-        parse_document(b"a: yes\na: 1\nb: {c: off, c: 1}\n", "a.yaml")
+    document = parse_document(b"a: yes\na: 1\nb: {c: off, c: 1}\n", "a.yaml")
 
-    assert [(found.line, found.column) for found in caught.value.problems] == [
+    assert sorted((found.line, found.column) for found in document.problems) == [
         (1, 4),
         (2, 1),
         (3, 8),

@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 from gateway.config.document import parse_document
 from gateway.config.explain import HINTS, explain_errors
 from gateway.config.registry import Provider, RegistryFile
+from gateway.config.settings import Settings
 
 
 def errors_of(value: object) -> list[ErrorDetails]:
@@ -44,6 +45,23 @@ def test_a_value_that_no_member_of_a_union_takes_is_one_mistake() -> None:
 def test_a_hint_never_hides_a_field() -> None:
     """A field that is added later must be found under its own name."""
     assert set(HINTS) & set(Provider.model_fields) == {"name"}
+
+
+def test_a_key_of_the_other_file_is_said_to_be_one() -> None:
+    """Two files are one more than most programs have."""
+    document = parse_document(b"providers: {}\nserver: {}\n", "a.yaml")
+    stray = [
+        {"type": "extra_forbidden", "loc": (key,), "msg": "", "input": {}}
+        for key in ("server", "providers")
+    ]
+
+    of_registry = explain_errors(document, RegistryFile, stray[:1])  # type: ignore[arg-type] # dicts
+    of_settings = explain_errors(document, Settings, stray[1:])  # type: ignore[arg-type] # dicts
+
+    assert [problem.message for problem in of_registry + of_settings] == [
+        "unknown key; it belongs in gateway.yaml",
+        "unknown key; it belongs in providers.yaml",
+    ]
 
 
 def test_an_unforeseen_refusal_still_has_words() -> None:

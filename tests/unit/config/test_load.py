@@ -199,10 +199,10 @@ def test_a_written_credential_needs_a_private_file(registry_file: Path) -> None:
 def test_what_the_environment_gets_wrong_is_reported_together(
     registry_file: Path, tmp_path: Path
 ) -> None:
-    """The line is that of the provider; the variable is named, its value is not."""
+    """Each where it is named, or at its provider; the variable is named, its value is not."""
     registry_file.write_text(
         MINE
-        + "    headers: {X-Account: '${ACCOUNT}'}\n"
+        + "    headers: {X-Account: '${ACCOUNT}', X-B: '${B}'}\n    credential: file:/nowhere/key\n"
         + "  other:\n    base_url: https://llm.example.org/v1\n"
         + f"  third:\n    base_url: https://llm.example.org/v1\n    credential: file:{tmp_path}/a\n"
         + "  fourth:\n    base_url: https://llm.example.org/v1\n"
@@ -212,10 +212,12 @@ def test_what_the_environment_gets_wrong_is_reported_together(
     said = refused(registry_file, {"OTHER_API_KEY": f"{CANARY}\nx"})
 
     assert [line.split(": ")[:2] for line in said] == [
-        ["2:3", "providers.mine"],
-        ["5:3", "providers.other"],
-        ["7:3", "providers.third"],
-        ["12:20", "providers.fourth.tls.ca_file"],
+        ["4:26", "providers.mine.headers.X-Account"],
+        ["4:45", "providers.mine.headers.X-B"],
+        ["5:17", "providers.mine.credential"],
+        ["6:3", "providers.other"],
+        ["10:17", "providers.third.credential"],
+        ["13:20", "providers.fourth.tls.ca_file"],
     ]
     assert CANARY not in "".join(said)
 

@@ -18,7 +18,7 @@ def test_anything_else_is_refused(text: str) -> None:
         check_proxy(text)
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0"])
+@pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "::ffff:0:0/96"])
 def test_everybody_is_not_a_proxy(text: str) -> None:
     """Whoever called could then say to be anybody."""
     with pytest.raises(ValueError, match="name the proxies"):

@@ -120,6 +120,7 @@ def test_a_variable_can_switch_it_off(environ: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("environ", "sentence"),
     [
+        ({"OTEL_TRACES_EXPORTER": "zipkin"}, "OTEL_TRACES_EXPORTER has to be otlp or none"),
         ({"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, "has to be http/protobuf"),
         ({"OTEL_TRACES_SAMPLER": "jaeger_remote"}, "has to be one of always_on"),
         ({"OTEL_EXPORTER_OTLP_TIMEOUT": "10s"}, "OTEL_EXPORTER_OTLP_TIMEOUT has to be a number"),

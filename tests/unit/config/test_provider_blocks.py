@@ -110,3 +110,25 @@ def test_a_breaker_opens_at_some_share(share: float) -> None:
     """At none it would always be open; above all it never would, and that is `enabled: false`."""
     with pytest.raises(ValidationError):
         BreakerSpec.model_validate({"failure_share": share})
+
+
+@pytest.mark.parametrize("header", ["Host", "content-length", "Transfer-Encoding", "User-Agent"])
+def test_a_credential_goes_into_a_header_of_its_own(header: str) -> None:
+    """In another it would break the request, or become part of the next one."""
+    with pytest.raises(ValidationError, match="belongs to the connection"):
+        AuthSpec(header=header)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"set": {"stream": False}},
+        {"drop": ("stream",)},
+        {"rename": {"stream": "streaming"}},
+        {"rename": {"streaming": "stream"}},
+    ],
+)
+def test_no_rule_decides_whether_an_answer_is_a_stream(params: dict[str, object]) -> None:
+    """The provider would answer in a form that was not asked for: 502, every time."""
+    with pytest.raises(ValidationError, match="the caller's to say"):
+        ParamsSpec.model_validate(params)

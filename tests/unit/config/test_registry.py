@@ -73,6 +73,7 @@ def test_short_and_long_names_are_taken(name: str) -> None:
 def test_only_demo_is_simulated() -> None:
     """A provider that seems real and answers made-up text would be found late."""
     assert Provider(name="demo", base_url="simulator:").is_simulated
+    assert not Provider(name="demo", base_url="simulator:").needs_credential  # two lines are enough
     assert not Provider(name="demo", base_url=URL).is_simulated
 
     with pytest.raises(ValidationError, match="`demo` only"):
@@ -132,7 +133,7 @@ def test_the_default_model_has_to_be_there_when_models_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "TE"]
+    "name", ["Host", "content-length", "Transfer-Encoding", "Connection", "TE", "Accept"]
 )
 def test_the_connections_own_headers_cannot_be_set(name: str) -> None:
     """A second length is how requests are smuggled."""

@@ -102,3 +102,13 @@ def test_a_middleware_is_named_as_module_and_name(use: str) -> None:
 def test_the_hashes_of_keys_are_not_printed() -> None:
     """A weak key can be guessed from its hash."""
     assert DIGEST not in repr(GatewayKeyAuth(kind="gateway_key", keys={"alice": DIGEST}))
+
+
+def test_a_worker_may_be_late_for_a_second() -> None:
+    """A timeout that every large body passes would kill worker after worker."""
+    with pytest.raises(ValidationError, match="0, for never, or 1 at least"):
+        Settings.model_validate({"server": {"worker_timeout_s": 0.5}})
+
+    for allowed in (0, 1, 60):
+        settings = Settings.model_validate({"server": {"worker_timeout_s": allowed}})
+        assert settings.server.worker_timeout_s == allowed

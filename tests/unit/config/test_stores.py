@@ -75,6 +75,44 @@ def test_what_is_no_address_is_refused(written: str) -> None:
         StoresSpec(database=written)
 
 
+def test_a_variable_may_be_a_part_of_a_path() -> None:
+    """Its slashes are slashes there."""
+    spec = StoresSpec(database="sqlite:///${DIR}/x.db")
+
+    assert spec.find_database({"DIR": "/srv/a?#"}).file == Path("/srv/a?#/x.db")
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("postgresql://gw@db/x?sslmode=require&channel_binding=require", "`channel_binding`"),
+        ("postgresql://gw@db/x?pgbouncer=true", "`pgbouncer` that is not known here; leave it out"),
+        ("postgresql://gw@db/x?password=canary", "`password`"),
+        ("postgresql://gw@db/x?CANARY%3Dx", "a parameter that is not known"),
+        ("postgresql://gw@db/x?sslmode=requires", "`sslmode` of disable, allow"),
+        ("postgresql://gw@db:port/x", "needs to be sqlite:///"),
+    ],
+)
+def test_what_the_driver_does_not_take_is_said(written: str, message: str) -> None:
+    """It raised a TypeError when the first connection was made, or passed over what was meant."""
+    with pytest.raises(ValidationError, match=message) as refused:
+        StoresSpec(database=written)
+    assert "canary" not in str(refused.value).lower()
+    with pytest.raises(StoresError, match=message):
+        StoresSpec(database="${DB}").find_database({"DB": written})
+
+
+def test_an_address_may_be_written_as_hosters_do() -> None:
+    """The driver takes both words."""
+    spec = StoresSpec(database="postgres://gw:${PW}@db:${PORT}/x")
+
+    address = spec.find_database({"PW": PASSWORD, "PORT": "6543"})
+
+    assert address.shown == "postgresql://db/x"
+    with pytest.raises(StoresError, match="with its variables filled in it needs to be"):
+        spec.find_database({"PW": PASSWORD, "PORT": "x"})
+
+
 def test_a_password_does_not_stand_in_the_file() -> None:
     """Files are copied, committed and mailed."""
     with pytest.raises(ValidationError, match=r"write \$\{VARIABLE\}") as refused:

@@ -64,7 +64,10 @@ def test_a_secret_is_written_as_a_reference(tmp_path: Path) -> None:
     ("text", "problem"),
     [
         ("tracing: {headers: {api-key: abc}}", "1:21: tracing.headers: holds the value of api-key"),
-        ("tracing: {headers: {x-key: '${NO}'}}", "1:20: tracing.headers: the header x-key needs"),
+        (
+            "tracing: {headers: {x-key: '${NO}'}}",
+            "1:28: tracing.headers.x-key: the header x-key needs",
+        ),
         ("tracing: {headers: {Host: a}}", "1:20: tracing.headers: holds Host"),
         ("tracing: {headers: {x: 'a\\nb'}}", "tracing.headers: holds a broken"),
         ("tracing: {sample_ratio: 1.5}", "1:25: tracing.sample_ratio: needs to be 1 or less"),

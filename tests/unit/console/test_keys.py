@@ -144,6 +144,19 @@ async def test_a_rotated_key_goes_on_for_the_overlap(
     assert refused.outcome == (400, "invalid_request")
 
 
+async def test_an_expired_key_is_not_rotated(start_admin: StartAdmin, opened: OpenKeys) -> None:
+    """The new key would not work either; an overlap is told no longer than the key lasts."""
+    admin = await start_admin(opened=opened)
+    await admin.post("/keys", {"name": "over", "expires": "0s"})
+    made = await admin.post("/keys", {"name": "brief", "expires": "1h"})
+
+    refused = await admin.post("/keys/over/rotate")
+    rotated = await admin.post("/keys/brief/rotate", {"overlap": "2h"})
+
+    assert refused.outcome == (409, "key_expired")
+    assert rotated.body["old_key_ends_at"] == made.body["expires_at"]
+
+
 async def test_a_disabled_key_stays_so(
     start_admin: StartAdmin, opened: OpenKeys, log_lines: LogLines
 ) -> None:

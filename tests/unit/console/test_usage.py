@@ -46,6 +46,17 @@ async def test_the_question_is_in_the_query(admin: AdminCaller, books: Books) ->
     assert books.asked == [UsageQuery(("principal", "day"), 1_793_491_200_000, 1_793_577_600_000)]
 
 
+@pytest.mark.parametrize("plus", ["+", "%2B"])
+async def test_a_time_zone_may_be_written_as_it_is(
+    admin: AdminCaller, books: Books, plus: str
+) -> None:
+    """In an address a plus is a blank; who copies a time into one does not think of that."""
+    answer = await admin.get(f"/usage?since=2026-11-01T01:00{plus}01:00")
+
+    assert answer.status == 200
+    assert books.asked == [UsageQuery((), 1_793_491_200_000, None)]
+
+
 async def test_a_spreadsheet_gets_csv(admin: AdminCaller) -> None:
     """With a heading."""
     answer = await admin.get("/usage?by=principal&format=csv")

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from gateway.core.key_holder import KeyHolder, parse_address
+from gateway.core.key_holder import KeyHolder, parse_address, parse_network
 
 NETWORKS = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "2001:db8::/32")))
 HOLDER = KeyHolder("alice", "gateway_key", networks=NETWORKS)
@@ -38,6 +38,21 @@ def test_no_address_is_told_from_an_address() -> None:
     """A name is none."""
     assert parse_address("localhost") is None
     assert str(parse_address("::ffff:1.2.3.4")) == "1.2.3.4"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("::ffff:10.1.0.0/112", "10.1.0.0/16"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+        ("10.1.0.0/255.255.0.0", "10.1.0.0/16"),
+    ],
+)
+def test_a_network_of_mapped_addresses_is_one_of_ipv4(written: str, read: str) -> None:
+    """Whoever calls from there has an IPv4 address: nobody would ever have been in it."""
+    assert str(parse_network(written)) == read
 
 
 def test_a_key_without_rights_is_for_everything() -> None:

@@ -26,7 +26,21 @@ def test_a_moment_is_so_long_ago_or_a_date(text: str, moment: datetime) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "yesterday", "7", "7y", "2026-13-01", "2026-02-30", "2026-11-01 10:30", "-1h", "h"]
+    "text",
+    [
+        "",
+        "yesterday",
+        "7",
+        "7y",
+        "2026-13-01",
+        "2026-02-30",
+        "2026-11-01 10:30",
+        "2026-11-01T10:30+2",
+        "0001-01-01T00:00+01:00",
+        "9999-12-31T23:59-01:00",
+        "-1h",
+        "h",
+    ],
 )
 def test_anything_else_says_what_is_understood(text: str) -> None:
     """A guess would show somebody the wrong hour."""

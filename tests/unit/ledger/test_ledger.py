@@ -1,5 +1,6 @@
 """The books: each exchange once, whatever the disk and the callers do."""
 
+import asyncio
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.errors import AccountingUnavailableError
 from gateway.core.exchange import Exchange, Observer, Outcome
+from gateway.core.identity import Principal
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.ledger import Ledger
 from tests.plugins.chain import LogLines
@@ -287,3 +289,26 @@ def test_a_backlog_has_an_end(open_journal: OpenJournal, log_lines: LogLines, on
     finish(begin(ledger))
     assert len(take_all(ledger.journal)) == 1
     assert len(log_lines.find("ledger.backlog_drained")) == 1
+
+
+async def test_one_that_cannot_be_booked_keeps_no_other_of_its_turn_out(
+    open_journal: OpenJournal,
+) -> None:
+    """As where a middleware of an operator's has put half of a letter into a name, or worse."""
+    reported: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _, what: reported.append(what["exception"])
+    )
+    ledger = Ledger(LedgerSpec())
+    ledger.open(open_journal("own"))
+    exchanges = [begin(ledger) for _ in range(5)]
+    exchanges[1].principal = Principal("Zo\ud83d", "gateway_key")
+    exchanges[3].attempt_records[0].started_at = None  # type: ignore[assignment]
+    for exchange in exchanges:
+        exchange.observers = ()
+        finish(exchange)
+
+    ledger.settle_all(exchanges)
+
+    assert len(take_all(ledger.journal)) == 3
+    assert [type(error) for error in reported] == [UnicodeEncodeError, TypeError]

@@ -19,7 +19,13 @@ from tests.plugins.chain import LogLines
 from tests.plugins.ledgers import FickleLedgerStore, new_row
 from tests.plugins.scene import eventually
 from tests.unit.ledger.conftest import OpenJournal, kill, write_begin, write_whole
-from tests.unit.ledger.test_ledger import begin, files_grow, finish, no_file_grows
+from tests.unit.ledger.test_ledger import (
+    allow_file_bytes,
+    begin,
+    files_grow,
+    finish,
+    no_file_grows,
+)
 
 
 def names_in(directory: Path) -> list[str]:
@@ -236,6 +242,35 @@ async def test_a_row_that_is_refused_keeps_nobody_out(
     assert payload is not None
     assert decode_payload(payload) == bad
     assert not ledger.counts.is_store_down
+
+
+async def test_a_refused_row_that_a_full_disk_takes_in_part_is_kept(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """J11: what the system call did not write was taken for written, and the row was gone."""
+    store = ChoosyStore()
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store)
+    bad = new_row("b", principal="mallory")
+    write_whole(ledger.journal, bad, new_row("c"))
+    await writer.open_store()
+    allow_file_bytes(40)
+    try:
+        await writer.flush()
+    finally:
+        files_grow()
+    assert ledger.journal.backlog_bytes > 0
+
+    await writer.flush()
+
+    payload = unseal((tmp_path / REFUSED).read_bytes()[:-1])
+    assert payload is not None
+    assert decode_payload(payload) == bad
+    assert sorted(store.rows) == ["c"]
+    assert ledger.journal.backlog_bytes == 0
 
 
 async def test_a_store_that_cannot_be_opened_is_tried_again(

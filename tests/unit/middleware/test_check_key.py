@@ -56,6 +56,19 @@ async def test_an_openai_client_is_told_the_variable(start_chain: StartChain) ->
     assert "MINE_API_KEY" in reply.json()["error"]["message"]
 
 
+async def test_nobody_is_told_a_path_on_the_gateway_s_machine(start_chain: StartChain) -> None:
+    """It is in the log, for whoever can do something about it."""
+    empty = MINE.model_copy(update={"credential": SecretStr("file:/run/secrets/empty")})
+    chain = await start_chain(show_credential, registry=make_registry(mine=empty))
+
+    reply = await chain.ask(
+        "POST", "/v1/chat/completions", body=b'{"model":"mine/m","messages":[{"role":"user"}]}'
+    )
+
+    assert reply.json()["error"]["code"] == "credential_not_found"
+    assert b"/run/secrets" not in reply.raw
+
+
 async def test_a_host_that_wants_none_is_called_without(start_chain: StartChain) -> None:
     """A server in the same room, for one."""
     reply = await ask(start_chain, "open")

@@ -129,3 +129,14 @@ async def test_identity_is_no_encoding(start_chain: StartChain) -> None:
     chain = await start_chain()
 
     assert (await chain.ask(headers=[("Content-Encoding", "Identity")])).status == 200
+
+
+@pytest.mark.parametrize("start_line", ["GET /api/keys HTTP/2.0", "GET /api/keys"])
+async def test_no_other_version_is_spoken(start_chain: StartChain, start_line: str) -> None:
+    """B17: aiohttp's parser takes these, and would answer in a version that nobody speaks here."""
+    chain = await start_chain()
+
+    reply = parse_reply(await chain.send(f"{start_line}\r\nHost: 127.0.0.1\r\n\r\n".encode()))
+
+    assert reply.status in {400, 505}
+    assert reply.json()["error"]["code"] == "malformed_request"

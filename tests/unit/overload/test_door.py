@@ -156,3 +156,14 @@ def test_the_body_is_json() -> None:
 
     assert answer is not None
     assert "alice" not in json.dumps(parse_reply(answer).json())
+
+
+def test_each_refusal_has_an_id_of_its_own() -> None:
+    """What is written once for all must not be the same for all."""
+    door = Desk().door
+    replies = [parse_reply(door.turn_away(asked(ALICE)) or b"") for _ in range(50)]
+
+    ids = {reply.headers["x-request-id"] for reply in replies}
+    assert len(ids) == 50
+    assert {reply.json()["request_id"] for reply in replies} == ids
+    assert {reply.headers["retry-after"] for reply in replies} == {"1", "2", "3", "4"}

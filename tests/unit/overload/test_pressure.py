@@ -214,3 +214,26 @@ def test_a_full_house_is_told_as_such(log_lines: LogLines) -> None:
     Desk().pressure.note_refusal()
 
     assert log_lines.find("overload.began")[0]["cause"] == "in_flight"
+
+
+def test_who_is_turned_away_at_the_door_is_said_once_a_second(log_lines: LogLines) -> None:
+    """M01: a line for each would be most of the cost, and without any nobody would know."""
+    desk = Desk()
+    desk.seats.most, desk.seats.limit = 200, 200.0
+    desk.pressure.door.note([(b"Authorization", b"Bearer gw-a")], "alice")
+    asked = (
+        b"POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer gw-a\r\n"
+        b"Content-Length: 0\r\n\r\n"
+    )
+    for _ in range(50):
+        assert desk.pressure.turn_away(asked)
+    assert log_lines.find("overload.turned_away") == []
+
+    desk.beat(times=2 * BEATS_PER_READING)
+    desk.pressure.door.note([(b"Authorization", b"Bearer gw-a")], "alice")
+    assert desk.pressure.turn_away(asked)
+    desk.pressure.stop()
+
+    first, last = log_lines.find("overload.turned_away")
+    assert (first["count"], last["count"]) == (50, 1)
+    assert (first["cause"], first["in_flight"], first["limit"]) == ("in_flight", 200, 200)

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.exchange import Exchange, Outcome
-from gateway.overload.seats import LEAST, Seats
+from gateway.overload.seats import CLAIM_S, LEAST, MOST_CLAIMS, Seats
 
 
 class Desk:
     """Seats, and those who sit on them."""
 
     def __init__(self, most: int) -> None:
-        self.seats = Seats(most)
+        self.now = 1_000.0
+        self.seats = Seats(most, lambda: self.now)
         self.seated: dict[str, list[Exchange]] = {}
 
     def take(self, holder: str, times: int = 1) -> int:
@@ -65,6 +66,45 @@ def test_who_was_greedy_goes_down_to_their_share() -> None:
         "greedy": 50,
         "bob": 50,
     }
+
+
+def test_who_came_in_vain_gets_the_next_seat() -> None:
+    """M05: whoever asks a hundred times as often is there first each time that one is free."""
+    desk = Desk(100)
+    desk.take("greedy", 100)
+    assert desk.take("bob") == 0
+
+    desk.leave("greedy")
+    assert desk.take("greedy", 1_000) == 0
+    desk.now += CLAIM_S  # bob was told to come back by then
+    assert desk.take("greedy", 1_000) == 0
+    assert desk.take("bob") == 1
+
+    desk.leave("greedy", 60)
+    assert desk.take("greedy", 1_000) == 40  # four fifths are open to all, and bob has one of them
+
+
+def test_a_seat_is_kept_for_nobody_for_long() -> None:
+    """Whoever did not come back does not want it any more."""
+    desk = Desk(100)
+    desk.take("greedy", 100)
+    desk.take("bob")
+    desk.leave("greedy")
+    assert desk.take("greedy") == 0
+
+    desk.now += 2 * CLAIM_S
+
+    assert desk.take("greedy") == 1
+
+
+def test_so_many_claims_are_kept_and_no_more() -> None:
+    """Names are cheap."""
+    desk = Desk(1)
+    desk.take("alice")
+    for number in range(MOST_CLAIMS * 3):
+        desk.take(f"caller-{number}")
+
+    assert sum(map(len, desk.seats._claims)) == MOST_CLAIMS  # noqa: SLF001 - what must not grow
 
 
 def test_everybody_gets_one_however_many_there_are() -> None:

@@ -5,7 +5,6 @@ import json
 import pytest
 
 from gateway.core.errors import ShuttingDownError, UpstreamError
-from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import (
     UpstreamBadResponseError,
     UpstreamConnectError,
@@ -14,7 +13,6 @@ from gateway.core.upstream_errors import (
     UpstreamReplyTooLargeError,
     UpstreamTruncatedError,
 )
-from gateway.core.usage import Usage
 from gateway.relay.attempt import MAX_HELD_BYTES
 from gateway.relay.pumps import OpenAIPump, TextPump
 from tests.unit.relay.attempts import (
@@ -55,7 +53,7 @@ async def test_it_ends_once() -> None:
     """Whatever comes later changes nothing."""
     ends: list[object] = []
     attempt, _ = start_stream()
-    attempt.when_ended = lambda ended: ends.append(ended.error)
+    attempt.when_ended = lambda ended: ends.append(ended.found.error)
 
     attempt.on_failed(UpstreamCutError("cut"))
     attempt.fail(ShuttingDownError("bye"))
@@ -92,7 +90,7 @@ async def test_a_caller_who_left_has_cancelled_what_they_slept_on(cancelled: str
     attempt.on_end()
 
     assert attempt.has_ended
-    assert attempt.error is None
+    assert attempt.found.error is None
 
 
 @pytest.mark.parametrize(
@@ -177,8 +175,8 @@ async def test_a_whole_reply_is_held_until_it_is_whole() -> None:
     attempt.on_end()
 
     assert await over(attempt) is None
-    assert attempt.whole is not None
-    assert json.loads(attempt.whole.body)["usage"]["prompt_tokens"] == 3
+    assert attempt.found.whole is not None
+    assert json.loads(attempt.found.whole.body)["usage"]["prompt_tokens"] == 3
 
 
 async def test_a_reply_above_the_limit_is_a_failure() -> None:
@@ -213,43 +211,6 @@ async def test_the_head_leaves_when_too_much_waits_for_it() -> None:
         attempt.on_body(COMMENT * 1000)
 
     assert attempt.ready.done()
-
-
-async def test_what_it_found_out_is_written_down() -> None:
-    """The log line and the ledger read it from the exchange."""
-    attempt, _ = start_stream()
-    usage = event({"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}})
-    attempt.on_body(text("a"))
-    attempt.on_body(text("b") + usage + DONE)
-    attempt.on_end()
-    exchange = Exchange("req-1", 0.0, "POST", "/", "127.0.0.1", ())
-
-    attempt.note_on(exchange)
-
-    assert (exchange.chunks, exchange.usage) == (2, Usage(3, 4, "provider"))
-    assert exchange.upstream_request_id == "r-1"
-    times = (
-        exchange.upstream_started_at,
-        exchange.upstream_headed_at,
-        exchange.first_content_at,
-        exchange.upstream_ended_at,
-    )
-    assert 0 < times[0] <= times[1] <= times[2] <= times[3]
-
-
-async def test_gaps_between_content_are_noted_on_the_exchange() -> None:
-    """What a stream felt like, in two numbers."""
-    attempt, _ = start_stream()
-    for piece in (text("a"), text("b"), STOP + DONE):
-        attempt.on_body(piece)
-    attempt.on_end()
-    exchange = Exchange("id", 0.0, "POST", "/", "unix", ())
-
-    attempt.note_on(exchange)
-
-    assert exchange.chunks == 2
-    span_s = exchange.last_content_at - exchange.first_content_at
-    assert 0 < exchange.longest_gap_s <= span_s
 
 
 async def test_nothing_is_timed_before_content_flows() -> None:

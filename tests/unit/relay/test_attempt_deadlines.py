@@ -85,7 +85,7 @@ async def test_only_content_keeps_it_alive(filler: bytes) -> None:
             attempt.on_body(filler)
             await asyncio.wait([attempt.ended], timeout=SHORT_S / 10)
 
-    assert type(attempt.error) is UpstreamIdleTimeoutError
+    assert type(attempt.found.error) is UpstreamIdleTimeoutError
 
 
 async def test_the_head_leaves_in_time_without_content() -> None:
@@ -109,7 +109,7 @@ async def test_silence_is_filled_with_comments_once_the_head_is_out() -> None:
         await pump.third_comment.wait()
     attempt.abandon()
 
-    assert attempt.error is None
+    assert attempt.found.error is None
     assert held(attempt).count(b": keep-alive\n\n") >= 2  # the third is about to be written
 
 
@@ -117,11 +117,11 @@ async def test_blanks_before_a_text_are_not_its_first_content() -> None:
     """They are left out; what the log says came first is what the caller saw first."""
     attempt, _ = start_stream(TextPump())
     attempt.on_body(text("\n"))
-    assert (attempt.times.first_content_at, attempt.ready.done()) == (0.0, False)
+    assert (attempt.found.first_content_at, attempt.ready.done()) == (0.0, False)
 
     attempt.on_body(text("a"))
 
-    assert attempt.times.first_content_at > 0
+    assert attempt.found.first_content_at > 0
     attempt.abandon()
 
 

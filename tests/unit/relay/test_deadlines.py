@@ -118,6 +118,11 @@ def test_the_longest_gap_is_between_two_pieces_of_content() -> None:
         deadlines.note_content(now)
 
     assert (deadlines.content_at, deadlines.longest_gap_s) == (1104.0, 2.5)
+    assert deadlines.measure_longest_gap_s(None) == 2.5
+    assert deadlines.measure_longest_gap_s(1105.0) == 2.5
+    assert deadlines.measure_longest_gap_s(1107.0) == 3.0
+    deadlines.is_paused = True  # the silence is the caller's
+    assert deadlines.measure_longest_gap_s(1107.0) == 2.5
 
 
 def test_whoever_was_late_themselves_looks_once_more() -> None:

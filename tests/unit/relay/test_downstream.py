@@ -11,7 +11,7 @@ from aiohttp import web
 from gateway.relay.downstream import HIGH_WATER_BYTES, Downstream, make_response
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, Heard, request_bytes
 
-TIMEOUT_S = 5
+TIMEOUT_S = 20  # ends a test that hangs
 STALL_S = 0.05
 RESPONSE: web.RequestKey[web.StreamResponse] = web.RequestKey("response", web.StreamResponse)
 Steps = Callable[[Downstream, web.Request], Awaitable[None]]

@@ -342,3 +342,13 @@ async def test_a_provider_at_its_cap_is_busy_at_once(open_gateway: OpenGateway) 
 def test_every_preset_named_here_exists() -> None:
     """A renamed preset would be read as a model's name, and pass."""
     assert set(WHOLE) <= set(PRESETS)
+
+
+async def test_opening_a_connection_is_a_wait_and_taking_one_is_none(gateway: Any) -> None:
+    """A handshake with a far provider is no time of the gateway's."""
+    for _ in range(2):
+        assert (await gateway.ask("plain")).status == 200
+    first, second = [await gateway.wait_settled(count) for count in (1, 2)]
+
+    assert 0 < first.waited_s < first.upstream_started_at - first.started_at
+    assert second.waited_s == 0

@@ -218,6 +218,9 @@ async def test_a_reused_connection_that_was_dead_costs_no_attempt(
     assert (first.status, second.status) == (200, 200)
     assert requests == [1, 1, 2]
     assert exchange.attempts == 1
+    (record,) = exchange.attempt_records
+    assert (record.status, record.error_code, record.is_providers_fault) == (200, "", False)
+    assert 0 < exchange.waited_s < exchange.upstream_started_at - exchange.started_at
 
 
 async def test_a_reused_connection_that_had_begun_to_answer_is_a_failure(

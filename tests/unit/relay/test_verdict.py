@@ -204,6 +204,17 @@ def test_only_headers_of_the_list_come_back() -> None:
     assert select_headers(headers, ["canary-credential"]) == [("x-upstream-request-id", "r-1")]
 
 
+def test_a_header_for_the_provider_s_connection_stays_there() -> None:
+    """What `Connection` names is for one hop (RFC 9110, 7.6.1)."""
+    headers = [
+        (b"x-ratelimit-limit-requests", b"5"),
+        (b"x-ratelimit-of-this-hop", b"5"),
+        (b"connection", b"keep-alive, X-RateLimit-Of-This-Hop"),
+    ]
+
+    assert select_headers(headers) == [("x-ratelimit-limit-requests", "5")]
+
+
 def test_a_header_that_quotes_the_credential_does_not_come_back() -> None:
     """An id that holds it would be in the log, the ledger and the caller's hands."""
     headers = ((b"x-request-id", b"for canary-credential"), (b"x-ratelimit-limit-requests", b"5"))

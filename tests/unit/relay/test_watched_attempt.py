@@ -42,10 +42,10 @@ async def test_it_ends_once_it_has_used_more_than_there_is(purse: Purse) -> None
 
     assert attempt.has_ended
     assert line.asked == ["send", "release"]
-    error = attempt.take_error()
+    error = attempt.found.take_error()
     assert (error.code, exchange.refused_by) == ("token_quota_exceeded", "r")
     assert held(attempt).count(b"data: ") == 3  # what had come is the caller's
-    attempt.note_on(exchange)
+    attempt.found.note_on(exchange)
     assert exchange.usage == Usage(0, 3, "estimate")
 
 
@@ -59,7 +59,7 @@ async def test_an_answer_that_is_all_there_is_left_alone(purse: Purse) -> None:
     attempt.on_body(DONE)
     attempt.on_end()
 
-    assert attempt.error is None
+    assert attempt.found.error is None
 
 
 async def test_what_has_ended_asks_for_nothing(purse: Purse) -> None:
@@ -71,7 +71,7 @@ async def test_what_has_ended_asks_for_nothing(purse: Purse) -> None:
     await purse.tasks.wait(5)
 
     assert purse.asked == []
-    assert type(attempt.error) is UpstreamCutError
+    assert type(attempt.found.error) is UpstreamCutError
 
 
 async def test_text_is_looked_at_in_the_same_way(purse: Purse) -> None:

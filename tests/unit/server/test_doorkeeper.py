@@ -34,6 +34,7 @@ class Door:
     def __init__(self, wait_s: float = 10) -> None:
         self.standing: set[Doorkeeper] = set()
         self.wait_s = wait_s
+        self.keep_alive_s = 10.0
         self.places = Places()
         self.server: asyncio.Server | None = None
 
@@ -41,7 +42,14 @@ class Door:
         """A connection to it, opened for real."""
         loop = asyncio.get_running_loop()
         self.server = await loop.create_server(
-            lambda: Doorkeeper(refuse, Real, self.standing, self.places, wait_s=self.wait_s),
+            lambda: Doorkeeper(
+                refuse,
+                Real,
+                self.standing,
+                self.places,
+                wait_s=self.wait_s,
+                keep_alive_s=self.keep_alive_s,
+            ),
             "127.0.0.1",
             0,
         )
@@ -90,6 +98,49 @@ async def test_who_says_nothing_is_not_waited_for(door: Door) -> None:
 
     assert await reader.read() == b""
     assert not door.standing
+    writer.close()
+
+
+async def test_who_was_refused_may_ask_again_for_as_long_as_anybody(door: Door) -> None:
+    """A proxy that uses its connection must not lose a request on one that we close under it."""
+    door.wait_s = 0.01
+    reader, writer = await door.open()
+    writer.write(b"no")
+    assert await reader.readexactly(7) == b"refused"
+    await asyncio.sleep(3 * door.wait_s)  # the time for a first request passes
+
+    writer.write(b"no")
+    assert await reader.readexactly(7) == b"refused"
+    writer.close()
+
+
+async def test_who_was_refused_and_does_not_come_back_is_not_waited_for(door: Door) -> None:
+    """Nor kept when files are short."""
+    door.wait_s = door.keep_alive_s = 0.01
+    reader, writer = await door.open()
+    writer.write(b"no")
+
+    assert await reader.read() == b"refused"
+    assert not door.standing
+    writer.close()
+
+
+async def test_who_was_refused_can_be_sent_away_and_who_has_not_asked_yet_cannot(
+    door: Door,
+) -> None:
+    """M02: when files are short."""
+    reader, writer = await door.open()
+    async with asyncio.timeout(10):
+        while not door.standing:  # noqa: ASYNC110 - what is awaited tells nobody
+            await asyncio.sleep(0)
+    [doorkeeper] = door.standing
+    doorkeeper.leave_if_idle()
+    writer.write(b"no")
+    assert await reader.readexactly(7) == b"refused"
+
+    doorkeeper.leave_if_idle()
+
+    assert await reader.read() == b""
     writer.close()
 
 

@@ -61,6 +61,26 @@ async def test_who_finds_no_place_is_turned_away_until_somebody_leaves(
     assert parse_reply(await ask_until_answered(chain)).status == 200
 
 
+@pytest.mark.usefixtures("few_files")
+async def test_who_only_waits_for_another_request_makes_room_when_none_is_left(
+    start_chain: StartChain,
+) -> None:
+    """Connections that were used are kept for a minute; whoever comes has something to ask now."""
+    chain = await start_chain()
+    held = [await chain.connect() for _ in range(PLACES)]
+    for reader, writer in held:
+        writer.write(render_request("GET", "/api/keys", headers=[("Connection", "keep-alive")]))
+        await reader.readuntil(b'{"ok": true}')
+
+    turned_away = await chain.send(b"")
+
+    assert turned_away == b""
+    assert parse_reply(await ask_until_answered(chain)).status == 200
+    assert [await reader.read() for reader, _ in held] == [b""] * PLACES
+    for _, writer in held:
+        writer.close()
+
+
 async def ask_until_answered(chain: Running) -> bytes:
     """Ask again until there is a place: a connection is over a moment after it was closed."""
     async with asyncio.timeout(5):

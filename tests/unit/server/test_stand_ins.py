@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from typing import ClassVar
 
 import pytest
 from aiohttp import web
 
+from gateway.config.overload import OverloadSpec
 from gateway.config.settings import ServerSpec
+from gateway.overload.machine import Machine
+from gateway.overload.pressure import Pressure
+from gateway.overload.seats import Seats
 from gateway.server.site import listen_on, make_runner
 from gateway.server.sockets import SPREADS, open_shared_sockets
 from gateway.server.stand_ins import StandIns
@@ -90,6 +95,65 @@ async def test_whoever_else_accepts_there_never_blocks() -> None:
     assert set(Watched.told) == {0.0}
     await stand_ins.close()
     await runner.cleanup()
+
+
+async def test_who_could_not_stand_in_once_does_so_when_it_can() -> None:
+    """K02: for a moment no file was left; what is half done must not be taken for done."""
+    own, away = await open_shared_sockets("127.0.0.1", 0, 2)
+    runner = make_runner(web.Application(), shutdown_s=1)
+    await runner.setup()
+    (site,) = await listen_on(runner, own, ServerSpec())
+    stand_ins = StandIns({1: away})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError, match="open files"):
+            await stand_ins.accept_for([1], beside=site)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert stand_ins.accepts_for == []
+    assert runner.sites == {site}
+
+    await stand_ins.accept_for([1], beside=site)
+
+    assert len(runner.sites) == 2
+    await stand_ins.close()
+    await runner.cleanup()
+
+
+async def test_whoever_was_accepted_for_another_stays_when_that_is_back() -> None:
+    """K02: they were refused, and use their connection again; nobody is to be reset."""
+    own, away = await open_shared_sockets("127.0.0.1", 0, 2)
+    port = own[0].getsockname()[1]
+    runner = make_runner(web.Application(), shutdown_s=1)
+    await runner.setup()
+    pressure = Pressure(OverloadSpec(), Seats(1), Machine().read)
+    pressure.door.note([], "alice")
+    (site,) = await listen_on(runner, own, ServerSpec(), pressure=pressure)
+    stand_ins = StandIns({1: away})
+    await stand_ins.accept_for([1], beside=site)
+    callers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(20)]
+    async with asyncio.timeout(10):
+        while len(site._doorkeepers) < 20:  # noqa: ASYNC110, SLF001 - nobody tells
+            await asyncio.sleep(0)
+
+    await stand_ins.accept_for([], beside=site)
+
+    heard = [await is_open(reader) for reader, _ in callers]
+    assert heard == [True] * 20
+    await site.stop()
+    assert [await reader.read() for reader, _ in callers] == [b""] * 20
+    for _, writer in callers:
+        writer.close()
+    await stand_ins.close()
+    await runner.cleanup()
+
+
+async def is_open(reader: asyncio.StreamReader) -> bool:
+    """Whether a connection has not been closed so far."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return not reader.at_eof()
 
 
 async def test_after_the_end_nothing_is_accepted_any_more() -> None:

@@ -52,11 +52,11 @@ def test_a_plan_ends_as_it_is_told(wish, ending):
     assert _plan(wish).ending is ending
 
 
-@pytest.mark.parametrize("name", sorted(PRESETS))
 @pytest.mark.parametrize("stream", [True, False])
-def test_every_preset_makes_a_plan_that_counts_right(name, stream):
+def test_every_preset_makes_a_plan_that_counts_right(stream):
     """A preset that fails when it is first asked for is found out too late."""
-    plan = _plan(name, stream=stream)
+    for name in sorted(PRESETS):
+        plan = _plan(name, stream=stream)
 
-    assert plan.status in range(200, 600)
-    assert all(write.wire or write.delay_s for write in plan.writes)
+        assert plan.status in range(200, 600), name
+        assert all(write.wire or write.delay_s for write in plan.writes), name

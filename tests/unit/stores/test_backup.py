@@ -1,6 +1,7 @@
 """Copies of a database in use."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,25 @@ def test_nothing_is_left_of_a_copy_that_failed(tmp_path: Path) -> None:
         back_up_sqlite(source, tmp_path / "copy.db")
 
     assert not (tmp_path / "copy.db").exists()
+
+
+def test_a_copy_has_its_name_when_it_is_whole(source: Path, tmp_path: Path) -> None:
+    """Who was killed half-way left a file of that name, which nobody would try before it counts."""
+    writer = sqlite3.connect(source, isolation_level=None)
+    writer.execute("PRAGMA journal_mode=DELETE")
+    writer.execute("BEGIN EXCLUSIVE")  # whoever copies has to wait
+    target = tmp_path / "copy.db"
+
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(back_up_sqlite, source, target)
+        while not (begun := [*tmp_path.glob("*copy.db*")]):
+            assert not copying.done()
+        assert target not in begun
+        writer.execute("COMMIT")
+        copying.result()
+
+    writer.close()
+    assert [file.name for file in tmp_path.glob("*copy.db*")] == ["copy.db"]
 
 
 def test_a_source_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -178,6 +178,22 @@ async def test_connections_that_a_server_ended_are_replaced(
     await database.close()
 
 
+async def test_no_statement_has_a_name_at_the_server(postgresql: PostgresqlServer) -> None:
+    """A pooler gives the next transaction another connection, on which that name is not known."""
+    url = SecretStr(postgresql.make_database())
+    database = open_database(DatabaseAddress(shown="pg", url=url), timeout_s=5)
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE t (n INTEGER)"))
+        await connection.execute(text("INSERT INTO t VALUES (:n)"), [{"n": 1}, {"n": 2}])
+
+    for n in (1, 2):
+        async with database.read() as connection:
+            found = await connection.scalar(text("SELECT n FROM t WHERE n = :n"), {"n": n})
+            named = await connection.scalar(text("SELECT count(*) FROM pg_prepared_statements"))
+        assert (found, named) == (n, 0)
+    await database.close()
+
+
 async def test_a_frozen_server_is_given_up(postgresql: PostgresqlServer) -> None:
     """In the time that was set, and it is well again when it goes on (J07)."""
     url = SecretStr(postgresql.make_database())

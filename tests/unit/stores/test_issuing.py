@@ -23,19 +23,25 @@ from tests.plugins.stored_keys import NOW, SOME_KEY
 
 def wanted(**changed: Any) -> WantedKey:
     """A key of alice's."""
-    given: dict[str, Any] = {"name": "alice", "tenant": "", "lists": {}, "expires": None}
+    given: dict[str, Any] = {
+        "name": "alice",
+        "tenant": "",
+        "lists": {},
+        "expires": None,
+        "now": NOW,
+    }
     return check_wanted(**{**given, **changed})
 
 
 def test_lists_are_in_order_and_networks_written_one_way() -> None:
     """So that two keys for the same read the same."""
-    lists = {"groups": ["b", "a", "b"], "networks": ["2001:DB8:0::/32", "10.0.0.0/8"]}
+    lists = {"groups": ["b", "a", "b"], "networks": ["2001:DB8:0::/32", "::ffff:10.0.0.0/104"]}
 
     made = wanted(lists=lists, expires="1h")
 
     assert made.groups == ("a", "b")
     assert made.networks == ("10.0.0.0/8", "2001:db8::/32")
-    assert (made.providers, made.lasts_s) == ((), 3_600)
+    assert (made.providers, made.expires_at) == ((), NOW + 3_600)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +56,10 @@ def test_lists_are_in_order_and_networks_written_one_way() -> None:
         ({"lists": {"models": ["groq/\n"]}}, "models"),
         ({"lists": {"networks": ["10.0.0.0/33"]}}, "networks"),
         ({"expires": "soon"}, "expires"),
+        ({"expires": "-1d"}, "expires"),
+        ({"expires": "2028-02-30"}, "expires"),
+        ({"expires": "2027-01-15T08:00"}, "expires"),  # which is now
+        ({"expires": "9999-12-31T23:59-01:00"}, "expires"),
     ],
     ids=str,
 )
@@ -60,6 +70,20 @@ def test_the_first_mistake_is_named_by_its_field(changed: dict[str, Any], field:
 
     assert caught.value.field == field
     assert not any(word in str(caught.value) for word in ("10.0.0.0/33", SOME_KEY))
+
+
+@pytest.mark.parametrize(
+    ("written", "end"),
+    [
+        ("90s", NOW + 90),
+        ("2027-01-16", NOW + 57_600),
+        ("2027-01-15T08:01", NOW + 60),
+        ("2027-01-15T10:01:00+02:00", NOW + 60),
+    ],
+)
+def test_an_end_is_so_far_away_or_a_date(written: str, end: int) -> None:
+    """Without a zone it is UTC, as in every other place."""
+    assert wanted(expires=written).expires_at == end
 
 
 def test_names_and_durations_are_checked_alone_too() -> None:

@@ -117,6 +117,65 @@ async def test_ids_may_be_texts_too(front_end: FrontEndTables, opening: Open) ->
     assert await profiles.fetch_models([("a", "b")]) == {}
 
 
+@pytest.mark.parametrize("type_", ["bigint", "integer", "smallint"])
+async def test_ids_may_be_whole_numbers(
+    front_end: FrontEndTables, opening: Open, type_: str
+) -> None:
+    """A text in their place made the driver refuse: 503 for everybody, whoever asked."""
+    front_end.run(f"CREATE TABLE people (who {type_} PRIMARY KEY, groq_api_key text);")
+    front_end.run(f"INSERT INTO people VALUES (7, '{SECRET}'), (-8, 'sk-of-minus-eight');")  # noqa: S608 - ours
+
+    profiles = await opening("people", "who", None)
+
+    asked = [
+        "7",
+        "-8",
+        "07",
+        " 7",
+        "+7",
+        "7.0",
+        "\N{ARABIC-INDIC DIGIT SEVEN}",
+        "alice",
+        "9" * 20,
+        "9" * 9000,
+        str(2**63),
+    ]
+    assert set(await profiles.fetch_profiles(asked)) == {"7", "-8"}
+
+
+async def test_what_only_the_database_takes_for_equal_is_somebody_else(
+    front_end: FrontEndTables, opening: Open
+) -> None:
+    """Blanks here, capitals with some collations: an issuer tells them apart (E05)."""
+    front_end.run(
+        "CREATE TABLE people (who char(7), groq_api_key text);"
+        "INSERT INTO people VALUES ('alice', 'sk-of-alice'), ('charlie', 'sk-of-charlie');"
+    )
+
+    profiles = await opening("people", "who", None)
+
+    assert set(await profiles.fetch_profiles(["alice", "alice ", "charlie"])) == {"charlie"}
+
+
+async def test_columns_of_other_types_are_passed_over(
+    front_end: FrontEndTables, opening: Open
+) -> None:
+    """Those of an extension's type too, without a warning; a key is text or it is none."""
+    front_end.run(
+        "CREATE TYPE pair AS (a int, b text); CREATE DOMAIN key_text AS text;"
+        "CREATE TABLE people (who uuid, odd pair, groq_api_key key_text, openai_api_key bytea);"
+        "INSERT INTO people VALUES (gen_random_uuid(), (1, 'b'), 'sk-of-somebody', 'sk');"
+    )
+
+    profiles = await opening("people", "who", None)
+
+    assert profiles.fields == {"groq_api_key"}
+    with pytest.raises(
+        SchemaError, match=r"column odd of the table people is of the type .*uuid, text"
+    ):
+        await opening("people", "odd", None)
+
+
 async def test_nothing_can_be_written(front_end: FrontEndTables, opening: Open) -> None:
     """Whatever the user of the database may do."""
     alice = front_end.add_profile(groq_api_key=SECRET)
@@ -137,6 +196,7 @@ async def test_nothing_can_be_written(front_end: FrontEndTables, opening: Open) 
         (('profiles"; DROP TABLE models; --',), "has no table"),
         (("profiles", "owner_id"), "table profiles has no column owner_id"),
         (("models", "user_id"), "none of the columns that providers.yaml names"),
+        (("profiles", "created_at"), "created_at of the table profiles is of the type TIMESTAMP"),
         (("profiles", "user_id", "rows"), "no table rows, .*`models: null`"),
         (("profiles", "user_id", "profiles"), "profiles lacks base_url, model_id, api_key, cont"),
     ],

@@ -14,6 +14,7 @@ from gateway.stores import redis_link
 from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.redis_link import BATCH, KEPT, RedisLink
 from tests.plugins.counters import PATIENCE_S
+from tests.plugins.own_time import Stopwatch
 from tests.plugins.redis_server import RedisServer
 
 KEY = "{link}:list"
@@ -144,11 +145,11 @@ async def test_a_frozen_redis_costs_one_wait(own_link: RedisLink, own_redis: Red
     )
 
     assert 0.2 < time.monotonic() - began < 2.0
-    began = time.monotonic()
+    watch = Stopwatch()
     for _ in range(1_000):
         with pytest.raises(StoreDownError):
             await own_link.call("say", "x")
-    assert time.monotonic() - began < 0.2
+    assert watch.seconds < 0.2
     assert {type(one) for one in first} == {StoreDownError}
     assert heard.reasons == ["it did not answer in time"]
     own_redis.thaw()

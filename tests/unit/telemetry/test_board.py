@@ -80,3 +80,19 @@ def test_an_empty_place_takes_no_memory(board: Board) -> None:
     board.write(1, b"x" * 10_000)
 
     assert os.fstat(board.file).st_blocks * 512 < 100_000
+
+
+def test_beats_are_counted_beside_the_reports(board: Board) -> None:
+    """K08: a worker whose reports do not fit any more is alive all the same."""
+    assert (board.count_beats(0), board.count_beats(1)) == (0, 0)
+    board.write(0, b"first")
+    board.await_beats(0)
+    assert board.count_beats(0) == 0
+
+    board.beat(0, 7)
+    board.mark_gone(0)
+    board.write(0, b"next")
+
+    assert (board.count_beats(0), board.read(0)) == (7, b"next")
+    board.await_beats(0)
+    assert board.count_beats(0) == 0

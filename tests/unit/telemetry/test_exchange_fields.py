@@ -114,6 +114,14 @@ def test_what_did_not_happen_is_null() -> None:
     assert json.dumps(fields)
 
 
+def test_what_was_waited_for_is_not_our_time() -> None:
+    """A caller's slow line and a far provider's handshake are nobody's fault here."""
+    exchange = make_exchange(started_at=99.0, waited_s=1.0)
+
+    assert added_s(exchange) == 0.003
+    assert describe_exchange(exchange)["first_content_s"] == 1.5
+
+
 def test_failed_attempts_are_not_our_time() -> None:
     """Added time is what the gateway is judged by."""
     assert added_s(make_exchange(attempts=3)) is None

@@ -91,31 +91,50 @@ def test_the_time_until_the_first_content_is_told_apart(series: ExchangeSeries) 
     """Who is slow, the provider or the gateway, is the first question of a bad night."""
     settle(
         series,
+        stream=True,
         attempts=1,
+        started_at=99.5,
+        waited_s=0.5,
         upstream_started_at=100.01,
         first_content_at=100.31,
         first_relayed_at=100.33,
-        upstream_ended_at=101.01,
+        upstream_ended_at=101.51,
+        held_back_s=0.5,
         bytes_out=1_000,
     )
 
-    assert spread(series, "gateway_first_content_seconds") == (1, pytest.approx(0.31))
+    assert spread(series, "gateway_first_content_seconds") == (1, pytest.approx(0.81))
     assert spread(series, "gateway_upstream_first_content_seconds") == (1, pytest.approx(0.3))
     assert spread(series, "gateway_added_seconds") == (1, pytest.approx(0.03))
-    assert spread(series, "gateway_duration_seconds") == (1, 2.0)
+    assert spread(series, "gateway_duration_seconds") == (1, 2.5)
     assert spread(series, "gateway_upstream_duration_seconds") == (1, pytest.approx(1.0))
     assert spread(series, "gateway_response_bytes") == (1, 1_000)
 
 
+def test_a_whole_reply_has_no_first_content(series: ExchangeSeries) -> None:
+    """It takes as long as all of it: a provider would look as if it began late."""
+    settle(series, attempts=1, upstream_started_at=100.01, first_content_at=101.0)
+
+    assert values(series, "gateway_first_content_seconds") == {}
+    assert values(series, "gateway_upstream_first_content_seconds") == {}
+    assert spread(series, "gateway_added_seconds") == (1, pytest.approx(0.01))
+
+
 def test_gaps_are_the_mean_and_the_longest_of_a_stream(series: ExchangeSeries) -> None:
     """One number for each stream: a chunk costs nothing for it."""
-    stream = {"upstream_started_at": 100.0, "first_content_at": 100.5, "attempts": 1}
-    settle(series, **stream, chunks=5, last_content_at=101.5, longest_gap_s=0.7)
+    stream = {
+        "upstream_started_at": 100.0,
+        "first_content_at": 100.5,
+        "attempts": 1,
+        "stream": True,
+    }
+    settle(series, **stream, chunks=5, last_content_at=101.75, longest_gap_s=0.7, held_back_s=0.25)
     settle(series, **stream, chunks=1, last_content_at=100.5)
     settle(series, **stream)
 
     assert spread(series, "gateway_chunk_gap_seconds") == (1, 0.25)
-    assert spread(series, "gateway_chunk_gap_longest_seconds") == (1, 0.7)
+    settle(series, **stream, chunks=1, last_content_at=100.5, longest_gap_s=30.0)
+    assert spread(series, "gateway_chunk_gap_longest_seconds") == (2, 30.7)
 
 
 def test_attempts_are_more_than_exchanges_where_something_was_tried_again(
@@ -134,7 +153,8 @@ def test_failures_and_stalls_say_whose_they_are(series: ExchangeSeries) -> None:
     for code in ("client_stalled", "upstream_idle_timeout", "upstream_cut"):
         settle(series, error_code=code)
 
-    assert values(series, "gateway_failures_total") == {
+    found = values(series, "gateway_failures_total").items()
+    assert {labels: value for labels, value in found if value} == {
         ("groq", "client_stalled"): 1,
         ("groq", "upstream_idle_timeout"): 1,
         ("groq", "upstream_cut"): 1,
@@ -143,6 +163,16 @@ def test_failures_and_stalls_say_whose_they_are(series: ExchangeSeries) -> None:
         ("groq", "caller"): 1,
         ("groq", "provider"): 1,
     }
+
+
+def test_the_first_mistake_of_ours_is_an_increase(series: ExchangeSeries) -> None:
+    """Of a series that begins at 1 Prometheus' `increase` is 0, and no alert is raised."""
+    before = values(series, "gateway_failures_total")
+    settle(series, "", error_code="internal_error")
+    after = values(series, "gateway_failures_total")
+
+    assert before == {(name, "internal_error"): 0 for name in ("groq", "demo", "none", "other")}
+    assert after == {**before, ("none", "internal_error"): 1}
 
 
 def test_refusals_are_counted_by_rule(series: ExchangeSeries) -> None:

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from prometheus_client.metrics_core import GaugeMetricFamily
 
 from gateway.config.registry import Provider
 from gateway.core.breaker import BreakerStanding, BreakerState
@@ -13,7 +14,7 @@ from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.core.log_numbers import LogNumbers
 from gateway.core.pool_standing import PoolStanding
 from gateway.telemetry.definitions import DEFINITIONS
-from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.metrics import Metrics, pick_known
 from gateway.telemetry.numbers import Labels, Spread, Value
 
 
@@ -171,3 +172,13 @@ def test_the_process_shows_its_memory_and_files(metrics: Metrics) -> None:
     assert values(metrics, "process_resident_memory_bytes")[()] > 1_000_000
     assert values(metrics, "process_open_fds")[()] > 2
     assert values(metrics, "process_cpu_seconds_total")[()] > 0
+
+
+def test_what_a_later_library_shows_of_the_process_is_left_out() -> None:
+    """It is named nowhere here, and must not take all other numbers with it."""
+    families = [
+        GaugeMetricFamily("process_open_fds", "Files.", 3),
+        GaugeMetricFamily("process_threads", "Threads.", 4),
+    ]
+
+    assert [one.name for one in pick_known(families)] == ["process_open_fds"]

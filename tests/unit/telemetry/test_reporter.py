@@ -10,6 +10,7 @@ from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.board import Board
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.model_names import FREE_PER_PROVIDER
 from gateway.telemetry.reporter import Reporter
 
 COUNTED = "gateway_connections_without_request_total"
@@ -104,6 +105,20 @@ def test_the_dead_stay_counted_and_hold_nothing(board: Board) -> None:
     assert first.shown("gateway_worker_starts_total") == {"": 3}
 
 
+def test_deaths_are_counted_and_a_new_beginning_is_none(board: Board) -> None:
+    """Starts alone do not tell a gateway that was started anew from one whose workers die."""
+    first, second = Worker(0, board), Worker(1, board)
+    assert first.shown("gateway_worker_deaths_total") == {"": 0}
+
+    for deaths in (1, 2):
+        board.mark_gone(1)
+        assert first.shown("gateway_worker_deaths_total") == {"": deaths - 1}
+        second = Worker(1, board)
+        assert first.shown("gateway_worker_deaths_total") == {"": deaths}
+
+    assert second.shown("gateway_worker_starts_total") == {"": 4}
+
+
 def test_a_successor_of_a_successor_counts_all(board: Board) -> None:
     """It dies again and again."""
     for _ in range(3):
@@ -144,3 +159,31 @@ def test_a_worker_that_does_not_come_round_shows_in_the_others(board: Board) -> 
     second.reporter.publish()
 
     assert first.shown("gateway_worker_silent_seconds")['{worker="1"}'] == 9.5
+
+
+def test_a_worker_that_starts_or_has_stopped_does_not_hang(board: Board) -> None:
+    """It may wait for a database for a while, and nobody is to be woken for that."""
+    first, second = Worker(0, board), Worker(1, board)
+    second.metrics.loop.beat_at = 0.0
+    second.reporter.publish()
+    first.now += 20
+
+    assert set(first.shown("gateway_worker_silent_seconds").values()) == {0}
+
+
+def test_names_of_models_do_not_grow_with_every_death(board: Board) -> None:
+    """L03: a provider may answer for any name, and what the dead have counted stays."""
+    models = 0
+    for life in range(4):
+        worker = Worker(0, board)
+        for number in range(FREE_PER_PROVIDER):
+            exchange = Exchange("r1", 1.0, "POST", "/", "unix", (worker.metrics.observe,))
+            exchange.provider, exchange.model = "groq", f"model-{life}-{number}"
+            exchange.status, exchange.first_content_at = 200, 1.5
+            exchange.settle(Outcome.FINISHED, at=2.0)
+        worker.reporter.publish()
+        board.mark_gone(0)
+        models = len(worker.shown("gateway_exchanges_total"))
+
+    assert models == FREE_PER_PROVIDER + 1
+    assert sum(worker.shown("gateway_exchanges_total").values()) == 4 * FREE_PER_PROVIDER

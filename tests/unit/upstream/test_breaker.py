@@ -306,6 +306,22 @@ def test_a_late_failure_of_a_trial_counts_too() -> None:
     assert desk.state is OPEN
 
 
+def test_a_trial_that_fails_late_has_not_worked_either() -> None:
+    """M04: counted twice it is half a success, and a provider that breaks off all comes through."""
+    desk = Desk(failure_share=0.8)
+    desk.open()
+    desk.wait_open()
+    for _ in range(3):
+        ticket = desk.breaker.enter()
+        desk.breaker.note(ticket, desk.now, has_failed=False)
+        desk.breaker.note_late(ticket, desk.now)
+        if desk.state is OPEN:
+            break
+
+    assert [change.state for change in desk.told] == [OPEN, HALF_OPEN, OPEN]
+    assert (desk.told[-1].attempts, desk.told[-1].failures) == (1, 1)
+
+
 def test_a_late_failure_of_another_state_does_not() -> None:
     """It was known by then."""
     desk = Desk()

@@ -60,6 +60,26 @@ async def test_aborting_tells_the_receiver_nothing() -> None:
     assert line.said == ["gone"]
 
 
+async def test_an_answer_to_half_a_request_ends_the_connection() -> None:
+    """A 413 comes before the body is read, and the next request would wait behind the rest."""
+
+    async def refuse(reader, writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    async with RawProvider(refuse) as provider:
+        connection, line = await open_line(provider)
+        recorder = Recorder()
+        connection.send(REQUEST + bytes(32 * 1024 * 1024), recorder)
+        await recorder.wait()
+        await line.wait_until_gone()
+
+    assert recorder.calls == ["head", "body", "end"]
+    assert line.said == ["gone"]
+
+
 async def test_only_its_own_receiver_may_end_an_answer() -> None:
     """An attempt that ended long ago must not cut off the one after it."""
     async with RawProvider(answer_with(OK)) as provider:

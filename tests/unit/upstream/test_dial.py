@@ -263,7 +263,8 @@ async def test_a_certificate_that_proves_nothing_is_refused(
         error = await fail_to_open(make_target(provider.port, tls=context), resolver)
 
     assert type(error) is UpstreamTlsError
-    assert "certificate is not accepted" in error.public
+    assert "certificate is not accepted (" in error.public
+    assert "127.0.0.1" not in error.public
     assert (error.status, error.is_retryable) == (502, False)
     assert b"".join(heard) == b""
 

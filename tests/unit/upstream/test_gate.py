@@ -69,6 +69,16 @@ def test_a_model_that_is_down_does_not_take_the_others_with_it() -> None:
     assert desk.gate.state is BreakerState.OPEN
 
 
+def test_a_breaker_that_is_due_is_shown_so_though_nobody_asks() -> None:
+    """Callers have gone to another provider; nobody is to be woken for that all night."""
+    desk = Desk(open_s=10)
+    desk.fail(BROKEN)
+    desk.now += 13  # and its jitter
+
+    assert desk.gate.state is BreakerState.HALF_OPEN
+    assert not desk.refuses("m")
+
+
 def test_a_host_that_is_down_is_down_for_all_models() -> None:
     """Whichever they are, and if each was asked only once."""
     desk = Desk()
@@ -92,14 +102,15 @@ def test_who_asks_for_models_that_are_not_there_harms_nobody() -> None:
 
 
 def test_models_are_forgotten_rather_than_kept_without_end() -> None:
-    """Their names are the callers'. One that is known to be down is kept the longest."""
+    """Their names are the callers'. Those that are known to be down are kept the longest."""
     desk = Desk()
-    desk.fail(BROKEN, "down")
+    for number in range(3):
+        desk.fail(BROKEN, f"down{number}")
     for number in range(MODELS_MAX * 3 // 2):
         desk.work(f"m{number}")
 
     assert len(desk.gate._models) == MODELS_MAX  # noqa: SLF001 - what must not grow
-    assert desk.refuses("down")
+    assert all(desk.refuses(f"down{number}") for number in range(3))
 
 
 def test_an_attempt_that_began_before_its_model_was_known_counts() -> None:

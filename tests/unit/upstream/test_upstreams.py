@@ -55,6 +55,16 @@ async def upstreams() -> AsyncIterator[Callable[..., Upstreams]]:
         each.close()
 
 
+async def test_an_operator_s_name_for_the_gateway_stands_alone(upstream_of: Make) -> None:
+    """Twice the same header is a request that two servers read in two ways."""
+    request = upstream_of(headers={"user-agent": "ours/1"}).render_request(
+        b"{}", None, (), stream=False
+    )
+
+    assert request.lower().count(b"user-agent:") == 1
+    assert b"user-agent: ours/1\r\n" in request
+
+
 async def test_a_request_is_these_bytes(upstream_of: Make) -> None:
     """All of it, in order: nothing more may leave."""
     request = upstream_of(headers={"X-Title": "Ours", "X-Empty": ""}).render_request(

@@ -118,6 +118,17 @@ def test_a_row_of_proxies_has_an_end() -> None:
     assert xff(",".join(["192.0.2.1", *proxies, "10.0.0.7"])) == UNKNOWN
 
 
+def test_a_network_may_be_written_as_a_socket_for_both_sees_it() -> None:
+    """The peer `::ffff:10.0.0.9` is 10.0.0.9 here."""
+    proxies = TrustedProxies(["::ffff:10.0.0.0/120"])
+
+    said = CIMultiDict({"X-Forwarded-For": "192.0.2.1"})
+    assert [proxies.find_client(peer, said) for peer in ("::ffff:10.0.0.9", "10.0.0.9")] == [
+        "192.0.2.1",
+        "192.0.2.1",
+    ]
+
+
 def test_a_socket_of_this_machine_can_be_a_proxy() -> None:
     """Where that is written out."""
     proxies = TrustedProxies(["unix"])

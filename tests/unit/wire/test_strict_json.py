@@ -138,11 +138,12 @@ def test_number_text_is_kept():
         (b'{"a":1,}', "near byte 7"),
         (b"{'a':1}", "near byte 1"),
         (b'{"a":"\x01"}', "near byte 6"),
-        (b'{"a":"\\ud800"}', "surrogate"),
+        (b'{"a":"\\ud800"}', "half of a surrogate pair stands alone."),
         (b'{"a":"\\ud800 and much more text"}', "surrogate"),
         (b'{"a":"\\udc00\\ud800"}', "surrogate"),
         (b'{"\\ud800":1}', "surrogate"),
-        (b'{"a":', "too soon"),
+        (b'{"a":', "it ends too soon."),
+        (b'{"a":"\\ud800', "it ends too soon."),
     ],
 )
 def test_what_is_not_strict_json_is_refused_with_its_place(body, sentence):

@@ -1,4 +1,4 @@
-"""Which trace a request is part of. What is no trace: tests/system/test_tracing.py has the rest."""
+"""Which trace a request is part of. More of what is none: tests/system/test_trace_context.py."""
 
 import pytest
 
@@ -20,6 +20,14 @@ def test_flags_are_bits(flags: str, *, is_sampled: bool, is_random: bool) -> Non
     assert found == TraceContext(TRACE_ID, SPAN_ID, is_sampled, is_random, "a=1")
 
 
+@pytest.mark.parametrize("parent", ["01-{}-{}-01", "cc-{}-{}-01-", "cc-{}-{}-01-what-ever=it&is"])
+def test_a_version_of_the_future_begins_as_the_first(parent: str) -> None:
+    """A caller who is ahead of us stays in their trace (W3C Trace Context, 4.3)."""
+    found = read_context([("traceparent", parent.format(TRACE_ID, SPAN_ID))])
+
+    assert found == TraceContext(TRACE_ID, SPAN_ID, is_sampled=True, is_random=False, state="")
+
+
 def test_a_state_that_cannot_be_read_is_left_out() -> None:
     """The trace goes on without it (W3C Trace Context, 3.3.1)."""
     found = read_context(
@@ -36,6 +44,10 @@ def test_a_state_that_cannot_be_read_is_left_out() -> None:
         [],
         [("tracestate", "a=1")],
         [("traceparent", "x")],
+        [("traceparent", f"00-{TRACE_ID}-{SPAN_ID}-01-")],
+        [("traceparent", f"01-{TRACE_ID}-{SPAN_ID}-01.x")],
+        [("traceparent", f"01-{TRACE_ID}-{SPAN_ID}-01-{'x' * 201}")],
+        [("traceparent", f"01-{TRACE_ID}-{SPAN_ID}-01-a b")],
         [("traceparent", f"00-{TRACE_ID}-{SPAN_ID}-01"), ("connection", "traceparent")],
     ],
 )

@@ -91,6 +91,32 @@ async def test_what_may_pass_is_sent_again(
     assert [x["dropped"] for x in log_lines.find("tracing.collector_answers")] == [0]
 
 
+async def test_a_queue_that_is_smaller_than_a_batch_is_sent_when_it_is_half_full(
+    span_collector: SpanCollector,
+) -> None:
+    """Or whatever comes beyond it within `export_every_s` would be dropped, each time."""
+    async with exporting(span_collector, export_every_s=3600, max_queued_spans=10) as exporter:
+        for _ in range(3):
+            exporter.put(SPAN * 5, 5)
+            await span_collector.wait_for_requests(len(span_collector.requests) + 1)
+
+    assert (exporter.sent, exporter.dropped) == (15, 0)
+
+
+@pytest.mark.parametrize("status", [201, 202, 204])
+async def test_any_success_is_one(
+    span_collector: SpanCollector, log_lines: LogLines, status: int
+) -> None:
+    """Gateways before collectors accept what they pass on later."""
+    span_collector.statuses = [status]
+    async with exporting(span_collector) as exporter:
+        exporter.put(SPAN, 2)
+        await span_collector.wait_for_requests(1)
+
+    assert (exporter.sent, exporter.dropped) == (2, 0)
+    assert log_lines.find("tracing.collector_failing") == []
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 404, 413, 500])
 async def test_what_will_not_pass_is_dropped(
     span_collector: SpanCollector, log_lines: LogLines, status: int
@@ -119,6 +145,32 @@ async def test_what_a_collector_refuses_of_a_batch_is_counted(
 
     assert (exporter.sent, exporter.dropped) == (3, 2)
     assert log_lines.find("tracing.collector_failing")[0]["reason"] == "2 spans refused"
+
+
+@pytest.mark.parametrize(("rejects", "statuses", "dropped"), [(1, [], 3), (0, [400], 5)])
+async def test_a_collector_that_did_not_like_a_batch_gets_the_others_at_the_end(
+    span_collector: SpanCollector, rejects: int, statuses: list[int], dropped: int
+) -> None:
+    """It is there; what is left is not to be lost because of what came before."""
+    span_collector.rejects, span_collector.statuses = rejects, statuses
+    async with exporting(span_collector) as exporter:
+        exporter.put(SPAN, 5)
+        await span_collector.wait_for_requests(1)
+        for _ in range(2):
+            exporter.put(SPAN, BATCH_SPANS)
+
+    assert len(span_collector.requests) == 3
+    assert (exporter.sent, exporter.dropped) == (5 + 2 * BATCH_SPANS - dropped, dropped)
+
+
+async def test_what_is_refused_is_read_to_its_end(span_collector: SpanCollector) -> None:
+    """An answer may come in pieces."""
+    span_collector.rejects, span_collector.in_pieces = 2, True
+    async with exporting(span_collector) as exporter:
+        exporter.put(SPAN, 5)
+        await span_collector.wait_for_requests(1)
+
+    assert (exporter.sent, exporter.dropped) == (3, 2)
 
 
 async def test_a_collector_that_comes_back_gets_what_waited(log_lines: LogLines) -> None:

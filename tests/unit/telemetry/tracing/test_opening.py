@@ -47,6 +47,16 @@ def test_without_tracing_nothing_is_imported_and_without_the_extra_the_start_is_
     assert ran.returncode == 1
 
 
+def test_authorities_that_are_none_are_refused(tmp_path: Path) -> None:
+    """Later nobody would notice: spans would be dropped, and the gateway would go on."""
+    file = tmp_path / "ca.pem"
+    file.write_text("-----BEGIN NOTHING-----")
+    spec = TracingSpec(endpoint="https://collector.example.org", ca_file=file)
+
+    with pytest.raises(TracingError, match="there is no certificate in it"):
+        open_tracing(spec, providers=[], secrets=[])
+
+
 def test_a_provider_that_is_none_is_refused() -> None:
     """A typo would keep the trace from the one that was meant, and nobody would notice."""
     spec = TracingSpec(propagate_to=("groq", "opnai"))

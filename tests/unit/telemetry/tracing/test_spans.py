@@ -31,6 +31,7 @@ def exchange_of(answered: Answered = NOTHING, **fields: Any) -> Exchange:
     record.usage = Usage(3, 5, "provider", 0, 2, 70)
     exchange.note_attempt(record)
     exchange.status, exchange.outcome, exchange.ended_at = 200, Outcome.FINISHED, 11.5
+    exchange.stream = True
     for name, value in fields.items():
         setattr(exchange, name, value)
     return exchange
@@ -100,9 +101,35 @@ def test_an_attempt_that_failed_says_so_and_not_its_exchange() -> None:
     assert attempt.attributes["gateway.outcome"] == "upstream_failed"
 
 
-def test_a_status_that_never_left_is_not_told() -> None:
-    """499 is a number of the log's own."""
-    server, _ = seen(exchange_of(status=499, outcome=Outcome.CLIENT_GONE))
+@pytest.mark.parametrize(
+    ("status", "outcome", "is_failed"),
+    [
+        (200, Outcome.FINISHED, False),
+        (200, Outcome.UPSTREAM_FAILED, True),  # under way
+        (200, Outcome.POLICY_STOPPED, True),
+        (200, Outcome.CLIENT_GONE, False),
+        (404, Outcome.UPSTREAM_FAILED, False),  # such a model is not there
+        (402, Outcome.POLICY_STOPPED, False),  # its budget ran out before the first byte
+        (429, Outcome.REJECTED, False),
+        (499, Outcome.CLIENT_GONE, False),
+        (499, Outcome.POLICY_STOPPED, True),  # a middleware cancelled it
+        (502, Outcome.UPSTREAM_FAILED, True),
+        (503, Outcome.REJECTED, True),
+    ],
+)
+def test_an_exchange_is_an_error_where_it_is_one_of_this_side(
+    status: int, outcome: Outcome, *, is_failed: bool
+) -> None:
+    """Semantic conventions for HTTP: a server's 4xx is none; what broke off under a 200 is."""
+    server, _ = seen(exchange_of(status=status, outcome=outcome))
+
+    assert server.is_failed == is_failed
+
+
+@pytest.mark.parametrize("status", [0, 499])
+def test_a_status_that_never_left_is_not_told(status: int) -> None:
+    """These are numbers of the log's own."""
+    server, _ = seen(exchange_of(status=status, outcome=Outcome.CLIENT_GONE))
 
     assert "http.response.status_code" not in server.attributes
     assert not server.is_failed
