@@ -16,7 +16,6 @@ pytest_plugins = [
     "tests.plugins.gateway",
     "tests.plugins.hypothesis_profile",
     "tests.plugins.issuer",
-    "tests.plugins.nginx",
     "tests.plugins.proxies.running",  # before row, which imports it
     "tests.plugins.proxies.row",
     "tests.plugins.llamacpp",

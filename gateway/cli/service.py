@@ -4,6 +4,7 @@ The rule here: what was started is stopped, in the reverse order, whatever happe
 """
 
 import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -29,6 +30,7 @@ from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.server.site import (
     GatewaySite,
     close_idle_connections,
+    last_call_s,
     listen_on,
     make_runner,
     retire_connections,
@@ -87,6 +89,7 @@ class Service:
         self._admin_sites: list[GatewaySite] = []
         self._stand_ins = StandIns({})
         self._was_told = asyncio.Event()
+        self._hastened = asyncio.Event()
 
     @property
     def url(self) -> str:
@@ -179,9 +182,22 @@ class Service:
             await site.stop()
         await self._stand_ins.close()
         retire_connections(self._runner)
-        in_flight = self.app[IN_FLIGHT]
-        _log.info("gateway.draining", in_flight=in_flight.count)
-        await in_flight.wait_until_none(self._settings.server.drain_s)
+        _log.info("gateway.draining", in_flight=self.app[IN_FLIGHT].count)
+        await self._wait_for_the_last()
+
+    async def _wait_for_the_last(self) -> None:
+        """Wait for running answers, and until no connection is used; as long as settings allow."""
+        loop, in_flight = asyncio.get_running_loop(), self.app[IN_FLIGHT]
+        end = loop.time() + self._settings.server.drain_s
+        while (left_s := end - loop.time()) > 0 and not self._hastened.is_set():
+            if in_flight.count:
+                if not await in_flight.wait_until_none(left_s):
+                    return
+            elif wait_s := last_call_s(self._runner):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hastened.wait(), min(wait_s, left_s))
+            else:
+                return
 
     async def stop(self) -> None:
         """End what still runs, with its reason, and let go of everything."""
@@ -220,6 +236,7 @@ class Service:
         self._was_told.set()
 
     def _hasten(self) -> None:
+        self._hastened.set()
         self.app[IN_FLIGHT].stop_waiting()
 
 

@@ -4,6 +4,7 @@ The rule here: a listener that lacks a safeguard does not start.
 """
 
 import asyncio
+import contextlib
 import functools
 import socket
 import sys
@@ -91,14 +92,31 @@ class GatewaySite(web.BaseSite):
 
     @override
     async def stop(self) -> None:
-        """Accept nobody any more."""
+        """Accept nobody any more but those who are connected already, and wait to be accepted.
+
+        They have sent their request, as far as they know; with the socket they would be reset.
+        """
         await super().stop()
+        # Of another worker, who is back, the queue is theirs.
+        waiting = [] if self._is_guest else self._take_waiting()
         for acceptor in self._acceptors:
             acceptor.close()
         close_sockets(self._handles)  # also those that came to nothing
         # Whoever was accepted for another worker stays when that is back.
         for doorkeeper in () if self._is_guest else tuple(self._doorkeepers):
             doorkeeper.leave()
+        loop = asyncio.get_running_loop()
+        for caller in waiting:
+            await loop.connect_accepted_socket(self._make_connection, caller)
+
+    def _take_waiting(self) -> list[socket.socket]:
+        waiting: list[socket.socket] = []
+        with contextlib.suppress(OSError):  # nobody is left, or no file; or it is closed already
+            while True:
+                caller, _ = self._listening.accept()
+                caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
+                waiting.append(caller)
+        return waiting
 
     def close_idle(self) -> None:
         """Close every connection whose callers were refused at the door and have not come back."""
@@ -201,22 +219,29 @@ async def listen_on(
 
 
 def retire_connections(runner: web.AppRunner) -> None:
-    """Close every connection that is not answering a request, and the others after that."""
-    server = runner.server
-    for connection in [] if server is None else server.connections:
-        if isinstance(connection, GatewayConnection):
-            connection.retire()
+    """Close every connection once nobody uses it any more."""
+    for connection in _connections_of(runner):
+        connection.retire()
+
+
+def last_call_s(runner: web.AppRunner) -> float:
+    """For how long connections that retire go on to wait for a last request."""
+    return max((each.last_call_s for each in _connections_of(runner)), default=0.0)
 
 
 def close_idle_connections(runner: web.AppRunner) -> None:
     """Close every connection that was used and waits for another request."""
-    server = runner.server
-    for connection in [] if server is None else server.connections:
-        if isinstance(connection, GatewayConnection):
-            connection.close_if_idle()
+    for connection in _connections_of(runner):
+        connection.close_if_idle()
     for site in runner.sites:
         if isinstance(site, GatewaySite):
             site.close_idle()
+
+
+def _connections_of(runner: web.AppRunner) -> list[GatewayConnection]:
+    server = runner.server
+    connections = [] if server is None else server.connections
+    return [each for each in connections if isinstance(each, GatewayConnection)]
 
 
 def require_c_parser() -> None:

@@ -16,6 +16,23 @@ from tests.plugins.programs import MORE_PATH, find_program
 LEFT_OUT = ("vi ", "systemctl ", "a2en", "apachectl ", "nginx -t", "curl ", "cat ", "chmod ")
 
 
+MINE, OLD = "# edited by an operator\n", "# of an older version\n"
+# What is an operator's to edit, below `/etc`; all else that a page copies is not.
+YOURS = {
+    "nginx": (
+        *("nginx/gateway/site.conf", "nginx/gateway/limits.conf", "nginx/gateway/upstream.conf"),
+        *("nginx/gateway/chat-ui-upstream.conf", "nginx/gateway/sub-path.conf"),
+        "nginx/gateway/sub-path-prefix.conf",
+    ),
+    "haproxy": ("haproxy/haproxy.cfg",),
+    "caddy": ("caddy/Caddyfile",),
+    "apache": (
+        "apache2/sites-available/gateway.conf",
+        "apache2/conf-available/gateway-workers.conf",
+    ),
+}
+
+
 @pytest.mark.parametrize(
     ("page", "program", "copied"),
     [
@@ -25,7 +42,7 @@ LEFT_OUT = ("vi ", "systemctl ", "a2en", "apachectl ", "nginx -t", "curl ", "cat
         ("apache", "apache2", ("apache2/gateway/paths.conf",)),
     ],
 )
-def test_what_a_page_tells_to_copy_is_accepted(
+def test_what_a_page_tells_to_copy_is_accepted_and_an_upgrade_keeps_what_was_edited(
     page: str, program: str, copied: tuple[str, ...], tmp_path: Path
 ) -> None:
     """A file that has moved is found by whoever sets it up, on the machine that is to serve."""
@@ -33,14 +50,32 @@ def test_what_a_page_tells_to_copy_is_accepted(
     for directory in ("nginx/conf.d", "haproxy", "caddy", "apache2/sites-available"):
         (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "apache2/conf-available").mkdir()
-    lines = [
-        line.replace("/etc/", f"{tmp_path}/")
+    *setup, upgrade = [
+        block.text
         for block in blocks(f"docs/operate/{page}.md")
-        if block.language == "sh"
-        for line in block.text.splitlines()
-        if not line.startswith(LEFT_OUT)
+        if block.language == "sh" and "deploy/" in block.text
     ]
 
+    run(setup, tmp_path)
+    assert [name for name in copied if not (tmp_path / name).exists()] == []
+    names = [str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()]
+    for name in names:
+        (tmp_path / name).write_text(MINE if name in YOURS[page] else OLD)
+    run([upgrade], tmp_path)
+
+    kept = {name for name in names if (tmp_path / name).read_text() == MINE}
+    assert kept == set(YOURS[page])
+    assert [name for name in names if (tmp_path / name).read_text() == OLD] == []
+
+
+def run(texts: list[str], root: Path) -> None:
+    """Run the lines of some blocks with another place for `/etc`."""
+    lines = [
+        line.replace("/etc/", f"{root}/")
+        for text in texts
+        for line in text.splitlines()
+        if not line.startswith(LEFT_OUT)
+    ]
     for line in lines:
         done = subprocess.run(
             ["bash", "-euc", line],
@@ -51,5 +86,3 @@ def test_what_a_page_tells_to_copy_is_accepted(
             check=False,
         )
         assert done.returncode == 0, (line, done.stderr)
-
-    assert [name for name in copied if not (tmp_path / name).exists()] == []

@@ -17,7 +17,8 @@ from gateway.config.load import load_registry
 from tests.docs.conftest import CheckoutOf
 from tests.docs.pages import ROOT, Block, all_blocks, blocks, matches
 from tests.plugins.gateway import StartGateway
-from tests.plugins.nginx import StartNginx
+from tests.plugins.proxies.row import listening
+from tests.plugins.proxies.running import KINDS, Proxies, Proxy
 
 README = "README.md"
 
@@ -117,37 +118,40 @@ async def test_a_key_made_as_the_page_says_opens_the_gateway(
 
 @pytest.mark.parametrize("page", [README, "docs/operate/nginx.md"])
 async def test_behind_nginx_a_key_is_needed_and_enough(
-    page: str, start_gateway: StartGateway, start_nginx: StartNginx
+    page: str, start_gateway: StartGateway, nginx: Proxy
 ) -> None:
     """The step that people leave out is the one that says who may call."""
     settings = settings_of(page, "auth")
     digest = hashlib.sha256(b"gw_key").hexdigest()
     settings["auth"][0]["keys"]["alice"] = f"sha256:{digest}"
     providers = {"demo": {"base_url": "simulator:", "auth": {"required": False}}}
-    with_auth = await start_gateway(providers=providers, settings=settings)
-    without = await start_gateway(providers=providers)
-    in_front, in_front_of_open = start_nginx(with_auth.port), start_nginx(without.port)
+    where = {"server": listening(nginx)}
+    without = await start_gateway(providers=providers, settings=where)
+    of_open = [await status_of(without.url), await status_of(nginx.url)]
+    await without.service.stop()
+    settings["server"] = {**settings.get("server", {}), **where["server"]}
+    await start_gateway(providers=providers, settings=settings)
 
     statuses = [
-        await status_of(in_front.url, Authorization="Bearer gw_key"),
-        await status_of(in_front.url),
-        await status_of(without.url),
-        await status_of(in_front_of_open.url),
+        await status_of(nginx.url, Authorization="Bearer gw_key"),
+        await status_of(nginx.url),
+        *of_open,
     ]
 
     assert statuses == [200, 401, 200, 401]
 
 
 async def test_the_front_ends_page_lets_its_calls_in(
-    start_gateway: StartGateway, start_nginx: StartNginx
+    start_gateway: StartGateway, proxies: Proxies
 ) -> None:
     """A front end shows no key, and a wrong `auth` is a chat that answers 401 to everybody."""
     settings = settings_of("docs/start/chat-front-end.md", "auth")
-    gateway = await start_gateway(
+    nginx = proxies.start_on_loopback(KINDS["nginx"], chat_ui=True)
+    settings["server"] = {**settings.get("server", {}), **listening(nginx)}
+    await start_gateway(
         providers={"demo": {"base_url": "simulator:", "auth": {"required": False}}},
         settings=settings,
     )
-    nginx = start_nginx(gateway.port, site="chat-ui.conf")
     question = {
         "chatSettings": {"model": "plain"},
         "messages": [{"role": "user", "content": "Hello"}],

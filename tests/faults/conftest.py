@@ -15,6 +15,8 @@ import uvloop
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
 from tests.plugins.gateway import CREDENTIAL, StartGateway
+from tests.plugins.proxies.row import listening
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.scene import AUTH, GATEWAY_KEY, PROMPT, Scene, eventually, open_sockets
 
 OpenScene = Callable[..., Awaitable[Scene]]
@@ -59,6 +61,7 @@ async def open_scene(
         settings: dict[str, Any] | None = None,
         counters: CounterStore | None = None,
         recovers: bool = True,
+        behind: Proxy | None = None,
         environ: dict[str, str] | None = None,
         **fields: Any,
     ) -> Scene:
@@ -70,15 +73,22 @@ async def open_scene(
             "breaker": {"enabled": False},
         }
         other = {"base_url": bystander.base_url, "allow_private": True}
+        where = {} if behind is None else {"server": listening(behind)}
         gateway = await start_gateway(
             providers={"sim": {**usual, **fields}, "other": other},
-            settings={"auth": AUTH, **(settings or {})},
+            settings={"auth": AUTH, **where, **(settings or {})},
             environ={"SIM_API_KEY": CREDENTIAL, "OTHER_API_KEY": CREDENTIAL, **(environ or {})},
             counters=counters,
         )
         gateway.secrets += [GATEWAY_KEY, PROMPT]
         scene = Scene(
-            gateway, simulator, bystander, open_sockets(), asyncio.all_tasks(), recovers=recovers
+            gateway,
+            simulator,
+            bystander,
+            open_sockets(),
+            asyncio.all_tasks(),
+            recovers=recovers,
+            is_behind=behind is not None,
         )
         opened.append(scene)
         return scene
@@ -92,3 +102,9 @@ async def open_scene(
 async def scene(open_scene: OpenScene) -> Scene:
     """A scene with the usual settings, and a provider that is asked once."""
     return await open_scene()
+
+
+@pytest.fixture
+async def scene_behind_nginx(open_scene: OpenScene, nginx: Proxy) -> Scene:
+    """The same, where nginx looks for it."""
+    return await open_scene(behind=nginx)

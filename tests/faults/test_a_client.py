@@ -13,8 +13,8 @@ import pytest
 
 from gateway.server.sockets import UNACKNOWLEDGED_MS
 from tests.faults.conftest import OpenScene
-from tests.plugins.nginx import StartNginx
 from tests.plugins.open_files import need_files
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.scene import (
     PATHS,
@@ -122,10 +122,10 @@ async def test_a_body_that_comes_in_drops_has_one_deadline(open_scene: OpenScene
 
 
 async def test_behind_nginx_a_slow_body_costs_the_gateway_nothing(
-    scene: Scene, start_nginx: StartNginx
+    scene_behind_nginx: Scene, nginx: Proxy
 ) -> None:
     """A03: nginx holds the body until it is whole; the gateway does not even hear of it."""
-    nginx = start_nginx(scene.gateway.port)
+    scene = scene_behind_nginx
     body = b'{"model":"other/m","messages":[{"role":"user","content":"Hi"}]}'
     async with Caller(nginx.port) as caller:
         await caller.send(
@@ -182,10 +182,10 @@ async def test_a_reset_in_the_middle_ends_the_answer_upstream(scene: Scene, path
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_reset_behind_nginx_is_seen(
-    scene: Scene, start_nginx: StartNginx, path: str
+    scene_behind_nginx: Scene, nginx: Proxy, path: str
 ) -> None:
     """A05: nginx closes its own connection as soon as the caller has left."""
-    nginx = start_nginx(scene.gateway.port)
+    scene = scene_behind_nginx
 
     async with scene.call(FOREVER, path, port=nginx.port) as caller:
         await caller.read_until(b"word1")

@@ -10,7 +10,6 @@ import re
 import pytest
 
 from tests.faults.conftest import OpenScene
-from tests.plugins.nginx import StartNginx
 from tests.plugins.odd_requests import (
     BODY,
     CHUNK,
@@ -22,6 +21,7 @@ from tests.plugins.odd_requests import (
     SMUGGLED,
     Odd,
 )
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.raw_provider import RawProvider, answer_with
 from tests.plugins.scene import (
@@ -68,10 +68,10 @@ async def test_an_odd_request_with_one_meaning_is_answered(scene: Scene, case: O
 
 
 async def test_through_nginx_nothing_hidden_is_served(
-    scene: Scene, start_nginx: StartNginx
+    scene_behind_nginx: Scene, nginx: Proxy
 ) -> None:
     """B19: nginx and the gateway agree on how many requests there are and on what they ask for."""
-    nginx = start_nginx(scene.gateway.port)
+    scene = scene_behind_nginx
     answered = {}
 
     for case in (*ODD, *PLAIN):

@@ -13,7 +13,7 @@ import pytest
 
 from gateway.middleware.read_request import HELD_BODIES
 from tests.faults.conftest import OpenScene
-from tests.plugins.nginx import StartNginx
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import Caller
 from tests.plugins.scene import (
     CHAT,
@@ -79,9 +79,9 @@ async def test_a_body_over_the_limit_is_a_413(open_scene: OpenScene, path: str, 
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_nginx_has_the_same_limit(scene: Scene, start_nginx: StartNginx, path: str) -> None:
+async def test_nginx_has_the_same_limit(scene_behind_nginx: Scene, nginx: Proxy, path: str) -> None:
     """C01: its own default would be one megabyte; both answers read alike."""
-    nginx = start_nginx(scene.gateway.port)
+    scene = scene_behind_nginx
     announced = raw_request(f"POST {path} HTTP/1.1", f"Content-Length: {32 * KIBIBYTE**2 + 1}")
     refusals = []
     for port in (nginx.port, scene.gateway.port):

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tests.faults.conftest import OpenScene
-from tests.plugins.nginx import StartNginx
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.scene import (
     AUTHORIZATION,
     CHAT,
@@ -114,10 +114,10 @@ async def test_the_admin_pages_are_not_on_the_public_listener(scene: Scene, path
 
 
 async def test_behind_nginx_no_spelling_reaches_the_admin_pages(
-    scene: Scene, start_nginx: StartNginx
+    scene_behind_nginx: Scene, nginx: Proxy
 ) -> None:
     """D02: nginx decides by the path it has normalised and passes on the one that was sent."""
-    nginx = start_nginx(scene.gateway.port)
+    scene = scene_behind_nginx
     spellings = [
         *ADMIN_PATHS,
         "/metrics/..%2fapi%2fkeys",
@@ -187,11 +187,10 @@ async def test_the_address_in_the_log_is_the_peers(scene: Scene) -> None:
 
 
 async def test_behind_nginx_a_claimed_address_gives_no_access(
-    open_scene: OpenScene, start_nginx: StartNginx
+    open_scene: OpenScene, nginx: Proxy
 ) -> None:
     """D06: without `auth` only direct local calls are answered, and nginx is on loopback too."""
-    scene = await open_scene()
-    nginx = start_nginx(scene.gateway.port)
+    scene = await open_scene(behind=nginx)
     raw = post(CHAT, "X-Forwarded-For: 127.0.0.1", "Forwarded: for=127.0.0.1")
     raw = raw.replace(f"{AUTHORIZATION}\r\n".encode(), b"")
 

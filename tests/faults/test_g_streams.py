@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faults.conftest import OpenScene
-from tests.plugins.nginx import StartNginx
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import Heard
 from tests.plugins.scene import CHAT, DONE, PATHS, V1, Scene, error_of, header_of, last_event_of
 
@@ -82,10 +82,10 @@ async def test_an_http_1_0_caller_sees_a_reset(scene: Scene, path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("by", ["fin", "rst"])
 async def test_behind_nginx_a_broken_stream_is_broken(
-    scene: Scene, start_nginx: StartNginx, path: str, by: str
+    scene_behind_nginx: Scene, nginx: Proxy, path: str, by: str
 ) -> None:
     """G01: nginx passes on that the last chunk is missing."""
-    nginx = start_nginx(scene.gateway.port)
+    scene = scene_behind_nginx
     fault = {**THREE, "cut": {"after_tokens": 3, "by": by}}
 
     heard = await scene.ask(fault, path, port=nginx.port)

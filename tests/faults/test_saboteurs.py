@@ -12,7 +12,7 @@ from aiohttp.typedefs import Middleware
 from gateway.app import CHAIN
 from gateway.plugins.loading import name_of
 from tests.faults.conftest import OpenScene
-from tests.plugins.nginx import StartNginx
+from tests.plugins.proxies.running import Proxy
 from tests.plugins.saboteurs import (
     MISTAKES,
     SABOTAGE,
@@ -34,11 +34,13 @@ TIMEOUT_S = 0.2  # of the middleware
 STREAM: dict[str, Any] = {"count": 3, "stall": {"after_tokens": 2, "for_s": 0.05}}
 
 
-async def open_sabotaged(open_scene: OpenScene, mistake: Middleware, position: str) -> Scene:
+async def open_sabotaged(
+    open_scene: OpenScene, mistake: Middleware, position: str, *, behind: Proxy | None = None
+) -> Scene:
     """A scene whose chain holds the mistake right after the middleware of that name."""
     use = f"tests.plugins.saboteurs:{name_of(mistake)}"
     spec = {"use": use, "after": position, "timeout_s": TIMEOUT_S}
-    scene = await open_scene(settings={"middleware": [spec]})
+    scene = await open_scene(settings={"middleware": [spec]}, behind=behind)
     # A mistake of an operator's is an error with its traceback in the log; nothing else is.
     scene.gateway.allowed_words = ("Traceback", "request.crashed")
     return scene
@@ -109,11 +111,10 @@ async def test_an_http_1_0_caller_sees_a_reset(
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("mistake", MISTAKES, ids=name_of)
 async def test_behind_nginx_it_is_cut_as_well(
-    open_scene: OpenScene, start_nginx: StartNginx, mistake: Middleware, path: str
+    open_scene: OpenScene, nginx: Proxy, mistake: Middleware, path: str
 ) -> None:
     """What the caller gets through a proxy is as broken as what the gateway sent."""
-    scene = await open_sabotaged(open_scene, mistake, "authenticate")
-    nginx = start_nginx(scene.gateway.port)
+    scene = await open_sabotaged(open_scene, mistake, "authenticate", behind=nginx)
 
     heard = await scene.ask(STREAM, path, headers=HEADERS, port=nginx.port)
 

@@ -31,6 +31,7 @@ from gateway.middleware.read_request import HELD_BODIES
 from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.loading import look_in
 from gateway.relay.relay import CLIENT_STALLED
+from gateway.server.site import close_idle_connections
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
 from gateway.telemetry.logging import GatewayLog, configure_logging
@@ -117,6 +118,10 @@ class Gateway:
         """How many connections of callers there are."""
         server = self.service._runner.server  # noqa: SLF001 - nobody else has to know
         return 0 if server is None else len(server.connections)
+
+    def close_idle_connections(self) -> None:
+        """Hang up on a proxy, which would keep its connections for the next request."""
+        close_idle_connections(self.service._runner)  # noqa: SLF001 - nobody else has to
 
     @property
     def is_quiet(self) -> bool:

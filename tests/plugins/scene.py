@@ -136,6 +136,7 @@ class Scene:
     tasks_before: set[asyncio.Task[Any]]
     heard: list[Heard] = field(default_factory=list)
     recovers: bool = True  # the provider `sim` answers again once the fault is over
+    is_behind: bool = False  # a proxy, which keeps connections after the last request
 
     @property
     def upstream_requests(self) -> int:
@@ -250,10 +251,16 @@ class Scene:
         """Wait until nothing is in flight and nothing more is open than idle connections."""
         journals = (self.simulator.journal, self.bystander.journal)
         await eventually(lambda: self.gateway.is_quiet, "nothing in flight")
+        if self.is_behind:
+            await eventually(self._has_hung_up, "the proxy's connections are closed")
         await eventually(lambda: not any(j.open for j in journals), "providers have answered")
         expected = {*self.tasks_before, asyncio.current_task()}
         await eventually(lambda: asyncio.all_tasks() <= expected, "no task is left")
         await eventually(self._has_no_open_callers, "every connection is closed but idle ones")
+
+    def _has_hung_up(self) -> bool:
+        self.gateway.close_idle_connections()
+        return self.gateway.open_connections == 0
 
     def _has_no_open_callers(self) -> bool:
         # Both ends of an idle upstream connection are in this process.

@@ -98,6 +98,7 @@ class SteppedProvider:
             while True:
                 await read_request(reader)
                 self._writer = writer
+                self._left.clear()
                 self._asked.set()
         finally:
             self._left.set()

@@ -213,4 +213,7 @@ async def test_slow_callers_are_ended_and_good_ones_are_not(siege: Siege) -> Non
     # Apache makes no difference between a gateway that is silent and one that broke off.
     expected = {(504, "gateway_timeout"), (502, "gateway_unreachable")}
     assert {answer[:2] for answer in answers} == expected
+    # Whoever asked them is told; the provider must not go on for nobody.
+    left = {line["outcome"] for line in siege.gateway.log.settled if line["provider"] == "sim"}
+    assert left == {"client_gone"}
     assert all(PATIENCE_S - 0.5 < answer[2] < PATIENCE_S + 1.5 for answer in answers)

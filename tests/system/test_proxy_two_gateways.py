@@ -5,13 +5,16 @@ gateway's provider says names the gateway.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+import select
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
+from aiohttp import ClientSession, TCPConnector
 
 from gateway.simulator import Simulator
 from tests.plugins.anybody import ENTRY
@@ -29,7 +32,10 @@ pytestmark = only_linux()
 PLAIN_LOOP = True
 
 PLACE, FIRST, SECOND = 50, 60, 61
+GONE_PLACE, GONE = 65, 75
+QUICKER = 10  # by how much what is waited for is shorter in front of a machine that is gone
 STREAMS = 4  # through each proxy
+CROWD, ANSWERS = 8, 50  # callers of each proxy, and answers to them
 AGAIN_S = 6.0  # until a gateway that has come back is asked again
 TICK_S = 0.02
 
@@ -196,17 +202,108 @@ async def wait_until_asked(pair: Pair, gateway: Gateway) -> None:
                 await asyncio.sleep(TICK_S)
 
 
+class Crowd:
+    """Callers of each proxy, each of whom asks again as soon as it is answered."""
+
+    def __init__(self, proxies: list[Proxy]) -> None:
+        self._proxies = proxies
+        self._is_over = False
+        self._answered = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._session = ClientSession(connector=TCPConnector(limit=0))
+        self.statuses: dict[str, list[int]] = {proxy.name: [] for proxy in proxies}
+
+    async def __aenter__(self) -> Self:
+        for proxy in self._proxies:
+            self._tasks += [asyncio.create_task(self._ask(proxy)) for _ in range(CROWD)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_over = True
+        async with self._session:
+            await asyncio.gather(*self._tasks)
+
+    async def wait_for_answers(self) -> None:
+        """Wait until they have had some more."""
+        wanted = {name: len(had) + ANSWERS for name, had in self.statuses.items()}
+        async with asyncio.timeout(AGAIN_S):
+            while any(len(self.statuses[name]) < count for name, count in wanted.items()):
+                self._answered.clear()
+                await self._answered.wait()
+
+    async def _ask(self, proxy: Proxy) -> None:
+        body = {"model": "quick/plain", "messages": MESSAGES}
+        while not self._is_over:
+            async with self._session.post(f"{proxy.url}{V1}", json=body) as reply:
+                await reply.read()
+            self.statuses[proxy.name].append(reply.status)
+            self._answered.set()
+
+
 async def check_the_draining_one(pair: Pair, three: Gateway) -> None:
     """What flows through it is finished, and nobody notices that it goes."""
     streams = await pair.open_streams()
     assert {stream.word for stream in streams} == {"two", "three"}
+    async with Crowd(pair.proxies) as crowd:
+        await crowd.wait_for_answers()
+        draining = asyncio.create_task(three.service.drain())
+        await asyncio.sleep(0)
+        await pair.ask_all(3)
+        for name in ("two", "three"):
+            pair.speakers[name].may_end.set()
+        heard = [await stream.caller.read_to_end() for stream in streams]
+        await draining
+        await crowd.wait_for_answers()
 
-    draining = asyncio.create_task(three.service.drain())
-    await asyncio.sleep(0)
-    await pair.ask_all(3)
-    for name in ("two", "three"):
-        pair.speakers[name].may_end.set()
-    heard = [await stream.caller.read_to_end() for stream in streams]
-    await draining
-
+    for proxy in pair.proxies:
+        statuses = crowd.statuses[proxy.name]
+        assert set(statuses) <= ({200} if proxy.asks_again else {200, 502}), proxy.name
+        assert statuses.count(502) <= CROWD  # each of them may find out in the same moment
     assert all(each.raw.endswith(END) and DONE in each.raw for each in heard)
+
+
+@contextmanager
+def gone_machine(host: str) -> Iterator[str]:
+    """An address that refuses nothing and answers nothing, as where a machine is gone."""
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server((host, GATEWAY_PORT), backlog=0))
+        while True:
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)  # noqa: FBT003 - the standard library's own
+            waiting.connect_ex(listening.getsockname())
+            writable = select.select([], [waiting], [], TICK_S)[1]
+            if not writable:  # its queue is full, and the kernel drops who comes
+                break
+        yield f"{host}:{GATEWAY_PORT}"
+
+
+async def test_a_machine_that_is_gone_is_passed_over(
+    proxies: Proxies, simulator: Simulator, start_gateway: StartGateway
+) -> None:
+    """It refuses no connection: whoever waits for one asks the other gateway after that."""
+    host = proxies.address(GONE + 1)
+    gateway = await start_gateway(
+        providers={"quick": entry_of(simulator.base_url)},
+        settings={
+            "auth": [ENTRY],
+            "server": {"host": host, "port": GATEWAY_PORT},
+            "admin": {"host": host, "port": ADMIN_PORT},
+        },
+    )
+    body = {"model": "quick/plain", "messages": MESSAGES}
+    raw = request_bytes(V1, body, headers=("Connection: close",))
+
+    async def ask(proxy: Proxy) -> list[int]:
+        return [(await send(proxy, raw)).status for _ in range(2)]
+
+    with gone_machine(proxies.address(GONE)) as gone:
+        started = [
+            proxies.start(name, GONE_PLACE + place, gone, f"{host}:{GATEWAY_PORT}", quicker=QUICKER)
+            for place, name in enumerate(NAMES)
+        ]
+        asking = [proxy for proxy in started if proxy.asks_again]
+        statuses = await asyncio.gather(*map(ask, asking))
+
+    assert statuses == [[200, 200]] * len(asking)
+    assert simulator.journal.count == 2 * len(asking)
+    assert {line["outcome"] for line in gateway.log.settled} == {"finished"}

@@ -6,12 +6,12 @@ The rule here: the modules are those that the shipped file tells operators to sw
 import re
 from pathlib import Path
 
-from tests.plugins.proxies.plan import DEPLOY, HTTP_PORT, HTTPS_PORT, Draft, Plan, is_path
+from tests.plugins.proxies.plan import DEPLOY, Draft, Plan, is_path
 
 SHIPPED = DEPLOY / "apache"
 MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules")
 # What Debian switches on for everybody; mod_deflate does harm where a shipped file forgets it.
-USUAL = ("mpm_event", "authz_core", "filter", "deflate", "mime", "socache_shmcb")
+USUAL = ("mpm_event", "authz_core", "filter", "deflate", "mime", "socache_shmcb", "status")
 
 MAIN = """
 ServerRoot {directory}
@@ -24,33 +24,50 @@ ErrorLog /dev/stderr
 {modules}
 TypesConfig /dev/null
 SetOutputFilter DEFLATE
+<Directory />
+    Require all denied
+</Directory>
+<Location /server-status>
+    SetHandler server-status
+    Require all granted
+</Location>
 Listen {host}:{http}
 Listen {host}:{https}
+Listen {host}:{beside}
 Include gateway-workers.conf
 Include site.conf
+# A site that was there before, with nothing but the lines that gateway.conf says to write.
+<VirtualHost *:{beside}>
+    ServerName www.example.org
+{below}
+</VirtualHost>
 """
 
 
 def write(program: Path, directory: Path, plan: Plan) -> list[str]:
     """Write its configuration; gives the command that runs it."""
-    for name in ("gateway/server.conf", "gateway/paths.conf", "gateway-workers.conf"):
-        draft = Draft(SHIPPED / name)
+    for file in (*(SHIPPED / "gateway").iterdir(), SHIPPED / "gateway-workers.conf"):
+        draft = Draft(file)
         draft.hasten(r"(?m)^Timeout (?P<seconds>\d+)$", plan.quicker, whole=True)
         draft.hasten(r"(?<=header=)(?P<seconds>\d+)", plan.quicker, whole=True)
         draft.hasten(r"(?<=body=)(?P<seconds>\d+)", plan.quicker, whole=True)
         draft.hasten(r"(?<=ProxyTimeout )(?P<seconds>\d+)", plan.quicker, whole=True)
-        draft.write(directory / name)
+        draft.write(directory / file.relative_to(SHIPPED))
     site = Draft(SHIPPED / "gateway.conf")
     modules = _load(site.text)
     _edit(site, plan)
+    site.hasten(r"(?<=timeout=)(?P<seconds>\d+)", plan.quicker, whole=True)
     site.write(directory / "site.conf")
+    http, https, beside = plan.ports
     (directory / "apache.conf").write_text(
         MAIN.format(
             directory=directory,
             modules=modules,
             host=plan.host,
-            http=HTTP_PORT,
-            https=HTTPS_PORT,
+            http=http,
+            https=https,
+            beside=beside,
+            below=_lines_for_a_path(),
         )
     )
     return [str(program), "-DFOREGROUND", "-f", str(directory / "apache.conf")]
@@ -61,12 +78,19 @@ def _edit(site: Draft, plan: Plan) -> None:
     if plan.second is not None:
         site.uncomment('BalancerMember "http://127.0.0.1:8090"')
         site.replace("http://127.0.0.1:8090", _url(plan.second))
-    site.replace("\n<VirtualHost *:80>", f"\n<VirtualHost *:{HTTP_PORT}>")
-    site.uncomment("Define gateway_at /llm/", lines=2)
+    site.replace("\n<VirtualHost *:80>", f"\n<VirtualHost *:{plan.ports[0]}>")
     site.uncomment("<VirtualHost *:443>", lines=11)
-    site.replace("\n<VirtualHost *:443>", f"\n<VirtualHost *:{HTTPS_PORT}>")
+    site.replace("\n<VirtualHost *:443>", f"\n<VirtualHost *:{plan.ports[1]}>")
     site.replace("/etc/letsencrypt/live/chat.example.org/fullchain.pem", str(plan.certificate))
     site.replace("/etc/letsencrypt/live/chat.example.org/privkey.pem", str(plan.certificate))
+
+
+def _lines_for_a_path() -> str:
+    """What gateway.conf tells to write into a site that is there already."""
+    site = Draft(SHIPPED / "gateway.conf")
+    site.uncomment("AllowEncodedSlashes NoDecode", lines=3)
+    start = site.text.index("    AllowEncodedSlashes NoDecode\n")
+    return site.text[start : site.text.index("</VirtualHost>", start)]
 
 
 def _load(shipped: str) -> str:

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from tests.plugins.proxies.plan import DEPLOY, HTTP_PORT, HTTPS_PORT, Draft, Plan, is_path
+from tests.plugins.proxies.plan import DEPLOY, Draft, Plan, is_path
 
 SHIPPED = DEPLOY / "caddy"
 # Since then a cut answer is cut, and a body can be sent a second time.
@@ -27,17 +27,18 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
     parts.hasten(r"(?m)^\t+(?:response_header_timeout) (?P<seconds>\d+)s$", plan.quicker)
     parts.write(directory / "gateway.caddy")
     draft = Draft(SHIPPED / "Caddyfile")
-    ports = f"\thttp_port {HTTP_PORT}\n\thttps_port {HTTPS_PORT}\n\tdefault_bind {plan.host}\n"
+    http, https, _ = plan.ports
+    ports = f"\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind {plan.host}\n"
     draft.replace("{\n\tservers {", "{\n\tadmin off\n\tauto_https off\n" + ports + "\tservers {")
     draft.uncomment("handle_path /llm/*", lines=3)
     plain = draft.text[draft.text.index("\nchat.example.org {") :]
-    draft.replace("\nchat.example.org {", f"\nhttps://:{HTTPS_PORT} {{")
+    draft.replace("\nchat.example.org {", f"\nhttps://:{https} {{")
     draft.uncomment("tls /etc/caddy")
     draft.replace(
         "tls /etc/caddy/chat.example.org.pem /etc/caddy/chat.example.org.key",
         f"tls {plan.certificate} {plan.certificate}",
     )
-    draft.text += plain.replace("\nchat.example.org {", f"\nhttp://:{HTTP_PORT} {{")
+    draft.text += plain.replace("\nchat.example.org {", f"\nhttp://:{http} {{")
     addresses = " ".join(map(_address, plan.gateways))
     draft.replace("\tto 127.0.0.1:8080\n", f"\tto {addresses}\n")
     if plan.second is not None:

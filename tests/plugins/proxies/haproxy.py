@@ -20,16 +20,17 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
     draft.replace("    bind :443 ", "    bind fd@{https} ")
     draft.replace("/etc/haproxy/chat.example.org.pem", str(plan.certificate))
     draft.uncomment("http-request replace-path /llm")
-    draft.replace("server one 127.0.0.1:8080", f"server one {_address(plan.first)}")
+    if not plan.takes_keys_in_the_clear:
+        draft.uncomment("http-request deny deny_status 403 unless")
+    draft.replace("server one 127.0.0.1:8080 port 8081", f"server one {_address(plan.first)}")
     if plan.second is not None:
         draft.uncomment("option httpchk", lines=2)
         draft.uncomment("server two")
-        draft.replace("server two 127.0.0.1:8090", f"server two {_address(plan.second)}")
-        draft.replace("check port 8081", f"check port {ADMIN_PORT}")
+        draft.replace("server two 127.0.0.1:8090 port 8091", f"server two {_address(plan.second)}")
     draft.hasten(r"(?m)^    timeout [a-z-]+ (?P<seconds>\d+)s$", plan.quicker)
     draft.write(directory / "haproxy.cfg")
     return [str(program), "-db", "-f", str(directory / "haproxy.cfg")]
 
 
 def _address(gateway: str) -> str:
-    return f"unix@{gateway}" if is_path(gateway) else gateway
+    return f"unix@{gateway}" if is_path(gateway) else f"{gateway} port {ADMIN_PORT}"

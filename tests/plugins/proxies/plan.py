@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
-HTTP_PORT, HTTPS_PORT = 8080, 8443
+HTTP_PORT, HTTPS_PORT, BESIDE_PORT = 8080, 8443, 8082
 ADMIN_PORT = 8081
 # How long the shipped files wait for a silent gateway; and those of a quicker one, before division.
 PATIENCE_S, SHORT_PATIENCE_S = 660, 60
@@ -22,6 +22,13 @@ class Plan:
     gateways: tuple[str, ...]  # of one, `host:port` or the path of a socket; or of two
     certificate: Path  # with its key in the same file
     quicker: int = 1  # by how much every duration is divided
+    # Without TLS, with it, and of another site that has the gateway below a path.
+    ports: tuple[int, ...] = (HTTP_PORT, HTTPS_PORT, BESIDE_PORT)
+    # A front end on the same host name, for which nginx has a file; and its patience with a silent
+    # gateway, where it is not what ships.
+    chat_ui: str | None = None
+    patience_s: float | None = None
+    takes_keys_in_the_clear: bool = True  # HAProxy has a line against that
 
     @property
     def first(self) -> str:

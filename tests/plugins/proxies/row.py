@@ -16,7 +16,7 @@ import pytest
 from gateway.simulator import Simulator
 from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
-from tests.plugins.proxies.running import KINDS, Proxies, Proxy
+from tests.plugins.proxies.running import KINDS, NGINX_HTTP10, Kind, Proxies, Proxy
 from tests.plugins.raw_caller import Caller, Heard, request_bytes
 from tests.plugins.scene import AUTH, GATEWAY_KEY
 from tests.plugins.stepped_provider import SteppedProvider
@@ -31,7 +31,11 @@ GATEWAY_PORT = 8080
 PAUSE_S = 0.02  # between two pieces of an answer
 BEHIND = 10  # by how many places a gateway's address differs from its proxy's
 NAMES = list(KINDS)
+# Of which one comes twice: nginx with what it speaks where nobody has told it what to speak.
+STREAMING = [*KINDS.values(), NGINX_HTTP10]
+BELOW = "/llm"  # where the gateway is on another site
 
+OpenRow = Callable[..., Awaitable["Row"]]
 OpenBehind = Callable[..., Awaitable[Gateway]]
 
 
@@ -45,8 +49,9 @@ def only_linux() -> pytest.MarkDecorator:
 @pytest.fixture(params=NAMES)
 def proxy(proxies: Proxies, request: pytest.FixtureRequest) -> Proxy:
     """Each proxy, as it ships, in front of one gateway."""
-    place = NAMES.index(request.param)
-    return proxies.start(request.param, place, f"{proxies.address(place + BEHIND)}:{GATEWAY_PORT}")
+    kind: Kind = KINDS[request.param] if isinstance(request.param, str) else request.param
+    place = STREAMING.index(kind)
+    return proxies.start(kind, place, f"{proxies.address(place + BEHIND)}:{GATEWAY_PORT}")
 
 
 def listening(proxy: Proxy) -> dict[str, Any]:
@@ -69,17 +74,19 @@ class Row:
     gateway: Gateway
     proxy: Proxy
 
-    def call(self) -> Caller:
-        """A connection to the proxy."""
-        return Caller(self.proxy.port, host=self.proxy.host)
+    def call(self, below: str = "") -> Caller:
+        """A connection to the proxy; to the other site, where the gateway is below a path."""
+        port = self.proxy.beside_port if below else self.proxy.port
+        return Caller(port, host=self.proxy.host)
 
     async def pause(self) -> None:
         """A moment in which what was sent may travel."""
         await asyncio.sleep(PAUSE_S)
 
-    async def ask(self, caller: Caller, path: str) -> None:
+    async def ask(self, caller: Caller, path: str, below: str = "") -> None:
         """Send one request that ends its connection."""
-        await caller.send(request_bytes(path, BODIES[path], headers=("Connection: close",)))
+        headers = ("Connection: close", "Accept-Encoding: gzip")
+        await caller.send(request_bytes(f"{below}{path}", BODIES[path], headers=headers))
 
 
 @pytest.fixture
@@ -90,18 +97,28 @@ async def provider() -> AsyncIterator[SteppedProvider]:
 
 
 @pytest.fixture
-async def row(provider: SteppedProvider, start_gateway: StartGateway, proxy: Proxy) -> Row:
-    """All three."""
-    gateway = await start_gateway(
-        providers={"sim": entry_of(provider.base_url)},
-        settings={"auth": [ENTRY], "server": listening(proxy)},
-    )
-    return Row(provider, gateway, proxy)
+def open_row(provider: SteppedProvider, start_gateway: StartGateway, proxy: Proxy) -> OpenRow:
+    """Puts all three in a row; fields are of `commit`."""
+
+    async def make(**commit: float) -> Row:
+        gateway = await start_gateway(
+            providers={"sim": entry_of(provider.base_url)},
+            settings={"auth": [ENTRY], "server": listening(proxy), "commit": commit},
+        )
+        return Row(provider, gateway, proxy)
+
+    return make
 
 
-async def send(proxy: Proxy, raw: bytes) -> Heard:
+@pytest.fixture
+async def row(open_row: OpenRow) -> Row:
+    """All three, with the usual settings."""
+    return await open_row()
+
+
+async def send(proxy: Proxy, raw: bytes, *, port: int | None = None) -> Heard:
     """Bytes on a connection of their own, and all that comes back."""
-    async with Caller(proxy.port, host=proxy.host) as caller:
+    async with Caller(port or proxy.port, host=proxy.host) as caller:
         await caller.send(raw)
         return await caller.read_to_end()
 

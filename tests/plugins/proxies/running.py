@@ -13,23 +13,28 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from tests.plugins.programs import find_program
-from tests.plugins.proxies import apache, caddy, haproxy, nginx
-from tests.plugins.proxies.plan import HTTP_PORT, HTTPS_PORT, Plan
+from tests.plugins.proxies import apache, caddy, haproxy
+from tests.plugins.proxies import nginx as of_nginx
+from tests.plugins.proxies.plan import Plan
 
 START_S = 20
 STOP_S = 10
 HOST_NAME = "chat.example.org"
-INHERITED = ("nginx", "haproxy")  # those that take sockets that listen already
+LOOPBACK = "127.0.0.1"
+# Those that take sockets that listen already, and how many of `Plan.ports` they listen on.
+INHERITED = {"nginx": 3, "haproxy": 2}
 
 Write = Callable[[Path, Path, Plan], list[str]]
 
@@ -44,9 +49,19 @@ class Kind:
     write: Write
     sees_a_silent_caller_leave: bool = True  # while nothing is written to the caller
     offers_http2: bool = True
+    keeps_connections: bool = True  # to the gateway
+    has_beside: bool = (
+        False  # another site, on a port of its own; else `/llm` is beside the gateway
+    )
     alarms: str = "(?!)"  # what its log never holds
 
+    @property
+    def part(self) -> str:
+        """What it is required for, as GATEWAY_TEST_REQUIRE has it."""
+        return self.name.partition("-")[0]
 
+
+OF_NGINX = r"\[(alert|emerg)\]|^nginx: \[warn\]"
 KINDS = {
     kind.name: kind
     for kind in (
@@ -54,8 +69,9 @@ KINDS = {
             "nginx",
             "nginx",
             "nginx-light",
-            nginx.write,
-            alarms=r"\[(alert|emerg)\]",
+            of_nginx.write,
+            has_beside=True,
+            alarms=OF_NGINX,
         ),
         Kind(
             "haproxy",
@@ -72,10 +88,21 @@ KINDS = {
             "apache2",
             apache.write,
             sees_a_silent_caller_leave=False,
+            offers_http2=False,
+            has_beside=True,
             alarms=r":(alert|emerg|crit)\]|exit signal",
         ),
     )
 }
+NGINX_HTTP10 = Kind(
+    "nginx-http10",
+    "nginx",
+    "nginx-light",
+    of_nginx.write_http10,
+    keeps_connections=False,
+    has_beside=True,
+    alarms=OF_NGINX,
+)
 
 
 @dataclass(frozen=True)
@@ -101,7 +128,17 @@ class Proxy:
     @property
     def port(self) -> int:
         """The port without TLS."""
-        return HTTP_PORT
+        return self.plan.ports[0]
+
+    @property
+    def beside_port(self) -> int:
+        """The port of a site that has the gateway below `/llm`."""
+        return self.plan.ports[2] if self.kind.has_beside else self.port
+
+    @property
+    def url(self) -> str:
+        """The address of the site, without a slash at the end."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def hides_cuts(self) -> bool:
@@ -116,6 +153,12 @@ class Proxy:
     @property
     def _is_old_caddy(self) -> bool:
         return self.name == "caddy" and caddy.version_of(Path(self.kind.program)) < caddy.SOUND
+
+    @property
+    def children(self) -> set[int]:
+        """Its processes beside the first one, on Linux."""
+        listed = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return {int(each) for each in listed.read_text().split()}
 
     @property
     def log(self) -> str:
@@ -143,37 +186,73 @@ class Proxies:
         """An address of this machine that nobody else has: the process decides about two bytes."""
         return f"127.{60 + place}.{self._number >> 8 & 255}.{max(1, self._number & 255)}"
 
-    def start(self, name: str, place: int, *gateways: str, quicker: int = 1) -> Proxy:
+    def start(self, kind: Kind | str, place: int, *gateways: str, quicker: int = 1) -> Proxy:
         """The proxy of this kind in front of these gateways."""
-        key = f"{name}-{place}"
-        if key not in self._running:
-            kind = KINDS[name]
-            program = find_program(kind.program, install=f"apt install {kind.package}", part=name)
-            directory = self.directory / key
-            directory.mkdir()
-            plan = Plan(self.address(place), gateways, self._certificate, quicker)
-            proxy = self._start(kind, program, directory, plan)
-            self._stack.callback(_stop, proxy)
-            self._running[key] = proxy
-        return self._running[key]
+        kind = KINDS[kind] if isinstance(kind, str) else kind
+        plan = Plan(self.address(place), gateways, self._certificate, quicker)
+        return self._start_once(kind, f"{kind.name}-{place}", lambda: plan)
+
+    def start_on_loopback(self, kind: Kind, *, chat_ui: bool = False, **fields: Any) -> Proxy:
+        """One of INHERITED in front of a gateway at a port of loopback that is kept for it.
+
+        Fields are those of a plan; what is left out is as it ships.
+        """
+
+        def make() -> Plan:
+            places = [self._keep_port() for _ in range(2 if chat_ui else 1)]
+            return Plan(
+                LOOPBACK,
+                (places[0],),
+                self._certificate,
+                ports=(0, 0, 0),
+                chat_ui=places[1] if chat_ui else None,
+                **fields,
+            )
+
+        return self._start_once(kind, f"{kind.name}-{chat_ui}{'-'.join(fields)}", make)
 
     def close(self) -> None:
         """Stop them all."""
         self._stack.close()
 
+    def _keep_port(self) -> str:
+        """An address of loopback on which nobody listens but who is told to."""
+        kept = socket.socket()
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind((LOOPBACK, 0))
+        address = f"{LOOPBACK}:{kept.getsockname()[1]}"
+        if sys.platform == "linux":  # elsewhere it would keep out the gateway as well
+            self._stack.callback(kept.close)
+        else:
+            kept.close()
+        return address
+
+    def _start_once(self, kind: Kind, key: str, make_plan: Callable[[], Plan]) -> Proxy:
+        if key not in self._running:
+            program = find_program(
+                kind.program, install=f"apt install {kind.package}", part=kind.part
+            )
+            directory = self.directory / key
+            directory.mkdir()
+            proxy = self._start(kind, program, directory, make_plan())
+            self._stack.callback(_stop, proxy)
+            self._running[key] = proxy
+        return self._running[key]
+
     def _start(self, kind: Kind, program: Path, directory: Path, plan: Plan) -> Proxy:
         with ExitStack() as opened:
-            sockets = []
-            if kind.name in INHERITED:
-                sockets = [
-                    opened.enter_context(socket.create_server((plan.host, port), backlog=511))
-                    for port in (HTTP_PORT, HTTPS_PORT)
-                ]
+            sockets = [
+                opened.enter_context(socket.create_server((plan.host, port), backlog=511))
+                for port in plan.ports[: INHERITED.get(kind.program, 0)]
+            ]
+            if not any(plan.ports):
+                ports = [each.getsockname()[1] for each in sockets]
+                plan = replace(plan, ports=(*ports, 0)[:3])
             command = kind.write(program, directory, plan)
             if kind.name == "haproxy":
                 _name_sockets(directory / "haproxy.cfg", sockets)
             notifications = opened.enter_context(_notifications(directory))
-            environ = _environ(kind.name, directory, sockets)
+            environ = _environ(kind.program, directory, sockets)
             output = opened.enter_context((directory / "output").open("wb"))
             process = subprocess.Popen(
                 command,
@@ -185,9 +264,7 @@ class Proxies:
                 start_new_session=True,
             )
             proxy = Proxy(kind, plan, directory, self._authority_file, process)
-            ended = os.pidfd_open(process.pid)
-            opened.callback(os.close, ended)
-            _wait_until_ready(proxy, notifications, ended)
+            _wait_until_ready(proxy, notifications)
         return proxy
 
 
@@ -197,12 +274,12 @@ def _name_sockets(file: Path, sockets: list[socket.socket]) -> None:
     file.write_text(text)
 
 
-def _environ(name: str, directory: Path, sockets: list[socket.socket]) -> dict[str, str]:
+def _environ(program: str, directory: Path, sockets: list[socket.socket]) -> dict[str, str]:
     environ = {**os.environ, "HOME": str(directory), "XDG_DATA_HOME": str(directory)}
     environ["XDG_CONFIG_HOME"] = str(directory)
-    if name == "nginx":
+    if program == "nginx":
         environ["NGINX"] = "".join(f"{each.fileno()};" for each in sockets)
-    if name == "caddy":
+    if program == "caddy":
         environ["NOTIFY_SOCKET"] = str(directory / "notify")
     return environ
 
@@ -214,13 +291,17 @@ def _notifications(directory: Path) -> Iterator[socket.socket]:
         yield notifications
 
 
-def _wait_until_ready(proxy: Proxy, notifications: socket.socket, ended: int) -> None:
+def _wait_until_ready(proxy: Proxy, notifications: socket.socket) -> None:
     if proxy.name == "caddy":
         said = b""
-        while b"READY=1" not in said:
-            readable, _, _ = select.select([notifications, ended], [], [], START_S)
-            assert notifications in readable, proxy.log
-            said = notifications.recv(4096)
+        ended = os.pidfd_open(proxy.process.pid)
+        try:
+            while b"READY=1" not in said:
+                readable, _, _ = select.select([notifications, ended], [], [], START_S)
+                assert notifications in readable, proxy.log
+                said = notifications.recv(4096)
+        finally:
+            os.close(ended)
     elif proxy.name == "apache":
         assert proxy.process.stderr is not None
         said = b""
@@ -257,3 +338,9 @@ def proxies() -> Iterator[Proxies]:
             yield running
         finally:
             running.close()
+
+
+@pytest.fixture(scope="session")
+def nginx(proxies: Proxies) -> Proxy:
+    """nginx as it ships, in front of a gateway on loopback; for tests that are about no proxy."""  # noqa: D403 - a name
+    return proxies.start_on_loopback(KINDS["nginx"])

@@ -18,9 +18,10 @@ from gateway.core.exchange import Exchange, Outcome
 from gateway.overload.machine import Machine
 from gateway.overload.pressure import Pressure
 from gateway.overload.seats import Seats
-from gateway.server.connection import MAX_TEXT_CHARS
+from gateway.server.connection import LAST_CALL_S, MAX_TEXT_CHARS
 from gateway.server.site import (
     close_idle_connections,
+    last_call_s,
     listen,
     listen_on,
     make_runner,
@@ -229,16 +230,47 @@ async def test_a_connection_that_retires_answers_what_it_has(start_chain: StartC
         return web.Response(text="whole")
 
     chain = await start_chain(wait)
-    idle_reader, idle_writer = await chain.connect()
     asked = asyncio.ensure_future(chain.ask(headers=[("Connection", "keep-alive")]))
     await begun.wait()
     retire_connections(chain.runner)
 
-    assert await idle_reader.read() == b""
     released.set()
     reply = await asked
     assert (reply.body, reply.headers["connection"]) == (b"whole", "close")
-    idle_writer.close()
+
+
+async def test_a_connection_that_retires_takes_what_is_on_its_way(start_chain: StartChain) -> None:
+    """A proxy has sent it before it can know; lost, it is an error that nobody tries again."""
+    chain = await start_chain()
+    new, used = await chain.connect(), await chain.connect()
+    asked = render_request("GET", "/api/keys", headers=[("Connection", "keep-alive")])
+    used[1].write(asked)
+    first = await used[0].readuntil(b"\r\n\r\n")
+    retire_connections(chain.runner)
+
+    for reader, writer in (new, used):
+        writer.write(asked)
+        heard = await reader.read()
+        assert b"HTTP/1.1 200 OK" in heard
+        assert b"Connection: close" in heard
+        writer.close()
+    assert b"Connection: close" not in first
+
+
+async def test_a_connection_that_retires_is_closed_when_nobody_uses_it(
+    start_chain: StartChain,
+) -> None:
+    """A gateway that stops does not wait for callers who may never come back."""
+    chain = await start_chain()
+    reader, writer = await chain.connect()
+    assert last_call_s(chain.runner) == 0
+
+    retire_connections(chain.runner)
+
+    assert 0 < last_call_s(chain.runner) <= LAST_CALL_S
+    assert await reader.read() == b""
+    assert last_call_s(chain.runner) == 0
+    writer.close()
 
 
 async def test_only_connections_that_wait_for_another_request_are_closed(
@@ -273,8 +305,10 @@ async def test_only_connections_that_wait_for_another_request_are_closed(
     used[1].close()
 
 
-async def test_a_stream_that_retires_ends_with_its_connection(start_chain: StartChain) -> None:
-    """Its head has promised to keep it; the close after the last chunk is what HTTP allows."""
+async def test_after_a_stream_that_retires_one_more_request_is_taken(
+    start_chain: StartChain,
+) -> None:
+    """Its head has promised to keep the connection, and the proxy has sent the next one into it."""
     begun, released = asyncio.Event(), asyncio.Event()
 
     async def stream(request: web.Request) -> web.StreamResponse:
@@ -286,13 +320,20 @@ async def test_a_stream_that_retires_ends_with_its_connection(start_chain: Start
         return response
 
     chain = await start_chain(stream)
-    asked = asyncio.ensure_future(chain.ask(headers=[("Connection", "keep-alive")]))
+    reader, writer = await chain.connect()
+    asked = render_request("GET", "/api/keys", headers=[("Connection", "keep-alive")])
+    writer.write(asked)
     await begun.wait()
     retire_connections(chain.runner)
     released.set()
+    first = await reader.readuntil(b"\r\n0\r\n\r\n")
+    writer.write(asked)
+    second = await reader.read()
+    writer.close()
 
-    reply = await asked
-    assert (reply.body, reply.is_whole) == (b"end", True)
+    assert b"Connection: close" not in first
+    assert b"Connection: close" in second
+    assert second.endswith(b"end\r\n0\r\n\r\n")
 
 
 async def test_accepted_sockets_are_tuned() -> None:

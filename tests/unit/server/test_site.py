@@ -110,6 +110,26 @@ async def test_a_site_that_is_stopped_accepts_nobody() -> None:
     await runner.cleanup()
 
 
+async def test_a_site_that_is_stopped_serves_who_waits_to_be_accepted() -> None:
+    """To the system they are connected, and a proxy has sent a request; with a reset it is lost."""
+    runner = make_runner(web.Application(), shutdown_s=0.1)
+    await runner.setup()
+    [site] = await listen(runner, "127.0.0.1", 0, ServerSpec())
+    address = ("127.0.0.1", int(site.url.rpartition(":")[2]))
+    # Without a turn of the loop, so that nobody accepts them.
+    waiting = [socket.create_connection(address, timeout=5) for _ in range(20)]
+
+    await site.stop()
+    for caller in waiting:
+        caller.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    heard = [await asyncio.to_thread(caller.recv, 1000) for caller in waiting]
+
+    assert {answer[:12] for answer in heard} == {b"HTTP/1.1 404"}
+    for caller in waiting:
+        caller.close()
+    await runner.cleanup()
+
+
 def test_this_aiohttp_parses_in_c() -> None:
     """With the parser in Python the gateway does not start."""
     require_c_parser()

@@ -1,6 +1,6 @@
-"""The nginx configuration that ships, on a real nginx, without the gateway behind it.
+"""What nginx alone does, with the configuration that ships and without the gateway behind it.
 
-The rule here: what is tested is deploy/nginx as it is in the tree; the upstream is a bare socket.
+The rule here: the upstream is a bare socket, or nobody at all.
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+from tests.plugins.proxies.nginx import DENIED
+from tests.plugins.proxies.row import only_linux
+from tests.plugins.proxies.running import KINDS
 
-    from tests.plugins.nginx import Nginx, StartNginx
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.plugins.proxies.running import Proxies, Proxy
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/plain\r\n\r\nok"
 
@@ -41,7 +45,6 @@ class Answer:
 class Upstream:
     """A bare server that keeps each request head and answers the same bytes to all."""
 
-    port: int = 0
     heads: list[str] = field(default_factory=list)
     answer: bytes = OK
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -59,28 +62,26 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(answer: bytes = OK) -> AsyncIterator[Upstream]:
-    """Serve `answer` on a free port."""
+async def upstream(address: str | None, answer: bytes = OK) -> AsyncIterator[Upstream]:
+    """Serve `answer` where nginx looks for it."""
     served = Upstream(answer=answer)
-    server = await asyncio.start_server(served.serve, "127.0.0.1", 0)
-    async with server:
-        served.port = server.sockets[0].getsockname()[1]
+    assert address is not None
+    host, _, port = address.rpartition(":")
+    async with await asyncio.start_server(served.serve, host, int(port)):
         yield served
-    for writer, task in served.peers.items():
-        writer.close()
-        if task is not None:
-            await task
+        for writer, task in served.peers.items():
+            writer.close()
+            if task is not None:
+                await task
 
 
 @pytest.fixture
-def away() -> Iterator[int]:
-    """A port that refuses connections and that nobody else can take meanwhile."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+def chat_ui(proxies: Proxies) -> Proxy:
+    """nginx with the other file: a front end has the same host name."""  # noqa: D403 - a name
+    return proxies.start_on_loopback(KINDS["nginx"], chat_ui=True)
 
 
-async def ask(nginx: Nginx, path: str, *headers: str, method: str = "POST") -> Answer:
+async def ask(nginx: Proxy, path: str, *headers: str, method: str = "POST") -> Answer:
     """Send one request without a body and read the answer, which has a length."""
     lines = [f"{method} {path} HTTP/1.1", "Host: chat.example.org", "Connection: close", *headers]
     reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
@@ -94,12 +95,8 @@ async def ask(nginx: Nginx, path: str, *headers: str, method: str = "POST") -> A
     return Answer(int(status.split()[1]), got, body)
 
 
-async def test_chat_callers_get_json_while_the_gateway_is_away(
-    start_nginx: StartNginx, away: int
-) -> None:
+async def test_chat_callers_get_json_while_the_gateway_is_away(nginx: Proxy) -> None:
     """The front end reads `message` of any failure; an HTML page shows the user nothing at all."""
-    nginx = start_nginx(away)
-
     answer = await ask(nginx, "/api/chat/groq", "X-Request-ID: mine-1")
 
     assert answer.status == 502
@@ -115,12 +112,8 @@ async def test_chat_callers_get_json_while_the_gateway_is_away(
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_openai_callers_get_their_own_shape_while_the_gateway_is_away(
-    start_nginx: StartNginx, away: int
-) -> None:
+async def test_openai_callers_get_their_own_shape_while_the_gateway_is_away(nginx: Proxy) -> None:
     """An SDK builds its exception from `error`; anything else becomes an unreadable one."""
-    nginx = start_nginx(away)
-
     answer = await ask(nginx, "/v1/chat/completions", "X-Request-ID: not/ours")
 
     assert answer.status == 502
@@ -143,6 +136,7 @@ async def test_openai_callers_get_their_own_shape_while_the_gateway_is_away(
         ("/api/chat/groq", "Content-Length: 33554433", 413, "body_too_large"),
         ("/v1/chat/completions", "Content-Length: 33554433", 413, "body_too_large"),
         ("/api/chat/groq", "X-Long: " + "x" * 9000, 431, "headers_too_large"),
+        ("/api/chat/" + "x" * 9000, "Accept: */*", 414, "headers_too_large"),
         ("/api/chat/groq", "Authorization: a\r\nAuthorization: b", 400, "malformed_request"),
         ("/api/chat/groq", "Transfer-Encoding: gzip, chunked", 501, "malformed_request"),
         ("/metrics", "Accept: */*", 404, "not_found"),
@@ -151,45 +145,36 @@ async def test_openai_callers_get_their_own_shape_while_the_gateway_is_away(
     ],
 )
 async def test_what_nginx_refuses_itself_is_json(
-    start_nginx: StartNginx, away: int, path: str, header: str, status: int, code: str
+    nginx: Proxy, path: str, header: str, status: int, code: str
 ) -> None:
     """A request that never reaches the gateway is answered like one that does."""
-    nginx = start_nginx(away)
-
     answer = await ask(nginx, path, header)
 
     assert (answer.status, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_a_gateway_that_is_silent_too_long_is_a_504_as_json(start_nginx: StartNginx) -> None:
+async def test_a_gateway_that_is_silent_too_long_is_a_504_as_json(proxies: Proxies) -> None:
     """The longest wait is nginx's own, and its end is an error that the caller can read."""
-    async with upstream(answer=b"") as silent:
-        nginx = start_nginx(silent.port, read_timeout_s=0.1)
-
+    nginx = proxies.start_on_loopback(KINDS["nginx"], patience_s=0.1)
+    async with upstream(nginx.plan.first, answer=b""):
         answer = await ask(nginx, "/api/chat/groq")
 
     assert (answer.status, answer.json()["error"]["code"]) == (504, "gateway_timeout")
 
 
-async def test_the_gateways_own_errors_pass_untouched(start_nginx: StartNginx) -> None:
+async def test_the_gateways_own_errors_pass_untouched(nginx: Proxy) -> None:
     """A provider's failure is a 502 too, and its reason must not be painted over by nginx."""
     body = b'{"message":"ours"}'
     head = f"HTTP/1.1 502 Bad Gateway\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    async with upstream(answer=head + body) as failing:
-        nginx = start_nginx(failing.port)
-
+    async with upstream(nginx.plan.first, answer=head + body):
         answer = await ask(nginx, "/api/chat/groq")
 
     assert (answer.status, answer.body) == (502, body)
 
 
-async def test_the_gateway_learns_that_the_caller_came_through_nginx(
-    start_nginx: StartNginx,
-) -> None:
+async def test_the_gateway_learns_that_the_caller_came_through_nginx(nginx: Proxy) -> None:
     """X-Forwarded-For keeps anonymous access for loopback: nobody can hide it or fake it."""
-    async with upstream() as served:
-        nginx = start_nginx(served.port)
-
+    async with upstream(nginx.plan.first) as served:
         await ask(nginx, "/api/chat/groq", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1")
 
     head = served.heads[0].lower()
@@ -201,34 +186,27 @@ async def test_the_gateway_learns_that_the_caller_came_through_nginx(
     assert "\r\nconnection:" not in head
 
 
-async def test_raw_paths_reach_the_gateway_as_they_were_sent(start_nginx: StartNginx) -> None:
+async def test_raw_paths_reach_the_gateway_as_they_were_sent(nginx: Proxy) -> None:
     """The gateway refuses what two servers could read in two ways; it must be shown it."""
-    async with upstream() as served:
-        nginx = start_nginx(served.port)
-
+    async with upstream(nginx.plan.first) as served:
         await ask(nginx, "/api/chat/..%2fchat%2Fgroq")
 
     assert served.heads[0].startswith("POST /api/chat/..%2fchat%2Fgroq HTTP/1.1\r\n")
 
 
-async def test_no_answer_makes_nginx_serve_a_file(start_nginx: StartNginx) -> None:
+async def test_no_answer_makes_nginx_serve_a_file(nginx: Proxy) -> None:
     """An answer with X-Accel-Redirect would otherwise fetch another location's content."""
     answer = OK.replace(b"\r\n\r\n", b"\r\nX-Accel-Redirect: /v1/other\r\n\r\n")
-    async with upstream(answer=answer) as served:
-        nginx = start_nginx(served.port)
-
+    async with upstream(nginx.plan.first, answer=answer) as served:
         got = await ask(nginx, "/api/chat/groq")
 
     assert (got.status, got.body, len(served.heads)) == (200, b"ok", 1)
 
 
-async def test_pieces_leave_as_they_arrive_and_a_lost_caller_is_seen(
-    start_nginx: StartNginx,
-) -> None:
+async def test_pieces_leave_as_they_arrive_and_a_lost_caller_is_seen(nginx: Proxy) -> None:
     """A stream held back by nginx is no stream, and an answer nobody reads still costs money."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
-    async with upstream(answer=head + b"3\r\none\r\n") as stalled:
-        nginx = start_nginx(stalled.port)
+    async with upstream(nginx.plan.first, answer=head + b"3\r\none\r\n") as stalled:
         reader, writer = await asyncio.open_connection("127.0.0.1", nginx.port)
         writer.write(b"GET /v1/x HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
 
@@ -244,44 +222,88 @@ async def test_pieces_leave_as_they_arrive_and_a_lost_caller_is_seen(
     [
         ("/api/chat/groq", "gateway"),
         ("/api/keys", "gateway"),
+        ("/api/profile", "gateway"),
         ("/api/profile/keys", "gateway"),
         ("/api/providers", "gateway"),
         ("/api/providers/groq/models", "gateway"),
+        ("/v1", "gateway"),
         ("/v1/models", "gateway"),
+        ("/api/chat", "chat-ui"),
+        ("/api/chat/custom", "chat-ui"),
         ("/api/chat/tools", "chat-ui"),
         ("/api/command", "chat-ui"),
         ("/", "chat-ui"),
     ],
 )
 async def test_the_chat_front_end_and_the_gateway_share_one_origin(
-    start_nginx: StartNginx, path: str, expected: str
+    chat_ui: Proxy, path: str, expected: str
 ) -> None:
     """The front end calls relative addresses only, and keeps the routes the gateway has not."""
-    async with upstream() as gateway, upstream() as chat_ui:
-        nginx = start_nginx(gateway.port, site="chat-ui.conf", chat_ui_port=chat_ui.port)
+    async with upstream(chat_ui.plan.first) as gateway, upstream(chat_ui.plan.chat_ui) as front_end:
+        answer = await ask(chat_ui, path, method="GET")
 
-        await ask(nginx, path, method="GET")
+    assert answer.status == 200
+    seen = (len(gateway.heads), len(front_end.heads))
+    assert seen == ((1, 0) if expected == "gateway" else (0, 1))
 
-    assert (len(gateway.heads), len(chat_ui.heads)) == ((1, 0) if expected == "gateway" else (0, 1))
+
+async def test_beside_a_front_end_too_what_is_refused_early_is_json(chat_ui: Proxy) -> None:
+    """Cookies of a session are long, and they come with every call to the gateway."""
+    answers = [
+        await ask(chat_ui, "/api/chat/groq", "Cookie: " + "x" * 9000),
+        await ask(chat_ui, "/api/chat/" + "x" * 9000),
+        await ask(chat_ui, "/api/chat/groq", "Authorization: a\r\nAuthorization: b"),
+    ]
+
+    assert [(answer.status, answer.json()["error"]["code"]) for answer in answers] == [
+        (431, "headers_too_large"),
+        (414, "headers_too_large"),
+        (400, "malformed_request"),
+    ]
 
 
 @pytest.mark.parametrize(
-    "head",
-    [b"get / HTTP/1.1\r\nHost: x\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"],
-    ids=["lower case", "HTTP/2 preface"],
+    ("head", "status"),
+    [
+        (b"get / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET /v1/models HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+    ],
+    ids=["lower case", "HTTP/2 preface", "HTTP/2 without one"],
 )
-def test_what_is_refused_before_it_has_a_path_is_a_400_as_json(
-    start_nginx: StartNginx, away: int, head: bytes
+def test_what_is_refused_before_it_has_a_path_is_json(
+    nginx: Proxy, head: bytes, status: int
 ) -> None:
     """A named location cannot answer a request without a URI: it was a 500, as HTML."""
-    nginx = start_nginx(away)
+    assert refusal_of(nginx.port, head) == (status, "malformed_request")
 
-    with socket.create_connection(("127.0.0.1", nginx.port), timeout=10) as caller:
+
+def test_a_call_without_tls_where_it_is_spoken_is_json(nginx: Proxy) -> None:
+    """Whoever wrote http for https reads the answer with an SDK."""
+    head = b"GET /v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+
+    assert refusal_of(nginx.plan.ports[1], head) == (400, "malformed_request")
+
+
+@only_linux()
+@pytest.mark.parametrize("path", ["/llm/v1/models", "/llm/api/keys"])
+def test_whom_the_operator_keeps_out_is_told_so(nginx: Proxy, path: str) -> None:
+    """`deny` keeps out of the location with the text as well, unless that says otherwise."""
+    head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()
+
+    refusal = refusal_of(nginx.beside_port, head, source=DENIED)
+
+    assert refusal == (403, "address_not_allowed")
+
+
+def refusal_of(port: int, head: bytes, *, source: str = "127.0.0.1") -> tuple[int, str]:
+    """Status and code of the answer that ends a connection."""
+    with socket.create_connection(
+        ("127.0.0.1", port), timeout=10, source_address=(source, 0)
+    ) as caller:
         caller.sendall(head)
         heard = b""
         while piece := caller.recv(65_536):
             heard += piece
-
     answer, _, body = heard.partition(b"\r\n\r\n")
-    assert b" 400 " in answer.split(b"\r\n")[0]
-    assert json.loads(body)["error"]["code"] == "malformed_request"
+    return int(answer.split()[1]), json.loads(body)["error"]["code"]

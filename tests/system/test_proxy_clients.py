@@ -4,6 +4,7 @@ What they make of an answer must not depend on whether nginx stands between: who
 cut, an error is theirs to read, and their leaving reaches the provider.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,36 +19,37 @@ from tests.contract.entries import entry
 from tests.contract.node import finish, start
 from tests.plugins.anybody import ENTRY
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
-from tests.plugins.nginx import Nginx, StartNginx
+from tests.plugins.proxies.row import listening
+from tests.plugins.proxies.running import KINDS, NGINX_HTTP10, Proxies, Proxy
 
 TEXT = "This is a simulated answer. It says what it was told to say, and nothing else."
 LEFT_S = 5.0
 
 
+@pytest.fixture(params=[KINDS["nginx"], NGINX_HTTP10], ids=["shipped", "http10"])
+def nginx(proxies: Proxies, request: pytest.FixtureRequest) -> Proxy:
+    """nginx as shipped, and with the HTTP/1.0 that it speaks unless told not to."""  # noqa: D403 - a name
+    return proxies.start_on_loopback(request.param)
+
+
 @pytest.fixture
-async def gateway(start_gateway: StartGateway, simulator: Simulator) -> Gateway:
+async def gateway(start_gateway: StartGateway, simulator: Simulator, nginx: Proxy) -> Gateway:
     """One that anybody may call, and that asks once."""
     return await start_gateway(
         providers={"sim": entry(simulator.base_url)},
-        settings={"auth": [ENTRY]},
+        settings={"auth": [ENTRY], "server": listening(nginx)},
         environ={"SIM_API_KEY": CREDENTIAL},
     )
 
 
-@pytest.fixture(params=["1.1", "1.0"], ids=["shipped", "http10"])
-def nginx(gateway: Gateway, start_nginx: StartNginx, request: pytest.FixtureRequest) -> Nginx:
-    """nginx as shipped, and with the HTTP/1.0 that it speaks unless told not to."""  # noqa: D403 - a name
-    return start_nginx(gateway.port, upstream_http=request.param)
-
-
 @pytest.fixture
-async def client(nginx: Nginx) -> AsyncIterator[openai.AsyncOpenAI]:
+async def client(nginx: Proxy, gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:  # noqa: ARG001 - it is asked
     """The `openai` package, its own retries on."""
     async with openai.AsyncOpenAI(base_url=f"{nginx.url}/v1", api_key="unused") as opened:
         yield opened
 
 
-async def show(node: Path, nginx: Nginx, model: str) -> object:
+async def show(node: Path, nginx: Proxy, model: str) -> object:
     """What the user of a front end sees of one answer."""
     url = f"{nginx.url}/api/chat/sim"
     return await finish(await start(node, "chat-front-end.mjs", url, json.dumps(chat_body(model))))
@@ -104,13 +106,15 @@ async def test_the_openai_package_leaving_ends_the_answer_at_the_provider(
     assert (await gateway.log.wait_for_settled())[0]["outcome"] == "client_gone"
 
 
+@pytest.mark.usefixtures("gateway")
 async def test_a_front_end_in_node_shows_what_it_shows_without_nginx(
-    node_path: Path, nginx: Nginx
+    node_path: Path, nginx: Proxy
 ) -> None:
     """The text, half a text that it knows to be half, and the sentence of an error."""
     cut = simulated(tokens=["one", "two"], cut={"after_tokens": 2})
 
-    seen = [await show(node_path, nginx, model) for model in ("plain", cut, "unauthorized")]
+    models = ("plain", cut, "unauthorized")
+    seen = await asyncio.gather(*(show(node_path, nginx, model) for model in models))
 
     assert seen == [
         {"status": 200, "text": TEXT, "failed": False},
