@@ -9,6 +9,7 @@ pytest_plugins = [
     "tests.plugins.admins",
     "tests.plugins.browser",
     "tests.plugins.chain",
+    "tests.plugins.closed_port",
     "tests.plugins.collector",
     "tests.plugins.count",
     "tests.plugins.redis_server",

@@ -3,9 +3,6 @@
 The rule here: deadlines are the registry's and the settings' own, only shorter.
 """
 
-import socket
-from collections.abc import Iterator
-
 import pytest
 
 from gateway.simulator import Simulator
@@ -18,14 +15,6 @@ from tests.plugins.raw_caller import Caller
 CHAT = "/api/chat/sim"
 ROLE = chunk_event({"role": "assistant", "content": ""})
 FINISH = chunk_event({}, "stop")
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that refuses connections and that nobody else can take meanwhile."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
 
 
 async def test_the_head_leaves_without_text_when_the_longest_wait_is_over(

@@ -32,14 +32,6 @@ STREAM = (
 
 
 @pytest.fixture
-def closed_port() -> Iterator[int]:
-    """A port that refuses connections and that nobody else can take."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
-@pytest.fixture
 def full_port() -> Iterator[int]:
     """A port whose queue is full: a connection attempt is neither taken nor refused."""
     with contextlib.ExitStack() as opened, socket.socket() as listening:

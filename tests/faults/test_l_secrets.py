@@ -6,7 +6,6 @@ and all files when it ends; a test here only sends them wherever one could get s
 
 import asyncio
 import json
-import socket
 from base64 import b64encode
 from urllib.parse import quote
 
@@ -192,21 +191,17 @@ async def test_a_key_that_is_put_anywhere(open_scene: OpenScene) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_key_in_the_place_of_a_model(open_scene: OpenScene, path: str) -> None:
+async def test_a_key_in_the_place_of_a_model(
+    open_scene: OpenScene, closed_port: int, path: str
+) -> None:
     """L01: the name of a model is in the log line; what has the form of a key is not."""
-    scene = await open_stored(open_scene, **at(closed_port()))
+    scene = await open_stored(open_scene, **at(closed_port))
     key = await make_stored_key(scene, "bob")
 
     for model in (key, f"x{key}", f"a%2f{key}", f"{key}{key}"):
         named = {"model": f"sim/{model}"} if path == V1 else {"chatSettings": {"model": model}}
         assert (await scene.send(post(path, body_of(path, **named)))).status == 502
         assert (await scene.settled(len(scene.heard)))["model"] is not None
-
-
-def closed_port() -> int:
-    """Where nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 async def test_a_key_that_is_sent_to_an_admin_page(open_scene: OpenScene) -> None:

@@ -198,11 +198,11 @@ async def test_a_caller_who_left_is_no_error(
 
 
 async def test_a_provider_that_is_not_there_has_its_attempts(
-    start_traced: StartTraced, simulator: Simulator, span_collector: SpanCollector
+    start_traced: StartTraced, closed_port: int, span_collector: SpanCollector
 ) -> None:
     """Nothing was sent, and somebody wants to know why."""
-    gateway = await start_traced({"retries": 1})
-    await simulator.stop()
+    provider = {"base_url": f"http://127.0.0.1:{closed_port}/v1", "retries": 1}
+    gateway = await start_traced(provider)
 
     await ask(gateway)
     server, attempts = split(await span_collector.wait_for_spans(3))

@@ -55,11 +55,10 @@ async def test_each_attempt_leaves_its_record(gateway: Any, simulator: Simulator
 
 
 async def test_an_attempt_without_a_connection_leaves_its_record(
-    open_gateway: OpenGateway, simulator: Simulator
+    open_gateway: OpenGateway, closed_port: int
 ) -> None:
     """Nothing was sent, and somebody wants to know why."""
-    gateway = await open_gateway(retries=1)
-    await simulator.stop()
+    gateway = await open_gateway(retries=1, base_url=f"http://127.0.0.1:{closed_port}/v1")
 
     await gateway.ask(None)
     exchange = await gateway.wait_settled()
@@ -281,11 +280,12 @@ async def test_a_retry_that_the_provider_s_gate_refuses_leaves_the_first_failure
 
 
 async def test_a_connection_that_is_refused_is_held_against_the_host(
-    open_gateway: OpenGateway, simulator: Simulator
+    open_gateway: OpenGateway, closed_port: int
 ) -> None:
     """Whichever model is asked for next."""
-    gateway = await open_gateway(retries=0, breaker=EASY)
-    await simulator.stop()
+    gateway = await open_gateway(
+        retries=0, breaker=EASY, base_url=f"http://127.0.0.1:{closed_port}/v1"
+    )
     assert (await gateway.ask("plain")).json["code"] == "upstream_connect"
 
     heard = await gateway.ask("plain", model="sim/another")
