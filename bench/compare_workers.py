@@ -49,9 +49,11 @@ def measure_workers(bench: Bench) -> None:
         return
     pair = (cores.system, cores.others)
     with ExitStack() as stack:
-        settings = GATEWAY_SETTINGS
+        settings, beside = GATEWAY_SETTINGS, [bench.site.upstream_pid]
         if has_server():  # without shared counters several workers may not have limits
-            address = stack.enter_context(run_server(bench.site.make_directory("valkey"), Cores()))
+            server = run_server(bench.site.make_directory("valkey"), Cores())
+            address, pid = stack.enter_context(server)
+            beside.append(pid)
             settings = FULL_SETTINGS + SHARED_COUNTERS.format(address=address)
         sides = [
             stack.enter_context(_run_side(bench.site, row, settings, pair[:count]))
@@ -64,6 +66,8 @@ def measure_workers(bench: Bench) -> None:
                 (CHUNK, stream_answer(bench.options.chunks)),
             ):
                 for side in sides:
+                    for pid in beside:
+                        _pin(pid, frozenset().union(*side.cores))
                     any(_measure(bench, column, side, answering) for _ in range(TRIES))
 
 
@@ -89,7 +93,6 @@ def _run_side(
 def _measure(bench: Bench, column: str, side: Side, answering: Answering) -> bool:
     """One window; whether there is a figure."""
     print(f"  {SUBJECT}: {side.row}, {column}", flush=True)
-    os.sched_setaffinity(bench.site.upstream_pid, frozenset().union(*side.cores))
     before = [read_cpu_ns([pid]) for pid in side.workers]
     for generator in side.generators:
         generator.begin(_make_job(bench, side, answering))
