@@ -5,6 +5,8 @@ metric; a rule says what happens meanwhile, and one line says when it begins and
 """
 
 import asyncio
+import contextlib
+import os
 import socket
 import threading
 import time
@@ -36,12 +38,19 @@ def redis() -> Iterator[RedisServer]:
     server.close()
 
 
+def find_port() -> int:
+    """A port that the kernel gives nobody who asks for any: those begin above 32,000."""
+    first = 20_000 + os.getpid() * 10 % 10_000  # another one in each process
+    for port in range(first, first + 10):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError(f"the ports from {first} on are taken")
+
+
 @pytest.fixture
 def two_servers() -> Iterator[tuple[RedisServer, RedisServer]]:
     """One, and its copy."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    port = str(find_port())
     program = find_server("valkey")
     first = RedisServer(program, "--port", port, "--repl-diskless-sync-delay", "0")
     second = RedisServer(program, "--replicaof", f"127.0.0.1 {port}")

@@ -70,14 +70,6 @@ async def fail_to_open(target: Target, resolver: Resolver) -> UpstreamError:
 
 
 @pytest.fixture
-def closed_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        return int(bound.getsockname()[1])
-
-
-@pytest.fixture
 def blackhole() -> AsyncIterator[int]:
     """A port whose SYN packets are dropped: its queue is full and nobody accepts."""
     if not sys.platform.startswith("linux"):
