@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench.chains import BARE, FULL, FULL_KEYS, FULL_REDIS, HEARD, SILENT
 from bench.compare_chains import BESIDE, CHUNK, DOCUMENT, beside
-from bench.compare_workers import ONE, TWO
+from bench.compare_workers import ONE, RATE, TWO
 from bench.figures import Figure, Results
 from bench.options import Options
 from bench.overload import ANSWERS, REFUSED_P99, row_of
@@ -23,7 +23,7 @@ TITLES = {
     "rss": "Memory per open stream",
     "start": "Start to first 200",
     "chain": "CPU time of the whole chain, in µs",
-    "workers": "One worker and two, CPU time at the busiest in µs",
+    "workers": "One worker and two",
     "overload": "Answers when more comes than is let in",
 }
 
@@ -74,8 +74,9 @@ TARGETS = (
     Target("chain", HEARD, CHUNK, WITH_EIGHT_PERCENT, yardstick=beside(SILENT, HEARD)),
     Target("chain", FULL_KEYS, DOCUMENT, 1.05, yardstick=beside(FULL, FULL_KEYS)),
     Target("chain", FULL_KEYS, CHUNK, 1.05, yardstick=beside(FULL, FULL_KEYS)),
-    Target("workers", TWO, DOCUMENT, 2 / TIMES_ONE, yardstick=ONE),
-    Target("workers", TWO, CHUNK, 2 / TIMES_ONE, yardstick=ONE),
+    # 1.8 times as much, seen from the other side.
+    Target("workers", ONE, f"{DOCUMENT}, {RATE}", 1 / TIMES_ONE, yardstick=TWO),
+    Target("workers", ONE, f"{CHUNK}, {RATE}", 1 / TIMES_ONE, yardstick=TWO),
     # Nine tenths of the answers, seen from the other side.
     Target("overload", row_of(1), ANSWERS, 1.11, yardstick=row_of(8)),
     Target("overload", row_of(8), REFUSED_P99, 50, "ms"),
