@@ -96,6 +96,11 @@ class Exchange(msgspec.Struct, eq=False):
         self.attempts += 1
         self.attempt_records.append(record)
 
+    def take_back_attempt(self) -> None:
+        """The attempt that was noted last is not made."""
+        self.attempts -= 1
+        self.attempt_records.pop()
+
     def note_failed_attempt(self, error: GatewayError, *, at: float) -> None:
         """The last attempt has failed; another may follow."""
         record = self.attempt_records[-1]

@@ -86,6 +86,12 @@ class Journal:
         """Write an exchange before it is sent anything; OSError when it is not written."""
         self._begun[begin.id] = (line, self._append(line))
 
+    def begin_all(self, begins: Sequence[Begin], lines: Sequence[bytes]) -> None:
+        """Write several at once; OSError when none of them is written."""
+        segment = self._append(b"".join(lines))
+        for begin, line in zip(begins, lines, strict=True):
+            self._begun[begin.id] = (line, segment)
+
     def end(self, end: End, line: bytes) -> None:
         """Write its end; OSError when it is not written, and then it counts as under way."""
         segment = self._append(line)

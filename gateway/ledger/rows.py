@@ -50,10 +50,11 @@ def begin_of(exchange: Exchange, started: Started, attempt: AttemptRecord) -> Be
         None if cost is None else cost.micros,
         None if cost is None else cost.price_version,
     )
-    if not exchange.attempt_records:
+    if attempt.number == 1:
         return begin
     failed = Outcome.UPSTREAM_FAILED
-    earlier = tuple([_attempt_of(one, started, failed) for one in exchange.attempt_records])
+    before = [one for one in exchange.attempt_records if one.number < attempt.number]
+    earlier = tuple([_attempt_of(one, started, failed) for one in before])
     return msgspec.structs.replace(begin, earlier=earlier)
 
 

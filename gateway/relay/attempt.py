@@ -119,7 +119,9 @@ class Attempt:
         return self._deadlines.is_paused
 
     def start(self, request: bytes) -> None:
-        """Send the request; everything after this is callbacks."""
+        """Send the request, unless its caller has left; everything after this is callbacks."""
+        if self._has_ended:
+            return
         now = monotonic()
         self.found.sent_at = self._deadlines.sent_at = self._deadlines.relayed_at = now
         try:
@@ -369,7 +371,10 @@ class Attempt:
             self._deadlines.note_caught_up(self.found.ended_at)
         if self._timer is not None:
             self._timer.cancel()
-        self._connection.release(self)  # closes it if the answer is still going on
+        if self.found.sent_at:
+            self._connection.release(self)  # closes it if the answer is still going on
+        else:
+            self._connection.abort()  # nobody has asked anything of it yet
         for future in (self.ended, self.ready):
             if not future.done():  # a caller who left has cancelled the one they slept on
                 future.set_result(None)

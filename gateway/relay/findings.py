@@ -62,7 +62,7 @@ class Findings(msgspec.Struct, eq=False):
             usage, tokens_out = read_usage(self.whole), len(self.whole.body) // BYTES_PER_TOKEN
         if usage is not None:
             return usage.fill(prompt_tokens, tokens_out)
-        if isinstance(self.error, UpstreamError):
+        if isinstance(self.error, UpstreamError) or not self.sent_at:
             return None
         return Usage(prompt_tokens, tokens_out, "estimate")
 

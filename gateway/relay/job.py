@@ -18,6 +18,7 @@ from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBody
 from gateway.core.trace import AttemptTrace
+from gateway.ledger.ledger import Intent
 from gateway.limits.limiter import GRANT, NO_LIMITS, Grant
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import (
@@ -71,6 +72,7 @@ class Job(msgspec.Struct):
     credential: Credential | None  # the one that it shows
     grant: Grant  # what the rules of `limits` have said to it
     passage: Passage | None = None  # of the present attempt, through the provider's gate
+    intent: Intent | None = None  # of the present attempt, where a ledger is kept
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -131,9 +131,9 @@ class Relay:
 
     def _begin_attempt(self, job: Job) -> None:
         record = job.make_record()
-        if self._ledger is not None:
-            self._ledger.write_ahead(job.exchange, record)
         job.exchange.note_attempt(record)
+        if self._ledger is not None:
+            job.intent = self._ledger.write_ahead(job.exchange, record)
 
     async def _try(self, job: Job) -> Attempt:
         connection = await self._take_connection(job)
@@ -165,13 +165,26 @@ class Relay:
         attempt.when_ended = functools.partial(self._note_end, job)
         attempt.downstream.on_full = functools.partial(self._hold_back, job, attempt)
         self._attempts.add(attempt)
-        attempt.start(job.request)
+        if job.intent is None:
+            attempt.start(job.request)
+        else:
+            job.intent.when_done(functools.partial(self._send, job, attempt))
         try:
             await attempt.ready
         except asyncio.CancelledError:
             self._stop_relaying(job, attempt)
             raise
         return attempt
+
+    def _send(self, job: Job, attempt: Attempt, refusal: GatewayError | None) -> None:
+        """Begin an attempt that is in the books, or take it back where it cannot be."""
+        if refusal is None:
+            attempt.start(job.request)
+            return
+        self._attempts.discard(attempt)
+        attempt.when_ended = None  # there is nothing to write down
+        job.exchange.take_back_attempt()
+        attempt.fail(refusal)
 
     async def _reply(
         self, request: web.Request, job: Job, attempt: Attempt, whole: Whole

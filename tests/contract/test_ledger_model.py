@@ -31,7 +31,7 @@ from gateway.ledger.segment import Segment
 from gateway.ledger.writer import Writer
 from gateway.stores.ledger import LedgerStore
 from tests.plugins.ledgers import FickleLedgerStore
-from tests.unit.ledger.test_ledger import begin, finish, try_once
+from tests.unit.ledger.test_ledger import at_once, begin, finish, try_once
 
 ENDS = st.sampled_from([one for one in Outcome if one is not Outcome.LOST])
 
@@ -114,7 +114,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.processes += 1
         place = Place.make(Path(self.directory.name), f"process-{self.processes}")
         self.journal = JournalOn(self.disk, place, **self.sizes)
-        self.ledger = Ledger(LedgerSpec())
+        self.ledger = Ledger(LedgerSpec(), soon=at_once)
         self.ledger.open(self.journal)
         self.writer = Writer(self.ledger, open_store)
         self.exchanges.clear()

@@ -2,7 +2,7 @@
 
 import asyncio
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 from gateway.config.ledger import LedgerSpec
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
-from gateway.core.errors import AccountingUnavailableError
+from gateway.core.errors import AccountingUnavailableError, GatewayError
 from gateway.core.exchange import Exchange, Observer, Outcome
 from gateway.core.identity import Principal
 from gateway.ledger.held_rows import HeldRows
@@ -37,8 +37,18 @@ def try_once(ledger: Ledger, exchange: Exchange) -> None:
     """Another attempt, as the relay makes it."""
     number = exchange.attempts + 1
     record = AttemptRecord(number, "sim", "m", "SIM_API_KEY", monotonic())
-    ledger.write_ahead(exchange, record)
     exchange.note_attempt(record)
+    told: list[GatewayError | None] = []
+    ledger.write_ahead(exchange, record).when_done(told.append)
+    (refusal,) = told
+    if refusal is not None:
+        exchange.take_back_attempt()
+        raise refusal
+
+
+def at_once(callback: Callable[[], None]) -> None:
+    """A turn of the loop that is over at once."""
+    callback()
 
 
 def finish(exchange: Exchange, outcome: Outcome = Outcome.FINISHED) -> None:
@@ -79,7 +89,7 @@ def quiet(log_lines: LogLines) -> LogLines:
 @pytest.fixture
 def ledger(open_journal: OpenJournal) -> Ledger:
     """An open ledger with the usual settings."""
-    made = Ledger(LedgerSpec())
+    made = Ledger(LedgerSpec(), soon=at_once)
     made.open(open_journal())
     return made
 
@@ -119,7 +129,7 @@ def test_what_was_never_sent_is_not_in_the_books(ledger: Ledger) -> None:
 
 def test_what_was_refused_is_booked_where_that_is_wanted(open_journal: OpenJournal) -> None:
     """Once, with nothing used and no attempt; and no more than the settings say."""
-    ledger = Ledger(LedgerSpec(refusals_per_minute=1))
+    ledger = Ledger(LedgerSpec(refusals_per_minute=1), soon=at_once)
     ledger.open(open_journal())
     fields = {"started_at": monotonic(), "observers": (settling(ledger),), "error_code": "limited"}
     first, second = new_exchange(**fields), new_exchange(**fields)
@@ -159,7 +169,7 @@ def test_every_attempt_is_written_before_it_is_sent(ledger: Ledger, tmp_path: Pa
 def test_a_clock_that_is_put_back_changes_no_duration(open_journal: OpenJournal) -> None:
     """M07: an hour back in the middle of an exchange; the next one is booked all the same."""
     clock = Clock(1_800_000_000)
-    ledger = Ledger(LedgerSpec(), clock)
+    ledger = Ledger(LedgerSpec(), clock, soon=at_once)
     ledger.open(open_journal())
     first = begin(ledger)
     clock.now -= 3600
@@ -235,7 +245,7 @@ def test_what_there_is_no_room_for_is_counted(
     open_journal: OpenJournal, log_lines: LogLines
 ) -> None:
     """J11: a number that an alert can stand on."""
-    ledger = Ledger(LedgerSpec(), held=HeldRows(room=2))
+    ledger = Ledger(LedgerSpec(), held=HeldRows(room=2), soon=at_once)
     ledger.open(open_journal())
     no_file_grows()
     for _ in range(5):
@@ -246,9 +256,118 @@ def test_what_there_is_no_room_for_is_counted(
     assert len(log_lines.find("ledger.journal_failed")) == 1
 
 
+class Turn:
+    """A turn of the loop that ends when a test says so."""
+
+    def __init__(self) -> None:
+        self.due: list[Callable[[], None]] = []
+
+    def __call__(self, callback: Callable[[], None]) -> None:
+        """Wait for its end."""
+        self.due.append(callback)
+
+    def end(self) -> None:
+        """All that waits for it happens."""
+        due, self.due = self.due, []
+        for callback in due:
+            callback()
+
+
+def write_ahead_in(
+    ledger: Ledger, told: dict[Exchange, GatewayError | None], **fields: object
+) -> Exchange:
+    """An exchange whose attempt begins when the turn is over; `told` hears of it."""
+    exchange = new_exchange(started_at=monotonic(), **fields)
+    record = AttemptRecord(1, "sim", "m", "SIM_API_KEY", monotonic())
+    exchange.note_attempt(record)
+    intent = ledger.write_ahead(exchange, record)
+    intent.when_done(lambda refusal: told.update({exchange: refusal}))
+    return exchange
+
+
+def test_what_begins_in_one_turn_is_written_at_once(
+    open_journal: OpenJournal, tmp_path: Path
+) -> None:
+    """Before any of it may be sent, and each is told; who asks later is told at once."""
+    turn, told = Turn(), dict[Exchange, GatewayError | None]()
+    ledger = Ledger(LedgerSpec(), soon=turn)
+    ledger.open(open_journal())
+    (segment,) = ledger.journal.path.iterdir()
+    exchanges = [write_ahead_in(ledger, told) for _ in range(3)]
+    assert (len(turn.due), told, segment.stat().st_size) == (1, {}, 0)
+    sizes: list[int] = []
+    last = ledger.write_ahead(exchanges[0], AttemptRecord(2, "sim", "m", "", monotonic()))
+    last.when_done(lambda _: sizes.append(segment.stat().st_size))
+
+    turn.end()
+
+    assert told == dict.fromkeys(exchanges)
+    assert sizes == [segment.stat().st_size]  # all of it was there before
+    late: list[GatewayError | None] = []
+    last.when_done(late.append)
+    assert late == [None]
+    kill(ledger.journal)
+    (left,) = find_left(tmp_path)
+    assert [row.outcome for row in take_all(left)] == ["lost"] * 3
+    left.remove()
+
+
+def test_of_what_begins_together_begins_what_there_is_room_for(open_journal: OpenJournal) -> None:
+    """J11, `on_full: refuse`: the write for all fails in the middle; the rest is refused."""
+    turn, told = Turn(), dict[Exchange, GatewayError | None]()
+    ledger = Ledger(LedgerSpec(on_full="refuse"), soon=turn)
+    ledger.open(open_journal())
+    first = write_ahead_in(ledger, told)
+    turn.end()
+    (segment,) = ledger.journal.path.iterdir()
+    allow_file_bytes(segment.stat().st_size * 5 // 2)
+    second, third = write_ahead_in(ledger, told), write_ahead_in(ledger, told)
+
+    turn.end()
+    files_grow()
+
+    assert (told[first], told[second]) == (None, None)
+    assert isinstance(told[third], AccountingUnavailableError)
+    assert ledger.open_count == ledger.journal.open_count == 2
+
+
+def test_one_that_cannot_be_written_keeps_no_other_out(
+    open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake of ours refuses its own request; nothing of it is sent without being booked."""
+    reported: list[Exception] = []
+    monkeypatch.setattr("gateway.ledger.ledger.report_failure", reported.append)
+    turn, told = Turn(), dict[Exchange, GatewayError | None]()
+    ledger = Ledger(LedgerSpec(), soon=turn)
+    ledger.open(open_journal())
+    good, bad = write_ahead_in(ledger, told), write_ahead_in(ledger, told, model="\ud800")
+
+    turn.end()
+
+    assert told[good] is None
+    assert isinstance(told[bad], AccountingUnavailableError)
+    assert [type(error) for error in reported] == [UnicodeEncodeError]
+    assert ledger.open_count == 1
+
+
+def test_who_leaves_before_it_is_written_is_booked_once(open_journal: OpenJournal) -> None:
+    """K02: in the very turn in which the attempt was to begin."""
+    turn, told = Turn(), dict[Exchange, GatewayError | None]()
+    ledger = Ledger(LedgerSpec(), soon=turn)
+    ledger.open(open_journal())
+    exchange = write_ahead_in(ledger, told, observers=(settling(ledger),))
+
+    finish(exchange, Outcome.CLIENT_GONE)
+    turn.end()
+
+    (row,) = take_all(ledger.journal)
+    assert (row.outcome, len(row.attempts)) == ("client_gone", 1)
+    assert ledger.open_count == ledger.journal.open_count == 0
+
+
 def test_whoever_wants_no_unwritten_request_gets_none(open_journal: OpenJournal) -> None:
     """J11, `on_full: refuse`: refused before anything is sent, and the next one is served."""
-    ledger = Ledger(LedgerSpec(on_full="refuse"))
+    ledger = Ledger(LedgerSpec(on_full="refuse"), soon=at_once)
     ledger.open(open_journal())
     under_way = begin(ledger)
     no_file_grows()
@@ -270,7 +389,7 @@ def test_whoever_wants_no_unwritten_request_gets_none(open_journal: OpenJournal)
 def test_a_backlog_has_an_end(open_journal: OpenJournal, log_lines: LogLines, on_full: str) -> None:
     """J09: nothing that is written is dropped; what comes then is refused, or held and counted."""
     spec = LedgerSpec(max_backlog_bytes=1000, on_full=on_full)
-    ledger = Ledger(spec, held=HeldRows(room=1))
+    ledger = Ledger(spec, held=HeldRows(room=1), soon=at_once)
     ledger.open(open_journal())
     refused = 0
     for _ in range(10):
@@ -299,7 +418,7 @@ async def test_one_that_cannot_be_booked_keeps_no_other_of_its_turn_out(
     asyncio.get_running_loop().set_exception_handler(
         lambda _, what: reported.append(what["exception"])
     )
-    ledger = Ledger(LedgerSpec())
+    ledger = Ledger(LedgerSpec(), soon=at_once)
     ledger.open(open_journal("own"))
     exchanges = [begin(ledger) for _ in range(5)]
     exchanges[1].principal = Principal("Zo\ud83d", "gateway_key")

@@ -20,7 +20,7 @@ from gateway.stores.ledger import UsageQuery
 from tests.plugins.chain import LogLines
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.stored_keys import make_tables, spec_of
-from tests.unit.ledger.test_ledger import begin, finish
+from tests.unit.ledger.test_ledger import at_once, begin, finish
 
 
 def never(task: str, error: BaseException) -> None:
@@ -44,7 +44,7 @@ async def kept(
 ) -> AsyncIterator[tuple[Ledger, Writer]]:
     """A ledger that is kept."""
     spec = spec_in(directory)
-    ledger = Ledger(spec)
+    ledger = Ledger(spec, soon=at_once)
     async with keep_ledger(ledger, spec, stores, never, **parts) as writer:
         yield ledger, writer
 

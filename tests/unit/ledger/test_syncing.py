@@ -15,7 +15,7 @@ from gateway.ledger.syncing import Syncer, sync_all
 from tests.plugins.chain import LogLines
 from tests.plugins.scene import eventually
 from tests.unit.ledger.conftest import OpenJournal
-from tests.unit.ledger.test_ledger import begin, finish
+from tests.unit.ledger.test_ledger import at_once, begin, finish
 
 STOP_S = 10
 
@@ -23,7 +23,7 @@ STOP_S = 10
 async def test_what_is_written_is_synced_soon_after(open_journal: OpenJournal) -> None:
     """And again after the next exchange; the thread ends with the ledger."""
     threads = threading.active_count()
-    ledger = Ledger(LedgerSpec())
+    ledger = Ledger(LedgerSpec(), soon=at_once)
     ledger.open(open_journal())
     syncer = Syncer(ledger, 1)
     for _ in range(3):
@@ -37,7 +37,7 @@ async def test_what_is_written_is_synced_soon_after(open_journal: OpenJournal) -
 
 async def test_what_is_left_is_synced_at_the_end(open_journal: OpenJournal) -> None:
     """However long the time between two turns is."""
-    ledger = Ledger(LedgerSpec())
+    ledger = Ledger(LedgerSpec(), soon=at_once)
     ledger.open(open_journal())
     syncer = Syncer(ledger, 1_000_000)
     begin(ledger)
@@ -49,7 +49,7 @@ async def test_what_is_left_is_synced_at_the_end(open_journal: OpenJournal) -> N
 
 async def test_nothing_is_due_after_the_end(open_journal: OpenJournal, log_lines: LogLines) -> None:
     """A turn that comes too late finds no ledger."""
-    ledger = Ledger(LedgerSpec())
+    ledger = Ledger(LedgerSpec(), soon=at_once)
     ledger.open(open_journal())
     syncer = Syncer(ledger, 1)
     begin(ledger)
@@ -75,7 +75,7 @@ class PipeJournal(Journal):
 
 async def test_a_disk_that_does_not_sync_is_said_once(tmp_path: Path, log_lines: LogLines) -> None:
     """J12: and the gateway goes on; when it works again, that is said too."""
-    ledger = Ledger(LedgerSpec())
+    ledger = Ledger(LedgerSpec(), soon=at_once)
     journal = PipeJournal(Place.make(tmp_path, "a"))
     ledger.open(journal)
     syncer = Syncer(ledger, 1)
@@ -100,7 +100,7 @@ async def pass_turn(syncer: Syncer) -> None:
 
 async def test_a_disk_that_hangs_is_not_given_more_and_more(tmp_path: Path) -> None:
     """Each turn takes descriptors: a minute of them would be all that a process has."""
-    ledger = Ledger(LedgerSpec())
+    ledger = Ledger(LedgerSpec(), soon=at_once)
     taken: list[int] = []
 
     class CountedJournal(Journal):

@@ -21,6 +21,7 @@ from tests.plugins.scene import eventually
 from tests.unit.ledger.conftest import OpenJournal, kill, write_begin, write_whole
 from tests.unit.ledger.test_ledger import (
     allow_file_bytes,
+    at_once,
     begin,
     files_grow,
     finish,
@@ -36,7 +37,7 @@ def names_in(directory: Path) -> list[str]:
 @pytest.fixture
 def ledger(open_journal: OpenJournal, log_lines: LogLines) -> Ledger:  # noqa: ARG001 - for its lines
     """An open ledger with the usual settings."""
-    made = Ledger(LedgerSpec())
+    made = Ledger(LedgerSpec(), soon=at_once)
     made.open(open_journal("own"))
     return made
 

@@ -62,6 +62,10 @@ class Line:
         """Note it."""
         self.asked.append("release")
 
+    def abort(self) -> None:
+        """Note it."""
+        self.asked.append("abort")
+
 
 def make_attempt(
     pump: Pump | None = None, line: Line | None = None, *, bytes_max: int = 10_000, **clock: float

@@ -179,6 +179,17 @@ async def test_a_whole_reply_is_held_until_it_is_whole() -> None:
     assert json.loads(attempt.found.whole.body)["usage"]["prompt_tokens"] == 3
 
 
+async def test_what_was_given_up_before_it_began_is_not_sent() -> None:
+    """A caller who leaves while the attempt is written ahead costs nothing (fault B14)."""
+    attempt, line = make_attempt(OpenAIPump(wants_usage=True))
+    attempt.abandon()
+    attempt.start(b"request")
+
+    assert await over(attempt) is None
+    assert line.asked == ["abort"]  # the connection belongs to nobody any more
+    assert attempt.found.count_usage(10) is None
+
+
 async def test_a_reply_above_the_limit_is_a_failure() -> None:
     """One reply must not take the memory of all (fault F18)."""
     attempt, line = make_attempt(None, bytes_max=100)
