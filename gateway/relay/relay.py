@@ -179,7 +179,12 @@ class Relay:
     def _send(self, job: Job, attempt: Attempt, refusal: GatewayError | None) -> None:
         """Begin an attempt that is in the books, or take it back where it cannot be."""
         if refusal is None:
-            attempt.start(job.request)
+            try:
+                attempt.start(job.request)
+            except Exception as error:  # noqa: BLE001 - raised where the caller's task waits
+                attempt.ready.set_exception(error)
+                attempt.found.sent_at = 0.0
+                attempt.abandon()
             return
         self._attempts.discard(attempt)
         attempt.when_ended = None  # there is nothing to write down

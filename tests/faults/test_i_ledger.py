@@ -17,6 +17,7 @@ import pytest
 
 from gateway.app import LEDGER, WRITER
 from gateway.simulator import Simulator
+from gateway.upstream.connection import Connection
 from tests.faults.conftest import OpenScene
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.gateway_process import gateway_process
@@ -104,6 +105,29 @@ async def test_what_never_reached_a_provider_is_not_booked(open_scene: OpenScene
 
     assert [row["outcome"] for row in rows] == ["finished"]
     assert scene.upstream_requests == 1
+
+
+async def test_a_mistake_while_it_is_sent_is_answered_and_booked(
+    open_scene: OpenScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No caller waits for an attempt that never began or pays for it; the next one is served."""
+    scene = await open_books(open_scene)
+    scene.gateway.allowed_words = ("Traceback", "request.crashed")
+
+    def fail(*_: object) -> None:
+        raise LookupError("a mistake of ours")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "send", fail)
+        answers = await asyncio.gather(*(scene.ask("plain", path) for path in PATHS))
+    again = await scene.ask("plain")
+
+    assert [error_of(answer)[0] for answer in answers] == [500, 500]
+    assert again.status == 200
+    await scene.settled(3)
+    tokens = [(row["outcome"], row["attempts"][0]["tokens_in"]) for row in await books_of(scene)]
+    assert sorted(tokens, key=str) == [("finished", 6), ("rejected", None), ("rejected", None)]
+    assert scene.gateway.service.app[LEDGER].open_count == 0
 
 
 async def test_who_was_refused_is_booked_where_that_is_wanted(open_scene: OpenScene) -> None:
