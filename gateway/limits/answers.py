@@ -167,26 +167,27 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
             return BudgetExceededError, f"{sentence}, {left}{say_usd(use.charge.cost)}"
 
 
-def render_headers(uses: Sequence[Use], standings: Sequence[Standing]) -> dict[str, str]:
+def render_headers(
+    uses: Sequence[Use], standings: Sequence[Standing], wording: "Wording | None" = None
+) -> dict[str, str]:
     """The headers that say how all rules stand, but for those that are tried out.
 
     OpenAI's names hold one number each: that of the counter with the least left. `RateLimit` and
     `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11) hold them all; what refuses says
-    when there is more, and `Retry-After` is never earlier than that (section 6 there).
+    when there is more, and `Retry-After` is never earlier than that (section 6 there). `wording` is
+    that of the caps in use, where it is known already.
     """
-    wording = _word(tuple(map(_cap_of, uses)))
+    if wording is None:
+        wording = word(tuple(map(_cap_of, uses)))
     if wording.told is not None:
         standings = [standings[place] for place in wording.told]
     if not standings:
         return {}
-    numbers: list[int] = []
-    for standing in standings:
-        numbers.append(standing.remaining)
-        numbers.append(ceil((standing.wait_s or standing.reset_s) - DUST_S))
-    headers = {
-        "RateLimit-Policy": wording.policy,
-        "RateLimit": wording.state % tuple(numbers),
-    }
+    told = [
+        f"{label}{one.remaining};t={ceil((one.wait_s or one.reset_s) - DUST_S)}"
+        for label, one in zip(wording.labels, standings, strict=True)
+    ]
+    headers = {"RateLimit-Policy": wording.policy, "RateLimit": ", ".join(told)}
     for names, place, others in wording.units:
         tightest = place
         for other in others:
@@ -216,18 +217,19 @@ _NAMES = {
 }
 
 
-class _Wording(msgspec.Struct, frozen=True):
+class Wording(msgspec.Struct, frozen=True):
     """What the headers of some caps say whatever has been used; places are in their order."""
 
     told: Sequence[int] | None  # without those that are tried out; None: there are none such
     policy: str
-    state: str  # with a place for two numbers of each: how much is left, and until when
+    labels: Sequence[str]  # of each, in front of how much is left
     capacities: Sequence[str]
     units: Sequence[tuple[_Names, int, Sequence[int]]]  # the first of its caps, and the others
 
 
 @lru_cache(maxsize=1_024)  # what a few combinations of rules say: 3 µs of the 7 for four rules
-def _word(caps: tuple[Cap, ...]) -> _Wording:
+def word(caps: tuple[Cap, ...]) -> Wording:
+    """What the headers say of these, whatever has been used."""
     told = [place for place, cap in enumerate(caps) if not cap.is_tried_out]
     shown = [caps[place] for place in told]
     units = []
@@ -235,10 +237,10 @@ def _word(caps: tuple[Cap, ...]) -> _Wording:
         places = [place for place, cap in enumerate(shown) if cap.unit == unit]
         if places:
             units.append((names, places[0], places[1:]))
-    return _Wording(
+    return Wording(
         told=None if len(told) == len(caps) else told,
         policy=", ".join([cap.policy for cap in shown]),
-        state=", ".join([f'"{cap.label}";r=%d;t=%d' for cap in shown]),
+        labels=[f'"{cap.label}";r=' for cap in shown],
         capacities=[str(cap.capacity) for cap in shown],
         units=units,
     )

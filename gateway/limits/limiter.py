@@ -19,6 +19,7 @@ from gateway.core.exchange import Exchange
 from gateway.core.tasks import Tasks
 from gateway.limits.allowance import Allowance, Share, make_shares
 from gateway.limits.answers import (
+    Wording,
     refuse_blindly,
     refuse_body,
     refuse_for_ever,
@@ -113,7 +114,9 @@ class Limiter:
                 grant.refusal = refusal
                 return grant
         if uses:
-            hold = await self._take(exchange, uses, grant)
+            # Fewer count where a model is free, or a rule that is tried out would have refused.
+            wording = plan.wording if len(uses) == plan.counters else None
+            hold = await self._take(exchange, uses, grant, wording)
             if shares and hold is not None:
                 grant.allowance = self._make_allowance(exchange, shares, hold)
         return grant
@@ -151,7 +154,9 @@ class Limiter:
                     places[use.cap.rule] += 1
         return places
 
-    async def _take(self, exchange: Exchange, uses: Sequence[Use], grant: Grant) -> _Hold | None:
+    async def _take(
+        self, exchange: Exchange, uses: Sequence[Use], grant: Grant, wording: Wording | None
+    ) -> _Hold | None:
         """Ask the store; what is held then, or None with a refusal in the grant."""
         hold = _Hold(self._new_id(), uses)
         # Before it is asked for: a caller who leaves meanwhile may have been let in already.
@@ -165,7 +170,7 @@ class Limiter:
             grant.refusal = refuse_blindly(rule)
             return None
         standings = admission.standings
-        grant.headers = render_headers(uses, standings)
+        grant.headers = render_headers(uses, standings, wording)
         if not admission.is_admitted:
             del self._holds[exchange]
             use, standing = max(

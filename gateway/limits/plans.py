@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from gateway.limits.answers import Wording, word
 from gateway.limits.asked import Asked
 from gateway.limits.rules import NO_CAP, Counter, Rule, Use
 
@@ -28,6 +29,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     parts: Sequence[Part]
     output_cap: int | None  # the longest answer that may be asked for
+    counters: int
+    wording: Wording  # of the headers, where each of them counts
 
 
 class Plans:
@@ -61,10 +64,9 @@ class Plans:
 def _make_plan(rules: Sequence[Rule], asked: Asked) -> Plan:
     fitting = [rule for rule in rules if rule.fits(asked)]
     cap = min([rule.output_cap for rule in fitting], default=NO_CAP)
-    return Plan(
-        [_make_part(rule, asked) for rule in fitting],
-        None if cap == NO_CAP else cap,
-    )
+    parts = [_make_part(rule, asked) for rule in fitting]
+    caps = tuple(cap for part in parts for cap, _ in part.counters)
+    return Plan(parts, None if cap == NO_CAP else cap, len(caps), word(caps))
 
 
 def _make_part(rule: Rule, asked: Asked) -> Part:
