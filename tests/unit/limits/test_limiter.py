@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from decimal import Decimal
 
 import msgspec
 import pytest
 from typing_extensions import override
 
 from gateway.config.limit_rules import LimitSpec
+from gateway.core.cost import make_price
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.usage import Usage
 from gateway.limits.asked import Asked
@@ -142,6 +144,20 @@ async def test_a_model_without_a_price_is_refused_where_money_counts(
     exchange, grant = await ask(limiter, msgspec.structs.replace(ASKED, price=None))
 
     assert (code_of(grant), exchange.would_refuse) == (code, would_refuse)
+
+
+async def test_what_does_not_count_is_not_in_the_headers(store: CounterStore, hand: Hand) -> None:
+    """A free model uses no money; the numbers of the other rule stay with its name."""
+    limiter = make_limiter(store, hand, {"money_per_day": 1}, {"requests_per_minute": 6})
+    free = msgspec.structs.replace(ASKED, price=make_price(Decimal(0), Decimal(0)))
+
+    first, second = [
+        (await ask(limiter, asked))[1].headers["RateLimit"].split(", ") for asked in (ASKED, free)
+    ]
+
+    assert (len(first), len(second)) == (2, 1)
+    assert first[1].startswith('"r1-requests";r=5;')
+    assert second[0].startswith('"r1-requests";r=4;')
 
 
 async def test_two_requests_with_one_id_are_two(store: CounterStore, hand: Hand) -> None:
