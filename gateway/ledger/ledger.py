@@ -125,8 +125,8 @@ class Ledger:
         """Write that an attempt is about to begin; nothing of it may be sent before that is done.
 
         All that begin in one turn of the loop are written together, in the next: with a write for
-        each a JSON request took 6 % longer. Where it cannot be written, the settings want that
-        it is, and this is the first attempt, it must not begin: who was let in is not turned away
+        each a JSON request took 6 % longer. Where it cannot be written and the settings want that
+        it is, it must not begin, unless an earlier attempt has: who was let in is not turned away
         half-way.
         """
         intent = Intent(exchange, attempt)
@@ -175,10 +175,11 @@ class Ledger:
     def _write_intents(self) -> None:
         """Write what was to be written ahead, and let it begin."""
         intents, self._intents = self._intents, []
+        fresh: dict[Exchange, Started] = {}
         begun: list[tuple[Intent, Begin, bytes]] = []
         for intent in intents:
             try:
-                begun.append((intent, *self._begin(intent)))
+                begun.append((intent, *self._begin(intent, fresh)))
             except Exception as error:  # noqa: BLE001 - its own request fails with it, and no other
                 report_failure(error)
                 intent.resolve(_refuse())
@@ -186,24 +187,27 @@ class Ledger:
             self.journal.begin_all, [begin for _, begin, _ in begun], [line for *_, line in begun]
         )
         for intent, begin, line in begun:
-            if is_written or self._write(self.journal.begin, begin, line) or self._lets_go(intent):
+            exchange = intent.exchange
+            if (
+                is_written
+                or self._write(self.journal.begin, begin, line)
+                or exchange in self._started
+                or self._spec.on_full != "refuse"
+            ):
+                if exchange in fresh:
+                    self._started[exchange] = fresh[exchange]
                 intent.resolve(None)
             else:
-                del self._started[intent.exchange]
                 intent.resolve(_refuse())
 
-    def _begin(self, intent: Intent) -> tuple[Begin, bytes]:
+    def _begin(self, intent: Intent, fresh: dict[Exchange, Started]) -> tuple[Begin, bytes]:
         """What is booked of an attempt that is about to begin, and its line."""
         exchange = intent.exchange
-        started = self._started.get(exchange) or self._start(exchange)
+        started = self._started.get(exchange) or fresh.get(exchange)
+        if started is None:
+            started = fresh[exchange] = self._start(exchange)
         begin = begin_of(exchange, started, intent.attempt)
-        line = encode_line(begin)
-        self._started[exchange] = started
-        return begin, line
-
-    def _lets_go(self, intent: Intent) -> bool:
-        """Whether an attempt may begin that is written nowhere."""
-        return intent.attempt.number > 1 or self._spec.on_full != "refuse"
+        return begin, encode_line(begin)
 
     def _add_end(self, ended: list[tuple[End, bytes]], exchange: Exchange) -> None:
         """What is booked of a settled exchange, if anything is, and its line."""

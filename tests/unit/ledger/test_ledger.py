@@ -331,6 +331,26 @@ def test_of_what_begins_together_begins_what_there_is_room_for(open_journal: Ope
     assert ledger.open_count == ledger.journal.open_count == 2
 
 
+def test_who_was_refused_is_not_let_in_by_trying_again(open_journal: OpenJournal) -> None:
+    """J11, `on_full: refuse`: also where the first attempt failed before it heard of that."""
+    ledger = Ledger(LedgerSpec(on_full="refuse"), soon=at_once)
+    ledger.open(open_journal())
+    exchange = new_exchange(started_at=monotonic(), observers=(settling(ledger),))
+    first = AttemptRecord(1, "sim", "m", "SIM_API_KEY", monotonic())
+    exchange.note_attempt(first)
+    no_file_grows()
+    ledger.write_ahead(exchange, first)  # its connection fails: nobody asks what became of it
+
+    with pytest.raises(AccountingUnavailableError):
+        try_once(ledger, exchange)
+    files_grow()
+    try_once(ledger, exchange)
+    finish(exchange)
+
+    (row,) = take_all(ledger.journal)
+    assert [attempt.number for attempt in row.attempts] == [1, 2]
+
+
 def test_one_that_cannot_be_written_keeps_no_other_out(
     open_journal: OpenJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
