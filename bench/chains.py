@@ -97,7 +97,7 @@ def run_chain(site: Site, chain: Chain) -> Iterator[System]:
         settings = chain.settings
         if chain.has_redis:
             server = run_server(site.make_directory("valkey"), site.cores)
-            address, _ = stack.enter_context(server)
+            address = stack.enter_context(server)
             settings += SHARED_COUNTERS.format(address=address)
         directory = make_gateway_directory(site, settings)
         key = make_key(directory) if chain.is_full else None

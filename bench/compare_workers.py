@@ -76,7 +76,7 @@ def measure_workers(bench: Bench) -> None:
         settings = GATEWAY_SETTINGS
         if has_server():  # without shared counters several workers may not have limits
             server = run_server(site.make_directory("valkey"), Cores())
-            address, _ = stack.enter_context(server)
+            address = stack.enter_context(server)
             settings = FULL_SETTINGS + SHARED_COUNTERS.format(address=address)
         second = stack.enter_context(
             run_upstream(site.make_directory("upstream"), Cores(others=cores[1]), site.open_files)

@@ -100,7 +100,7 @@ def start(directory: Path, options: Options) -> Iterator[Scene]:
     with ExitStack() as stack:
         counters = ""
         if has_server():
-            counters, _ = stack.enter_context(run_server(directory, Cores()))
+            counters = stack.enter_context(run_server(directory, Cores()))
         command = [sys.executable, "-m", "bench.soak.provider", str(directory / "served")]
         launch = Launch("provider", command, directory / "provider.log", has_pipes=True)
         provider = stack.enter_context(running(launch))
