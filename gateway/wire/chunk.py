@@ -13,7 +13,12 @@ import msgspec
 from gateway.core.usage import Usage, parse_usage
 from gateway.wire.estimates import CHARS_PER_TOKEN
 from gateway.wire.exact import find_usage
+from gateway.wire.plain import SIZE_LINES, SIZES, UNDECODABLE, decode_plain, find_surroundings
 from gateway.wire.sse import Fragment, parse_event
+
+# An event is learned from in so many at most: some providers write another id into each.
+LESSON_EVENTS = 8
+_LONGEST_KNOWN = len(SIZE_LINES)
 
 
 class EventKind(enum.IntEnum):
@@ -67,35 +72,7 @@ class Chunk(msgspec.Struct, gc=False):
     x_groq: Any = None
 
 
-class _PlainDelta(msgspec.Struct, gc=False):
-    content: str | None = None
-
-
-class _PlainChoice(msgspec.Struct, gc=False):
-    delta: _PlainDelta
-    index: int = 0
-    finish_reason: str | None = None
-
-
-class _PlainChunk(msgspec.Struct, gc=False):
-    """A chunk of one choice, as far as it takes to see that it is text and nothing else.
-
-    What is no text is let through as far as it is common: an exception takes 5 µs.
-    """
-
-    choices: tuple[_PlainChoice]
-    usage: None = None
-    error: None = None
-    x_groq: None = None
-
-
-# Of HTTP chunks (RFC 9112 section 7.1), as they are written: hexadecimal, in either case.
-_SIZES = {text % size: size for size in range(1, 16_384) for text in (b"%x", b"%X")}
-
-_decode_plain = msgspec.json.Decoder(_PlainChunk).decode
 _decode = msgspec.json.Decoder(Chunk).decode  # 0.25 µs for a chunk of 240 bytes
-# RecursionError: of JSON that is nested too deep, also in fields that nobody reads.
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode_chunk(payload: bytes) -> Chunk | None:
@@ -147,8 +124,12 @@ class StreamReader:
     """
 
     __slots__ = (
+        "_before",
+        "_behind",
         "_finished",
+        "_known_bytes",
         "_last_index",
+        "_lesson_at",
         "_seen",
         "content_events",
         "done",
@@ -170,6 +151,11 @@ class StreamReader:
         self.done = False
         self.fault: Any = None  # the provider's error, in its own shape
         self.fault_is_plain = False  # it stands under `error`, where OpenAI clients look
+        # Of the event that was learned from, which came as one HTTP chunk: what stands before and
+        # behind its text, and how many bytes that is with the end of the chunk. No event has these.
+        self._before = self._behind = b"\0"
+        self._known_bytes = 2
+        self._lesson_at = 0  # how many events with content come before the next
         self._last_index = -1
         self._seen: set[Any] = set()
         self._finished: dict[int, Any] = {}  # why each choice ended
@@ -192,7 +178,7 @@ class StreamReader:
         if not (read.startswith(b"data: {") and read.endswith(b"}\n\n")):
             return False
         try:
-            choice = _decode_plain(read[6:]).choices[0]
+            choice = decode_plain(read[6:]).choices[0]
         except UNDECODABLE:
             return False
         text = choice.delta.content
@@ -209,15 +195,35 @@ class StreamReader:
         """The same for a read that is exactly one HTTP chunk around such an event.
 
         The read itself, which is framed as it may go on; None for any other read. All in one
-        frame: this runs for nearly every chunk.
+        frame: this runs for nearly every chunk. Most are like the one before but for their text,
+        and that takes 0.5 µs to see where reading the JSON takes 1.4.
         """
+        length = len(read)
+        if length < _LONGEST_KNOWN:
+            line = SIZE_LINES[length]
+            text_bytes = read.removeprefix(line + self._before).removesuffix(self._behind)
+            if len(text_bytes) == length - len(line) - self._known_bytes:
+                try:
+                    text = text_bytes.decode()
+                except UnicodeDecodeError:
+                    return None
+                # Unprintable is what JSON escapes, and a few that are read as JSON then.
+                if text and text.isprintable() and '"' not in text and "\\" not in text:
+                    self.text = text
+                    self.text_chars += len(text)
+                    self.content_events += 1
+                    self.framed_bytes += length - len(line) - 2
+                    return read
+        return self._read_framed_json(read)
+
+    def _read_framed_json(self, read: bytes) -> bytes | None:
         size_end = read.find(b"\r\ndata: {", 1, 12)
         # Only a size as everybody writes it: no extension, no sign, no leading zero.
-        size = _SIZES.get(read[:size_end], 0)
+        size = SIZES.get(read[:size_end], 0)
         if len(read) != size_end + 4 + size or not read.endswith(b"\n\n\r\n"):
             return None
         try:
-            choice = _decode_plain(read[size_end + 8 : -4]).choices[0]
+            choice = decode_plain(read[size_end + 8 : -4]).choices[0]
         except UNDECODABLE:
             return None
         text = choice.delta.content
@@ -229,7 +235,17 @@ class StreamReader:
         self.framed_bytes += size
         if choice.index != self._last_index:
             self._note_index(choice.index)
+        if self.content_events >= self._lesson_at:
+            self._learn(read[size_end + 2 : -2], text)
         return read
+
+    def _learn(self, event: bytes, text: str) -> None:
+        self._lesson_at = self.content_events + LESSON_EVENTS
+        surroundings = find_surroundings(event, text)
+        if surroundings is not None:
+            before, behind = surroundings
+            self._before, self._behind = before, behind + b"\r\n"
+            self._known_bytes = len(before) + len(self._behind)
 
     def _note_index(self, index: int) -> None:
         self._last_index = index
