@@ -91,9 +91,10 @@ class LoopWatch:
         now = self._clock()
         self.note_lag(max(0.0, now - self._due_at), now)
         self.beat_at = now
-        self._arm()  # first: a beat goes on whatever is done with it
-        for act in self.at_each_beat:
-            act()
+        self._arm()
+        loop = asyncio.get_running_loop()
+        for act in self.at_each_beat:  # each by itself: one that fails keeps no other from its turn
+            loop.call_soon(act)
 
 
 class _Watchdog(threading.Thread):

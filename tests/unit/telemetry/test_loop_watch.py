@@ -45,6 +45,24 @@ async def test_it_beats_and_measures() -> None:
     assert count(watch.lag.read()) >= 2
 
 
+async def test_what_fails_at_a_beat_keeps_nothing_else_from_its_turn() -> None:
+    """The loop reports it, as it does every mistake in a callback."""
+    loop = asyncio.get_running_loop()
+    reported: list[object] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    came = loop.create_future()
+    mistake = ZeroDivisionError("a mistake")
+
+    def fail() -> None:
+        raise mistake
+
+    with running(LoopWatch(beat_s=0.001)) as watch:
+        watch.at_each_beat += [fail, lambda: came.done() or came.set_result(None)]
+        await came
+
+    assert mistake in reported
+
+
 async def test_it_ends_with_its_thread() -> None:
     """A gateway that is over leaves nothing behind."""
     with running(LoopWatch()):
