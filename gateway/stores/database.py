@@ -83,11 +83,17 @@ def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
 
 
 def make_sqlite_file(address: DatabaseAddress) -> None:
-    """Make an empty file for the owner alone; SQLite gives its other files the same mode."""
+    """Make an empty file for the owner alone; SQLite gives its other files the same mode.
+
+    One that is there is never opened here: to close it would end the locks that SQLite holds for
+    this process (POSIX), and the next process to leave would delete the log that we write into.
+    """
     if address.file is None:
         return
     try:
-        os.close(os.open(address.file, os.O_CREAT | os.O_WRONLY, OWNER_ONLY))
+        os.close(os.open(address.file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StoreError(f"{address.file}: cannot be made: {error.strerror}") from None
 

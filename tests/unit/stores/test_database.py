@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,31 @@ async def test_a_file_is_in_wal_and_its_owners_alone(address: DatabaseAddress) -
 
     assert (mode, len(files)) == ("wal", 3)
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    await database.close()
+
+
+async def test_another_process_that_closes_it_leaves_the_files_of_those_who_go_on(
+    address: DatabaseAddress,
+) -> None:
+    """Each store of a process makes sure of the file, and closing it ends that process's locks.
+
+    Whoever comes next would take itself for the last, and delete what the others write into.
+    """
+    database = open_database(address, timeout_s=5)
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO t VALUES (1)"))
+    make_sqlite_file(address)
+
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); print(*c.execute(sys.argv[2]))"
+    command = (sys.executable, "-c", script + "; c.close()", str(address.file))
+    count = "SELECT count(*) FROM t"
+    before = await asyncio.create_subprocess_exec(*command, count, stdout=PIPE)
+    assert await before.communicate() == (b"(1,)\n", None)
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO t VALUES (2)"))
+    after = await asyncio.create_subprocess_exec(*command, count, stdout=PIPE)
+
+    assert await after.communicate() == (b"(2,)\n", None)
     await database.close()
 
 
