@@ -132,7 +132,7 @@ def _judge_success(whole: Whole, label: str, secrets: Sequence[str]) -> Upstream
         reply = _decode_reply(whole.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _judge_odd_success(whole, label, secrets)
-    odd = reply.error or reply.object == "error"
+    odd = reply.error or reply.object == "error" or reply.choices is None
     odd = odd or any(c.error or c.finish_reason == "error" for c in reply.choices or ())
     return _judge_odd_success(whole, label, secrets) if odd else None
 

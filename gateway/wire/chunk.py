@@ -14,6 +14,7 @@ from gateway.core.usage import Usage, parse_usage
 from gateway.wire.estimates import CHARS_PER_TOKEN
 from gateway.wire.exact import find_usage
 from gateway.wire.plain import SIZE_LINES, SIZES, UNDECODABLE, decode_plain, find_surroundings
+from gateway.wire.provider_errors import is_bare_error
 from gateway.wire.sse import Fragment, parse_event
 
 # An event is learned from in so many at most: some providers write another id into each.
@@ -61,6 +62,7 @@ class Choice(msgspec.Struct, gc=False):
     index: Any = 0
     delta: Delta | None = None
     finish_reason: Any = None
+    error: Any = None
 
 
 class Chunk(msgspec.Struct, gc=False):
@@ -92,16 +94,16 @@ def _decode_leniently(payload: bytes) -> Chunk | None:
 
 
 def _find_bare_error(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
-    """An error event without `choices` and `error`: Mistral's shape, or Gemini's list."""
+    """What an event without `choices` and `error` says of a failure; None where it says nothing."""
     try:
         value = json.loads(payload)
     except (ValueError, RecursionError):
         return None
     if isinstance(value, list) and value:
-        value = value[0]
+        value = value[0]  # Gemini's
     if not isinstance(value, dict):
         return None
-    return value.get("error") or (value if value.get("object") in {"error", "Error"} else None)
+    return value.get("error") or (value if is_bare_error(value) else None)
 
 
 def _read_bare(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
@@ -152,9 +154,10 @@ class StreamReader:
         self.fault: Any = None  # the provider's error, in its own shape
         self.fault_is_plain = False  # it stands under `error`, where OpenAI clients look
         # Of the event that was learned from, which came as one HTTP chunk: what stands before and
-        # behind its text, and how many bytes that is with the end of the chunk. No event has these.
-        self._before = self._behind = b"\0"
-        self._known_bytes = 2
+        # behind its text, and how many bytes that is with the end of the chunk; until then more
+        # than any read has.
+        self._before = self._behind = b""
+        self._known_bytes = _LONGEST_KNOWN
         self._lesson_at = 0  # how many events with content come before the next
         self._last_index = -1
         self._seen: set[Any] = set()
@@ -172,13 +175,15 @@ class StreamReader:
         """True when `read` is exactly one event with one delta of text, counted by now.
 
         Nearly every read is, and this is all it costs: 0.6 µs, where splitting and `read` take
-        1.6. That the event is one event needs no search: with anything behind the object it would
-        not be JSON.
+        1.6. Without a line end in it the event is one event; JSON may have some between its parts.
         """
+        payload = read[6:-2]
         if not (read.startswith(b"data: {") and read.endswith(b"}\n\n")):
             return False
+        if b"\n" in payload or b"\r" in payload:
+            return False
         try:
-            choice = decode_plain(read[6:]).choices[0]
+            choice = decode_plain(payload).choices[0]
         except UNDECODABLE:
             return False
         text = choice.delta.content
@@ -222,8 +227,11 @@ class StreamReader:
         size = SIZES.get(read[:size_end], 0)
         if len(read) != size_end + 4 + size or not read.endswith(b"\n\n\r\n"):
             return None
+        payload = read[size_end + 8 : -4]
+        if b"\n" in payload or b"\r" in payload:
+            return None
         try:
-            choice = decode_plain(read[size_end + 8 : -4]).choices[0]
+            choice = decode_plain(payload).choices[0]
         except UNDECODABLE:
             return None
         text = choice.delta.content
@@ -319,10 +327,10 @@ class StreamReader:
         for position, choice in enumerate(choices):
             index = choice.index if isinstance(choice.index, int) else 0
             self._seen.add(index)
+            if choice.error or choice.finish_reason == "error":
+                self.fault = choice.error or "The provider ended the answer with an error."
+                return FAULT
             if choice.finish_reason:
-                if choice.finish_reason == "error":
-                    self.fault = "The provider ended the answer with an error."
-                    return FAULT
                 self._finished[index] = choice.finish_reason
                 self.ending = payload
             if choice.delta is not None and self._read_delta(choice.delta, first=position == 0):

@@ -15,6 +15,7 @@ class _PlainChoice(msgspec.Struct, gc=False):
     delta: _PlainDelta
     index: int = 0
     finish_reason: str | None = None
+    error: None = None
 
 
 class _PlainChunk(msgspec.Struct, gc=False):

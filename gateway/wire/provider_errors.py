@@ -21,7 +21,7 @@ from gateway.core.upstream_errors import (
 from gateway.wire.clean_text import clean_text, clean_value
 from gateway.wire.fault_status import STATUS_OF_WORD, is_credential_refused, is_quota
 
-__all__ = ["fault_of", "is_quota", "read_fault", "upstream_error_of"]
+__all__ = ["fault_of", "is_bare_error", "is_quota", "read_fault", "upstream_error_of"]
 
 MAX_READ_BYTES: Final = 256 * 1024
 _MAX_QUOTED_CHARS: Final = 200
@@ -74,12 +74,24 @@ def fault_of(value: object, *, label: str, secrets: Sequence[str] = ()) -> Provi
         value = value[0]
     if not isinstance(value, dict):
         return None
-    if value.get("error") or value.get("object") in ("error", "Error"):
+    if value.get("error") or is_bare_error(value):
         return _read_error(value, label, secrets)
     groq = value.get("x_groq")
     if isinstance(groq, dict) and groq.get("error"):
         return _read_error({"error": groq["error"]}, label, secrets)
     return _fault_of_choices(value.get("choices"), label, secrets)
+
+
+def is_bare_error(value: dict[str, Any]) -> bool:
+    """Whether an object is an error without saying `error`: Mistral's, Cohere's and Bedrock's."""
+    if value.get("object") in ("error", "Error"):
+        return True
+    if "choices" in value:
+        return False
+    message, detail = value.get("message"), value.get("detail")
+    return bool(
+        (isinstance(message, str) and message) or (isinstance(detail, str | list) and detail)
+    )
 
 
 def upstream_error_of(

@@ -89,6 +89,8 @@ def test_anything_else_is_no_answer(value: bytes, status: int) -> None:
         ({"choices": [{"finish_reason": "error"}]}, UpstreamServerError, 502),
         ({"choices": [{"error": {"code": 503, "message": "m"}}]}, UpstreamServerError, 503),
         ([{"error": {"code": 404, "message": "m"}}], UpstreamRejectedError, 404),
+        ({"message": "Too many tokens.", "status": 429}, UpstreamRateLimitError, 429),  # Bedrock's
+        ({"detail": [{"msg": "m"}]}, UpstreamServerError, 502),  # Mistral's
     ],
 )
 def test_an_error_inside_a_success_is_an_error(

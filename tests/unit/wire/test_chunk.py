@@ -126,6 +126,11 @@ def test_an_event_is_what_it_means_to_the_caller(read: bytes, kind: EventKind) -
         (event({"object": "error", "message": "m"}), {"object": "error", "message": "m"}),
         (event([{"error": {"message": "m"}}]), {"message": "m"}),
         (finish(reason="error"), "The provider ended the answer with an error."),
+        (chunk({"delta": {"content": "a"}, "error": {"code": 429}}), {"code": 429}),
+        (chunk({"delta": {}, "finish_reason": "error", "error": "m"}), "m"),
+        (event({"message": "m"}), {"message": "m"}),
+        (event({"id": "1", "message": "m"}), {"id": "1", "message": "m"}),
+        (event({"detail": [{"msg": "m"}]}), {"detail": [{"msg": "m"}]}),
     ],
 )
 def test_every_shape_of_an_error_in_a_stream_is_a_fault(read: bytes, fault: object) -> None:
@@ -330,6 +335,9 @@ def test_the_fast_path_sees_what_the_slow_one_sees(values: list[object]) -> None
         text("a", usage=USAGE),
         text(""),
         chunk(choice({"content": "a"}), choice({"content": "b"}, 1)),
+        chunk({"delta": {"content": "a"}, "error": {"code": 429}}),
+        text("a").replace(b'"choices"', b'\n\n"choices"'),
+        text("a").replace(b'"choices"', b'\r"choices"'),
         DONE,
     ],
 )

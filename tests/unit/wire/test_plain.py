@@ -105,6 +105,21 @@ def test_a_wrong_size_is_no_chunk_for_one_who_has_learned(line: bytes) -> None:
     assert reader.content_events == 1
 
 
+@pytest.mark.parametrize(
+    "read",
+    [
+        b"3\r\n\0abc\0",
+        b"5\r\nabcde\r\n",
+        as_chunk(b"data: {\n\n" + BEFORE[7:] + b"a" + BEHIND),
+        as_chunk(BEFORE + b"a" + BEHIND.replace(b",", b",\r", 1)),
+        as_chunk(BEFORE + b"a" + BEHIND.replace(b"null}]", b'null,"error":{"code":429}}]')),
+    ],
+)
+def test_one_who_has_not_learned_takes_plain_events_alone(read: bytes) -> None:
+    """Two halves of an event are no event, though the JSON were whole."""
+    assert StreamReader().read_framed(read) is None
+
+
 def test_a_provider_whose_events_differ_is_read_as_ever() -> None:
     """Another id in each, texts of two choices in turn, and times that go on."""
     reader = StreamReader()

@@ -221,6 +221,9 @@ def test_a_message_is_cut_and_on_one_line():
             "Groq answered with an error and no message.",
         ),
         ({"choices": [{"finish_reason": None, "error": {"message": "No."}}]}, "No."),
+        ({"message": "No."}, "No."),  # Bedrock
+        ({"id": "1", "message": "No."}, "No."),  # Cohere
+        ({"detail": [{"loc": ["body", "n"], "msg": "No."}]}, "body.n: No."),  # Mistral
     ],
 )
 def test_an_error_inside_a_stream_is_seen(value, message):
@@ -242,7 +245,9 @@ def test_an_error_inside_a_stream_is_seen(value, message):
         {"error": None, "choices": [{"delta": {"content": "error"}, "finish_reason": "stop"}]},
         {"error": {}, "x_groq": {"id": "r"}, "choices": None},
         {"choices": [None, 1, {"finish_reason": None}], "usage": None, "x_groq": "x"},
-        {"message": "hello", "detail": "x"},
+        {"choices": [], "message": "hello", "detail": "x"},
+        {"message": {"role": "assistant"}, "detail": []},
+        {"message": ""},
     ],
 )
 def test_an_ordinary_chunk_is_no_error(value):
