@@ -69,6 +69,7 @@ class Attempt:
         "downstream",
         "ended",
         "found",
+        "is_committed",
         "last",
         "ready",
         "when_ended",
@@ -102,6 +103,7 @@ class Attempt:
         self._timer: asyncio.TimerHandle | None = None
         self._due_at = 0.0  # of the timer; uvloop's handle for what is due at once does not know
         self._has_ended = False
+        self.is_committed = False  # something came that the caller is to have, failed or not
 
     @property
     def has_ended(self) -> bool:
@@ -143,7 +145,7 @@ class Attempt:
 
     def note_opened(self) -> None:
         """What comes from now on goes through to the caller."""
-        if self._pump is not None and self._is_flowing:
+        if self._pump is not None and self._is_flowing and not self._has_ended:
             self._choose_taker(self._pump)
 
     def time_next_chunk(self, note: Callable[[float], None]) -> bool:
@@ -281,12 +283,12 @@ class Attempt:
         if pieces:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
-        if pump.saw_end or self._left_bytes < 0:
-            self._note_terminator(pump, now)
-        if not self._is_flowing:
+        if not self._is_flowing:  # first: what came is delivered, whatever came with it
             self._is_flowing = pump.has_content
             if self._is_flowing or self.downstream.held_bytes > MAX_HELD_BYTES:
                 self._commit()
+        if pump.saw_end or self._left_bytes < 0:
+            self._note_terminator(pump, now)
 
     def _note_terminator(self, pump: Pump, now: float) -> None:
         if pump.fault is not None or pump.is_unreadable:
@@ -299,6 +301,7 @@ class Attempt:
             self._arm()
 
     def _commit(self) -> None:
+        self.is_committed = True
         if self.ready.done():
             return
         self.ready.set_result(None)

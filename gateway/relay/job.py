@@ -73,6 +73,7 @@ class Job(msgspec.Struct):
     grant: Grant  # what the rules of `limits` have said to it
     passage: Passage | None = None  # of the present attempt, through the provider's gate
     intent: Intent | None = None  # of the present attempt, where a ledger is kept
+    has_resent: bool = False  # once, where a connection that was used before had died
 
     @property
     def secrets(self) -> tuple[str, ...]:

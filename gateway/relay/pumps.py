@@ -240,8 +240,9 @@ class TextPump(Pump):
     @override
     def feed(self, body: bytes) -> list[bytes]:
         reader, splitter = self._reader, self._splitter
-        if reader.done:  # whatever follows the terminator is no part of the text
+        if reader.done:
             self.is_plain = self.saw_content = self.saw_end = False
+            self._look_behind_end(splitter.feed(body))
             return []
         if self.has_text and splitter.at_boundary and reader.read_plain(body):
             piece = self._encoder.encode(reader.text)
@@ -277,7 +278,7 @@ class TextPump(Pump):
         self.is_plain = self.saw_content = self.saw_end = False
         reader = self._reader
         pieces: list[bytes] = []
-        for event in events:
+        for position, event in enumerate(events):
             kind = reader.read(event)
             if kind is CONTENT:
                 self.saw_content = True
@@ -287,10 +288,17 @@ class TextPump(Pump):
             elif kind in _ENDS:
                 self.saw_end = True
                 self.is_unreadable = kind is UNREADABLE or kind is GIANT
+                if kind is DONE:
+                    self._look_behind_end(events[position + 1 :])
                 break
         if pieces:
             self.has_text = True
         return pieces
+
+    def _look_behind_end(self, events: list[bytes]) -> None:
+        """What follows the terminator is no part of the text, but it may take the answer back."""
+        if any(self._reader.read(event) is FAULT for event in events):
+            self.saw_end = True
 
     @property
     @override

@@ -136,18 +136,20 @@ class Relay:
             job.intent = self._ledger.write_ahead(job.exchange, record)
 
     async def _try(self, job: Job) -> Attempt:
-        connection = await self._take_connection(job)
+        connection = await self._take_connection(job, fresh=job.has_resent)
         is_reused = connection.served > 0
         attempt = await self._start(job, connection)
         # A provider may close an idle connection just as we use it; nothing of the request
-        # has been served then, so it is sent once more on a connection that is surely open.
+        # has been served then, so it is sent once more on a connection that is surely open, and
+        # whatever is sent after that as well: a provider that reads and hangs up gets one more.
         if is_reused and isinstance(attempt.found.error, UpstreamConnectError):
+            job.has_resent = True
             lost_s = attempt.found.ended_at - attempt.found.sent_at
             job.exchange.attempt_records[-1].begin_again()
             connection = await self._take_connection(job, fresh=True)
             job.exchange.waited_s += lost_s
             attempt = await self._start(job, connection)
-        if attempt.found.error is not None:
+        if attempt.found.error is not None and not attempt.is_committed:
             raise attempt.found.take_error()
         return attempt
 

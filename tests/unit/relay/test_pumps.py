@@ -357,6 +357,15 @@ class TestText:
         assert pump_through(pump, [text("a"), DONE, text("late"), text("x") + text("y")]) == b"a"
         assert pump.is_complete
 
+    @pytest.mark.parametrize("reads", [[text("a"), DONE, FAULT], [text("a") + DONE + FAULT]])
+    def test_an_error_after_the_terminator_takes_the_answer_back(self, reads: list[bytes]) -> None:
+        """Complete is what ends with no error event."""
+        pump = TextPump()
+
+        assert pump_through(pump, reads) == b"a"
+        assert pump.saw_end
+        assert not pump.is_complete
+
 
 reads = st.lists(
     st.sampled_from([*STREAM, FAULT, STOP, text("a"), b"data: {\n\n", b"data:\n\n", b"\r\n"]),

@@ -94,6 +94,30 @@ async def test_a_broken_answer_is_cut_for_the_chat_front_end(
     assert exchange.outcome is Outcome.UPSTREAM_FAILED
 
 
+@pytest.mark.parametrize("end", [b'data: {"error":{"message":"m"}}\n\n', b"", b"data: {\n\n"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/sim"])
+async def test_what_comes_in_one_read_with_the_failure_is_delivered_and_paid_once(
+    open_gateway: OpenGateway, end: bytes, path: str
+) -> None:
+    """How reads are cut decides nothing: content is the commit point."""
+    body = TOKEN * 200 + end
+    answer = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+    async with RawProvider(answer_with(answer)) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+        gateway = await open_gateway(base_url=url, retries=2)
+
+        heard = await gateway.ask(None, path)
+        exchange = await gateway.wait_settled()
+
+    assert heard.status == 200
+    assert not heard.is_whole
+    assert b"[DONE]" not in heard.body
+    assert heard.body.count(TOKEN if path.startswith("/v1") else b"a") == 200
+    assert (exchange.outcome, exchange.attempts) == (Outcome.UPSTREAM_FAILED, 1)
+    assert exchange.chunks == 200
+
+
 @pytest.mark.parametrize("preset", ["cut", "groq-error", "stall"])
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/sim"])
 async def test_a_broken_stream_is_reset_for_http_1_0(

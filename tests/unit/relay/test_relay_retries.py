@@ -1,5 +1,6 @@
 """Further attempts: before the commit point only, counted where they arrive."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -90,6 +91,21 @@ async def test_a_used_up_quota_is_never_tried_again(
 
     assert heard.status in {413, 429}
     assert simulator.journal.count == 1
+
+
+@pytest.mark.parametrize("reason", ["error", None])
+async def test_a_used_up_quota_that_a_choice_tells_of_is_never_tried_again(
+    gateway: Any, simulator: Simulator, reason: str | None
+) -> None:
+    """OpenRouter's place for it, with the status that it says."""
+    error = {"code": "insufficient_quota", "message": "Out of credit"}
+    choice = {"index": 0, "delta": {"content": ""}, "finish_reason": reason, "error": error}
+    simulator.script({"events": [{"choices": [choice]}], "then": [{"preset": "plain"}]})
+
+    heard = await gateway.ask(None)
+
+    assert (heard.status, simulator.journal.count) == (429, 1)
+    assert b"Out of credit" in heard.body
 
 
 @pytest.mark.parametrize("retries", [0, 1, 2])
@@ -220,6 +236,38 @@ async def test_a_reused_connection_that_was_dead_costs_no_attempt(
     (record,) = exchange.attempt_records
     assert (record.status, record.error_code, record.is_providers_fault) == (200, "", False)
     assert 0 < exchange.waited_s < exchange.upstream_started_at - exchange.started_at
+
+
+async def test_a_provider_that_reads_and_hangs_up_gets_one_request_more(
+    open_gateway: OpenGateway,
+) -> None:
+    """Each attempt on a connection of its own would send it twice."""
+    requests: list[int] = []
+    have_asked = asyncio.Event()
+
+    async def serve(reader: Any, writer: Any) -> None:
+        number = provider.connections
+        await read_request(reader)
+        requests.append(number)
+        if number > 3:
+            return await hang_up(writer)
+        if number == 3:
+            have_asked.set()
+        await have_asked.wait()  # or one connection would do for all
+        writer.write(OK.replace(b"2\r\n\r\nok", b"2\r\n\r\n{}"))
+        await read_request(reader)
+        requests.append(number)
+        return await hang_up(writer)
+
+    async with RawProvider(serve) as provider:
+        url = f"http://127.0.0.1:{provider.port}/v1"
+        gateway = await open_gateway(base_url=url, retries=2)
+        await asyncio.gather(*(gateway.ask(None, stream=False) for _ in range(3)))
+
+        heard = await gateway.ask(None, stream=False)
+
+    assert heard.status == 502
+    assert len(requests) == 3 + 1 + 3
 
 
 async def test_a_reused_connection_that_had_begun_to_answer_is_a_failure(
