@@ -56,6 +56,26 @@ def test_who_was_refused_is_refused_in_their_dialect(path: str) -> None:
     assert reply.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/groq"])
+@pytest.mark.parametrize("sent", ["a", "my-id.7", "x" * 128])
+def test_a_callers_own_id_is_echoed(path: str, sent: str) -> None:
+    """As by the chain."""
+    answer = Desk().door.turn_away(asked(ALICE, f"x-request-ID:  {sent}", path=path))
+
+    reply = parse_reply(answer or b"")
+    assert reply.is_whole
+    assert reply.headers["x-request-id"] == sent
+    assert sent in (reply.json().get("request_id"), reply.json()["error"].get("request_id"))
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "x" * 129, "ä", '"', "gw_" + "a" * 49])
+def test_an_id_that_the_chain_would_not_take_is_replaced(sent: str) -> None:
+    """It stands in the answer as it is."""
+    answer = Desk().door.turn_away(asked(ALICE, f"X-Request-ID: {sent}"))
+
+    assert len(parse_reply(answer or b"").headers["x-request-id"]) == 32
+
+
 @pytest.mark.parametrize(
     "line",
     [
