@@ -190,6 +190,10 @@ class ErrorReply(Spec, frozen=True):
 class StreamError(Spec, frozen=True):
     """An error in the middle of a stream whose status was 200."""
 
+    at: Annotated[
+        Literal["after_tokens", "after_finish"],
+        Meta(description="where; `after_finish`: behind every finish reason"),
+    ] = "after_tokens"
     after_tokens: Annotated[Number, Meta(description="tokens sent before it")] = 0
     shape: Annotated[
         StreamErrorShape,

@@ -185,6 +185,14 @@ ERRORS: dict[str, dict[str, Any]] = {
         **ROLE_EVERY,
         "stream_error": {"shape": "openrouter_documented", "after_tokens": 2},
     },
+    # As recorded: `length` twice, and then the error.
+    "openrouter-error-after-finish": {
+        **ROLE_EVERY,
+        "count": 2,
+        "finish": "twice",
+        "finish_reason": "length",
+        "stream_error": {"shape": "openrouter", "at": "after_finish"},
+    },
     "openrouter-429": {"error": {"status": 429, "shape": "openrouter", "retry_after": "2"}},
     # A 200 whose JSON body is an error.
     "openrouter-200-error": {"error": {"status": 200, "shape": "openrouter", "code": 502}},

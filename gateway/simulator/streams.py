@@ -57,20 +57,19 @@ def _break_off(events: list[Event], error: StreamError, writer: ChunkWriter) -> 
     """The stream up to the error, the error, and what its provider sends after it."""
     kept: list[Event] = []
     seen = 0
+    is_late = error.at == "after_finish"
+    before = ("prelude", "role", "token", "finish") if is_late else ("prelude", "role", "token")
     for event in events:
-        if (
-            event.kind not in ("prelude", "role", "token")
-            or seen + event.tokens > error.after_tokens
-        ):
+        if event.kind not in before or (not is_late and seen + event.tokens > error.after_tokens):
             break
         seen += event.tokens
         kept.append(event)
     then_done = error.shape == "openrouter" if error.then_done is None else error.then_done
     end = [Event("done", "[DONE]")] if then_done else []
-    return [*kept, _error_event(error, writer), *end]
+    return [*kept, _error_event(error, writer, seen), *end]
 
 
-def _error_event(error: StreamError, writer: ChunkWriter) -> Event:
+def _error_event(error: StreamError, writer: ChunkWriter, tokens: int) -> Event:
     payload = stream_error_payload(error)
     if error.shape == "groq":
         return Event("error", {"error": payload}, name="error")
@@ -82,7 +81,7 @@ def _error_event(error: StreamError, writer: ChunkWriter) -> Event:
     reason = "error" if error.shape == "openrouter_documented" else None
     chunk = writer.chunk([{"index": 0, "delta": empty, "finish_reason": reason}], error=payload)
     if reason is None:
-        chunk["usage"] = writer.usage(error.after_tokens)
+        chunk["usage"] = writer.usage(tokens)
     return Event("error", chunk)
 
 

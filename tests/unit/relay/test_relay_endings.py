@@ -30,6 +30,7 @@ BROKEN = {
     "groq-error": "upstream_error_in_stream",
     "openrouter-error": "upstream_error_in_stream",
     "openrouter-error-documented": "upstream_error_in_stream",
+    "openrouter-error-after-finish": "upstream_error_in_stream",
     "openai-stream-error": "upstream_error_in_stream",
     "ollama-error": "upstream_truncated",
 }

@@ -22,6 +22,19 @@ def test_an_error_ends_the_stream_at_its_token():
     assert kinds == ["role", "token", "token", "error"]
 
 
+def test_an_error_may_come_behind_every_finish_reason():
+    """OpenRouter says twice why an answer ended, and then that it failed (wire 0.1)."""
+    error = {"at": "after_finish", "shape": "openrouter"}
+    directive = read_directive({"count": 2, "finish": "twice", "stream_error": error})
+
+    beats = write_stream(directive, Ask(), "id")
+
+    assert [beat.kind for beat in beats] == [
+        *("role", "token", "token", "finish", "finish", "error", "done")
+    ]
+    assert b'"completion_tokens":2' in beats[5].payload
+
+
 def test_given_events_replace_ours():
     """Native dialects are simulated so."""
     directive = read_directive({"events": [{"a": 1}, {"b": 2}], "done": "never"})
