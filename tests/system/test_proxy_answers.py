@@ -62,6 +62,14 @@ ELSEWHERE = (
     *("/v1/../metrics", "/V1/models", "//metrics", "/metrics/..%2fv1/models", "/llm", "/llm/keys"),
     *("/llm/api", "/llm/v1", "/llm/v1/../../metrics", "/server-status", "/icons/"),
 )
+# Of an answer that is made anew each time no part can be asked for.
+PARTS = (
+    ("Range: bytes=0-10",),
+    ("Range: bytes=999999-",),
+    ("Range: bytes=0-1,5-6", 'If-Range: "x"'),
+    ("Range: bytes=0-10", "If-Range: Thu, 01 Jan 2026 00:00:00 GMT"),
+    ("Request-Range: bytes=0-10",),
+)
 ODD_PATHS = ("/api/chat/..%2fchat%2Fgroq", "/v1/models/..%2f..%2fadmin", "/api/chat/%00")
 
 
@@ -184,6 +192,22 @@ async def test_a_large_reply_arrives_whole(
 
     assert (heard.status, header_of(heard, "content-length")) == (200, str(LARGE_CHARS))
     assert heard.body == simulator.journal.last.body_sent
+
+
+async def test_no_part_of_an_answer_is_sent_for_the_whole(behind: OpenBehind, proxy: Proxy) -> None:
+    """The provider was paid for all of it, and who asks again pays again."""
+    await behind()
+    whole = {"model": "sim/plain", "messages": MESSAGES}
+
+    for headers in PARTS:
+        for below, port in (("", proxy.port), (BELOW, proxy.beside_port)):
+            asked = post(V1, AUTHORIZATION, *headers, body=whole)
+            listed = await send(proxy, get(f"{below}/v1/models", *headers), port=port)
+            answered = await send(proxy, asked.replace(b" ", f" {below}".encode(), 1), port=port)
+
+            assert (listed.status, listed.json["object"]) == (200, "list"), headers
+            assert (answered.status, answered.json["object"]) == (200, "chat.completion"), headers
+            assert header_of(answered, "content-range") is None
 
 
 async def test_other_methods_get_the_gateways_answer(behind: OpenBehind, proxy: Proxy) -> None:
