@@ -1,11 +1,13 @@
 """What was said, in a stream of its own, for those whose operator has switched it on.
 
-The rule here: off by default, and never where other lines are. Credentials are taken out before
-anything is cut, so that half of one is not left.
+The rule here: off by default, never where other lines are, and in no file that others can read.
+Credentials are taken out before anything is cut, so that half of one is not left.
 """
 
+import contextlib
 import json
 import os
+import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -22,6 +24,7 @@ from gateway.wire.spoken import render_answer, render_prompt
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 OWNER_ONLY = 0o600
+OTHERS, OTHERS_READ = 0o077, 0o044  # bits of a mode
 ALL = "all"
 # A prompt and an answer, each byte of which is written as `\u0001`, and the rest of the line.
 LINE_FACTOR = 2 * len("\\u0001") + 1
@@ -29,6 +32,17 @@ LINE_FACTOR = 2 * len("\\u0001") + 1
 
 class ContentFileError(Exception):
     """The file for what was said cannot be used; says why."""
+
+
+class ExposedFileError(ContentFileError):
+    """Others can read the file, and that is not ours to change."""
+
+    def __init__(self, to: str, found: os.stat_result) -> None:
+        super().__init__(
+            f"`logging.content.to`: {to} can be read by others than its owner, and the gateway may "
+            "not change that; give the file to the user it runs as, or take it away"
+        )
+        self.found = found
 
 
 class ContentLog:
@@ -48,17 +62,24 @@ class ContentLog:
         self._clock = clock
         self._is_shared = is_shared
         self._sink: Sink | None = None
+        self._file: os.stat_result | None = None  # where that writes to
         self._principals: frozenset[str] | None = frozenset()  # None: all
         self._max_bytes = 0
 
     def apply(self, spec: ContentLogSpec | None) -> None:
         """Log so from here on; ContentFileError when that cannot be, and then nothing changes.
 
-        The file is opened anew, so that it may have been moved away.
+        The file is opened anew, so that it may have been moved away. Nothing more is written to one
+        that others can read by now.
         """
-        sink = None if spec is None else self._start(spec)
+        try:
+            sink, file = (None, None) if spec is None else self._start(spec)
+        except ExposedFileError as error:
+            if self._file is not None and os.path.samestat(self._file, error.found):
+                self.close(0.0)
+            raise
         self.close(0.0)
-        self._sink = sink
+        self._sink, self._file = sink, file
         if spec is not None:
             self._max_bytes = spec.max_bytes
             self._principals = None if spec.principals == ALL else frozenset(spec.principals)
@@ -129,31 +150,51 @@ class ContentLog:
         principal = "local" if exchange.principal is None else exchange.principal.name
         return self._principals is None or principal in self._principals
 
-    def _start(self, spec: ContentLogSpec) -> Sink:
-        # Nobody's words are too long to wait.
-        max_bytes = max(MAX_BYTES, LINE_FACTOR * spec.max_bytes)
-        return LogWriter(self._open(spec.to), max_bytes=max_bytes, name="gateway-content")
-
-    def _open(self, to: str) -> LineFile:
-        if to == STDERR:
-            descriptor = STANDARD_ERROR
-        else:
-            try:
-                # Not blocking: a named pipe without a reader is a mistake, and nothing to wait for.
-                flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-                descriptor = os.open(to, flags, OWNER_ONLY)
-            except OSError as error:
-                reason = (error.strerror or type(error).__name__).lower()
-                raise ContentFileError(f"`logging.content.to`: {to}: {reason}") from None
-        if _is_same(descriptor, STANDARD_OUTPUT):
-            if descriptor != STANDARD_ERROR:
-                os.close(descriptor)
-            raise ContentFileError(
-                f"`logging.content.to`: {to} is where the log goes; name a file of its own"
-            )
-        return LineFile(
+    def _start(self, spec: ContentLogSpec) -> tuple[Sink, os.stat_result]:
+        descriptor = STANDARD_ERROR if spec.to == STDERR else _open(spec.to)
+        file = LineFile(
             descriptor, is_shared=self._is_shared, is_owned=descriptor != STANDARD_ERROR
         )
+        try:
+            _check(descriptor, spec.to)
+        except ContentFileError:
+            file.close()
+            raise
+        # Nobody's words are too long to wait.
+        max_bytes = max(MAX_BYTES, LINE_FACTOR * spec.max_bytes)
+        return LogWriter(file, max_bytes=max_bytes, name="gateway-content"), os.fstat(descriptor)
+
+
+def _open(to: str) -> int:
+    # Not blocking: a named pipe without a reader is a mistake, and nothing to wait for.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        return os.open(to, flags, OWNER_ONLY)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        raise ContentFileError(f"`logging.content.to`: {to}: {reason}") from None
+
+
+def _check(descriptor: int, to: str) -> None:
+    if _is_same(descriptor, STANDARD_OUTPUT):
+        raise ContentFileError(
+            f"`logging.content.to`: {to} is where the log goes; name a file of its own"
+        )
+    if to != STDERR:
+        _hide_from_others(descriptor, to)
+
+
+def _hide_from_others(descriptor: int, to: str) -> None:
+    """Have a file that was there before, perhaps for all to read, read by its owner alone."""
+    found = os.fstat(descriptor)
+    # Whoever made a pipe has said who reads it, and a device is everybody's.
+    if not stat.S_ISREG(found.st_mode) or not found.st_mode & OTHERS:
+        return
+    with contextlib.suppress(OSError):  # it is not ours; or modes are nothing to where it is
+        os.fchmod(descriptor, OWNER_ONLY)
+    found = os.fstat(descriptor)
+    if found.st_mode & OTHERS_READ:
+        raise ExposedFileError(to, found)
 
 
 def _is_same(one: int, other: int) -> bool:

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from gateway.logs.lines import LineCutter
 from gateway.telemetry.content_log import ContentFileError, ContentLog
 
 TIMEOUT_S = 10
+NOBODY = 65_534
 KNOWN = "a known secret of twenty"
 
 
@@ -216,3 +219,103 @@ def test_a_file_that_was_moved_away_is_opened_anew(tmp_path: Path) -> None:
     for name in ("said", "said.1"):
         assert len((tmp_path / name).read_text().splitlines()) == 1
     assert log.lost == 0
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o640, 0o620])
+def test_a_file_that_was_there_is_its_owner_s_alone_from_then_on(tmp_path: Path, mode: int) -> None:
+    """`touch said.log`, or what logrotate makes: words would be written where all may read."""
+    log = ContentLog()
+    for name in ("said", "said.1"):  # the second one in the place of the first
+        (tmp_path / "said").touch()
+        (tmp_path / "said").chmod(mode)
+        log.apply(spec(tmp_path / "said"))
+        settle(log)
+
+        assert stat.S_IMODE((tmp_path / "said").stat().st_mode) == 0o600
+        (tmp_path / "said").rename(tmp_path / name)
+    log.close(TIMEOUT_S)
+
+
+def test_what_is_no_file_keeps_its_mode(tmp_path: Path) -> None:
+    """Whoever made a pipe has said who reads it; and nobody else could use /dev/null any more."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "pipe").chmod(0o640)
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    before = Path(os.devnull).stat().st_mode
+    log = ContentLog()
+    log.apply(spec(Path(os.devnull)))
+    log.apply(spec(tmp_path / "pipe"))
+    log.close(TIMEOUT_S)
+    os.close(reader)
+
+    assert stat.S_IMODE((tmp_path / "pipe").stat().st_mode) == 0o640
+    assert Path(os.devnull).stat().st_mode == before
+
+
+@pytest.fixture
+def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory of files that this process may write to and does not own."""
+    if os.geteuid() != 0:  # nobody can give a file away but root
+
+        def refuse(*_: object) -> None:
+            raise PermissionError
+
+        monkeypatch.setattr(os, "fchmod", refuse)
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            os.seteuid(0)
+
+
+def make(path: Path, mode: int) -> None:
+    """A file with this mode, of whoever runs the tests."""
+    own = os.geteuid()
+    os.seteuid(os.getuid())
+    path.touch()
+    path.chmod(mode)
+    os.seteuid(own)
+
+
+@pytest.mark.parametrize("mode", [0o666, 0o660])
+def test_a_file_of_somebody_else_s_that_others_can_read_is_refused(
+    foreign: Path, mode: int
+) -> None:
+    """Its mode is not ours to change; a file that nobody else reads will do."""
+    make(foreign / "said", mode)
+    make(foreign / "other", 0o622)
+    log = ContentLog()
+
+    with pytest.raises(ContentFileError, match=r"said can be read by others than its owner"):
+        log.apply(spec(foreign / "said"))
+    settle(log)
+    log.apply(spec(foreign / "other"))
+    settle(log)
+    log.close(TIMEOUT_S)
+
+    assert [(foreign / name).stat().st_size > 0 for name in ("said", "other")] == [False, True]
+
+
+def test_nothing_more_is_written_to_a_file_that_others_can_read_by_now(foreign: Path) -> None:
+    """What is written to stays after a mistake, but not if it is that very file."""
+    make(foreign / "said", 0o622)
+    log = ContentLog()
+    log.apply(spec(foreign / "said"))
+    settle(log)
+
+    make(foreign / "other", 0o666)
+    with pytest.raises(ContentFileError):
+        log.apply(spec(foreign / "other"))
+    settle(log)  # to the file that was there
+    make(foreign / "said", 0o666)
+    with pytest.raises(ContentFileError):
+        log.apply(spec(foreign / "said"))
+    settle(log)
+    log.close(TIMEOUT_S)
+
+    assert len((foreign / "said").read_text().splitlines()) == 2
+    assert (foreign / "other").read_text() == ""
