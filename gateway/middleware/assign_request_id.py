@@ -1,7 +1,7 @@
 """Opens the exchange: an id, a start time, and the record that every line below fills in.
 
 The rule here: a caller's own id is used only when it is harmless in a header, a log line and a
-file name.
+file name, and when it is not a credential that somebody put into the wrong header.
 """
 
 from aiohttp import web
@@ -16,6 +16,7 @@ from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
 from gateway.telemetry.in_flight import InFlight
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.forwarded import UNIX, TrustedProxies
+from gateway.wire.redaction import holds_credential
 
 OBSERVERS: web.AppKey[tuple[Observer, ...]] = web.AppKey("observers", tuple)
 """Who is told when an exchange is settled; set by `app`."""
@@ -35,7 +36,8 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     """Give the request its id and its record."""
     app = request.app
     given = request.headers.get(REQUEST_ID, "")
-    request_id = given if is_request_id(given) else new_request_id()
+    is_usable = is_request_id(given) and not holds_credential(given)
+    request_id = given if is_usable else new_request_id()
     path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
     client_address = request.remote or UNIX
     proxies = app[PROXIES]

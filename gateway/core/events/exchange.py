@@ -17,8 +17,8 @@ LINE_FIELDS = {
 
 EXCHANGE_FIELDS = {
     "request_id": (
-        "the caller's `X-Request-ID` where it is well formed, else one of ours; the answer "
-        "carries the same"
+        "the caller's `X-Request-ID` where it is well formed and does not look like a credential, "
+        "else one of ours; the answer carries the same"
     ),
     "principal": (
         "who called: the name of a key, what a token or session calls them, `anonymous`, or "

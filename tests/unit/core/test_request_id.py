@@ -3,19 +3,11 @@
 import pytest
 
 from gateway.core.request_id import is_request_id, new_request_id
-from tests.plugins.stored_keys import SOME_KEY
 
 
 def test_a_new_id_is_one_that_would_be_accepted() -> None:
     """A gateway behind a gateway keeps the id of the first."""
     assert is_request_id(new_request_id())
-
-
-def test_a_key_is_no_id() -> None:
-    """It goes into every line and answer as it is."""
-    assert not is_request_id(SOME_KEY)
-    assert not is_request_id(f"a.{SOME_KEY}-1")
-    assert is_request_id("gw_1234")
 
 
 def test_no_two_are_alike() -> None:

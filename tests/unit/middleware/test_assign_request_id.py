@@ -9,6 +9,7 @@ from gateway.config.settings import ServerSpec
 from gateway.core.dialect import Dialect
 from gateway.plugins.api import EXCHANGE
 from tests.plugins.chain import StartChain
+from tests.plugins.stored_keys import SOME_KEY
 
 
 async def test_every_answer_has_an_id_of_its_own(start_chain: StartChain) -> None:
@@ -21,7 +22,18 @@ async def test_every_answer_has_an_id_of_its_own(start_chain: StartChain) -> Non
     assert ids[0] != ids[1]
 
 
-@pytest.mark.parametrize("given", ["a", "req_1.2-3", "x" * 128])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("a", "req_1.2-3", "x" * 128, "gw_1234", "task-0123456789abcdef", "my_sk-eleton.of-1"),
+        "0f8fad5b-d9cb-469f-a165-70867728950e",  # a UUID
+        "01ARZ3NDEKTSV4RRFFQ69G5FAV",  # a ULID
+        "4bf92f3577b34da6a3ce929d0e0e4736",  # of a trace, and nginx's own
+        "req_011CSHoEeqs5C35K2UUqR7Fy",
+        "Root-1-67891233-abcdef012345678912345678",
+        "V1StGXR8_Z5jdHi6B-myT",
+    ],
+)
 async def test_a_harmless_id_of_the_caller_is_used(start_chain: StartChain, given: str) -> None:
     """A front end finds its own id again."""
     chain = await start_chain()
@@ -30,6 +42,30 @@ async def test_a_harmless_id_of_the_caller_is_used(start_chain: StartChain, give
 
     assert reply.headers["x-request-id"] == given
     assert chain.exchanges[0].request_id == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        SOME_KEY,
+        f"a.{SOME_KEY}-1",
+        "gw_" + "aB3-_" * 9,
+        "sk-proj-AbCd1234EfGh5678",
+        "sk-ant-api03-AbCd1234EfGh5678",
+        "call.sk-or-v1-0123456789abcdef",
+        *(f"{prefix}0123456789abcdef" for prefix in ("gsk_", "xai-", "hf_", "AIza", "nvapi-")),
+        "AKIAABCDEFGHIJKLMNOP",
+        "eyJhbGciOiJI.eyJzdWIiOiIx.abc_defg",
+    ],
+)
+async def test_a_credential_is_no_id(start_chain: StartChain, given: str) -> None:
+    """Somebody put it into the wrong header; an id goes into every line and answer as it is."""
+    chain = await start_chain()
+
+    reply = await chain.ask(headers=[("X-Request-ID", given)])
+
+    assert re.fullmatch(r"[0-9a-f]{32}", reply.headers["x-request-id"])
+    assert chain.exchanges[0].request_id == reply.headers["x-request-id"]
 
 
 @pytest.mark.parametrize(
