@@ -97,7 +97,7 @@ def test_the_codes_of_nginx_are_those_of_the_shipped_configuration() -> None:
     ("file", "code"),
     [
         ("haproxy/haproxy.cfg", r"txn\.code\)\]([a-z_]+)\""),
-        ("caddy/gateway.caddy", r"(?m)^\t\t\t\d{3} ([a-z_]+) "),
+        ("caddy/gateway.caddy", r"(?m)^\t+\d{3} ([a-z_]+) "),
         ("apache/gateway/errors.conf", r'code\\":\\"([a-z_]+)\\"'),
         ("apache/gateway/paths.conf", r'code\\":\\"([a-z_]+)\\"'),
     ],

@@ -11,7 +11,7 @@ from tests.plugins.proxies.plan import DEPLOY, Draft, Plan, is_path
 SHIPPED = DEPLOY / "apache"
 MODULES = ("/usr/lib/apache2/modules", "/usr/lib64/httpd/modules", "/usr/lib/httpd/modules")
 # What Debian switches on for everybody; mod_deflate does harm where a shipped file forgets it.
-USUAL = ("mpm_event", "authz_core", "filter", "deflate", "mime", "socache_shmcb", "status")
+USUAL = ("mpm_event", "authz_core", "dir", "filter", "deflate", "mime", "socache_shmcb", "status")
 
 MAIN = """
 ServerRoot {directory}
@@ -39,6 +39,11 @@ Include site.conf
 # A site that was there before, with nothing but the lines that gateway.conf says to write.
 <VirtualHost *:{beside}>
     ServerName www.example.org
+    DocumentRoot {directory}/site
+    <Directory {directory}/site>
+        DirectoryIndex index.html
+        Require all granted
+    </Directory>
 {below}
 </VirtualHost>
 """

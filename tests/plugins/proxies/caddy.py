@@ -13,6 +13,15 @@ SHIPPED = DEPLOY / "caddy"
 # Since then a cut answer is cut, and a body can be sent a second time.
 SOUND = (2, 8)
 
+OTHER = """
+# A site that was there before, with nothing but the lines that the Caddyfile says to write.
+http://:{beside} {{
+{below}
+	root * {directory}/site
+	file_server
+}}
+"""
+
 
 def version_of(program: Path) -> tuple[int, int]:
     """Its major and minor version."""
@@ -27,11 +36,11 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
     parts.hasten(r"(?m)^\t+(?:response_header_timeout) (?P<seconds>\d+)s$", plan.quicker)
     parts.write(directory / "gateway.caddy")
     draft = Draft(SHIPPED / "Caddyfile")
-    http, https, _ = plan.ports
+    http, https, beside = plan.ports
     ports = f"\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind {plan.host}\n"
     draft.replace("{\n\tservers {", "{\n\tadmin off\n\tauto_https off\n" + ports + "\tservers {")
-    draft.uncomment("handle_path /llm/*", lines=3)
     plain = draft.text[draft.text.index("\nchat.example.org {") :]
+    below = _lines_for_a_path()
     draft.replace("\nchat.example.org {", f"\nhttps://:{https} {{")
     draft.uncomment("tls /etc/caddy")
     draft.replace(
@@ -39,6 +48,7 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
         f"tls {plan.certificate} {plan.certificate}",
     )
     draft.text += plain.replace("\nchat.example.org {", f"\nhttp://:{http} {{")
+    draft.text += OTHER.format(beside=beside, below=below, directory=directory)
     addresses = " ".join(map(_address, plan.gateways))
     draft.replace("\tto 127.0.0.1:8080\n", f"\tto {addresses}\n")
     if plan.second is not None:
@@ -51,6 +61,14 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
         *(str(program), "run", "--adapter", "caddyfile"),
         *("--config", str(directory / "Caddyfile")),
     ]
+
+
+def _lines_for_a_path() -> str:
+    """What the Caddyfile tells to write into a site that is there already."""
+    site = Draft(SHIPPED / "Caddyfile")
+    site.uncomment("handle_path /llm/*", lines=3)
+    start = site.text.index("\timport gateway_errors\n")
+    return site.text[start : site.text.index("\timport gateway\n}", start)]
 
 
 def _address(gateway: str) -> str:

@@ -38,7 +38,7 @@ http {{
         include gateway/sub-path.conf;
 
         location / {{
-            return 204;
+            root site;
         }}
     }}
 }}

@@ -10,6 +10,7 @@ from pathlib import Path
 DEPLOY = Path(__file__).parents[3] / "deploy"
 HTTP_PORT, HTTPS_PORT, BESIDE_PORT = 8080, 8443, 8082
 ADMIN_PORT = 8081
+OTHER_SITE = "the other site\n"
 # How long the shipped files wait for a silent gateway; and those of a quicker one, before division.
 PATIENCE_S, SHORT_PATIENCE_S = 660, 60
 
@@ -39,6 +40,12 @@ class Plan:
     def second(self) -> str | None:
         """The other one of two."""
         return self.gateways[1] if len(self.gateways) > 1 else None
+
+
+def write_other_site(directory: Path) -> None:
+    """Make the page of the site that was there before."""
+    (directory / "site").mkdir()
+    (directory / "site" / "index.html").write_text(OTHER_SITE)
 
 
 def is_path(gateway: str) -> bool:

@@ -27,7 +27,7 @@ import trustme
 from tests.plugins.programs import find_program
 from tests.plugins.proxies import apache, caddy, haproxy
 from tests.plugins.proxies import nginx as of_nginx
-from tests.plugins.proxies.plan import Plan
+from tests.plugins.proxies.plan import Plan, write_other_site
 
 START_S = 20
 STOP_S = 10
@@ -81,7 +81,7 @@ KINDS = {
             offers_http2=False,
             alarms=r"\[(ALERT|WARNING)\].*(config|main\(\))",  # not that gateways come and go
         ),
-        Kind("caddy", "caddy", "caddy", caddy.write, alarms="panic|fatal"),
+        Kind("caddy", "caddy", "caddy", caddy.write, has_beside=True, alarms="panic|fatal"),
         Kind(
             "apache",
             "apache2",
@@ -248,6 +248,7 @@ class Proxies:
             if not any(plan.ports):
                 ports = [each.getsockname()[1] for each in sockets]
                 plan = replace(plan, ports=(*ports, 0)[:3])
+            write_other_site(directory)
             command = kind.write(program, directory, plan)
             if kind.name == "haproxy":
                 _name_sockets(directory / "haproxy.cfg", sockets)

@@ -1,0 +1,54 @@
+"""A site that was there before, with the gateway below a path of it.
+
+The rule here: whatever is not below that path is as it was, errors as well.
+"""
+
+import pytest
+
+from tests.plugins.proxies.plan import OTHER_SITE
+from tests.plugins.proxies.row import BELOW, CHAT, V1, OpenBehind, only_linux, send
+from tests.plugins.proxies.running import Proxy
+from tests.plugins.raw_caller import Heard
+from tests.plugins.scene import error_of, header_of, raw_request
+
+pytestmark = only_linux()
+
+ELSEWHERE = ("/nothing", "/v1/models", "/v1", "/api/keys", "/llms/v1/models", V1, CHAT)
+
+
+async def ask(proxy: Proxy, path: str, *headers: str) -> Heard:
+    """A question to the other site."""
+    raw = raw_request(f"GET {path} HTTP/1.1", "Connection: close", *headers)
+    return await send(proxy, raw, port=proxy.beside_port)
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "caddy", "apache"], indirect=True)
+async def test_the_other_site_answers_as_it_did(behind: OpenBehind, proxy: Proxy) -> None:
+    """Its pages, and its own 404 for what it has not, also where the gateway has such a path."""
+    gateway = await behind()
+
+    pages = [await ask(proxy, path) for path in ("/", "/index.html")]
+    missing = [await ask(proxy, path) for path in ELSEWHERE]
+
+    assert [(heard.status, heard.body.decode()) for heard in pages] == [(200, OTHER_SITE)] * 2
+    for heard in missing:
+        assert heard.status == 404
+        assert header_of(heard, "content-type") != "application/json"
+        assert header_of(heard, "x-request-id") is None
+        assert b"gateway" not in heard.raw
+    assert gateway.log.settled == []
+
+
+@pytest.mark.parametrize("proxy", ["nginx", "caddy", "apache"], indirect=True)
+async def test_the_gateway_s_part_has_the_gateway_s_errors(
+    behind: OpenBehind, proxy: Proxy
+) -> None:
+    """Those of the gateway, and those of the proxy: what it is asked for too much of."""
+    gateway = await behind()
+
+    found = await ask(proxy, f"{BELOW}/v1/models")
+    missing = await ask(proxy, f"{BELOW}/v1/nothing")
+
+    assert found.status == 200
+    assert error_of(missing) == (404, "not_found")
+    assert [line["path"] for line in gateway.log.settled] == ["/v1/models", "/v1/nothing"]
