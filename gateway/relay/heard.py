@@ -3,38 +3,73 @@
 The rule here: whoever is not listened to has a plain `StreamReader`, and pays nothing for this one.
 """
 
+import sys
+
 from typing_extensions import override
 
 from gateway.core.content import Content
-from gateway.wire.chunk import EventKind, StreamReader
+from gateway.wire.chunk import Choice, EventKind, StreamReader
 
 
 class HeardReader(StreamReader):
-    """Reads as its parent does, and keeps the text of the first choice."""
+    """Reads as its parent does, and keeps the text of the first choice.
 
-    __slots__ = ("_content",)
+    That is the one with the lowest number that came: not every provider begins with 0.
+    """
+
+    __slots__ = ("_content", "_first", "_index", "_known_index")
 
     def __init__(self, content: Content) -> None:
         super().__init__()
         content.begin_answer()
         self._content = content
-
-    @override
-    def read(self, event: bytes) -> EventKind:
-        kind = super().read(event)
-        self._content.hear(self.text)
-        return kind
+        self._first = sys.maxsize
+        self._index = 0  # of the choice that a whole read was of
+        self._known_index = 0  # of the event that was learned from
 
     @override
     def read_plain(self, read: bytes) -> bool:
         is_read = super().read_plain(read)
         if is_read:
-            self._content.hear(self.text)
+            self._hear(self._last_index)
         return is_read
 
     @override
     def read_framed(self, read: bytes) -> bytes | None:
+        self._index = self._known_index  # unless its JSON is read
         framed = super().read_framed(read)
         if framed is not None:
-            self._content.hear(self.text)
+            self._hear(self._index)
         return framed
+
+    @override
+    def _read_framed_json(self, read: bytes) -> bytes | None:
+        framed = super()._read_framed_json(read)
+        self._index = self._last_index
+        return framed
+
+    @override
+    def _learn(self, event: bytes, text: str) -> None:
+        before = self._before
+        super()._learn(event, text)
+        if self._before is not before:  # not every event can be learned from
+            self._known_index = self._last_index
+
+    @override
+    def _read_choices(self, choices: list[Choice], payload: bytes) -> EventKind:
+        # `text` is of whichever stands first.
+        ordered = sorted(choices, key=_index_of) if len(choices) > 1 else choices
+        kind = super()._read_choices(ordered, payload)
+        self._hear(_index_of(ordered[0]))
+        return kind
+
+    def _hear(self, index: int) -> None:
+        if index < self._first:
+            self._first = index
+            self._content.begin_answer()
+        if index == self._first:
+            self._content.hear(self.text)
+
+
+def _index_of(choice: Choice) -> int:
+    return choice.index if isinstance(choice.index, int) else 0
