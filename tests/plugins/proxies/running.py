@@ -34,7 +34,7 @@ STOP_S = 10
 HOST_NAME = "chat.example.org"
 LOOPBACK = "127.0.0.1"
 # Those that take sockets that listen already, and how many of `Plan.ports` they listen on.
-INHERITED = {"nginx": 3, "haproxy": 2}
+INHERITED = {"nginx": 3, "haproxy": 3}
 
 Write = Callable[[Path, Path, Plan], list[str]]
 
@@ -50,9 +50,6 @@ class Kind:
     sees_a_silent_caller_leave: bool = True  # while nothing is written to the caller
     offers_http2: bool = True
     keeps_connections: bool = True  # to the gateway
-    has_beside: bool = (
-        False  # another site, on a port of its own; else `/llm` is beside the gateway
-    )
     alarms: str = "(?!)"  # what its log never holds
 
     @property
@@ -70,7 +67,6 @@ KINDS = {
             "nginx",
             "nginx-light",
             of_nginx.write,
-            has_beside=True,
             alarms=OF_NGINX,
         ),
         Kind(
@@ -81,7 +77,7 @@ KINDS = {
             offers_http2=False,
             alarms=r"\[(ALERT|WARNING)\].*(config|main\(\))",  # not that gateways come and go
         ),
-        Kind("caddy", "caddy", "caddy", caddy.write, has_beside=True, alarms="panic|fatal"),
+        Kind("caddy", "caddy", "caddy", caddy.write, alarms="panic|fatal"),
         Kind(
             "apache",
             "apache2",
@@ -89,7 +85,6 @@ KINDS = {
             apache.write,
             sees_a_silent_caller_leave=False,
             offers_http2=False,
-            has_beside=True,
             alarms=r":(alert|emerg|crit)\]|exit signal",
         ),
     )
@@ -100,7 +95,6 @@ NGINX_HTTP10 = Kind(
     "nginx-light",
     of_nginx.write_http10,
     keeps_connections=False,
-    has_beside=True,
     alarms=OF_NGINX,
 )
 
@@ -133,7 +127,7 @@ class Proxy:
     @property
     def beside_port(self) -> int:
         """The port of a site that has the gateway below `/llm`."""
-        return self.plan.ports[2] if self.kind.has_beside else self.port
+        return self.plan.ports[2]
 
     @property
     def url(self) -> str:
@@ -270,8 +264,9 @@ class Proxies:
 
 
 def _name_sockets(file: Path, sockets: list[socket.socket]) -> None:
-    http, https = (each.fileno() for each in sockets)
-    text = file.read_text().replace("fd@{http}", f"fd@{http}").replace("fd@{https}", f"fd@{https}")
+    text = file.read_text()
+    for name, each in zip(("http", "https", "beside"), sockets, strict=True):
+        text = text.replace(f"fd@{{{name}}}", f"fd@{each.fileno()}")
     file.write_text(text)
 
 
