@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.wire.redaction import holds_any, redact
+from gateway.wire.redaction import PLACEHOLDER, holds_any, redact
 
 MAX_CHARS = 1_024
 MAX_EXCEPTION_CHARS = 8_192
@@ -74,7 +74,7 @@ _NAMED = tuple(
         # `Authorization: Basic …`, `Authorization: Digest username="…", response="…"`
         (
             ("authorization",),
-            rf"{_AUTHORIZATION}\s*[:=]\s*+(?!\[redacted)",
+            rf"{_AUTHORIZATION}\s*[:=]\s*+(?!\[redacted|(?i:bearer)\s+{PLACEHOLDER})",
             rf"{_VALUE}{{3,}}(?:[ \t]+(?:{_PAIR}|{_VALUE}+))?(?:\s*,\s*{_PAIR})*",
         ),
         # `Cookie: …` to the end of its line: nobody keeps to what may stand in one.

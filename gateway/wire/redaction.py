@@ -19,7 +19,9 @@ _PREFIXED = re.compile(
 )
 # One of ours is known by its length, whatever stands right before it.
 _OWN = re.compile(r"(?P<kind>gw_)(?P<secret>[0-9A-Za-z]{49})")
-_BEARER = re.compile(r"(?i)\b(?P<kind>bearer\s+)(?P<secret>[^\s\"'`,;]{8,})")
+# What stands in a sentence in the place of one, as in `Authorization: Bearer <key>`.
+PLACEHOLDER: Final = r"<(?:key|token|credential)>(?=\.?(?:[\s\"'`,;)]|$))"
+_BEARER = re.compile(rf"(?i)\b(?P<kind>bearer\s+)(?!{PLACEHOLDER})(?P<secret>[^\s\"'`,;]{{8,}})")
 # What stands after "API key provided:" or "?key=" is one, whatever it looks like.
 _NAMED = re.compile(
     r"(?i)(?P<kind>[?&](?:api[-_]?)?key=|\bapi[ _-]?key(?: provided)?\s*[:=]\s*[\"'`]?)"

@@ -21,6 +21,10 @@ SECRET = "hunter2hunter2hunter2"
         f"sk-proj-{SECRET}",
         f"Bearer {SECRET}",
         f"Authorization: Token {SECRET}",
+        f"Authorization: Bearer <{SECRET}>",
+        f"Authorization: Bearer <key>{SECRET}",
+        f"Authorization: Bearer <key>.{SECRET}",
+        f"Authorization: Bearer <key>{SECRET}`; Bearer <{SECRET}>, Bearer <token>-{SECRET}",
         f'Authorization: Digest username="me", response="{SECRET}"',
         f"Proxy-Authorization: AWS4-HMAC-SHA256 Credential=me/x, Signature={SECRET}",
         f"Cookie: theme=dark; session={SECRET}",
@@ -54,6 +58,9 @@ def test_what_looks_like_a_credential_goes(text: str) -> None:
         "expected one of 'token', 'password'",
         "The cookie is missing, and no authorization either.",
         "token=",
+        "A key of this gateway is needed, as `Authorization: Bearer <key>`; none was sent.",
+        "A token is needed, as `Authorization: Bearer <token>`; none was sent.",
+        "Send it as Authorization: Bearer <credential>.",
     ],
 )
 def test_what_is_said_about_credentials_stays(text: str) -> None:

@@ -16,6 +16,8 @@ ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGH0123456789_-"
         ("key sk-proj-AbCd1234EfGh5678 is bad", "key sk-proj-…5678 is bad"),
         ("gsk_0123456789abcdef.", "gsk_…cdef."),
         ("Bearer abcdefgh12345678", "Bearer …5678"),
+        ("Bearer <abcdefgh12345678>", "Bearer …678>"),
+        ("Bearer <key>abcdefgh12345678", "Bearer …5678"),
         ("sk-proj-****************wxyz", "sk-proj-…wxyz"),
         ("Incorrect API key provided: 0123456789abcdef.", "Incorrect API key provided: …cdef."),
         ("GET /v1?key=0123456789abcdef&alt=sse", "GET /v1?key=…cdef&alt=sse"),
@@ -44,6 +46,7 @@ def test_credentials_keep_at_most_their_last_four_characters(text, expected):
         "The risk-assessment of a task-oriented model",
         "You can find your API key at https://platform.example/account",
         "This model's maximum context length is 8192 tokens.",
+        "Use `Bearer <key>`, Bearer <token>. Or 'bearer <credential>'",
         "see https://llm.example.org:8080/v1 or write to me@example.org",
     ],
 )
