@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.core.clock import system_clock
 from gateway.core.durations import parse_span
-from gateway.core.moments import parse_moment
+from gateway.core.moments import parse_date, parse_moment
 from gateway.logs.fields import FLAGS, LABEL, LEVELS, NUMBERS, FieldError, find_field, is_time
 from gateway.logs.lines import Fields, as_text, render_timestamp
 
@@ -22,6 +22,7 @@ from gateway.logs.lines import Fields, as_text, render_timestamp
 _CONDITION = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sign>!=|>=|<=|!~|==|=|>|<|~)(?P<value>.*)")
 _NUMBER = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
 _BEGUN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2}(T[0-9]{2})?)?)?")  # of a time: all within it
+_SOME_MOMENT = "2000-01-01T00:00"  # whose end completes a time that is only begun
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -107,7 +108,7 @@ def _matching(value: str) -> Test:
 
 def _ordered(name: str, compare: Callable[[Any, Any], bool], value: str) -> Test:
     if name == "timestamp":  # all are written alike, so that their order is that of their text
-        at = value if _BEGUN.fullmatch(value) else _read_moment(value)
+        at = _read_begun(value) if _BEGUN.fullmatch(value) else _read_moment(value)
         return lambda found: isinstance(found, str) and compare(found, at)
     if name == "level":
         if value not in LEVELS:
@@ -140,6 +141,12 @@ def _equal(name: str, value: str) -> Test:
         return any(as_text(one) == value for one in values)
 
     return test
+
+
+def _read_begun(value: str) -> str:
+    """The beginning of a time, as it is; ValueError where no time begins so."""
+    parse_date(value + _SOME_MOMENT[len(value) :])
+    return value
 
 
 def _read_moment(value: str) -> str:
