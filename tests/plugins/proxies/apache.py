@@ -45,7 +45,18 @@ Include site.conf
         Require all granted
     </Directory>
 {below}
+{own_errors}
 </VirtualHost>
+"""
+# What Apache itself, or a module that Debian switches on, can answer with.
+OWN_ERRORS = (
+    *(400, 401, 403, 404, 405, 406, 408, 411, 412, 413, 414, 415, 416, 417, 421, 426, 431),
+    *(500, 501, 502, 503, 504, 505),
+)
+OWN_ERROR = """
+<LocationMatch "^/llm/(v1|api)/own-error-{status}$">
+    Redirect {status} "/"
+</LocationMatch>
 """
 
 
@@ -73,6 +84,7 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
             https=https,
             beside=beside,
             below=_lines_for_a_path(),
+            own_errors="".join(OWN_ERROR.format(status=status) for status in OWN_ERRORS),
         )
     )
     return [str(program), "-DFOREGROUND", "-f", str(directory / "apache.conf")]
