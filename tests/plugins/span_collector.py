@@ -69,6 +69,8 @@ class SpanCollector:
     rejects: int = 0  # spans that it says it did not take
     is_silent: bool = False  # takes requests and does not answer
     in_pieces: bool = False  # sends the body of an answer byte by byte
+    is_slow: bool = False  # answers one request each time that it is told that it may
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     tls: ssl.SSLContext | None = None
     _runner: web.ServerRunner | None = None
@@ -115,6 +117,9 @@ class SpanCollector:
         self._news.set()
         if self.is_silent:
             await asyncio.Event().wait()
+        if self.is_slow:
+            await self.may_answer.wait()
+            self.may_answer.clear()
         answer = ExportTraceServiceResponse()
         answer.partial_success.rejected_spans = self.rejects
         body = answer.SerializeToString()

@@ -114,9 +114,16 @@ EVENTS = (
         "reason",
     ),
     make_event(
+        "tracing.spans_dropped",
+        "warning",
+        "the collector of [traces](tracing.md) answers and is too slow, so that some spans had no "
+        "place; every ten seconds at most",
+        "count",
+    ),
+    make_event(
         "tracing.spans_lost",
         "warning",
-        "a process has stopped, and not all spans were sent",
+        "a process has stopped, and some spans were not sent that no line before has counted",
         "count",
     ),
     make_event(

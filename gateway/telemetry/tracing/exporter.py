@@ -2,6 +2,7 @@
 
 The rule here: nobody waits for the collector. What waits to be sent is bounded, what does not fit
 is dropped and counted, and one line says when the collector fails and one when it answers again.
+Each span that was dropped is counted in one line, and none in two.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
 from gateway import __version__
 from gateway.config.tracing import TracingSpec
+from gateway.core.clock import Clock, monotonic
 
 # So many are sent at once, without waiting for more; half a queue where that is smaller, or it
 # would be full before anybody sent it.
@@ -27,6 +29,7 @@ FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 30.0
 MAX_RETRY_AFTER_S = 300.0
 MAX_ANSWER_BYTES = 64 * 1024
+SAY_EVERY_S = 10.0  # that spans are dropped, while the collector answers
 # What OTLP says may be tried again; everything else is the batch's own fault, or ours.
 RETRYABLE = frozenset(
     {
@@ -60,7 +63,11 @@ class Exporter:
     """A queue of spans and the connection that empties it."""
 
     def __init__(
-        self, spec: TracingSpec, put_around: PutAround, count_refused: CountRefused
+        self,
+        spec: TracingSpec,
+        put_around: PutAround,
+        count_refused: CountRefused,
+        clock: Clock = monotonic,
     ) -> None:
         """OSError when `ca_file` cannot be used."""
         self.sent = 0
@@ -76,7 +83,9 @@ class Exporter:
         self._is_ending = False
         self._ending = asyncio.Event()
         self._is_failing = False
-        self._dropped_before = 0
+        self._clock = clock
+        self._said = 0  # of those dropped
+        self._say_at = 0.0  # not before
 
     @property
     def waiting(self) -> int:
@@ -123,8 +132,9 @@ class Exporter:
         self._queue.clear()
         self._queued = 0
         self.dropped += left
-        if left:
-            _log.warning("tracing.spans_lost", count=left)
+        count = self._count_unsaid()
+        if count:
+            _log.warning("tracing.spans_lost", count=count)
 
     async def _wait_for_spans(self) -> None:
         try:
@@ -205,15 +215,21 @@ class Exporter:
 
     def _note(self, verdict: Verdict) -> None:
         """Say it where it has changed."""
-        is_failing = bool(verdict.reason)
-        if is_failing == self._is_failing:
-            return
-        self._is_failing = is_failing
-        if is_failing:
-            self._dropped_before = self.dropped
-            _log.warning("tracing.collector_failing", reason=verdict.reason)
-        else:
-            _log.info("tracing.collector_answers", dropped=self.dropped - self._dropped_before)
+        was_failing, self._is_failing = self._is_failing, bool(verdict.reason)
+        if self._is_failing:
+            if not was_failing:
+                _log.warning("tracing.collector_failing", reason=verdict.reason)
+        elif was_failing:
+            _log.info("tracing.collector_answers", dropped=self._count_unsaid())
+        elif self.dropped > self._said and self._clock() >= self._say_at:
+            _log.warning("tracing.spans_dropped", count=self._count_unsaid())
+
+    def _count_unsaid(self) -> int:
+        """How many were dropped that no line has counted; one does it now."""
+        count = self.dropped - self._said
+        self._said = self.dropped
+        self._say_at = self._clock() + SAY_EVERY_S
+        return count
 
     async def _sleep(self, wait_s: float) -> None:
         """Wait, but not when it is time to end."""

@@ -11,7 +11,8 @@ import pytest
 import trustme
 
 from gateway.config.tracing import TracingSpec
-from gateway.telemetry.tracing.exporter import BATCH_SPANS, Exporter
+from gateway.core.clock import Clock, monotonic
+from gateway.telemetry.tracing.exporter import BATCH_SPANS, SAY_EVERY_S, Exporter
 from gateway.telemetry.tracing.spans import count_refused
 from tests.plugins.chain import LogLines
 from tests.plugins.span_collector import SpanCollector
@@ -28,10 +29,12 @@ SPAN = b"\xa2\x06\x01x"  # field 100, which is none
 
 
 @asynccontextmanager
-async def exporting(collector: SpanCollector, **fields: Any) -> AsyncIterator[Exporter]:
+async def exporting(
+    collector: SpanCollector, clock: Clock = monotonic, **fields: Any
+) -> AsyncIterator[Exporter]:
     """An exporter that runs, and is ended and waited for."""
     spec = TracingSpec(**{"endpoint": collector.url, "export_every_s": 0.01, **fields})
-    exporter = Exporter(spec, join, count_refused)
+    exporter = Exporter(spec, join, count_refused, clock)
     running = asyncio.ensure_future(exporter.run())
     yield exporter
     exporter.end()
@@ -188,6 +191,51 @@ async def test_a_collector_that_comes_back_gets_what_waited(log_lines: LogLines)
 
     assert (exporter.sent, exporter.dropped) == (2, 2)
     assert [x["dropped"] for x in log_lines.find("tracing.collector_answers")] == [2]
+
+
+async def test_what_a_slow_collector_costs_is_said_now_and_then(
+    span_collector: SpanCollector, log_lines: LogLines
+) -> None:
+    """It answers, so no other line would say it; and not one for each of its answers."""
+    now = [0.0]
+    span_collector.is_slow = True
+    async with exporting(span_collector, lambda: now[0], max_queued_spans=4) as exporter:
+        exporter.put(SPAN, 2)
+        await span_collector.wait_for_requests(1)
+        # When it answers: at once, at once, just in time, and nearly in time.
+        for asked, now[0] in ((1, 0.0), (2, 0.0), (3, SAY_EVERY_S), (4, 2 * SAY_EVERY_S - 1)):
+            for _ in range(5):
+                exporter.put(SPAN, 1)  # two have a place
+            span_collector.may_answer.set()
+            await span_collector.wait_for_requests(asked + 1)
+        span_collector.may_answer.set()
+
+    assert [x["count"] for x in log_lines.find("tracing.spans_dropped")] == [3, 6]
+    assert [x["count"] for x in log_lines.find("tracing.spans_lost")] == [3]  # at the end the rest
+    assert (exporter.sent, exporter.dropped) == (10, 12)
+    assert log_lines.find("tracing.collector_failing") == []
+
+
+async def test_what_was_lost_before_a_failure_was_noticed_counts_as_well(
+    span_collector: SpanCollector, log_lines: LogLines
+) -> None:
+    """A collector that hangs fails when its time is over; the queue is full before."""
+    span_collector.is_slow = True
+    span_collector.statuses = [503]
+    span_collector.headers = {"Retry-After": "0"}
+    async with exporting(span_collector, max_queued_spans=2) as exporter:
+        exporter.put(SPAN, 2)
+        await span_collector.wait_for_requests(1)
+        exporter.put(SPAN, 2)
+        span_collector.may_answer.set()
+        await span_collector.wait_for_requests(2)
+        exporter.put(SPAN, 2)
+        span_collector.may_answer.set()
+
+    assert (exporter.sent, exporter.dropped) == (2, 4)
+    assert [x["dropped"] for x in log_lines.find("tracing.collector_answers")] == [4]
+    for event in ("tracing.spans_dropped", "tracing.spans_lost"):
+        assert log_lines.find(event) == []
 
 
 async def test_a_collector_that_does_not_answer_is_given_up(
