@@ -70,6 +70,12 @@ PARTS = (
     ("Range: bytes=0-10", "If-Range: Thu, 01 Jan 2026 00:00:00 GMT"),
     ("Request-Range: bytes=0-10",),
 )
+# Whoever decodes, merges or shortens these makes another path of them.
+OTHERWISE_WRITTEN = (
+    *("//v1/models", "/v1//models", "/api//keys", "//api/keys", "/%76%31/models", "/%61pi/keys"),
+    *("/v1/./models", "/v1/x/../models", "/x/../v1/models", "/v1/../api/keys", "/api/../v1/models"),
+    *("/v1/%2e/models", "/v1/models/%2e%2e", "/v1/models/sim%2F%2e%2E%2Fx"),
+)
 ODD_PATHS = ("/api/chat/..%2fchat%2Fgroq", "/v1/models/..%2f..%2fadmin", "/api/chat/%00")
 
 
@@ -136,6 +142,25 @@ async def test_paths_reach_the_gateway_as_they_were_sent_or_not_at_all(
         "/v1/models/sim%2Fno-such",
         "/v1/models/sim%2Fm%2b1%3Ax",
     }
+
+
+@pytest.mark.parametrize("below", ["", BELOW])
+async def test_no_proxy_makes_another_path_of_the_one_that_was_sent(
+    behind: OpenBehind, proxy: Proxy, below: str
+) -> None:
+    """D01: what the gateway would refuse is for the gateway to see, or for nobody."""
+    gateway = await behind()
+    port = proxy.beside_port if below else proxy.port
+
+    for path in OTHERWISE_WRITTEN:
+        before = len(gateway.log.settled)
+        heard = await send(proxy, get(below + path), port=port)
+
+        asked = [line["path"] for line in gateway.log.settled[before:]]
+        if asked:
+            assert asked in ([path], [below + path])
+        else:
+            assert heard.status in {400, 404}, path
 
 
 async def test_a_body_of_the_limit_is_invited_and_one_byte_more_is_a_413(

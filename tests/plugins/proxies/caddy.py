@@ -66,7 +66,7 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
 def _lines_for_a_path() -> str:
     """What the Caddyfile tells to write into a site that is there already."""
     site = Draft(SHIPPED / "Caddyfile")
-    site.uncomment("handle_path /llm/*", lines=3)
+    site.uncomment("handle /llm/*", lines=5)
     start = site.text.index("\timport gateway_errors\n")
     return site.text[start : site.text.index("\timport gateway\n}", start)]
 
