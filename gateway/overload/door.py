@@ -15,6 +15,7 @@ from gateway.core.request_id import is_request_id, new_request_id
 from gateway.core.retry_after import come_back
 from gateway.overload.seats import Seats
 from gateway.wire.fixed_headers import FIXED_HEADERS
+from gateway.wire.redaction import holds_credential
 from gateway.wire.render_errors import render_openai, render_text
 
 WATCHING_S = 1.0
@@ -96,8 +97,9 @@ def _read_plain(data: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], str] | No
     if not is_framed or len(data) != end + len(_END_OF_HEAD) + int(lengths[0]):
         return None
     # As `assign_request_id` chooses: the caller's own where it is harmless.
-    request_id = ids[0] if ids and is_request_id(ids[0]) else new_request_id()
-    return tuple(shown), request_id
+    given = ids[0] if ids else ""
+    is_usable = is_request_id(given) and not holds_credential(given)
+    return tuple(shown), given if is_usable else new_request_id()
 
 
 def _render(request_id: str, *, is_openai: bool) -> bytes:
