@@ -9,6 +9,7 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -21,7 +22,7 @@ from gateway.cli.process_log import closing_log, open_log, print_banner
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import PATIENCE_S, SIGNALS, Service
 from gateway.cli.shared import Shared
-from gateway.config.load import Registry
+from gateway.config.load import SETTINGS_FILE, Registry
 from gateway.config.settings import Settings
 from gateway.config.systemd import SystemdError
 from gateway.core.tasks import Tasks
@@ -29,6 +30,7 @@ from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError
 from gateway.middleware.enforce_limits import IdleRuleError
+from gateway.plugins.finding import look_in
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.plugins.loading import PluginError
 from gateway.server.site import ParserError
@@ -103,6 +105,9 @@ def show_start(
 
 def serve_here(settings: Settings, registry: Registry, duty: Duty) -> None:
     """Serve in this process; raises one of REFUSALS when it cannot start."""
+    # In each process: one that is spawned takes over where to look, and not what to look for first.
+    beside = (duty.source.path or SETTINGS_FILE).resolve().parent
+    look_in([beside, Path.cwd()], [spec.use for spec in settings.middleware])
     log = open_log(settings, registry)
     with (
         closing_log(log, REFUSALS),

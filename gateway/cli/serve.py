@@ -14,12 +14,7 @@ from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
 from gateway.cli.reloading import Overrides, find_source, override
 from gateway.cli.workers import WorkerError, supervise
-from gateway.config.load import (
-    SETTINGS_FILE,
-    Registry,
-    load_registry,
-    load_settings,
-)
+from gateway.config.load import Registry, load_registry, load_settings
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.systemd import Systemd, SystemdError, take_systemd
@@ -31,7 +26,7 @@ from gateway.middleware.enforce_limits import (
     refuse_idle_rules,
     refuse_unshared_counters,
 )
-from gateway.plugins.loading import PluginError, look_in
+from gateway.plugins.loading import PluginError
 from gateway.server.inherited import adopt_sockets, place_of
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
@@ -83,7 +78,6 @@ def _run(
     refuse_unsafe_bind(settings, registry)
     refuse_idle_rules(settings, registry)
     asyncio.run(prove_rules(settings.rules))
-    look_in([(config or SETTINGS_FILE).resolve().parent, Path.cwd()])
     raise_file_limit()
     forbid_core_dumps()
     if settings.server.workers > 1:

@@ -1,1 +1,1 @@
-"""What a plugin may import (`api`) and how plugins are found (`loading`)."""
+"""What a plugin may import (`api`), how plugins are found, loaded and kept from doing harm."""

@@ -1,4 +1,4 @@
-"""Finding an operator's own middlewares and putting them in their places.
+"""Loading an operator's own middlewares and putting them in their places.
 
 The rule here: whatever is wrong with one stops the start, with a sentence that says what to
 mend; the order of the gateway's own chain cannot be changed.
@@ -7,9 +7,7 @@ mend; the order of the gateway's own chain cannot be changed.
 import difflib
 import importlib
 import inspect
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from types import ModuleType
 
 import structlog
@@ -25,15 +23,6 @@ class PluginError(ValueError):
     """A middleware in gateway.yaml that cannot be used."""
 
 
-def look_in(directories: Iterable[Path]) -> None:
-    """Make the modules in these directories importable, after everything that is installed."""
-    for directory in directories:
-        path = str(directory.resolve())
-        # At the end: a file called json.py in the working directory must not become `json`.
-        if path not in sys.path:
-            sys.path.append(path)
-
-
 def load_middleware(use: str) -> Middleware:
     """The middleware that `module:name` stands for, checked as far as can be without a call."""
     module_name, _, name = use.partition(":")
@@ -41,7 +30,11 @@ def load_middleware(use: str) -> Middleware:
     found = getattr(module, name, None)
     if found is None:
         known = [known for known in vars(module) if not known.startswith("_")]
-        raise PluginError(f"middleware {use}: {module_name} has no {name}{_nearest(name, known)}")
+        place = getattr(module, "__file__", None)
+        raise PluginError(
+            f"middleware {use}: {module_name} has no {name}{_nearest(name, known)}"
+            + (f"; it is {place}" if place else "")
+        )
     if not callable(found):
         raise PluginError(f"middleware {use}: is not a function")
     if getattr(found, "__middleware_version__", None) != 1:

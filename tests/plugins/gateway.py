@@ -29,7 +29,7 @@ from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
 from gateway.middleware.shed_load import PRESSURE
-from gateway.plugins.loading import look_in
+from gateway.plugins.finding import look_in
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.server.site import close_idle_connections
 from gateway.simulator import Simulator
@@ -194,7 +194,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
     free ones unless the settings name them.
     """
     started: list[Gateway] = []
-    importable_before = list(sys.path)
+    importable_before = list(sys.path), list(sys.meta_path)
 
     async def start(
         *,
@@ -214,7 +214,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         (directory / "gateway.yaml").write_text(yaml.safe_dump(written))
         registry = load_registry(directory / "providers.yaml", environ or {})
         loaded = load_settings(directory / "gateway.yaml", environ or {})
-        look_in([directory, Path.cwd()])
+        look_in([directory, Path.cwd()], [spec.use for spec in loaded.middleware])
         if loaded.keeps_ledger and loaded.stores.database == _embedded_in(directory):
             await lay_tables(loaded.stores.find_database())  # a tenth of a second, each time
         log = LogLines()
@@ -233,7 +233,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         gateway.pipeline.close(TIMEOUT_S)
         gateway.check()
     # Each directory of a gateway is looked through whenever anything is imported.
-    sys.path[:] = importable_before
+    sys.path[:], sys.meta_path[:] = importable_before
     # aiohttp keeps the chains of its last thousand handlers, and with them applications that are
     # over. It has no public way to let go of them, and each collection would look through them all.
     _cached_build_middleware.cache_clear()

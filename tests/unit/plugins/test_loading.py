@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 
 from gateway.app import CHAIN
 from gateway.config.settings import MiddlewareSpec
-from gateway.plugins.loading import PluginError, load_middleware, look_in, name_of, place
+from gateway.plugins.finding import look_in
+from gateway.plugins.loading import PluginError, load_middleware, name_of, place
 
 MODULE = """
 from aiohttp import web
@@ -43,15 +44,15 @@ async def authenticate(request, handler): ...
 @pytest.fixture(autouse=True)
 def _modules(tmp_path: Path) -> Iterator[None]:
     """A directory with an operator's modules, beside a gateway.yaml."""
-    before = list(sys.path), set(sys.modules)
+    before = list(sys.path), list(sys.meta_path), set(sys.modules)
     (tmp_path / "mine_for_tests.py").write_text(MODULE)
     (tmp_path / "needs_more.py").write_text("import nowhere_to_be_found")
     (tmp_path / "broken_syntax.py").write_text("def")
     (tmp_path / "raises.py").write_text("raise RuntimeError('boom')")
-    look_in([tmp_path])
+    look_in([tmp_path], [])
     yield
-    sys.path[:] = before[0]
-    for name in set(sys.modules) - before[1]:
+    sys.path[:], sys.meta_path[:] = before[:2]
+    for name in set(sys.modules) - before[2]:
         del sys.modules[name]
 
 
@@ -141,14 +142,6 @@ def test_a_place_that_cannot_be_is_refused(spec: MiddlewareSpec, sentence: str) 
 def test_no_spec_is_the_chain_as_it_is() -> None:
     """Most gateways have none."""
     assert place(CHAIN, []) == CHAIN
-
-
-def test_installed_modules_win_over_files_in_the_directory(tmp_path: Path) -> None:
-    """A file called json.py beside gateway.yaml must not become `json`."""
-    look_in([tmp_path])
-
-    assert sys.path.index(str(tmp_path.resolve())) > 0
-    assert sys.path.count(str(tmp_path.resolve())) == 1
 
 
 def test_one_that_is_optional_is_left_out_when_it_cannot_be_loaded() -> None:
