@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.core.clock import monotonic
-from gateway.core.errors import InternalError
+from gateway.core.errors import InternalError, PluginFailedError
 from gateway.core.exchange import Exchange, Outcome
 from gateway.middleware.guard_stream import PREPARED
 from gateway.plugins.api import EXCHANGE
@@ -65,6 +65,8 @@ def _note_error(request: web.Request, exchange: Exchange, error: BaseException) 
     elif isinstance(error, web.HTTPException) and PREPARED not in request:
         exchange.status = error.status  # a redirect of an operator's middleware
     else:
+        if isinstance(error, PluginFailedError):
+            exchange.error_code = exchange.error_code or error.code
         _note_broken(request, exchange)
 
 

@@ -13,17 +13,14 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core.errors import GatewayError, PluginFailedError
 from gateway.plugins.api import EXCHANGE
+from gateway.plugins.heads import HeaderError, HeadWatch
 
 SENTENCE = "A middleware of this gateway's operator made a mistake: {name}. Its log has the reason."
 
-# What a middleware may raise; a connection that broke is judged where it is known who broke it.
-_NO_MISTAKES = (
-    asyncio.CancelledError,
-    ConnectionError,
-    GatewayError,
-    GeneratorExit,
-    web.HTTPException,
-)
+# A connection that broke is judged where it is known who broke it.
+_NOBODY_THERE = (asyncio.CancelledError, ConnectionError, GeneratorExit)
+# What a middleware may raise.
+_NO_MISTAKES = (GatewayError, web.HTTPException)
 
 _log = structlog.get_logger()
 
@@ -35,9 +32,11 @@ def guard(middleware: Middleware, name: str, *, timeout_s: float) -> Middleware:
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         inside: BaseException | None = None
         limit = _Limit(timeout_s)
+        head = HeadWatch(request)
 
         async def go_on(request: web.Request) -> web.StreamResponse:
             nonlocal inside
+            _refuse(head)
             limit.stop()
             try:
                 return await handler(request)
@@ -45,22 +44,64 @@ def guard(middleware: Middleware, name: str, *, timeout_s: float) -> Middleware:
                 inside = error
                 raise
             finally:
+                head.keep()
                 limit.start()
 
         try:
             async with limit.timeout:
-                return _check(await middleware(request, go_on))
-        except _NO_MISTAKES:
-            raise
+                response = _check(await middleware(request, go_on))
+            _examine(request, name, response, head)
         except BaseException as error:
             # Also what would end the loop, and everybody's streams with it: `sys.exit()`.
-            if error is inside:
+            failure = _find_failure(request, name, error, head, is_own=error is not inside)
+            if failure is None:
                 raise
-            raise _fail(request, name, error) from None
+            raise failure from None
+        else:
+            return response
         finally:
-            inside = None  # its traceback holds this frame: a cycle
+            inside = failure = None  # their tracebacks hold this frame: a cycle
 
     return guarded
+
+
+def _refuse(head: HeadWatch, response: web.StreamResponse | None = None) -> None:
+    wrong = head.take_back(response)
+    if wrong is not None:
+        raise HeaderError(wrong)
+
+
+def _examine(
+    request: web.Request, name: str, response: web.StreamResponse, head: HeadWatch
+) -> None:
+    """Raise what is wrong with a head; where it is out, or its log line, that is only reported."""
+    if not response.prepared and not _is_settled(request):
+        _refuse(head, response)
+    elif (wrong := head.take_back(response)) is not None:
+        _report(request, name, HeaderError(wrong))
+
+
+def _find_failure(
+    request: web.Request, name: str, error: BaseException, head: HeadWatch, *, is_own: bool
+) -> PluginFailedError | None:
+    """What the middleware did wrong where an error came out of it; None if that may pass."""
+    own_answer = error if is_own and isinstance(error, web.HTTPException) else None
+    wrong = head.take_back(own_answer)
+    if isinstance(error, _NOBODY_THERE):
+        return None
+    if is_own and not isinstance(error, _NO_MISTAKES):
+        return _fail(request, name, error)
+    if wrong is None:
+        return None
+    if not _is_settled(request):
+        return _fail(request, name, HeaderError(wrong))
+    _report(request, name, HeaderError(wrong))
+    return None
+
+
+def _is_settled(request: web.Request) -> bool:
+    exchange = request.get(EXCHANGE)
+    return exchange is not None and exchange.outcome is not None
 
 
 class _Limit:
@@ -94,6 +135,11 @@ def _check(returned: object) -> web.StreamResponse:
 
 
 def _fail(request: web.Request, name: str, error: BaseException) -> PluginFailedError:
+    _report(request, name, error)
+    return PluginFailedError(SENTENCE.format(name=name), detail=f"{name}: {type(error).__name__}")
+
+
+def _report(request: web.Request, name: str, error: BaseException) -> None:
     exchange = request.get(EXCHANGE)
     _log.error(
         "middleware.failed",
@@ -101,4 +147,3 @@ def _fail(request: web.Request, name: str, error: BaseException) -> PluginFailed
         middleware=name,
         exc_info=error,
     )
-    return PluginFailedError(SENTENCE.format(name=name), detail=f"{name}: {type(error).__name__}")

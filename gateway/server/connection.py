@@ -21,7 +21,12 @@ from typing_extensions import override
 from gateway.config.settings import ServerSpec
 from gateway.core.clock import monotonic
 from gateway.core.dialect import Dialect, dialect_of_path
-from gateway.core.errors import GatewayError, InternalError, MalformedRequestError
+from gateway.core.errors import (
+    GatewayError,
+    InternalError,
+    MalformedRequestError,
+    PluginFailedError,
+)
 from gateway.core.request_id import new_request_id
 from gateway.plugins.api import EXCHANGE
 from gateway.server.departures import Departures
@@ -232,6 +237,8 @@ class GatewayConnection(web.RequestHandler):
                 "This is not an HTTP/1.1 request.",
             )
             return _render(request, MalformedRequestError(sentence), request_id)
+        if isinstance(exc, PluginFailedError):  # the log has it by its name
+            return _render(request, exc, request_id)
         _log.error("request.crashed", request_id=request_id, exc_info=exc)
         error = InternalError(
             "The gateway made a mistake; its log has the reason under this request id."

@@ -12,6 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core.errors import InvalidRequestError
 from gateway.middleware.guard_stream import PREPARED
+from gateway.plugins.api import RESPONSE_HEADERS
 
 SABOTAGE = "X-Sabotage"
 
@@ -160,7 +161,96 @@ async def leave_a_task(request: web.Request, handler: Handler) -> web.StreamResp
     return await handler(request)
 
 
+@web.middleware
+async def add_number(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Take a header's value for anything that can be printed."""
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS]["X-Team"] = 5  # type: ignore[assignment]
+    return await handler(request)
+
+
+@web.middleware
+async def add_line(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pass on what a caller may have written."""
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS]["X-Team"] = "a\r\nSet-Cookie: b"
+    return await handler(request)
+
+
+@web.middleware
+async def add_nameless(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have a name from a setting that is empty."""
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS][""] = "a"
+    return await handler(request)
+
+
+@web.middleware
+async def add_length(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Say how long an answer is that somebody else writes."""
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS]["Content-Length"] = "5"
+    return await handler(request)
+
+
+@web.middleware
+async def add_nothing(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Put something else in the place of the headers."""
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS] = None  # type: ignore[assignment]
+    return await handler(request)
+
+
+@web.middleware
+async def add_number_and_refuse(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Add a header to a refusal, wrongly."""
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS]["X-Team"] = 5  # type: ignore[assignment]
+        raise web.HTTPForbidden(text="not you")
+    return await handler(request)
+
+
+@web.middleware
+async def add_number_and_redirect(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Add a header to a redirect, wrongly."""
+    if SABOTAGE in request.headers:
+        redirect = web.HTTPFound("/elsewhere")
+        redirect.headers["X-Team"] = 5  # type: ignore[assignment]
+        raise redirect
+    return await handler(request)
+
+
+@web.middleware
+async def add_number_afterwards(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Add a header when the handler has returned, wrongly."""
+    response = await handler(request)
+    if SABOTAGE in request.headers:
+        request[RESPONSE_HEADERS]["X-Team"] = 5  # type: ignore[assignment]
+    return response
+
+
+@web.middleware
+async def mark_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Write a header on the answer itself, wrongly."""
+    response = await handler(request)
+    if SABOTAGE in request.headers:
+        response.headers["X-Team"] = 5  # type: ignore[assignment]
+    return response
+
+
 LEFT: list[asyncio.Future[None]] = []
+
+# Made before the handler is called.
+WRONG_HEADERS: tuple[Middleware, ...] = (
+    add_number,
+    add_line,
+    add_nameless,
+    add_length,
+    add_nothing,
+    add_number_and_refuse,
+    add_number_and_redirect,
+)
+WRONG_HEADERS_AFTERWARDS: tuple[Middleware, ...] = (add_number_afterwards, mark_answer)
 
 MISTAKES: tuple[Middleware, ...] = (
     fail,

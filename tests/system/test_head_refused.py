@@ -17,9 +17,10 @@ from tests.plugins.gateway import CREDENTIAL, StartGateway
 
 @web.middleware
 async def spoil_head(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Add a header that aiohttp refuses to write, to streams only."""
+    """Add a header that aiohttp refuses to write, to streams only, when nobody looks any more."""
     if request.method == "POST":
-        request[RESPONSE_HEADERS]["X-Team"] = "a\r\nb"
+        added = request[RESPONSE_HEADERS]
+        asyncio.get_running_loop().call_soon(added.update, {"X-Team": "a\r\nb"})
     return await handler(request)
 
 

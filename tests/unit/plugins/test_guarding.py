@@ -1,13 +1,17 @@
 """A middleware of an operator's, wrapped; its mistakes in a whole chain: tests/faults."""
 
 import asyncio
+import contextlib
+import gc
+import weakref
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core.errors import InvalidRequestError, PluginFailedError
+from gateway.plugins.api import RESPONSE_HEADERS
 from gateway.plugins.guarding import guard
 from gateway.plugins.loading import name_of
 
@@ -110,3 +114,44 @@ async def test_a_handler_may_outlive_its_middleware() -> None:
     (left,) = LEFT
     LEFT.clear()
     assert (await left).status == 200
+
+
+@web.middleware
+async def add_number(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Add a header that cannot be sent."""
+    request[RESPONSE_HEADERS]["X-Team"] = 5  # type: ignore[assignment]
+    return await handler(request)
+
+
+@web.middleware
+async def mark_answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Write such a header on the answer."""
+    response = await handler(request)
+    response.headers["X-Team"] = 5  # type: ignore[assignment]
+    return response
+
+
+@web.middleware
+async def fail(_: web.Request, __: Handler) -> web.StreamResponse:
+    """Raise."""
+    raise ValueError("its own")
+
+
+@pytest.mark.parametrize("mistake", [add_number, mark_answer, fail], ids=name_of)
+async def test_a_mistake_leaves_no_cycle(mistake: Middleware) -> None:
+    """What a request holds, its body among it, would stay until the next collection."""
+    guarded = guard(mistake, "mine", timeout_s=LIMIT_S)
+    request = make_mocked_request("GET", "/")
+    request[RESPONSE_HEADERS] = {}
+    gone = weakref.ref(request)
+    gc.collect()
+    gc.disable()
+
+    try:
+        with contextlib.suppress(PluginFailedError):
+            await guarded(request, answer)
+        del request
+
+        assert gone() is None
+    finally:
+        gc.enable()
