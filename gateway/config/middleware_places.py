@@ -12,12 +12,13 @@ from gateway.config.forms import MIDDLEWARE
 from gateway.config.problems import Problem
 
 OUTERMOST = "guard_stream"
+FIRST = "assign_request_id"  # opens the exchange: without one a middleware has nothing to go by
 BEGIN_TRACE = "begin_trace"  # in the chain where there is `tracing`
 
 # The names of `app.CHAIN`, outermost first; a test compares them.
 CHAIN_NAMES = (
     OUTERMOST,
-    "assign_request_id",
+    FIRST,
     "write_access_log",
     "render_errors",
     "check_path",
@@ -31,6 +32,9 @@ CHAIN_NAMES = (
     "enforce_limits",
 )
 
+# Where no middleware of an operator's may stand, and what to write instead.
+TOO_FAR_OUT = frozenset({("before", OUTERMOST), ("after", OUTERMOST), ("before", FIRST)})
+THE_FIRST_PLACE = f"nothing comes before {FIRST}; the first place is `after: {FIRST}`"
 
 _NAME = re.compile(MIDDLEWARE)
 _LIKELY, _CERTAIN = 0.6, 0.9  # how near a name has to be to be taken for a slip
@@ -60,7 +64,7 @@ def _refusal(side: str, name: object, known: list[str], own: list[str]) -> str |
     if not isinstance(name, str) or _NAME.fullmatch(name) is None or name in own:
         return None
     if name in known:
-        return "nothing comes before it" if side == "before" and name == OUTERMOST else None
+        return THE_FIRST_PLACE if (side, name) in TOO_FAR_OUT else None
     # A function may have another name than the one that it is imported by.
     near = get_close_matches(name, known, 1, _CERTAIN if own else _LIKELY)
     if near:

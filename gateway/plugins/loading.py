@@ -13,10 +13,9 @@ from types import ModuleType
 import structlog
 from aiohttp.typedefs import Middleware
 
+from gateway.config.middleware_places import THE_FIRST_PLACE, TOO_FAR_OUT
 from gateway.config.settings import MiddlewareSpec
 from gateway.plugins.guarding import guard
-
-OUTERMOST = "guard_stream"
 
 
 class PluginError(ValueError):
@@ -64,8 +63,8 @@ def place(chain: Sequence[Middleware], specs: Iterable[MiddlewareSpec]) -> tuple
                 f"middleware {spec.use}: there is no {beside} in the chain"
                 f"{_nearest(beside, names)}; it is: {', '.join(names)}"
             )
-        if spec.before == OUTERMOST:
-            raise PluginError(f"middleware {spec.use}: nothing comes before {OUTERMOST}")
+        if ("after" if spec.after else "before", beside) in TOO_FAR_OUT:
+            raise PluginError(f"middleware {spec.use}: {THE_FIRST_PLACE}")
         index = names.index(beside) + (1 if spec.after else 0)
         placed.insert(index, guard(middleware, name, timeout_s=spec.timeout_s))
     return tuple(placed)

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.app import CHAIN
+from gateway.config.middleware_places import TOO_FAR_OUT
 from gateway.config.settings import MiddlewareSpec
 from gateway.plugins.finding import look_in
 from gateway.plugins.loading import PluginError, load_middleware, name_of, place
@@ -119,9 +120,12 @@ def test_the_order_of_our_own_stays() -> None:
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        (
-            MiddlewareSpec(use="mine_for_tests:good", before="guard_stream"),
-            "nothing comes before guard_stream",
+        *(
+            (
+                MiddlewareSpec.model_validate({"use": "mine_for_tests:good", side: name}),
+                "nothing comes before assign_request_id; the first place is `after: assign_",
+            )
+            for side, name in sorted(TOO_FAR_OUT)
         ),
         (
             MiddlewareSpec(use="mine_for_tests:good", after="authentcate"),
