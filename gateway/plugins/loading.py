@@ -98,7 +98,8 @@ def _import(module_name: str, use: str) -> ModuleType:
         raise PluginError(
             f"middleware {use}: it imports {missing}, which is not installed"
         ) from error
-    except Exception as error:  # an operator's module may raise anything when it is imported
+    # An operator's module may raise anything when it is imported, or be meant as a program.
+    except (Exception, SystemExit) as error:
         raise PluginError(
             f"middleware {use}: cannot be imported: {type(error).__name__}: {error}"
         ) from error

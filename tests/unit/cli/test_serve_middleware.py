@@ -113,3 +113,15 @@ def test_a_package_may_lie_in_several_places(tmp_path: Path) -> None:
     assert "x-one: beside" in head
     assert "x-other: beside" in head
     assert "x-hello: local" in head
+
+
+def test_a_module_that_ends_the_program_stops_the_start_with_a_sentence(tmp_path: Path) -> None:
+    """Without one it would be its exit code, and nothing to go by."""
+    settings = write_settings(tmp_path / "etc", "mine:stamp")
+    (tmp_path / "etc/mine.py").write_text("import sys\nsys.exit(3)\n")
+
+    with started(tmp_path / "here", settings) as running:
+        out, err = running.communicate(timeout=START_S)
+
+    assert (running.returncode, out) == (1, "")
+    assert "middleware mine:stamp: cannot be imported: SystemExit: 3" in err

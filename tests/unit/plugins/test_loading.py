@@ -50,6 +50,8 @@ def _modules(tmp_path: Path) -> Iterator[None]:
     (tmp_path / "needs_more.py").write_text("import nowhere_to_be_found")
     (tmp_path / "broken_syntax.py").write_text("def")
     (tmp_path / "raises.py").write_text("raise RuntimeError('boom')")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(3)")
+    (tmp_path / "interrupted.py").write_text("raise KeyboardInterrupt")
     look_in([tmp_path], [])
     yield
     sys.path[:], sys.meta_path[:] = before[:2]
@@ -81,6 +83,7 @@ def test_a_middleware_is_found_by_module_and_name() -> None:
         ("needs_more:x", "it imports nowhere_to_be_found, which is not installed"),
         ("broken_syntax:x", "cannot be imported: SyntaxError"),
         ("raises:x", "cannot be imported: RuntimeError: boom"),
+        ("leaves:x", "cannot be imported: SystemExit: 3"),
     ],
 )
 def test_what_cannot_be_used_says_why(use: str, sentence: str) -> None:
@@ -148,9 +151,16 @@ def test_no_spec_is_the_chain_as_it_is() -> None:
     assert place(CHAIN, []) == CHAIN
 
 
-def test_one_that_is_optional_is_left_out_when_it_cannot_be_loaded() -> None:
+def test_ctrl_c_stops_the_start_and_is_no_mistake() -> None:
+    """Whoever presses it does not want to go on."""
+    with pytest.raises(KeyboardInterrupt):
+        load_middleware("interrupted:x")
+
+
+@pytest.mark.parametrize("use", ["needs_more:x", "leaves:x"])
+def test_one_that_is_optional_is_left_out_when_it_cannot_be_loaded(use: str) -> None:
     """K09: an extra that is missing on one machine; the log says so."""
-    spec = MiddlewareSpec(use="needs_more:x", after="authenticate", optional=True)
+    spec = MiddlewareSpec(use=use, after="authenticate", optional=True)
 
     with capture_logs() as lines:
         placed = names(spec)
