@@ -9,7 +9,6 @@ import gc
 import signal
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -30,7 +29,7 @@ from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError
 from gateway.middleware.enforce_limits import IdleRuleError
-from gateway.plugins.finding import look_in
+from gateway.plugins.finding import look_in, places_of
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.plugins.loading import PluginError
 from gateway.server.site import ParserError
@@ -106,8 +105,8 @@ def show_start(
 def serve_here(settings: Settings, registry: Registry, duty: Duty) -> None:
     """Serve in this process; raises one of REFUSALS when it cannot start."""
     # In each process: one that is spawned takes over where to look, and not what to look for first.
-    beside = (duty.source.path or SETTINGS_FILE).resolve().parent
-    look_in([beside, Path.cwd()], [spec.use for spec in settings.middleware])
+    places = places_of(duty.source.path or SETTINGS_FILE)
+    look_in(places, [spec.use for spec in settings.middleware])
     log = open_log(settings, registry)
     with (
         closing_log(log, REFUSALS),

@@ -46,6 +46,12 @@ RESERVED = sys.stdlib_module_names | {
 }
 
 
+def places_of(settings_file: Path) -> list[Path]:
+    """Where an operator's modules are: beside that file, beside what it is a link to, and here."""
+    # Kubernetes mounts a file of a ConfigMap as a link; a module may lie on either side of it.
+    return [settings_file.parent, settings_file.resolve().parent, Path.cwd()]
+
+
 def look_in(directories: Iterable[Path], uses: Iterable[str]) -> None:
     """Have what `module:name` speaks of found in these directories, the first of them first.
 

@@ -29,7 +29,7 @@ from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.middleware.enforce_limits import LIMITER
 from gateway.middleware.read_request import HELD_BODIES
 from gateway.middleware.shed_load import PRESSURE
-from gateway.plugins.finding import look_in
+from gateway.plugins.finding import look_in, places_of
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.server.site import close_idle_connections
 from gateway.simulator import Simulator
@@ -214,7 +214,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
         (directory / "gateway.yaml").write_text(yaml.safe_dump(written))
         registry = load_registry(directory / "providers.yaml", environ or {})
         loaded = load_settings(directory / "gateway.yaml", environ or {})
-        look_in([directory, Path.cwd()], [spec.use for spec in loaded.middleware])
+        look_in(places_of(directory / "gateway.yaml"), [spec.use for spec in loaded.middleware])
         if loaded.keeps_ledger and loaded.stores.database == _embedded_in(directory):
             await lay_tables(loaded.stores.find_database())  # a tenth of a second, each time
         log = LogLines()

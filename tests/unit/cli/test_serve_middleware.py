@@ -102,6 +102,30 @@ def test_what_lies_in_the_current_directory_comes_next(tmp_path: Path) -> None:
     assert "x-stamp: here" in ask(tmp_path / "here", settings)
 
 
+@pytest.mark.parametrize("lies", ["etc", "mounted"])
+def test_settings_behind_a_link_have_two_places_beside_them(tmp_path: Path, lies: str) -> None:
+    """Kubernetes mounts each file of a ConfigMap as a link into a directory of its own."""
+    target = write_settings(tmp_path / "mounted", "mine:stamp")
+    (tmp_path / "etc").mkdir()
+    settings = tmp_path / "etc/gateway.yaml"
+    settings.symlink_to(target)
+    write_module(tmp_path / lies / "mine.py", lies)
+
+    assert f"x-stamp: {lies}" in ask(tmp_path / "here", settings)
+
+
+def test_the_place_that_was_given_comes_first(tmp_path: Path) -> None:
+    """It is the one that whoever starts the gateway has before them."""
+    target = write_settings(tmp_path / "mounted", "mine:stamp")
+    (tmp_path / "etc").mkdir()
+    settings = tmp_path / "etc/gateway.yaml"
+    settings.symlink_to(target)
+    for place in ("etc", "mounted"):
+        write_module(tmp_path / place / "mine.py", place)
+
+    assert "x-stamp: etc" in ask(tmp_path / "here", Path("../etc/gateway.yaml"))
+
+
 def test_a_package_may_lie_in_several_places(tmp_path: Path) -> None:
     """One's own beside the one that ships; and two entries of one module, one left out."""
     uses = ("plugins.teams:one", "plugins.teams:other", "plugins.hello:stamp")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.plugins.finding import RESERVED, look_in
+from gateway.plugins.finding import RESERVED, look_in, places_of
 from tests.house.tree import nodes_of, python_files
 
 Write = Callable[[str], None]
@@ -152,6 +152,18 @@ def test_all_that_the_gateway_imports_is_reserved() -> None:
                 imported.add((node.module or "").partition(".")[0])
 
     assert imported - RESERVED == set()
+
+
+def test_beside_a_link_is_before_beside_its_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubernetes mounts each file of a ConfigMap as a link."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "mounted/gateway.yaml").touch()
+    (tmp_path / "gateway.yaml").symlink_to("mounted/gateway.yaml")
+
+    assert places_of(Path("gateway.yaml")) == [Path(), tmp_path.resolve() / "mounted", Path.cwd()]
 
 
 def test_a_place_is_looked_in_once(tmp_path: Path) -> None:
