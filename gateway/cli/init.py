@@ -1,4 +1,4 @@
-"""`gateway init`: both configuration files, commented, to begin with.
+"""`gateway init`: both configuration files, commented, and their example of a middleware.
 
 Rule: what is there already is never touched.
 """
@@ -10,13 +10,16 @@ import typer
 from gateway.config.load import REGISTRY_FILE, SETTINGS_FILE, shipped_file
 
 OWNER_ONLY = 0o600  # so that a credential may be written into it, if it must
+EXAMPLE = Path("plugins/hello.py")  # what the lines in gateway.yaml name; a wheel has no `plugins`
 
 
 def init(directory: Path) -> int:
-    """Write providers.yaml and gateway.yaml into a directory; 0 when both are there afterwards."""
+    """Write the files to begin with into a directory; 0 when all are there afterwards."""
     try:
         for name in (REGISTRY_FILE, SETTINGS_FILE):
-            _write_new(directory / name, shipped_file(str(name)).read_bytes())
+            _write_new(directory / name, shipped_file(str(name)).read_bytes(), OWNER_ONLY)
+        (directory / EXAMPLE).parent.mkdir(exist_ok=True)
+        _write_new(directory / EXAMPLE, shipped_file(str(EXAMPLE)).read_bytes())
     except OSError as error:
         typer.echo(f"{error.filename}: cannot be written: {error.strerror}", err=True)
         return 1
@@ -24,12 +27,13 @@ def init(directory: Path) -> int:
     return 0
 
 
-def _write_new(path: Path, content: bytes) -> None:
+def _write_new(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file that is not there yet, and say which of the two it was."""
     try:
         # Exclusive: between a look and a write somebody else may have made the file.
         with path.open("xb") as file:
-            path.chmod(OWNER_ONLY)
+            if mode is not None:
+                path.chmod(mode)
             file.write(content)
     except FileExistsError:
         typer.echo(f"{path}: is there already, left as it is")

@@ -210,5 +210,5 @@ def usage(
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
 ) -> None:
-    """Write a commented providers.yaml and gateway.yaml."""
+    """Write a commented providers.yaml and gateway.yaml, and an example of a middleware."""
     run("init", directory=directory)

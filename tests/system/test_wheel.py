@@ -4,6 +4,7 @@ The rule here: the wheel is built and installed offline, and nothing but it is `
 """
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -76,14 +77,16 @@ def installed(environment: Path, tmp_path: Path) -> Installed:
     return Installed(program=environment / "gateway", directory=tmp_path)
 
 
-def test_the_wheel_holds_the_gateway_and_the_registry_alone(wheel: Path) -> None:
-    """The registry that ships is the one in the repository; tests and benchmarks stay at home."""
+def test_the_wheel_holds_the_gateway_and_what_init_writes_alone(wheel: Path) -> None:
+    """The registry and the example are the repository's own; tests and benchmarks stay at home."""
     with zipfile.ZipFile(wheel) as archive:
         tops = {name.split("/")[0] for name in archive.namelist()}
         shipped = archive.read("gateway/config/shipped/providers.yaml")
+        example = archive.read("gateway/config/shipped/plugins/hello.py")
 
     assert {top for top in tops if not top.endswith(".dist-info")} == {"gateway"}
     assert shipped == (ROOT / "providers.yaml").read_bytes()
+    assert example == (ROOT / "plugins/hello.py").read_bytes()
 
 
 def test_the_version_is_the_distributions_own(installed: Installed, wheel: Path) -> None:
@@ -123,6 +126,43 @@ def test_what_init_writes_is_accepted_by_check(installed: Installed) -> None:
         "providers.yaml",
     ]
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_the_example_of_a_middleware_starts_once_it_is_switched_on(installed: Installed) -> None:
+    """Its lines stand in the file that init writes."""
+    installed.run("init")
+    settings = installed.directory / "gateway.yaml"
+    text, found = re.subn(
+        r"^# (middleware:)\n# (  - use:.*)\n# (    after:.*)$",
+        r"\1\n\2\n\3",
+        settings.read_text(),
+        flags=re.MULTILINE,
+    )
+    settings.write_text(text)
+    command = [str(installed.program), "serve", "--port", "0", "--admin-port", "0"]
+
+    with subprocess.Popen(
+        command,
+        cwd=installed.directory,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": DEPENDENCIES},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        said = ""
+        for line in running.stderr:
+            said += line
+            if line.startswith("listening"):
+                break
+        url = said.split()[-1]
+        asked = subprocess.run(
+            ["curl", "-sSi", f"{url}/api/keys"], capture_output=True, text=True, check=False
+        )
+        running.terminate()
+
+    assert found == 1
+    assert "X-Hello: local" in asked.stdout, said
 
 
 def test_the_migrations_are_inside(installed: Installed) -> None:

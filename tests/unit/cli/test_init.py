@@ -1,5 +1,6 @@
 """Tests of `gateway init`."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from gateway.cli.init import init
 from gateway.config.ledger import LedgerSpec
 from gateway.config.load import load_registry, load_settings
 from gateway.config.settings import Settings
+
+ROOT = Path(__file__).parents[3]
 
 
 def test_what_is_written_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +44,42 @@ def test_the_files_are_the_owners_alone(tmp_path: Path) -> None:
     """A credential may be written only into such a file."""
     init(tmp_path)
 
-    modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.iterdir())]
+    modes = [path.stat().st_mode & 0o777 for path in sorted(tmp_path.glob("*.yaml"))]
 
     assert modes == [0o600, 0o600]
+
+
+def test_the_example_of_the_settings_is_written_beside_them(tmp_path: Path) -> None:
+    """Its lines stand commented in gateway.yaml, and a wheel brings no `plugins`."""
+    init(tmp_path)
+
+    written = tmp_path / "plugins/hello.py"
+    assert written.read_bytes() == (ROOT / "plugins/hello.py").read_bytes()
+    (use,) = re.findall(r"- use: (\S+)", (tmp_path / "gateway.yaml").read_text())
+    assert use == "plugins.hello:stamp"
+
+
+def test_a_directory_of_ones_own_plugins_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all that is in it, and the example if somebody has made something of it."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/hello.py").write_text("mine")
+
+    assert init(tmp_path) == 0
+
+    assert (tmp_path / "plugins/hello.py").read_text() == "mine"
+    assert "hello.py: is there already" in capsys.readouterr().out
+
+
+def test_where_no_directory_can_be_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback for a file called plugins."""
+    (tmp_path / "plugins").touch()
+
+    assert init(tmp_path) == 1
+    assert "plugins: cannot be written" in capsys.readouterr().err
 
 
 def test_a_directory_that_is_not_there_is_said(
