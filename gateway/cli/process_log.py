@@ -44,6 +44,10 @@ def open_log(settings: Settings, registry: Registry) -> GatewayLog:
     return log
 
 
+class CrashError(SystemExit):
+    """What ends a process that did not expect it, once its log has said what that is."""
+
+
 @contextlib.contextmanager
 def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Iterator[None]:
     """Write the last lines at the end; also what ends the process, where that was not expected.
@@ -58,7 +62,7 @@ def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Itera
         _log.critical("gateway.crashed", exc_info=error)
         with contextlib.suppress(OSError, ValueError):
             typer.echo("The gateway has crashed; the last line of its log says why.", err=True)
-        raise SystemExit(1) from None
+        raise CrashError(1) from None
     finally:
         log.close(LAST_LINES_S)
 

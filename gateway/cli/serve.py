@@ -61,7 +61,9 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     except REFUSALS as error:
         typer.echo(f"The gateway did not start. {error}", err=True)
         return 1
-    except WorkerError:  # it has said why
+    except WorkerError as error:
+        if str(error):
+            typer.echo(f"The gateway did not start. {error}", err=True)
         return 1
     return 0
 

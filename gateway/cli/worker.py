@@ -19,6 +19,7 @@ import typer
 
 from gateway.app import report_crash
 from gateway.cli.one_process import REFUSALS, Duty, serve_here
+from gateway.cli.process_log import CrashError
 from gateway.cli.service import Service
 from gateway.cli.shared import Shared
 from gateway.config.load import Registry
@@ -37,7 +38,8 @@ AGAIN_S = 1.0  # after it could not stand in for another one
 class News(msgspec.Struct, frozen=True):
     """What a worker tells its supervisor."""
 
-    what: Literal["ready", "stopping"]
+    # The last two: why it ends has been said, in a sentence or in the log.
+    what: Literal["ready", "stopping", "refused", "crashed"]
     admin_url: str | None = None
 
 
@@ -82,7 +84,11 @@ def run_worker(
         serve_here(settings, registry, duty)
     except REFUSALS as error:
         typer.echo(f"The gateway did not start. {error}", err=True)
+        _tell(supervisor, News("refused"))
         sys.exit(1)
+    except CrashError:
+        _tell(supervisor, News("crashed"))
+        raise
 
 
 class _Ear:

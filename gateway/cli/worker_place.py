@@ -48,6 +48,16 @@ class Death(msgspec.Struct, frozen=True):
 
     exit_code: int | None  # below zero: the signal that ended it
     lived_s: float
+    has_said_why: bool = False
+
+    @property
+    def way(self) -> str:
+        """How it ended, as the second half of a sentence."""
+        code = self.exit_code
+        if code is None or code >= 0:
+            return f"ended with exit code {code}"
+        known = {number.value: number.name for number in signal.Signals}
+        return f"was ended by {known.get(-code, f'signal {-code}')}"
 
 
 class Pulse(msgspec.Struct):
@@ -78,6 +88,7 @@ class Place(msgspec.Struct, eq=False):
     was_ever_ready: bool = False
     admin_url: str | None = None
     failures: int = 0  # since one was proven
+    _has_said_why: bool = False  # of its end, which is near
     _line: Connection | None = None
     _readiness: asyncio.Future[bool] | None = None
     _started_at: float = 0.0
@@ -129,7 +140,7 @@ class Place(msgspec.Struct, eq=False):
         loop = asyncio.get_running_loop()
         self.process, self._line = process, line
         self._readiness, self._started_at = loop.create_future(), loop.time()
-        self.pulse, self.was_killed = Pulse(), False
+        self.pulse, self.was_killed, self._has_said_why = Pulse(), False, False
         loop.add_reader(line.fileno(), self._hear, when_heard)
         loop.add_reader(process.sentinel, when_dead, self)
 
@@ -168,7 +179,11 @@ class Place(msgspec.Struct, eq=False):
         # Whoever is ending does not notice; who has only closed its files would be waited for.
         process.kill()
         process.join()
-        death = Death(process.exitcode, loop.time() - self._started_at)
+        lived_s = loop.time() - self._started_at
+        with contextlib.suppress(EOFError, OSError):
+            while line.poll():  # its end may be noticed before its last words
+                self._take(line.recv())
+        death = Death(process.exitcode, lived_s, self._has_said_why)
         process.close()
         line.close()
         self.process = self._line = None
@@ -179,21 +194,26 @@ class Place(msgspec.Struct, eq=False):
         return death
 
     def _hear(self, when_heard: Callable[[], None]) -> None:
-        if self._line is None or self._readiness is None:
+        if self._line is None:
             return
         try:
-            news: News = self._line.recv()
+            self._take(self._line.recv())
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._line.fileno())
             return
+        when_heard()
+
+    def _take(self, news: News) -> None:
         self.is_ready = news.what == "ready"
         if self.is_ready:
             self.admin_url = news.admin_url
             self.was_ever_ready = True
-            self._readiness.set_result(True)
-        else:
+            if self._readiness is not None:
+                self._readiness.set_result(True)
+        elif news.what == "stopping":
             self.pulse.stopping_s = 0.0
-        when_heard()
+        else:
+            self._has_said_why = True
 
 
 def _credentials_of(registry: Registry) -> Iterator[Credential]:

@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class WorkerError(Exception):
-    """A worker could not start, and has said why."""
+    """A worker could not start; empty where it has said why itself."""
 
 
 def supervise(
@@ -77,6 +77,7 @@ class Supervisor:
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
+        self._why_not = ""  # it cannot start, where nobody else has said so
         self._opening = asyncio.Lock()
         self._tasks = Tasks(self._crashed)
         self._reloader = Reloader(
@@ -185,7 +186,7 @@ class Supervisor:
     async def _wait_until_ready(self, places: Sequence[Place]) -> None:
         are_ready = await asyncio.gather(*(place.wait_until_ready() for place in places))
         if not all(are_ready) and not self._was_told.is_set():
-            raise WorkerError
+            raise WorkerError(self._why_not)
 
     def _start(self, place: Place) -> None:
         if self._shared is None:
@@ -222,7 +223,7 @@ class Supervisor:
             if not self._running():
                 self._all_ended.set()
             return
-        if not place.was_ever_ready:
+        if not place.was_ever_ready and death.has_said_why:
             return
         _log.error(
             "worker.died",
@@ -230,6 +231,9 @@ class Supervisor:
             exit_code=death.exit_code,
             lived_s=round(death.lived_s, 3),
         )
+        if not place.was_ever_ready:
+            self._why_not = f"Worker {place.index} {death.way} while it started."
+            return
         self._share_out()
         self._tasks.spawn("restart_worker", self._restart(place))
 

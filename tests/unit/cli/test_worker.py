@@ -1,6 +1,7 @@
 """One of several workers, from inside."""
 
 import multiprocessing
+import socket
 
 from gateway.cli.shared import open_shared
 from gateway.cli.worker import run_worker
@@ -25,10 +26,30 @@ async def test_a_worker_that_cannot_start_ends_with_1_and_says_why(registry: Reg
     worker.join()
 
     assert worker.exitcode == 1
-    assert news.poll()  # its end was closed, and nothing was said
+    assert news.recv().what == "refused"
     worker.close()
     news.close()
     close_sockets(listening)
+    shared.close()
+
+
+async def test_a_worker_that_crashes_tells_that_its_log_says_why(registry: Registry) -> None:
+    """What is said of one that ends without a word would be wrong here."""
+    settings = Settings(admin=AdminSpec(port=0))
+    shared = await open_shared(settings)
+    context = multiprocessing.get_context("spawn")
+    news, told = context.Pipe()
+    sockets: dict[int, list[socket.socket]] = {0: []}  # there is none to listen on: our mistake
+    worker = context.Process(
+        target=run_worker, args=(settings, registry, Worker(), sockets, shared, told)
+    )
+    worker.start()
+    told.close()
+    worker.join()
+
+    assert (worker.exitcode, news.recv().what) == (1, "crashed")
+    worker.close()
+    news.close()
     shared.close()
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway.cli.worker_place import SILENT_S, Place, Pulse
+from gateway.cli.worker_place import SILENT_S, Death, Place, Pulse
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,20 @@ from gateway.cli.worker_place import SILENT_S, Place, Pulse
 def test_one_that_dies_again_and_again_pauses_for_longer(failures: int, pause_s: float) -> None:
     """K03: no storm of processes; and one death costs nobody a moment."""
     assert Place(0, failures=failures).pause_s == pause_s
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "way"),
+    [
+        (0, "ended with exit code 0"),
+        (7, "ended with exit code 7"),
+        (-11, "was ended by SIGSEGV"),
+        (-40, "was ended by signal 40"),
+    ],
+)
+def test_how_one_ended_is_said_in_words(exit_code: int, way: str) -> None:
+    """Not everybody knows what -11 is."""
+    assert Death(exit_code, 0.1).way == way
 
 
 def test_an_empty_place_has_nobody_to_bury() -> None:

@@ -1,6 +1,7 @@
 """Several workers, as one program; what a crash costs is in tests/faults/test_k_workers.py."""
 
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -104,3 +105,36 @@ def test_what_one_worker_cannot_do_is_said_once(directory: Path) -> None:
     assert err.count("The gateway did not start.") == 1
     assert "redis://127.0.0.1:1/0 does not answer" in err
     assert "canary" not in out + err
+
+
+# Whoever imports this in a worker ends as of a broken extension module, or of a library that exits.
+ENDING = """
+import multiprocessing, os, signal
+
+if multiprocessing.parent_process() is not None:
+    {end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "way", "exit_code"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "was ended by SIGSEGV", -11),
+        ("os._exit(7)", "ended with exit code 7", 7),
+    ],
+)
+def test_a_worker_that_ends_without_a_word_is_spoken_of(
+    directory: Path, end: str, way: str, exit_code: int
+) -> None:
+    """K03: exit code 1 and two empty files tell an operator nothing."""
+    (directory / "ending.py").write_text(ENDING.format(end=end))
+    (directory / "gateway.yaml").write_text(
+        'middleware: [{use: "ending:nothing", after: authenticate}]\n'
+    )
+    with started(directory, "--workers", "2") as running:
+        out, err = running.communicate(timeout=START_S)
+
+    assert err == f"The gateway did not start. Worker 0 {way} while it started.\n"
+    assert running.returncode == 1
+    [died] = [json.loads(line) for line in out.splitlines()]
+    assert (died["event"], died["worker"], died["exit_code"]) == ("worker.died", 0, exit_code)
