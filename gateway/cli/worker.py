@@ -35,11 +35,14 @@ BEAT_S = 0.25
 AGAIN_S = 1.0  # after it could not stand in for another one
 
 
+# Why it ends has been said: in a sentence, about what it shares with the others, or in the log.
+LastWord = Literal["refused", "crashed"]
+
+
 class News(msgspec.Struct, frozen=True):
     """What a worker tells its supervisor."""
 
-    # The last two: why it ends has been said, in a sentence or in the log.
-    what: Literal["ready", "stopping", "refused", "crashed"]
+    what: Literal["ready", "stopping"] | LastWord
     admin_url: str | None = None
 
 

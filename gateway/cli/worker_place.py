@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 import msgspec
 
 from gateway.cli.shared import Shared
-from gateway.cli.worker import Away, News, run_worker
+from gateway.cli.worker import Away, LastWord, News, run_worker
 from gateway.config.hiding import hide_credentials
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -48,7 +48,7 @@ class Death(msgspec.Struct, frozen=True):
 
     exit_code: int | None  # below zero: the signal that ended it
     lived_s: float
-    has_said_why: bool = False
+    last_word: LastWord | None = None  # none of one that a signal ended
 
     @property
     def way(self) -> str:
@@ -87,8 +87,9 @@ class Place(msgspec.Struct, eq=False):
     was_killed: bool = False  # by us, and it may not have ended yet
     was_ever_ready: bool = False
     admin_url: str | None = None
+    deaths: int = 0
     failures: int = 0  # since one was proven
-    _has_said_why: bool = False  # of its end, which is near
+    _last_word: LastWord | None = None
     _line: Connection | None = None
     _readiness: asyncio.Future[bool] | None = None
     _started_at: float = 0.0
@@ -116,7 +117,7 @@ class Place(msgspec.Struct, eq=False):
         """Put a process there; OSError when there can be none."""
         context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along
         line, its_end = context.Pipe()
-        worker = Worker(self.index, is_restarted=self.was_ever_ready)
+        worker = Worker(self.index, is_restarted=self.deaths > 0)
         process = context.Process(
             target=run_worker,
             args=(
@@ -140,7 +141,7 @@ class Place(msgspec.Struct, eq=False):
         loop = asyncio.get_running_loop()
         self.process, self._line = process, line
         self._readiness, self._started_at = loop.create_future(), loop.time()
-        self.pulse, self.was_killed, self._has_said_why = Pulse(), False, False
+        self.pulse, self.was_killed, self._last_word = Pulse(), False, None
         loop.add_reader(line.fileno(), self._hear, when_heard)
         loop.add_reader(process.sentinel, when_dead, self)
 
@@ -183,11 +184,12 @@ class Place(msgspec.Struct, eq=False):
         with contextlib.suppress(EOFError, OSError):
             while line.poll():  # its end may be noticed before its last words
                 self._take(line.recv())
-        death = Death(process.exitcode, lived_s, self._has_said_why)
+        death = Death(process.exitcode, lived_s, self._last_word)
         process.close()
         line.close()
         self.process = self._line = None
         self.is_ready = False
+        self.deaths += 1
         self.failures = 0 if death.lived_s >= PROVEN_S else self.failures + 1
         if not readiness.done():
             readiness.set_result(False)
@@ -205,7 +207,7 @@ class Place(msgspec.Struct, eq=False):
 
     def _take(self, news: News) -> None:
         self.is_ready = news.what == "ready"
-        if self.is_ready:
+        if news.what == "ready":
             self.admin_url = news.admin_url
             self.was_ever_ready = True
             if self._readiness is not None:
@@ -213,7 +215,7 @@ class Place(msgspec.Struct, eq=False):
         elif news.what == "stopping":
             self.pulse.stopping_s = 0.0
         else:
-            self._has_said_why = True
+            self._last_word = news.what
 
 
 def _credentials_of(registry: Registry) -> Iterator[Credential]:

@@ -21,7 +21,7 @@ from gateway.cli.service import PATIENCE_S, SIGNALS
 from gateway.cli.shared import Shared, open_shared
 from gateway.cli.vigil import Vigil
 from gateway.cli.worker import HASTEN
-from gateway.cli.worker_place import Place, Sockets, Start
+from gateway.cli.worker_place import Death, Place, Sockets, Start
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -77,7 +77,7 @@ class Supervisor:
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
-        self._why_not = ""  # it cannot start, where nobody else has said so
+        self._failure: WorkerError | None = None
         self._opening = asyncio.Lock()
         self._tasks = Tasks(self._crashed)
         self._reloader = Reloader(
@@ -184,9 +184,10 @@ class Supervisor:
         return [place for place in self._places if place.process is not None]
 
     async def _wait_until_ready(self, places: Sequence[Place]) -> None:
-        are_ready = await asyncio.gather(*(place.wait_until_ready() for place in places))
-        if not all(are_ready) and not self._was_told.is_set():
-            raise WorkerError(self._why_not)
+        """Wait for who just starts; one that dies meanwhile may come later, unlike a failure."""
+        await asyncio.gather(*(place.wait_until_ready() for place in places))
+        if self._failure is not None and not self._was_told.is_set():
+            raise self._failure
 
     def _start(self, place: Place) -> None:
         if self._shared is None:
@@ -223,7 +224,9 @@ class Supervisor:
             if not self._running():
                 self._all_ended.set()
             return
-        if not place.was_ever_ready and death.has_said_why:
+        fails = self._fails_the_start(place, death)
+        if fails and death.last_word is not None:
+            self._failure = WorkerError()
             return
         _log.error(
             "worker.died",
@@ -231,11 +234,18 @@ class Supervisor:
             exit_code=death.exit_code,
             lived_s=round(death.lived_s, 3),
         )
-        if not place.was_ever_ready:
-            self._why_not = f"Worker {place.index} {death.way} while it started."
+        if fails:
+            self._failure = WorkerError(f"Worker {place.index} {death.way} while it started.")
             return
         self._share_out()
         self._tasks.spawn("restart_worker", self._restart(place))
+
+    def _fails_the_start(self, place: Place, death: Death) -> bool:
+        """Whether nobody answers yet, or it cannot start for a reason that all of them share."""
+        if not any(one.was_ever_ready for one in self._places):
+            return True
+        is_first = place.deaths == 1 and not place.was_ever_ready
+        return is_first and death.last_word == "refused"
 
     async def _restart(self, place: Place) -> None:
         while not self._was_told.is_set():

@@ -1,6 +1,7 @@
 """Several workers, as one program; what a crash costs is in tests/faults/test_k_workers.py."""
 
 import contextlib
+import http.client
 import json
 import os
 import shlex
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -138,3 +140,90 @@ def test_a_worker_that_ends_without_a_word_is_spoken_of(
     assert running.returncode == 1
     [died] = [json.loads(line) for line in out.splitlines()]
     assert (died["event"], died["worker"], died["exit_code"]) == ("worker.died", 0, exit_code)
+
+
+# A worker that imports this waits there until the gate is opened; then it ends, the first time.
+GATED = """
+import multiprocessing, os, signal
+from pathlib import Path
+from typing import Any
+from aiohttp import web
+
+gate = Path("gate")
+if multiprocessing.current_process().name == "gateway-worker-1" and gate.exists():
+    gate.read_bytes()
+    gate.unlink()
+    {end}
+
+
+@web.middleware
+async def pass_on(request, handler):
+    return await handler(request)
+"""
+STREAM = {
+    "model": "demo/demo",
+    "messages": [{"role": "user", "content": "Hello"}],
+    "stream": True,
+    "simulate": {"count": 6, "stall": {"after_tokens": 2, "for_s": 2.0}},
+}
+
+
+def prepare_gate(directory: Path, end: str) -> Path:
+    """Have the second worker wait while it starts; opening what is returned for writing ends it."""
+    gate = directory / "gate"
+    os.mkfifo(gate)
+    (directory / "gated.py").write_text(GATED.format(end=end))
+    (directory / "gateway.yaml").write_text(
+        'server: {drain_s: 0.1}\nmiddleware: [{use: "gated:pass_on", after: authenticate}]\n'
+    )
+    return gate
+
+
+def wait_for_line(running: subprocess.Popen[str], event: str) -> dict[str, Any]:
+    """Read its log up to the next line of an event."""
+    assert running.stdout is not None
+    for line in running.stdout:
+        if event in line:
+            found: dict[str, Any] = json.loads(line)
+            return found
+    raise AssertionError(f"no {event}: {running.communicate()}")
+
+
+def test_one_that_dies_while_the_gateway_starts_takes_nothing_with_it(directory: Path) -> None:
+    """K02, K03: the first worker answers by then, and its streams are no business of the others."""
+    gate = prepare_gate(directory, "os.kill(os.getpid(), signal.SIGKILL)")
+    with started(directory, "--workers", "2") as running:
+        first = wait_for_line(running, "gateway.started")
+        calling = http.client.HTTPConnection(first["url"].removeprefix("http://"), timeout=START_S)
+        calling.request("POST", "/v1/chat/completions", json.dumps(STREAM))
+        answer = calling.getresponse()
+        begun = answer.readline()
+
+        gate.write_bytes(b"")
+        died = wait_for_line(running, "worker.died")
+        rest = answer.read()
+        calling.close()
+        second = wait_for_line(running, "gateway.started")
+        read_banner(running)
+        running.send_signal(signal.SIGTERM)
+        _, err = running.communicate(timeout=START_S)
+
+    assert (died["worker"], died["exit_code"]) == (1, -signal.SIGKILL)
+    assert begun.startswith(b"data: ")
+    assert b"server_shutdown" not in rest
+    assert rest.endswith(b"data: [DONE]\n\n")
+    assert (first["worker"], second["worker"]) == (0, 1)
+    assert (running.returncode, err) == (0, "")
+
+
+def test_what_a_later_worker_cannot_do_stops_the_start_as_well(directory: Path) -> None:
+    """K03: it was said, and concerns all: nobody is to run with a part of what was asked for."""
+    gate = prepare_gate(directory, "raise RuntimeError('no licence')")
+    with started(directory, "--workers", "2") as running:
+        wait_for_line(running, "gateway.started")
+        gate.write_bytes(b"")
+        out, err = running.communicate(timeout=START_S)
+
+    assert running.returncode == 1
+    assert err.count("The gateway did not start.") == err.count("no licence") == 1
+    assert "worker.died" not in out
