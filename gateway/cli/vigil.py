@@ -26,7 +26,7 @@ class Vigil:
 
     A process that is starting is left alone: nobody waits for it. One that stops may take longer,
     for what comes after its loop has ended. `when_changed` is called when somebody fell silent, or
-    is back.
+    is back, and `when_looked` each time.
     """
 
     def __init__(
@@ -36,10 +36,12 @@ class Vigil:
         server: ServerSpec,
         when_changed: Callable[[], None],
         clock: Clock = monotonic,
+        when_looked: Callable[[], object] = list,
     ) -> None:
         self._places = places
         self._board = board
         self._when_changed = when_changed
+        self._when_looked = when_looked
         self._timeout_s = server.worker_timeout_s  # 0: none
         self._stop_s = server.drain_s + PATIENCE_S
         self._clock = clock
@@ -68,6 +70,7 @@ class Vigil:
             self._judge(place)
         if accepted != [place.is_accepting for place in self._places]:
             self._when_changed()
+        self._when_looked()
 
     def _judge(self, place: Place) -> None:
         process, pulse = place.process, place.pulse

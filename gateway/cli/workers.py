@@ -28,6 +28,7 @@ from gateway.core.tasks import Tasks
 from gateway.server.sockets import SPREADS, close_sockets, open_shared_sockets, url_of
 from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.telemetry.logging import GatewayLog
+from gateway.telemetry.supervision import Supervision
 
 _log = structlog.get_logger()
 
@@ -73,6 +74,7 @@ class Supervisor:
         self._has_own_sockets = SPREADS and not is_shared
         self._url = ""
         self._shared: Shared | None = None
+        self._supervision: Supervision | None = None
         self._vigil: Vigil | None = None
         self._places = [Place(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
@@ -100,7 +102,14 @@ class Supervisor:
             placed = server.model_copy(update={"port": int(self._url.rpartition(":")[2])})
             self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
-        self._vigil = Vigil(self._places, self._shared.board, server, self._share_out)
+        self._supervision = Supervision(self._shared.board)
+        self._vigil = Vigil(
+            self._places,
+            self._shared.board,
+            server,
+            when_changed=self._share_out,
+            when_looked=self._supervision.publish,
+        )
         self._vigil.start()
         self._hear_signals()
         try:
@@ -190,7 +199,7 @@ class Supervisor:
             raise self._failure
 
     def _start(self, place: Place) -> None:
-        if self._shared is None:
+        if self._shared is None or self._supervision is None:
             raise RuntimeError("Nothing has been opened.")
         # Elsewhere all accept from one anyway.
         sockets = (
@@ -205,6 +214,7 @@ class Supervisor:
             when_heard=self._share_out,
             when_dead=self._bury,
         )
+        self._supervision.note_start(place.index)
 
     def _share_out(self) -> None:
         """Have those who accept do so for those who do not."""
@@ -217,13 +227,15 @@ class Supervisor:
                 place.tell_away(away)
 
     def _bury(self, place: Place) -> None:
+        if self._supervision is None:
+            raise RuntimeError("Nothing has been opened.")
         death = place.bury()
-        if self._shared is not None:
-            self._shared.board.mark_gone(place.index)
         if self._was_told.is_set():
+            self._supervision.note_end(place.index)
             if not self._running():
                 self._all_ended.set()
             return
+        self._supervision.note_death(place.index)
         fails = self._fails_the_start(place, death)
         if fails and death.last_word is not None:
             self._failure = WorkerError()

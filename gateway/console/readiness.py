@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.telemetry.supervision import DOWN
+
 READY = "ready"
 
 
@@ -41,5 +43,5 @@ class Readiness:
 
 def sum_up(states: Mapping[str, str]) -> str:
     """The word for several workers: one that is ready is enough, for callers reach that one."""
-    words = list(states.values())
+    words = [word for word in states.values() if word != DOWN]  # whoever is asked is there
     return READY if READY in words else next(iter(words), "starting")

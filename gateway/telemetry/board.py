@@ -26,7 +26,10 @@ _GONE, _THERE = b"\1", b"\0"
 
 
 class Board:
-    """One place for each worker; made by the supervisor and handed to each of them."""
+    """One place for each worker; made by the supervisor and handed to each of them.
+
+    Behind those, with their number as its own, is one of the supervisor's.
+    """
 
     def __init__(self, places: int) -> None:
         self.places = places

@@ -280,13 +280,12 @@ LOOP_LAG_MAX = _gauge(
 )
 WORKERS = _gauge(
     "gateway_workers",
-    "processes that answer requests, by `state`: `starting`, `ready`, `draining` or `stopping`",
+    "processes that answer requests, by `state`: `starting`, `ready`, `draining`, `stopping`, or "
+    "`down` for one of several that has died and is not started again yet",
     "state",
 )
 WORKER_STARTS = _counter("gateway_worker_starts_total", "how often one of them was started")
-WORKER_DEATHS = _counter(
-    "gateway_worker_deaths_total", "how often one of them was started because another one had died"
-)
+WORKER_DEATHS = _counter("gateway_worker_deaths_total", "how often one of several of them has died")
 WORKER_SILENCE = _gauge(
     "gateway_worker_silent_seconds",
     "how long the event loop of a worker has not come round",

@@ -165,7 +165,6 @@ class Metrics:
     def _read_self(self) -> Iterator[Numbers]:
         yield lone(defined.LOOP_LAG, self.loop.lag.read())
         yield lone(defined.LOOP_LAG_MAX, self.loop.max_lag_s)
-        yield lone(defined.WORKER_STARTS, 1)
         build = (__version__, platform.python_version())
         yield numbers_of(defined.BUILD, [(build, 1)])
         yield from pick_known(self._process.collect())  # nothing, where there is no /proc

@@ -5,7 +5,7 @@ worker shows fewer. What a worker that is killed counted since its last beat, ha
 is lost.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -14,7 +14,12 @@ from gateway.core.breaker import BreakerStanding
 from gateway.core.clock import Clock, monotonic
 from gateway.core.credential import CredentialStanding
 from gateway.telemetry.board import Board
-from gateway.telemetry.definitions import WORKER_DEATHS, WORKER_SILENCE, WORKERS
+from gateway.telemetry.definitions import (
+    WORKER_DEATHS,
+    WORKER_SILENCE,
+    WORKER_STARTS,
+    WORKERS,
+)
 from gateway.telemetry.exposition import render_numbers
 from gateway.telemetry.loop_watch import BEAT_S
 from gateway.telemetry.metrics import Metrics
@@ -28,6 +33,7 @@ from gateway.telemetry.numbers import (
     remain,
 )
 from gateway.telemetry.standings import merge_breakers, merge_credentials
+from gateway.telemetry.supervision import Account, read_account
 
 _log = structlog.get_logger()
 
@@ -50,6 +56,8 @@ class Report(msgspec.Struct, array_like=True):
         return str(self.worker)
 
 
+ALONE = Account([lone(WORKER_STARTS, 1), lone(WORKER_DEATHS, 0)])
+UNKNOWN = Account()
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Report).decode
 
@@ -71,14 +79,12 @@ class Reporter:
         self._board: Board | None = None
         self._is_shared = True  # the last report was
         self._before: list[Numbers] = []  # of those that were in this place and died
-        self._is_successor = False
 
     def join(self, board: Board) -> None:
         """Be one of several from now on, and count on from where the last in this place stopped."""
         before = _read(board, self._worker)
         self._before = [] if before is None else remain(before.numbers)
         self._metrics.remember(self._before)
-        self._is_successor = board.number_of(self._worker) > 0
         self._board = board
         self.publish()
 
@@ -93,11 +99,12 @@ class Reporter:
         now = self._clock()
         parts = {report.key: [*report.numbers, _silence(report, now)] for report in here}
         parts |= {report.key: remain(report.numbers) for report in gone}
+        parts["supervisor"] = self._read_account().numbers_beside(_states_of(here))
         return render_numbers(add_up(parts))
 
     def states(self) -> dict[str, str]:
-        """The word of each worker that is there."""
-        return {report.key: report.state for report in self._read_all()[0]}
+        """The word of each worker; of one that is not there, that of the supervisor."""
+        return self._read_account().states_beside(_states_of(self._read_all()[0]))
 
     def list_credentials(self) -> list[CredentialStanding]:
         """How the credentials stand in the workers that are there."""
@@ -109,11 +116,7 @@ class Reporter:
 
     def _make_report(self) -> Report:
         metrics, state = self._metrics, self._read_state()
-        own = [
-            *metrics.read(),
-            numbers_of(WORKERS, [((state,), 1)]),
-            lone(WORKER_DEATHS, int(self._is_successor)),
-        ]
+        own = [*metrics.read(), numbers_of(WORKERS, [((state,), 1)])]
         numbers = continue_from(self._before, own) if self._before else own
         credentials, breakers = list(metrics.list_credentials()), list(metrics.list_breakers())
         return Report(self._worker, state, metrics.loop.beat_at, numbers, credentials, breakers)
@@ -123,6 +126,11 @@ class Reporter:
         if self._is_shared and not is_shared:
             _log.error("metrics.not_shared", worker=self._worker)
         self._is_shared = is_shared
+
+    def _read_account(self) -> Account:
+        if self._board is None:  # nobody looks after the only one
+            return ALONE
+        return read_account(self._board) or UNKNOWN
 
     def _read_all(self) -> tuple[list[Report], list[Report]]:
         """The reports of those that are there, and of those that are not."""
@@ -150,6 +158,10 @@ def _read(board: Board, place: int) -> Report | None:
         return None
     report.numbers = [one for one in report.numbers if is_known(one)]
     return report
+
+
+def _states_of(reports: Iterable[Report]) -> dict[str, str]:
+    return {report.key: report.state for report in reports}
 
 
 def _silence(report: Report, now: float) -> Numbers:

@@ -10,11 +10,13 @@ import re
 import signal
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from gateway.simulator import Simulator
 from gateway.telemetry.loop_watch import BEAT_S
+from tests.faults.test_k_workers import CRASHING
 from tests.plugins.gateway_process import GatewayProcess, gateway_process
 from tests.plugins.raw_caller import Caller
 from tests.plugins.scene import AUTH, V1, body_of, raw_request
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 WORKERS = 4
+FEW = 3
 ASKED = 40
 FINISHED = re.compile(r'^gateway_exchanges_total\{.*outcome="finished".*\} (.*)$', re.MULTILINE)
 
@@ -125,3 +128,48 @@ async def check_hang(gateway: GatewayProcess, worker: int) -> None:
         assert len(silent) == WORKERS
     finally:
         os.kill(worker, signal.SIGCONT)
+
+
+def count_of(text: str, series: str) -> int:
+    """The number that a scrape has of a series; 0 where it has none."""
+    found = re.search(rf"^{re.escape(series)} (.*)$", text, re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+async def test_one_that_dies_again_and_again_before_it_says_a_word_is_counted_and_missed(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """K02, K03: nobody comes after it who could tell, and whoever is on call has to know."""
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    provider = {"base_url": simulator.base_url, "allow_private": True}
+    middleware = [{"use": "crashing:pass_on", "after": "authenticate"}]
+    settings = {"server": {"workers": FEW}, "auth": AUTH, "middleware": middleware}
+    async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
+        # What a worker has not written yet dies with it.
+        await gateway.wait_for_lines("gateway.started", FEW)
+        (tmp_path / "crash").touch()
+        os.kill(gateway.workers[1], signal.SIGKILL)
+        died = await gateway.wait_for_lines("worker.died", 3)
+        text, said = await scrape(gateway), await readiness(gateway)
+        missing = str(died[0]["worker"])
+        states = cast("dict[str, str]", said["workers"])
+
+        assert count_of(text, "gateway_worker_deaths_total") >= 3
+        assert (said["status"], sorted(states)) == ("ready", ["0", "1", "2"])
+        assert {one for one in states if states[one] != "ready"} == {missing}
+        assert states[missing] in {"down", "starting"}
+        assert count_of(text, 'gateway_workers{state="ready"}') == FEW - 1
+        assert (
+            sum(
+                count_of(text, f'gateway_workers{{state="{state}"}}')
+                for state in ("ready", "down", "starting")
+            )
+            == FEW
+        )
+
+        (tmp_path / "crash").unlink()
+        await gateway.wait_for_lines("gateway.started", FEW + 1)
+        text, deaths = await scrape(gateway), len(gateway.lines("worker.died"))
+        assert count_of(text, "gateway_worker_deaths_total") == deaths
+        assert count_of(text, "gateway_worker_starts_total") == FEW + deaths
+        assert count_of(text, 'gateway_workers{state="ready"}') == FEW

@@ -54,7 +54,7 @@ VALUES = {
     "state": {
         *CredentialState,
         *BreakerState,
-        *("busy", "idle", "dialing", "starting", "ready", "draining", "stopping"),
+        *("busy", "idle", "dialing", "starting", "ready", "draining", "stopping", "down"),
     },
 }
 # They have nothing to show while all is well.

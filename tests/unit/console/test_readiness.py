@@ -27,4 +27,6 @@ def test_one_of_several_that_is_ready_is_enough() -> None:
     """Callers reach that one: they have one port."""
     assert sum_up({"0": "starting", "1": "ready"}) == "ready"
     assert sum_up({"0": "draining", "1": "starting"}) == "draining"
+    assert sum_up({"0": "down", "1": "ready"}) == "ready"
+    assert sum_up({"0": "down", "1": "starting"}) == "starting"  # and answers
     assert sum_up({}) == "starting"

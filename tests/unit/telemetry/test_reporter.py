@@ -12,6 +12,7 @@ from gateway.telemetry.board import Board
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.model_names import FREE_PER_PROVIDER
 from gateway.telemetry.reporter import Reporter
+from gateway.telemetry.supervision import Supervision
 
 COUNTED = "gateway_connections_without_request_total"
 
@@ -58,6 +59,8 @@ def test_one_process_shows_what_it_counts() -> None:
     labels = '{provider="none",model="none",dialect="text",outcome="finished",status="0"}'
     assert worker.shown("gateway_exchanges_total") == {labels: 1}
     assert worker.shown("gateway_workers") == {'{state="ready"}': 1}
+    assert worker.shown("gateway_worker_starts_total") == {"": 1}
+    assert worker.shown("gateway_worker_deaths_total") == {"": 0}
     assert worker.reporter.states() == {"0": "ready"}
 
 
@@ -71,7 +74,6 @@ def test_each_worker_shows_the_sum(board: Board) -> None:
     assert first.shown(COUNTED) == {"": 2}
     assert second.shown(COUNTED) == {"": 2}
     assert first.shown("gateway_exchanges_in_flight") == {"": 4}
-    assert first.shown("gateway_worker_starts_total") == {"": 2}
     assert first.shown("gateway_worker_silent_seconds").keys() == {'{worker="0"}', '{worker="1"}'}
 
 
@@ -102,21 +104,51 @@ def test_the_dead_stay_counted_and_hold_nothing(board: Board) -> None:
     second.reporter.publish()
     assert first.shown(COUNTED) == {"": 2}
     assert first.shown("gateway_exchanges_in_flight") == {"": 4}
-    assert first.shown("gateway_worker_starts_total") == {"": 3}
 
 
 def test_deaths_are_counted_and_a_new_beginning_is_none(board: Board) -> None:
     """Starts alone do not tell a gateway that was started anew from one whose workers die."""
+    supervision = Supervision(board)
+    supervision.note_start(0)
+    supervision.note_start(1)
     first, second = Worker(0, board), Worker(1, board)
     assert first.shown("gateway_worker_deaths_total") == {"": 0}
 
     for deaths in (1, 2):
-        board.mark_gone(1)
-        assert first.shown("gateway_worker_deaths_total") == {"": deaths - 1}
-        second = Worker(1, board)
+        supervision.note_death(1)
         assert first.shown("gateway_worker_deaths_total") == {"": deaths}
+        supervision.note_start(1)
+        second = Worker(1, board)
+        assert second.shown("gateway_worker_deaths_total") == {"": deaths}
 
     assert second.shown("gateway_worker_starts_total") == {"": 4}
+
+
+def test_whoever_is_not_there_is_missed(board: Board) -> None:
+    """K03: it may never get as far as a word of its own; and the supervisor answers nobody."""
+    supervision = Supervision(board)
+    supervision.note_start(0)
+    first = Worker(0, board)
+    ready, starting = '{state="ready"}', '{state="starting"}'
+    down = '{state="down"}'
+    assert first.reporter.states() == {"0": "ready", "1": "starting"}
+    assert first.shown("gateway_workers") == {ready: 1, down: 0, starting: 1}
+
+    supervision.note_start(1)
+    supervision.note_death(1)
+    assert first.reporter.states() == {"0": "ready", "1": "down"}
+    assert first.shown("gateway_workers") == {ready: 1, down: 1}
+
+    supervision.note_start(1)
+    assert first.reporter.states() == {"0": "ready", "1": "starting"}
+    second = Worker(1, board)
+    assert first.reporter.states() == {"0": "ready", "1": "ready"}
+    assert first.shown("gateway_workers") == {ready: 2, down: 0}
+
+    second.state = "stopping"
+    second.reporter.publish()
+    supervision.note_end(1)
+    assert first.reporter.states() == {"0": "ready"}
 
 
 def test_a_successor_of_a_successor_counts_all(board: Board) -> None:
@@ -145,11 +177,13 @@ def test_the_words_and_credentials_of_all_are_there(board: Board) -> None:
 def test_what_cannot_be_read_is_left_out(board: Board) -> None:
     """A worker of another release must not take the numbers of all others away."""
     board.write(1, b"\x93\x01\x02\x03")
+    board.write(2, b"\x93\x01\x02\x03")  # the supervisor's place
     first = Worker(0, board)
+    first.metrics.count_unused_connection()
 
-    assert first.shown("gateway_worker_starts_total") == {"": 1}
+    assert first.shown(COUNTED) == {"": 1}
     assert first.reporter.states() == {"0": "ready"}
-    assert Worker(1, board).shown("gateway_worker_starts_total") == {"": 2}
+    assert Worker(1, board).shown(COUNTED) == {"": 1}
 
 
 def test_a_worker_that_does_not_come_round_shows_in_the_others(board: Board) -> None:
