@@ -102,7 +102,7 @@ class Supervisor:
             placed = server.model_copy(update={"port": int(self._url.rpartition(":")[2])})
             self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
-        self._supervision = Supervision(self._shared.board)
+        self._supervision = Supervision(self._shared.board, lambda: self._log.numbers)
         self._vigil = Vigil(
             self._places,
             self._shared.board,

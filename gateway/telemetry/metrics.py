@@ -136,13 +136,10 @@ class Metrics:
             for state in BreakerState
         )
         yield numbers_of(defined.BREAKER_STATE, states)
-        config, log = self.count_config(), self.count_log()
+        config = self.count_config()
         yield lone(defined.CONFIG_GENERATION, config.generation)
         yield lone(defined.CONFIG_RELOAD_FAILED, int(config.has_failed))
-        yield lone(defined.LINES_DROPPED, log.dropped)
-        yield lone(defined.LINES_SAMPLED, log.sampled)
-        yield lone(defined.LINES_WITHHELD, log.withheld)
-        yield lone(defined.CONTENT_DROPPED, log.content_dropped)
+        yield from count_lines(self.count_log())
 
     def _read_ledger(self) -> Iterator[Numbers]:
         ledger = self.count_ledger()
@@ -168,6 +165,14 @@ class Metrics:
         build = (__version__, platform.python_version())
         yield numbers_of(defined.BUILD, [(build, 1)])
         yield from pick_known(self._process.collect())  # nothing, where there is no /proc
+
+
+def count_lines(log: LogNumbers) -> Iterator[Numbers]:
+    """What the log of one process has not written."""
+    yield lone(defined.LINES_DROPPED, log.dropped)
+    yield lone(defined.LINES_SAMPLED, log.sampled)
+    yield lone(defined.LINES_WITHHELD, log.withheld)
+    yield lone(defined.CONTENT_DROPPED, log.content_dropped)
 
 
 def pick_known(families: Iterable[Metric]) -> Iterator[Numbers]:

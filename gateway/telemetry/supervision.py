@@ -4,10 +4,14 @@ The rule here: it takes no word of a worker. One that dies before it has said an
 like every other, and missed.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
+from gateway.core.log_numbers import LogNumbers
 from gateway.telemetry.board import Board
 from gateway.telemetry.definitions import WORKER_DEATHS, WORKER_STARTS, WORKERS
+from gateway.telemetry.metrics import WHOLE_LOG, count_lines
 from gateway.telemetry.numbers import Numbers, is_known, lone, numbers_of
 
 DOWN = "down"
@@ -39,10 +43,16 @@ _decode = msgspec.msgpack.Decoder(Account).decode
 
 
 class Supervision:
-    """Counts what becomes of workers; each change can be read on the board at once."""
+    """Counts what becomes of workers; each change can be read on the board at once.
 
-    def __init__(self, board: Board) -> None:
+    What its own log does not write is there when it publishes next, for which somebody has to call.
+    """
+
+    def __init__(
+        self, board: Board, count_log: Callable[[], LogNumbers] = lambda: WHOLE_LOG
+    ) -> None:
         self._board = board
+        self._count_log = count_log
         self._starts = 0
         self._deaths = 0
         self._states = {str(place): STARTING for place in range(board.places)}
@@ -69,7 +79,11 @@ class Supervision:
 
     def publish(self) -> None:
         """Write down what there is to say, where that is new."""
-        numbers = [lone(WORKER_STARTS, self._starts), lone(WORKER_DEATHS, self._deaths)]
+        numbers = [
+            lone(WORKER_STARTS, self._starts),
+            lone(WORKER_DEATHS, self._deaths),
+            *count_lines(self._count_log()),
+        ]
         account = _encode(Account(numbers, self._states))
         if account != self._written and self._board.write(self._board.places, account):
             self._written = account

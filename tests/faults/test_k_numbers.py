@@ -27,6 +27,7 @@ pytestmark = pytest.mark.skipif(
 
 WORKERS = 4
 FEW = 3
+SOON_S = 10
 ASKED = 40
 FINISHED = re.compile(r'^gateway_exchanges_total\{.*outcome="finished".*\} (.*)$', re.MULTILINE)
 
@@ -173,3 +174,22 @@ async def test_one_that_dies_again_and_again_before_it_says_a_word_is_counted_an
         assert count_of(text, "gateway_worker_deaths_total") == deaths
         assert count_of(text, "gateway_worker_starts_total") == FEW + deaths
         assert count_of(text, 'gateway_workers{state="ready"}') == FEW
+
+
+async def test_lines_of_the_first_process_that_nobody_gets_are_counted(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """K02: it logs too, and shows no numbers itself."""
+    provider = {"base_url": simulator.base_url, "allow_private": True}
+    events = {"worker.died": {"sample": 0}}
+    settings = {"server": {"workers": FEW}, "auth": AUTH, "logging": {"events": events}}
+    async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
+        await gateway.wait_for_lines("gateway.started", FEW)
+        for worker in gateway.workers[1:]:
+            os.kill(worker, signal.SIGKILL)
+        await gateway.wait_for_lines("gateway.started", 2 * FEW - 1)
+
+        async with asyncio.timeout(SOON_S):  # it writes down twice a second what it counts
+            while count_of(await scrape(gateway), "gateway_log_lines_sampled_total") < FEW - 1:
+                pass
+        assert not gateway.lines("worker.died")
