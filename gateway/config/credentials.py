@@ -4,12 +4,13 @@ Rule: a message names the variable or the file, never what is in it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from gateway.config.mistakes import Mistake
 from gateway.config.problems import KeyPath
 from gateway.core.credential import Credential
 
@@ -97,13 +98,15 @@ def say_where(provider: CredentialSource) -> str:
     return names[0] if is_file else f"the environment variable {names[0]}"
 
 
-def check_references(references: Sequence[SecretStr]) -> None:
-    """Raise ValueError when two of them are the same."""
+def find_repeated(references: Sequence[SecretStr]) -> Iterator[Mistake]:
+    """Yield each of them that stands further up already."""
     texts = [reference.get_secret_value() for reference in references]
     for place, text in enumerate(texts):
         if text in texts[:place]:
             name = _name_of(text)
-            raise ValueError(TWICE if name == WRITTEN_OUT else f"holds {name} twice; keep one")
+            yield Mistake(
+                (place,), TWICE if name == WRITTEN_OUT else f"{name} stands here twice; keep one"
+            )
 
 
 def _find_several(
@@ -210,12 +213,13 @@ def check_reference(reference: str) -> None:
         raise ValueError("is empty or holds white space; write ${VARIABLE} or file:/absolute/path")
 
 
-def check_header_template(name: str, value: str) -> None:
-    """Raise ValueError when a header's value cannot be sent or holds a broken reference."""
-    if HEADER_VALUE.fullmatch(value) is None:
-        raise ValueError(f"holds a control character or a letter outside ASCII in {name}")
-    if "${" in TEMPLATE.sub("", value):
-        raise ValueError(f"holds a broken reference in {name}; write ${{VARIABLE}}")
+def find_unsendable(headers: Mapping[str, str]) -> Iterator[Mistake]:
+    """Yield each header whose value cannot be sent or holds a broken reference."""
+    for name, value in headers.items():
+        if HEADER_VALUE.fullmatch(value) is None:
+            yield Mistake((name,), "holds a control character or a letter outside ASCII")
+        if "${" in TEMPLATE.sub("", value):
+            yield Mistake((name,), "holds a broken reference; write ${VARIABLE}")
 
 
 def fill_headers(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:

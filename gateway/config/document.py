@@ -56,7 +56,7 @@ def load_document(path: Path) -> Document:
 def parse_document(content: bytes, file: str) -> Document:
     """Return the values of a YAML text; ConfigError when it cannot be read as one."""
     tree = compose_tree(decode_text(content, file), file)
-    return _Builder(Document(file)).build(tree)
+    return _Builder(Document(file, problems=[*tree.problems])).build(tree.root)
 
 
 class _Builder:

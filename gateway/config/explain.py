@@ -3,7 +3,7 @@
 Rule: say what is wrong and what would be right; never quote a value, it may be a credential.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.config.document import Document
 from gateway.config.forms import MEANINGS
+from gateway.config.mistakes import Mistake, MistakesError
 from gateway.config.problems import KeyPath, Problem
 from gateway.config.registry import RegistryFile
 from gateway.config.settings import Settings
@@ -91,13 +92,26 @@ def explain_errors(
     for error in errors:
         if _follows(error, errors):
             continue
-        path = _written_path(document, error)
-        message = _message(model, error)
-        # A union refuses a value once for each of its members; that is one mistake.
-        kind = "type" if error["type"] in NEEDS else message
-        at_key = error["type"] == "extra_forbidden" or _is_name(error)
-        found.setdefault((path, kind), document.problem(path, message, at_key=at_key))
+        for path, message, at_key, _ in _mistakes_of(document, model, error):
+            # A union refuses a value once for each of its members; that is one mistake.
+            kind = "type" if error["type"] in NEEDS else message
+            found.setdefault((path, kind), document.problem(path, message, at_key=at_key))
     return list(found.values())
+
+
+def _mistakes_of(
+    document: Document, model: type[BaseModel], error: ErrorDetails
+) -> Iterator[Mistake]:
+    """Yield what one error stands for, each with its path in the file."""
+    said = error.get("ctx", {}).get("error")
+    if not isinstance(said, MistakesError):
+        at_key = error["type"] == "extra_forbidden" or _is_name(error)
+        yield Mistake(_written_path(document, error), _message(model, error), at_key)
+        return
+    path = _written_path(document, error)
+    for mistake in said.found:
+        above = path[:-1] if mistake.is_beside else path
+        yield mistake._replace(path=(*above, *mistake.path))
 
 
 def _follows(error: ErrorDetails, errors: Sequence[ErrorDetails]) -> bool:

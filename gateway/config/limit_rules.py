@@ -3,6 +3,7 @@
 Rule: a rule that would limit nothing is a mistake, and so is a word that would have no effect.
 """
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 from gateway.config import forms
+from gateway.config.mistakes import Mistake, refuse
 from gateway.config.spec import Spec
 
 Dimension = Literal["principal", "key", "tenant", "group", "address", "provider", "model"]
@@ -156,8 +158,12 @@ class LimitSpec(Spec):
     def _counts_apart_once(cls, on: str | tuple[str, ...]) -> str | tuple[str, ...]:
         if not on:
             raise ValueError("is empty; write `everything` for one count for all")
-        if len(set(on)) < len(on) and not isinstance(on, str):
-            raise ValueError("names something twice")
+        if isinstance(on, tuple):
+            refuse(
+                Mistake((place,), f"{what} stands here twice; keep one")
+                for place, what in enumerate(on)
+                if what in on[:place]
+            )
         return on
 
     @field_validator("time_zone")
@@ -173,19 +179,24 @@ class LimitSpec(Spec):
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
+        refuse(self._find_idle_words())
+        return self
+
+    def _find_idle_words(self) -> Iterator[Mistake]:
         if all(getattr(self, cap) is None for cap in CAPS):
-            raise ValueError(f"limits nothing; write one of {', '.join(CAPS)}")
+            yield Mistake((), f"limits nothing; write one of {', '.join(CAPS)}")
         for burst, rate in (
             ("request_burst", "requests_per_minute"),
             ("token_burst", "tokens_per_minute"),
         ):
             if getattr(self, burst) is not None and getattr(self, rate) is None:
-                raise ValueError(f"`{burst}` needs `{rate}`")
+                yield Mistake((burst,), f"needs `{rate}`", at_key=True)
         if "unpriced" in self.model_fields_set and not self.counts_money:
-            raise ValueError("`unpriced` needs `money_per_day` or `money_per_month`")
+            message = "needs `money_per_day` or `money_per_month`"
+            yield Mistake(("unpriced",), message, at_key=True)
         if self.stop_streams and not self.counts_money and not self.counts_tokens:
-            raise ValueError(f"`stop_streams` needs one of {', '.join(COUNTED_CAPS)}")
-        return self
+            message = f"needs one of {', '.join(COUNTED_CAPS)}"
+            yield Mistake(("stop_streams",), message, at_key=True)
 
     @property
     def counts_tokens(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from gateway.config import forms
+from gateway.config.mistakes import Mistake, refuse
 from gateway.config.spec import Spec
 from gateway.config.stores import check_database, find_password
 
@@ -68,7 +69,7 @@ class ProfilesSpec(Spec):
     @model_validator(mode="after")
     def _says_nothing_in_vain(self) -> Self:
         if self.source == "stored":
-            for name in _OF_TABLES:
-                if name in self.model_fields_set:
-                    raise ValueError(f"has `{name}`, which is for `source: postgres`; leave it out")
+            message = "is for `source: postgres`; leave it out"
+            in_vain = (name for name in _OF_TABLES if name in self.model_fields_set)
+            refuse(Mistake((name,), message, at_key=True) for name in in_vain)
         return self

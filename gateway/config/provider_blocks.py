@@ -3,7 +3,7 @@
 Rule: a block left out means what is right for a host that speaks the OpenAI dialect.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,13 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     StringConstraints,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from gateway.config import forms
+from gateway.config.mistakes import Mistake, refuse
 from gateway.config.spec import Spec
 from gateway.core.cost import Price, make_price
 
@@ -128,11 +130,9 @@ class ParamsSpec(Spec):
 
     @field_validator("drop", "rename", "set")
     @classmethod
-    def _leave_the_form(cls, value: Collection[str]) -> Collection[str]:
+    def _leave_the_form(cls, value: Collection[str], info: ValidationInfo) -> Collection[str]:
         # With another one than was asked for, each answer would be one that nobody can read.
-        renamed = value.values() if isinstance(value, dict) else ()
-        if "stream" in value or "stream" in renamed:
-            raise ValueError("holds stream, which is the caller's to say; leave it out")
+        refuse(_mentions_of_stream(value, has_new_names=info.field_name == "rename"))
         return value
 
 
@@ -249,7 +249,7 @@ class BreakerSpec(Spec):
     @model_validator(mode="after")
     def _is_no_shorter(self) -> Self:
         if self.max_open_s < self.open_s:
-            raise ValueError("`max_open_s` has to be `open_s` at least")
+            refuse([Mistake(("max_open_s",), "`max_open_s` has to be `open_s` at least")])
         return self
 
 
@@ -272,6 +272,18 @@ class TlsSpec(Spec):
         if path is not None and not path.is_absolute():
             raise ValueError("needs an absolute path, such as /etc/ssl/our-ca.pem")
         return path
+
+
+def _mentions_of_stream(fields: Collection[str], *, has_new_names: bool) -> Iterator[Mistake]:
+    """Yield where body fields are changed that say which form an answer has."""
+    message = "`stream` is the caller's to say; leave it out"
+    if not isinstance(fields, dict):
+        places = (place for place, field in enumerate(fields) if field == "stream")
+        yield from (Mistake((place,), message) for place in places)
+        return
+    for field, value in fields.items():
+        if field == "stream" or (has_new_names and value == "stream"):
+            yield Mistake((field,), message, at_key=field == "stream")
 
 
 def _reply_for(first_content_s: float) -> float:

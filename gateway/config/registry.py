@@ -3,6 +3,7 @@
 Rule: two lines are a provider; every default is right for a host that speaks the OpenAI dialect.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -19,10 +20,11 @@ from pydantic import (
 from gateway.config import forms
 from gateway.config.addresses import check_base_url
 from gateway.config.credentials import (
-    check_header_template,
     check_reference,
-    check_references,
+    find_repeated,
+    find_unsendable,
 )
+from gateway.config.mistakes import Mistake, refuse
 from gateway.config.provider_blocks import (
     RESERVED_HEADERS,
     AuthSpec,
@@ -165,11 +167,12 @@ class Provider(Spec):
         default=True,
         description="Whether token counts may be asked for with `stream_options.include_usage`.",
     )
-    models: tuple[Model, ...] = Field(default=(), description="Its models, as far as worth naming.")
+    # Before `models`, whose check holds it against them: it is said even where they have mistakes.
     default_model: ModelId | None = Field(
         default=None,
         description="The model for callers that name none; the id or alias of a model.",
     )
+    models: tuple[Model, ...] = Field(default=(), description="Its models, as far as worth naming.")
     max_output: PositiveInt | None = Field(
         default=None,
         description=(
@@ -277,74 +280,84 @@ class Provider(Spec):
     def _are_several(
         cls, credentials: tuple[SecretStr, ...], fields: ValidationInfo
     ) -> tuple[SecretStr, ...]:
+        found = list(find_repeated(credentials))
         if fields.data.get("credential") is not None:
-            raise ValueError("stands beside `credential`; write all of them here, or only the one")
+            message = "stands beside `credential`; write all of them here, or only the one"
+            found.append(Mistake((), message))
         if not credentials:
-            raise ValueError("is empty; write one reference or more, or leave it out")
-        check_references(credentials)
+            found.append(Mistake((), "is empty; write one reference or more, or leave it out"))
+        refuse(found)
         return credentials
 
     @field_validator("credential_order")
     @classmethod
     def _name_each_once(cls, order: tuple[CredentialSource, ...]) -> tuple[CredentialSource, ...]:
-        if len(set(order)) < len(order):
-            raise ValueError("holds a source twice; keep one")
+        refuse(
+            Mistake((place,), f"{source} stands here twice; keep one")
+            for place, source in enumerate(order)
+            if source in order[:place]
+        )
         return order
 
     @field_validator("profile_headers")
     @classmethod
     def _are_the_profiles(cls, headers: dict[str, str], fields: ValidationInfo) -> dict[str, str]:
         auth = fields.data.get("auth", AuthSpec())
-        for name in headers:
-            if name.lower() in RESERVED_HEADERS | {auth.header.lower()}:
-                raise ValueError(f"holds {name}, which is not the profile's to set; leave it out")
-        return headers
-
-    @field_validator("headers")
-    @classmethod
-    def _stay_with_the_operator(
-        cls, headers: dict[str, str], fields: ValidationInfo
-    ) -> dict[str, str]:
-        if headers and fields.data.get("base_url") == CUSTOM_MODELS:
-            raise ValueError("would go to whatever host a caller writes down; leave it out")
+        taken = RESERVED_HEADERS | {auth.header.lower()}
+        message = "is not the profile's to set; leave it out"
+        refuse(Mistake((name,), message, at_key=True) for name in headers if name.lower() in taken)
         return headers
 
     @field_validator("headers")
     @classmethod
     def _may_be_sent(cls, headers: dict[str, str], fields: ValidationInfo) -> dict[str, str]:
         auth = fields.data.get("auth", AuthSpec())
-        seen: set[str] = set()
-        for name, value in headers.items():
-            low = name.lower()
-            if low in RESERVED_HEADERS:
-                raise ValueError(f"holds {name}, which belongs to the connection; leave it out")
-            if low == auth.header.lower():
-                raise ValueError(f"holds {name}, which carries the credential; use `auth`")
-            if low in seen:
-                raise ValueError(f"holds {name} twice, in different case; keep one")
-            seen.add(low)
-            check_header_template(name, value)
+        found = [*_misnamed_headers(headers, auth.header.lower()), *find_unsendable(headers)]
+        if headers and fields.data.get("base_url") == CUSTOM_MODELS:
+            message = "would go to whatever host a caller writes down; leave it out"
+            found.append(Mistake((), message))
+        refuse(found)
         return headers
 
     @field_validator("models")
     @classmethod
-    def _are_told_apart(cls, models: tuple[Model, ...]) -> tuple[Model, ...]:
+    def _are_told_apart(
+        cls, models: tuple[Model, ...], fields: ValidationInfo
+    ) -> tuple[Model, ...]:
+        names = [
+            (place, part, name)
+            for place, model in enumerate(models)
+            for part, name in (("id", model.id), ("alias", model.alias))
+            if name
+        ]
         seen: set[str] = set()
-        for name in (name for model in models for name in (model.id, model.alias) if name):
+        found: list[Mistake] = []
+        for place, part, name in names:
             if name in seen:
-                raise ValueError(f"holds the id or alias {name!r} twice; keep one")
+                message = f"the id or alias {name!r} stands here twice; keep one"
+                found.append(Mistake((place, part), message))
             seen.add(name)
+        default = fields.data.get("default_model")
+        if default is not None and models and default not in seen:
+            message = "is not among this provider's `models`; add it there, or name one of them"
+            found.append(Mistake(("default_model",), message, is_beside=True))
+        refuse(found)
         return models
 
-    @field_validator("default_model")
-    @classmethod
-    def _is_known(cls, name: str | None, fields: ValidationInfo) -> str | None:
-        models: tuple[Model, ...] = fields.data.get("models", ())
-        if name is not None and models and not any(name in {m.id, m.alias} for m in models):
-            raise ValueError(
-                "is not among this provider's `models`; add it there, or name one of them"
-            )
-        return name
+
+def _misnamed_headers(headers: dict[str, str], of_credential: str) -> Iterator[Mistake]:
+    """Yield each header whose name is taken."""
+    seen: set[str] = set()
+    for name in headers:
+        low = name.lower()
+        if low in RESERVED_HEADERS:
+            yield Mistake((name,), "belongs to the connection; leave it out", at_key=True)
+        elif low == of_credential:
+            yield Mistake((name,), "carries the credential; use `auth`", at_key=True)
+        elif low in seen:
+            message = "stands here twice, in different case; keep one"
+            yield Mistake((name,), message, at_key=True)
+        seen.add(low)
 
 
 class RegistryFile(Spec):

@@ -3,6 +3,7 @@
 Rule: every default is safe on a laptop; whatever opens the gateway to others has to be written out.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -24,6 +25,7 @@ from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.logs import LoggingSpec
+from gateway.config.mistakes import Mistake, refuse
 from gateway.config.networks import ProxyNetwork
 from gateway.config.overload import OverloadSpec
 from gateway.config.profiles import ProfilesSpec
@@ -128,7 +130,8 @@ class ServerSpec(Spec):
     @model_validator(mode="after")
     def _holds_the_largest_body(self) -> Self:
         if self.max_bodies_bytes is not None and self.max_bodies_bytes < self.max_body_bytes:
-            raise ValueError("`max_bodies_bytes` has to be `max_body_bytes` at least")
+            message = "`max_bodies_bytes` has to be `max_body_bytes` at least"
+            refuse([Mistake(("max_bodies_bytes",), message)])
         return self
 
 
@@ -340,64 +343,79 @@ class Settings(Spec):
 
     @field_validator("auth")
     @classmethod
-    def _name_different_people(
-        cls, methods: tuple[AuthMethod, ...] | None
-    ) -> tuple[AuthMethod, ...] | None:
-        # `sub` is unique at one issuer and nowhere else (OpenID Connect Core, section 2).
-        issuers: dict[str, str] = {}
-        for method in methods or ():
-            if isinstance(method, JwtAuth | SupabaseCookieAuth):
-                other = issuers.setdefault(method.prefix, method.issuer)
-                if other != method.issuer:
-                    raise ValueError(
-                        "holds two issuers that may give the same name to two people; "
-                        "write `prefix` in one of them"
-                    )
-        return methods
-
-    @field_validator("auth")
-    @classmethod
-    def _lets_in_everybody_once(
-        cls, methods: tuple[AuthMethod, ...] | None
-    ) -> tuple[AuthMethod, ...] | None:
-        if sum(isinstance(method, AnonymousAuth) for method in methods or ()) > 1:
-            raise ValueError("lets in everybody twice; keep one `anonymous`")
-        return methods
-
-    @field_validator("auth")
-    @classmethod
-    def _keeps_admins_apart(
+    def _know_people_apart(
         cls, methods: tuple[AuthMethod, ...] | None, info: ValidationInfo
     ) -> tuple[AuthMethod, ...] | None:
         admin: AdminSpec | None = info.data.get("admin")  # none: it has mistakes of its own
-        for name, digest in ((admin and admin.keys) or {}).items():
-            if digest in _digests_of(methods):
-                raise ValueError(
-                    f"holds the key that `admin.keys` gives to {name}; "
-                    "a key that goes out with every request is not for administration"
-                )
+        written = methods or ()
+        refuse(
+            [
+                *_find_shared_names(written),
+                *_find_second_anonymous(written),
+                *_find_keys_of_admins(written, (admin and admin.keys) or {}),
+            ]
+        )
         return methods
 
     @field_validator("limits")
     @classmethod
-    def _are_told_apart(cls, limits: tuple[LimitSpec, ...]) -> tuple[LimitSpec, ...]:
-        seen: set[str] = set()
-        for limit in limits:
-            if limit.name in seen:
-                raise ValueError(f"has two rules of the name {limit.name}")
-            seen.add(limit.name)
+    def _are_told_apart(
+        cls, limits: tuple[LimitSpec, ...], info: ValidationInfo
+    ) -> tuple[LimitSpec, ...]:
+        refuse(_find_taken_names(limits, info.data.get("auth") or ()))
         return limits
 
-    @model_validator(mode="after")
-    def _names_no_rule_like_those_of_anonymous(self) -> Self:
-        taken = {rule.name for rule in self._anonymous_rules}
-        for limit in self.limits:
-            if limit.name in taken:
-                raise ValueError(
-                    f"`limits` has a rule named {limit.name}, which is the name of the limits of "
-                    "`anonymous`; give it another"
+
+def _find_shared_names(methods: tuple[AuthMethod, ...]) -> Iterator[Mistake]:
+    # `sub` is unique at one issuer and nowhere else (OpenID Connect Core, section 2).
+    issuers: dict[str, str] = {}
+    for place, method in enumerate(methods):
+        if isinstance(method, JwtAuth | SupabaseCookieAuth):
+            other = issuers.setdefault(method.prefix, method.issuer)
+            if other != method.issuer:
+                yield Mistake(
+                    (place,),
+                    "is the second of two issuers that may give the same name to two people; "
+                    "write `prefix` in one of them",
                 )
-        return self
+
+
+def _find_second_anonymous(methods: tuple[AuthMethod, ...]) -> Iterator[Mistake]:
+    places = [place for place, one in enumerate(methods) if isinstance(one, AnonymousAuth)]
+    for place in places[1:]:
+        yield Mistake((place,), "lets in everybody twice; keep one `anonymous`")
+
+
+def _find_keys_of_admins(
+    methods: tuple[AuthMethod, ...], of_admins: dict[str, str]
+) -> Iterator[Mistake]:
+    admins = {digest: name for name, digest in of_admins.items()}
+    for place, method in enumerate(methods):
+        written = method.keys if isinstance(method, GatewayKeyAuth) else None
+        for name, digest in (written or {}).items():
+            if digest in admins:
+                yield Mistake(
+                    (place, "keys", name),
+                    f"is the key that `admin.keys` gives to {admins[digest]}; "
+                    "a key that goes out with every request is not for administration",
+                )
+
+
+def _find_taken_names(
+    limits: tuple[LimitSpec, ...], methods: tuple[AuthMethod, ...]
+) -> Iterator[Mistake]:
+    of_anonymous = {
+        rule.name for one in methods if isinstance(one, AnonymousAuth) for rule in one.rules
+    }
+    seen: set[str] = set()
+    for place, limit in enumerate(limits):
+        if limit.name in seen:
+            message = f"is the second rule of the name {limit.name}; give it another"
+            yield Mistake((place, "name"), message)
+        elif limit.name in of_anonymous:
+            message = f"{limit.name} is the name of the limits of `anonymous`; give it another"
+            yield Mistake((place, "name"), message)
+        seen.add(limit.name)
 
 
 def _digests_of(methods: tuple[AuthMethod, ...] | None) -> frozenset[str]:

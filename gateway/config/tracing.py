@@ -4,6 +4,7 @@ Rule: nothing is sent anywhere unless this block is written. What stands in it g
 OpenTelemetry's own variables say (`otel_variables`), and those before the defaults.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -12,7 +13,8 @@ from pydantic import Field, PositiveFloat, PositiveInt, StringConstraints, field
 
 from gateway.config import forms
 from gateway.config.addresses import check_base_url
-from gateway.config.credentials import check_header_template
+from gateway.config.credentials import find_unsendable
+from gateway.config.mistakes import Mistake, refuse
 from gateway.config.spec import Spec
 
 TRACES_PATH = "/v1/traces"
@@ -109,13 +111,17 @@ class TracingSpec(Spec):
     @field_validator("headers")
     @classmethod
     def _may_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
-        for name, value in headers.items():
-            check_header_template(name, value)
-            if name.lower() in FORBIDDEN:
-                raise ValueError(f"holds {name}, which the gateway writes itself; leave it out")
-            if is_secret(name) and "${" not in value:
-                raise ValueError(f"holds the value of {name} itself; write ${{VARIABLE}}")
+        refuse([*_find_forbidden(headers), *find_unsendable(headers)])
         return headers
+
+
+def _find_forbidden(headers: dict[str, str]) -> Iterator[Mistake]:
+    for name, value in headers.items():
+        if name.lower() in FORBIDDEN:
+            message = "is what the gateway writes itself; leave it out"
+            yield Mistake((name,), message, at_key=True)
+        elif is_secret(name) and "${" not in value:
+            yield Mistake((name,), "holds the value itself; write ${VARIABLE}")
 
 
 def is_secret(header: str) -> bool:

@@ -1,7 +1,7 @@
 """From YAML text to a tree of nodes, each with its place.
 
-Rule: only the plain part of YAML is read, no deeper than an operator would write:
-no tags, no merge keys, no second document.
+Rule: only the plain part of YAML is read, no deeper than an operator would write: no tags, no merge
+keys, no second document. What can be left unread is, so that the rest of the file is looked at too.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,7 @@ import yaml
 from gateway.config.problems import ConfigError, Place, Problem
 
 DEPTH_MAX = 32
+MERGE = "<<"
 # What the YAML reader says, and what helps.
 SYNTAX_HINTS = (
     ("'\\t' that cannot start", "a tab stands where only spaces may; indent with spaces"),
@@ -52,14 +53,23 @@ class Sequence:
 class Mapping:
     """A block of keys and values, in order and with duplicates."""
 
-    pairs: "tuple[tuple[Scalar, Node], ...]"
+    pairs: "tuple[Pair, ...]"
     place: Place
 
 
 Node = Scalar | Sequence | Mapping
+Pair = tuple[Scalar, Node]
 
 
-def compose_tree(text: str, file: str) -> Node:
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The one document of a text, and what in it was not read."""
+
+    root: Node
+    problems: tuple[Problem, ...]
+
+
+def compose_tree(text: str, file: str) -> Tree:
     """Return the one document in a text; ConfigError when there is none that can be read."""
     with suppress(yaml.YAMLError):
         # libyaml is 16 times as fast. Event by event: its whole scan of deep nesting is quadratic.
@@ -92,7 +102,7 @@ class _Composer:
         self.anchors: dict[str, Node] = {}
         self.problems: list[Problem] = []
 
-    def compose(self) -> Node:
+    def compose(self) -> Tree:
         """Return the document; an empty file is an empty block."""
         tree: Node = Mapping((), Place(1, 1))
         documents = 0
@@ -103,9 +113,7 @@ class _Composer:
             if documents > 1:
                 self.refuse(event, "a second document begins here; keep one, without ---")
             tree = self.node(next(self.events), 1)
-        if self.problems:
-            raise ConfigError(self.problems)
-        return tree
+        return Tree(tree, tuple(self.problems))
 
     def node(self, event: yaml.Event, depth: int) -> Node:
         """Return what begins at this event."""
@@ -117,8 +125,7 @@ class _Composer:
                 self.refuse(event, f"*{event.anchor} stands for nothing written above it")
             return replace(self.anchors[event.anchor], place=place)
         if getattr(event, "tag", None) is not None:
-            message = "a tag (!…) stands here; tags are not read, write the plain value"
-            self.problems.append(Problem(self.file, place.line, place.column, "", message))
+            self.note(event, "a tag (!…) stands here; tags are not read, write the plain value")
         node = self.content(event, place, depth)
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             self.anchors[event.anchor] = node
@@ -132,27 +139,47 @@ class _Composer:
                 items.append(self.node(event, depth + 1))
             return Sequence(tuple(items), place)
         if isinstance(event, yaml.MappingStartEvent):
-            pairs: list[tuple[Scalar, Node]] = []
-            while not isinstance(event := next(self.events), yaml.MappingEndEvent):
-                key = self.key(event)
-                pairs.append((key, self.node(next(self.events), depth + 1)))
-            return Mapping(tuple(pairs), place)
+            return Mapping(tuple(self.pairs(depth)), place)
         is_plain = isinstance(event, yaml.ScalarEvent) and not event.style
         return Scalar(getattr(event, "value", ""), is_plain, place)
 
-    def key(self, event: yaml.Event) -> Scalar:
-        """Return a key; only a word can be one."""
+    def pairs(self, depth: int) -> list[Pair]:
+        """Return the keys and values of a block, up to its end."""
+        found: list[Pair] = []
+        merged: list[Pair] = []
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self.key(event, depth)
+            value = self.node(next(self.events), depth + 1)
+            if key is not None:
+                found.append((key, value))
+            elif getattr(event, "value", "") == MERGE and isinstance(value, Mapping):
+                merged += value.pairs
+        # Refused; but what it would bring along is not missing as well.
+        written = {key.text for key, _ in found}
+        return [*found, *(pair for pair in merged if pair[0].text not in written)]
+
+    def key(self, event: yaml.Event, depth: int) -> Scalar | None:
+        """Return a key; only a word can be one, and nothing else is read."""
         if not isinstance(event, yaml.ScalarEvent):
-            self.refuse(event, "a key needs to be a word")
-        if event.tag is not None or event.value in {"", "<<"}:
-            self.refuse(event, "a key needs to be a word; tags and merge keys (<<) are not read")
-        return Scalar(event.value, is_plain=not event.style, place=_start(event))
+            self.note(event, "a key needs to be a word")
+            self.node(event, depth + 1)
+            return None
+        is_word = event.value not in {"", MERGE}
+        if event.tag is not None or not is_word:
+            self.note(event, "a key needs to be a word; tags and merge keys (<<) are not read")
+        if event.anchor is not None:
+            self.anchors[event.anchor] = Scalar(event.value, not event.style, _start(event))
+        return Scalar(event.value, not event.style, _start(event)) if is_word else None
+
+    def note(self, event: yaml.Event, message: str) -> None:
+        """Say what is wrong at this event, and go on."""
+        place = _start(event)
+        self.problems.append(Problem(self.file, place.line, place.column, "", message))
 
     def refuse(self, event: yaml.Event, message: str) -> NoReturn:
         """Give the file up at this event."""
-        place = _start(event)
-        problem = Problem(self.file, place.line, place.column, "", message)
-        raise ConfigError([*self.problems, problem])
+        self.note(event, message)
+        raise ConfigError(self.problems)
 
 
 def _start(event: yaml.Event) -> Place:

@@ -52,5 +52,5 @@ def test_a_name_is_one_rules() -> None:
     """Which one refused?"""
     rule = {"name": "r", "on": "model", "concurrent": 1}
 
-    with pytest.raises(ValidationError, match="two rules of the name r"):
+    with pytest.raises(ValidationError, match="second rule of the name r"):
         Settings.model_validate({"limits": [rule, rule]})

@@ -56,7 +56,7 @@ def test_the_defaults_are_those_of_chatbot_ui() -> None:
 def test_what_is_for_a_table_is_refused_without_one(field: str) -> None:
     """Whoever wrote it relies on it."""
     value = "${DB}" if field == "database" else "x"
-    with pytest.raises(ValidationError, match=f"has `{field}`, which is for `source: postgres`"):
+    with pytest.raises(ValidationError, match=f"{field}: is for `source: postgres`"):
         ProfilesSpec.model_validate({"source": "stored", field: value})
 
 

@@ -63,13 +63,16 @@ def test_a_secret_is_written_as_a_reference(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("tracing: {headers: {api-key: abc}}", "1:21: tracing.headers: holds the value of api-key"),
+        (
+            "tracing: {headers: {api-key: abc}}",
+            "1:30: tracing.headers.api-key: holds the value itself",
+        ),
         (
             "tracing: {headers: {x-key: '${NO}'}}",
             "1:28: tracing.headers.x-key: the header x-key needs",
         ),
-        ("tracing: {headers: {Host: a}}", "1:20: tracing.headers: holds Host"),
-        ("tracing: {headers: {x: 'a\\nb'}}", "tracing.headers: holds a broken"),
+        ("tracing: {headers: {Host: a}}", "1:21: tracing.headers.Host: is what the gateway"),
+        ("tracing: {headers: {x: 'a\\nb'}}", "tracing.headers.x: holds a broken"),
         ("tracing: {sample_ratio: 1.5}", "1:25: tracing.sample_ratio: needs to be 1 or less"),
         ("tracing: {endpoint: x}", "1:21: tracing.endpoint: needs to start with http"),
         ("tracing: {url: x}", "1:11: tracing.url: unknown key"),
@@ -80,7 +83,7 @@ def test_a_secret_is_written_as_a_reference(tmp_path: Path) -> None:
 def test_a_mistake_is_shown_where_it_is(tmp_path: Path, text: str, problem: str) -> None:
     """With its line and column, and never with a value."""
     if "broken" in problem:
-        text, problem = "tracing: {headers: {x: '${'}}", "tracing.headers: holds a broken"
+        text, problem = "tracing: {headers: {x: '${'}}", "tracing.headers.x: holds a broken"
 
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, text + "\n")

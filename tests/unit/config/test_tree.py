@@ -10,7 +10,7 @@ from gateway.config.tree import Mapping, Scalar, Sequence, compose_tree
 
 def test_every_node_knows_its_place() -> None:
     """A message without a line sends an operator searching."""
-    tree = compose_tree("a:\n  - ä: b\n    c: d\n", "a.yaml")
+    tree = compose_tree("a:\n  - ä: b\n    c: d\n", "a.yaml").root
 
     assert isinstance(tree, Mapping)
     items = tree.pairs[0][1]
@@ -25,7 +25,7 @@ def test_every_node_knows_its_place() -> None:
 
 def test_an_alias_stands_where_it_is_written() -> None:
     """A mistake in what it stands for is made where it is used."""
-    tree = compose_tree("a: &x 1\nb: *x\n", "a.yaml")
+    tree = compose_tree("a: &x 1\nb: *x\n", "a.yaml").root
 
     assert isinstance(tree, Mapping)
     value = tree.pairs[1][1]
@@ -45,15 +45,8 @@ def test_a_deep_file_is_refused_and_does_not_end_the_process(text: str) -> None:
     ("text", "reason"),
     [
         ("a: &a [*a]", r"\*a stands for nothing"),
-        ("[a]: b", "needs to be a word"),
-        ("{a: 1}: b", "needs to be a word"),
-        ("? : b", "needs to be a word"),
-        ("&a b: 1\n*a : 2", "needs to be a word"),
-        ("!!str a: b", "tags"),
-        ("a: !!binary aGk=", "tag"),
-        ("a: !local b", "tag"),
-        ("--- !!map\na: b", "tag"),
         ("a: b\n---\na: c", "second document"),
+        ("? : b", "not YAML here"),
         ("a: @b", "needs quotes"),
         ("a: `b`", "needs quotes"),
         ("a: %b", "needs quotes"),
@@ -69,9 +62,40 @@ def test_what_is_not_plain_yaml_is_refused(text: str, reason: str) -> None:
         compose_tree(text, "a.yaml")
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[a]: b", "needs to be a word"),
+        ("{a: 1}: b", "needs to be a word"),
+        ("&a b: 1\n*a : 2", "needs to be a word"),
+        ("'': b", "needs to be a word"),
+        ("<<: {a: 1}", "merge keys"),
+        ("!!str a: b", "tags"),
+        ("a: !!binary aGk=", "tag"),
+        ("a: !local b", "tag"),
+        ("--- !!map\na: b", "tag"),
+    ],
+)
+def test_what_can_be_left_unread_does_not_hide_the_rest(text: str, reason: str) -> None:
+    """A file is mended in one go only if all that is wrong in it is said at once."""
+    tree = compose_tree(text, "a.yaml")
+
+    assert [reason in problem.message for problem in tree.problems] == [True]
+
+
+def test_what_a_merge_key_would_bring_along_is_not_missing_as_well() -> None:
+    """One mistake is one line; what is written in the block itself goes before."""
+    tree = compose_tree("a: &a {b: 1, c: 2}\nd:\n  <<: *a\n  c: 3\n", "a.yaml")
+
+    assert isinstance(tree.root, Mapping)
+    block = tree.root.pairs[1][1]
+    assert isinstance(block, Mapping)
+    assert [key.text for key, _ in block.pairs] == ["c", "b"]
+
+
 def test_an_empty_file_is_an_empty_block() -> None:
     """A template whose lines are all comments is a valid file."""
-    tree = compose_tree("# nothing\n", "a.yaml")
+    tree = compose_tree("# nothing\n", "a.yaml").root
 
     assert isinstance(tree, Mapping)
     assert tree.pairs == ()
