@@ -3,12 +3,14 @@
 Rule: every mistake has a line of its own, `file:line:column: path: message`; editors jump to those.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
 
-from gateway.config.document import load_document
+from gateway.config.document import Document, load_document
+from gateway.config.listeners import SamePortError, refuse_same_port
 from gateway.config.load import (
     REGISTRY_FILE,
     SETTINGS_FILE,
@@ -16,19 +18,25 @@ from gateway.config.load import (
     check_file,
     load_registry,
     load_settings,
+    wants_ours,
 )
-from gateway.config.problems import ConfigError, Problem
-from gateway.config.registry import RegistryFile
+from gateway.config.problems import ConfigError, KeyPath, Problem
+from gateway.config.registry import Provider, RegistryFile
 from gateway.config.schemas import registry_schema, render_schema, settings_schema
 from gateway.config.settings import Settings
+from gateway.core.credential import Credential
 from gateway.limits.unpriced import find_unpriced
+from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
 from gateway.middleware.enforce_limits import (
     IdleRuleError,
     UnsharedCountersError,
     refuse_idle_rules,
     refuse_unshared_counters,
 )
+from gateway.plugins.finding import places_of
+from gateway.plugins.missing import find_missing
 
+NOT_HERE = "(the gateway would not start here)"
 SCHEMAS = {"providers": registry_schema, "gateway": settings_schema}
 
 
@@ -58,21 +66,53 @@ def check(files: Sequence[Path]) -> int:
 
 def _compare(files: Mapping[Path, RegistryFile | Settings]) -> Iterator[Problem]:
     """What is right in each line, and stops the start all the same."""
-    registries = [file for file in files.values() if isinstance(file, RegistryFile)]
-    providers = {name: one for file in registries for name, one in file.providers.items()}
+    registry = _join(files)
     for path, file in files.items():
         if isinstance(file, RegistryFile):
             continue
         document = load_document(path)
         try:
+            refuse_same_port(file)
+        except SamePortError as error:
+            yield document.problem(_written(document, ("admin", "port")), _one_line(error))
+        try:
+            refuse_unsafe_bind(file, registry)
+        except UnsafeBindError as error:
+            place = "host" if file.server.unix_socket is None else "unix_socket"
+            yield document.problem(("server", place), _one_line(error))
+        try:
             refuse_unshared_counters(file)
         except UnsharedCountersError as error:
             yield document.problem(("server", "workers"), _one_line(error))
         try:
-            if providers:  # without, it is not known which there are
-                refuse_idle_rules(file, Registry(providers, {}))
+            if registry.providers:  # without, it is not known which there are
+                refuse_idle_rules(file, registry)
         except IdleRuleError as error:
             yield document.problem(("limits",), _one_line(error), at_key=True)
+
+
+def _join(files: Mapping[Path, RegistryFile | Settings]) -> Registry:
+    """The providers of all these files, and the credentials that they have here or will have."""
+    providers: dict[str, Provider] = {}
+    credentials: dict[str, tuple[Credential, ...]] = {}
+    for path, file in files.items():
+        if isinstance(file, Settings):
+            continue
+        providers |= file.providers
+        credentials |= {name: () for name, one in file.providers.items() if _names_credential(one)}
+        with contextlib.suppress(ConfigError):  # that is said in a sentence of its own
+            credentials |= load_registry(path).credentials
+    return Registry(providers, credentials)
+
+
+def _names_credential(provider: Provider) -> bool:
+    is_named = provider.credential is not None or bool(provider.credentials)
+    return is_named and wants_ours(provider)
+
+
+def _written(document: Document, of_admin: KeyPath) -> KeyPath:
+    """The path in `admin` where it is written, or the same in `server`, where it then is."""
+    return of_admin if of_admin in document.values else ("server", *of_admin[1:])
 
 
 def _one_line(error: Exception) -> str:
@@ -87,7 +127,20 @@ def _look_around(files: Mapping[Path, RegistryFile | Settings]) -> Iterator[str]
             load(path)
         except ConfigError as error:
             for problem in error.problems:
-                yield f"{problem} (the gateway would not start here)"
+                yield f"{problem} {NOT_HERE}"
+        if isinstance(file, Settings):
+            yield from (f"{problem} {NOT_HERE}" for problem in _missing_modules(path, file))
+
+
+def _missing_modules(path: Path, settings: Settings) -> Iterator[Problem]:
+    for index, one in enumerate(settings.middleware):
+        missing = None if one.optional else find_missing(one.use, places_of(path))
+        if missing is not None:
+            yield load_document(path).problem(
+                ("middleware", index, "use"),
+                f"there is no module {missing}; "
+                "it is looked for beside gateway.yaml and in the current directory",
+            )
 
 
 def _foresee(files: Iterable[RegistryFile | Settings]) -> list[str]:

@@ -21,6 +21,7 @@ from gateway.cli.process_log import closing_log, open_log, print_banner
 from gateway.cli.reloading import Reloader, Source
 from gateway.cli.service import PATIENCE_S, SIGNALS, Service
 from gateway.cli.shared import Shared
+from gateway.config.listeners import SamePortError
 from gateway.config.load import SETTINGS_FILE, Registry
 from gateway.config.settings import Settings
 from gateway.config.systemd import SystemdError
@@ -48,6 +49,7 @@ REFUSALS = (
     ListenError,
     ParserError,
     PluginError,
+    SamePortError,
     SystemdError,
     StoreError,
     ToothlessRuleError,

@@ -14,6 +14,7 @@ from gateway.cli.notifier import Notifier
 from gateway.cli.one_process import REFUSALS, serve_alone
 from gateway.cli.reloading import Overrides, find_source, override
 from gateway.cli.workers import WorkerError, supervise
+from gateway.config.listeners import SamePortError, refuse_same_port
 from gateway.config.load import Registry, load_registry, load_settings
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
@@ -32,7 +33,14 @@ from gateway.server.inherited import adopt_sockets, place_of
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 EXIT_CONFIG = 78  # sysexits(3): only a person can mend it
 # Of REFUSALS those that the same configuration brings about each time.
-MISTAKES = (IdleRuleError, PluginError, SystemdError, ToothlessRuleError, UnsafeBindError)
+MISTAKES = (
+    IdleRuleError,
+    PluginError,
+    SamePortError,
+    SystemdError,
+    ToothlessRuleError,
+    UnsafeBindError,
+)
 DUMPED_MEMORY = Path("/proc/self/coredump_filter")  # core(5)
 
 
@@ -77,6 +85,7 @@ def _run(
     source = find_source(config, {**overrides, "server": server})
     settings = override(settings, source.overrides)
     refuse_unshared_counters(settings)
+    refuse_same_port(settings)
     refuse_unsafe_bind(settings, registry)
     refuse_idle_rules(settings, registry)
     asyncio.run(prove_rules(settings.rules))

@@ -133,13 +133,13 @@ def _find_here(
         except CredentialError as error:
             errors.append(error)
     try:
-        credentials = find_credentials(provider, environ) if _wants_ours(provider) else ()
+        credentials = find_credentials(provider, environ) if wants_ours(provider) else ()
     except CredentialError as error:
         errors.append(error)
     return headers, credentials, errors
 
 
-def _wants_ours(provider: Provider) -> bool:
+def wants_ours(provider: Provider) -> bool:
     """Return whether a credential of the operator's may be sent to a provider."""
     # EXAMPLE in the address may be somebody's host, and that of `custom` is somebody's.
     is_somebodys = provider.is_placeholder or provider.is_custom

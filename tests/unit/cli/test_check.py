@@ -137,3 +137,70 @@ def test_what_stops_the_start_is_a_mistake(capsys: pytest.CaptureFixture[str]) -
     assert "did you mean mine?" in second[1]
     assert "stores.counters" not in second[0]
     assert "redis://" in second[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("server: {port: 8081}\n", "gateway.yaml:1:16: server.port"),
+        ("admin:\n  port: 8080\n", "gateway.yaml:2:9: admin.port"),
+        ("server: {port: 9000}\nadmin: {port: 9000}\n", "gateway.yaml:2:15: admin.port"),
+    ],
+)
+def test_two_listeners_on_one_port_are_a_mistake(
+    text: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where it is written, though the other one may be a default."""
+    Path("gateway.yaml").write_text(text)
+
+    assert check([]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"{place}: server.port and admin.port are both ")
+
+
+@pytest.mark.parametrize("written", ["", "    credential: ${SPECIAL}\n"])
+def test_a_listener_for_strangers_is_a_mistake_where_there_are_credentials(
+    written: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that this environment has, and those that the file says there will be."""
+    Path("providers.yaml").write_text(
+        f"providers:\n  mine:\n    base_url: https://llm.example.org/v1\n{written}"
+    )
+    Path("gateway.yaml").write_text("server:\n  host: 0.0.0.0\n")
+    monkeypatch.setenv("MINE_API_KEY", "sk-canary-1b")
+
+    assert check([]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("gateway.yaml:2:9: server.host: server.host is 0.0.0.0, which other")
+    assert "canary" not in line
+
+
+def test_a_listener_for_strangers_is_right_where_nobody_pays(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without a credential there is nothing to spend."""
+    Path("providers.yaml").write_text(GOOD)
+    Path("gateway.yaml").write_text("server: {host: 0.0.0.0}\n")
+
+    assert (check([]), capsys.readouterr().out) == (0, "")
+
+
+def test_a_module_that_is_not_there_is_foreseen(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be on the machine that the file is for; where it may be left out, nothing is said."""
+    Path("mine_here.py").write_text("raise SystemExit('imported')\n")
+    Path("gateway.yaml").write_text(
+        "middleware:\n"
+        "  - {use: 'nosuch.mod:fn', after: authenticate}\n"
+        "  - {use: 'mine_here:fn', after: authenticate}\n"
+        "  - {use: 'nosuch.mod:fn', after: authenticate, optional: true}\n"
+    )
+
+    code = check([])
+
+    said = capsys.readouterr()
+    assert (code, said.out) == (0, "")
+    (note,) = said.err.splitlines()[1:]
+    assert note == (
+        "gateway.yaml:2:11: middleware[0].use: there is no module nosuch; it is looked for beside "
+        "gateway.yaml and in the current directory (the gateway would not start here)"
+    )

@@ -181,6 +181,14 @@ def test_a_port_in_use_is_said_plainly(directory: Path, option: str) -> None:
     assert f"127.0.0.1:{port}: another program listens there" in err
 
 
+def test_one_port_for_both_listeners_is_said_to_be_that(directory: Path) -> None:
+    """There is no other program that could be stopped."""
+    err = refuse(directory, "--port", "9090", "--admin-port", "9090")
+
+    assert "server.port and admin.port are both 9090" in err
+    assert "another program" not in err
+
+
 def test_a_middleware_is_found_beside_its_settings(directory: Path) -> None:
     """Wherever the command is run from."""
     elsewhere = directory / "etc"
