@@ -11,12 +11,13 @@ from gateway.catalog.listing import is_callable
 from gateway.config.load import Registry
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
+from gateway.server.sockets import local_url
 
 
 def describe_start(
     settings: Settings, registry: Registry, *, url: str, admin_url: str | None
 ) -> list[str]:
-    """The lines to print, ending with a command that works when it is pasted."""
+    """The lines to print, ending with a command that works when it is pasted, if there is one."""
     keyless = [
         provider.name
         for provider in registry.providers.values()
@@ -31,8 +32,9 @@ def describe_start(
         f"need none    {_join(keyless)}",
     ]
     if settings.auth is None and not is_loopback(settings.server.bound_to):
-        lines.append("callers      nobody: write `auth` in gateway.yaml to let somebody in")
-    command = _curl(settings, registry, url)
+        # Whatever is pasted would end in 401.
+        return [*lines, "callers      nobody: write `auth` in gateway.yaml to let somebody in"]
+    command = _curl(settings, registry, local_url(url))
     # On a line of its own, so that it can be taken whole.
     return [*lines, "try it with", command] if command else lines
 

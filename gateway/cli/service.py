@@ -35,7 +35,7 @@ from gateway.server.site import (
     make_runner,
     retire_connections,
 )
-from gateway.server.sockets import open_sockets
+from gateway.server.sockets import local_url, open_sockets
 from gateway.server.stand_ins import StandIns
 from gateway.server.unix_sockets import SocketFile, open_unix_socket
 from gateway.stores.counters import CounterStore
@@ -93,7 +93,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where callers on this machine reach it."""
+        """Where it listens, for whoever may reach that."""
         return self._sites[0].url
 
     @property
@@ -133,7 +133,7 @@ class Service:
             pressure=self.app[PRESSURE],
         )
         if SIMULATOR in self.app and self.url.startswith("http"):  # curl calls no socket so
-            self.app[SIMULATOR].gateway_url = self.url
+            self.app[SIMULATOR].gateway_url = local_url(self.url)
         self.readiness.set_ready()
         self.reporter.publish()
         _log.info(

@@ -40,6 +40,9 @@ REASONS = {  # why a socket cannot listen, and what helps
 }
 
 
+# Who listens on all addresses is reached at this one.
+LOCAL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
+
 # What getaddrinfo gives: family, kind, protocol, canonical name, address.
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 
@@ -87,12 +90,19 @@ async def open_shared_sockets(host: str, port: int, workers: int) -> list[list[s
 
 
 def url_of(listening: socket.socket) -> str:
-    """What a caller on this machine writes to reach a listening socket."""
+    """Where a listening socket is bound: all addresses are said to be that, `0.0.0.0` or `[::]`."""
     if listening.family == socket.AF_UNIX:
         return f"unix:{listening.getsockname()}"
     host, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def local_url(url: str) -> str:
+    """What a caller on this machine writes to reach what is bound there."""
+    for everywhere, here in LOCAL_ADDRESSES.items():
+        if url.startswith(f"http://{everywhere}:"):
+            return url.replace(everywhere, here, 1)
+    return url
 
 
 def _in_order(found: Iterable[AddressInfo]) -> list[tuple[int, str]]:

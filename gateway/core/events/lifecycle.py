@@ -32,7 +32,12 @@ EVENTS = (
         "exception",
     ),
     make_event("gateway.draining", "info", "a process was told to stop", "in_flight"),
-    make_event("gateway.started", "info", "a process listens", "url admin_url worker"),
+    make_event(
+        "gateway.started",
+        "info",
+        "a process listens; `0.0.0.0` and `[::]` are all addresses",
+        "url admin_url worker",
+    ),
     make_event("gateway.stopped", "info", "a process has let go of everything"),
     make_event(
         "library.logged",

@@ -97,4 +97,18 @@ def test_a_listener_that_lets_nobody_in_says_so(registry: Registry) -> None:
     """Every request would be 401, and nobody would know why."""
     lines = describe(registry, Settings(server=ServerSpec(host="0.0.0.0")))
 
-    assert any(line.startswith("callers      nobody") for line in lines)
+    assert lines[-1].startswith("callers      nobody")  # and no line that ends in 401
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [("http://0.0.0.0:80", "http://127.0.0.1:80"), ("http://[::]:80", "http://[::1]:80")],
+)
+def test_all_addresses_are_said_and_one_is_called(registry: Registry, url: str, local: str) -> None:
+    """Whoever reads 127.0.0.1 takes it for a gateway that nobody else reaches."""
+    settings = Settings(server=ServerSpec(host="0.0.0.0"), auth=(ANYBODY,))
+
+    lines = describe_start(settings, registry, url=url, admin_url=url)
+
+    assert lines[:2] == [f"listening    {url}", f"admin        {url}"]
+    assert f" {local}/api/chat/demo" in lines[-1]

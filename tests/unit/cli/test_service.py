@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+import structlog
 from aiohttp import ClientSession
 
 from gateway.app import SIMULATOR
@@ -62,6 +63,21 @@ async def test_the_demo_names_the_address_that_was_called(service: Service) -> N
 
     assert found == service.url
     assert not found.endswith(":0")
+
+
+async def test_a_listener_on_all_addresses_says_so(registry: Registry) -> None:
+    """In its log too; what is to be pasted has an address that can be called."""
+    everywhere = ServerSpec(host="0.0.0.0", port=0, drain_s=5)
+    settings = Settings(server=everywhere, admin=AdminSpec(port=0))
+    running = Service(settings, registry, lambda _: None)
+
+    with structlog.testing.capture_logs() as lines:
+        await running.start()
+    await running.stop()
+
+    assert [line["url"] for line in lines if line["event"] == "gateway.started"] == [running.url]
+    assert running.url.startswith("http://0.0.0.0:")
+    assert running.app[SIMULATOR].gateway_url.startswith("http://127.0.0.1:")
 
 
 async def test_while_draining_nobody_new_is_let_in(service: Service) -> None:

@@ -8,6 +8,7 @@ from gateway.server.sockets import (
     SPREADS,
     ListenError,
     close_sockets,
+    local_url,
     open_shared_sockets,
     open_sockets,
     url_of,
@@ -51,15 +52,30 @@ async def test_every_address_of_a_name_gets_the_same_port() -> None:
     assert families[0] == socket.AF_INET
 
 
-async def test_the_url_is_one_that_can_be_called() -> None:
-    """0.0.0.0 is no address to call."""
+async def test_the_url_is_where_it_listens() -> None:
+    """Whoever reads 127.0.0.1 takes it for a gateway that nobody else reaches."""
     [listening] = await open_sockets("0.0.0.0", 0)
     port = listening.getsockname()[1]
 
     url = url_of(listening)
     listening.close()
 
-    assert url == f"http://127.0.0.1:{port}"
+    assert url == f"http://0.0.0.0:{port}"
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://0.0.0.0:8080", "http://127.0.0.1:8080"),
+        ("http://[::]:8080", "http://[::1]:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+        ("http://192.0.2.1:8080", "http://192.0.2.1:8080"),
+        ("unix:/run/gateway.sock", "unix:/run/gateway.sock"),
+    ],
+)
+def test_a_caller_on_this_machine_has_an_address_to_call(url: str, local: str) -> None:
+    """0.0.0.0 is none."""
+    assert local_url(url) == local
 
 
 async def test_an_ipv6_address_is_written_in_brackets() -> None:
