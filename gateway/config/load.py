@@ -165,11 +165,16 @@ def known_secrets(settings: Settings, registry: Registry) -> list[str]:
 def check_file(path: Path) -> RegistryFile | Settings:
     """What a file of either sort says, whatever the environment; ConfigError with its mistakes."""
     document = load_document(path)
-    keys = document.value if isinstance(document.value, dict) else {}
-    is_registry = "providers" in keys or (
-        path.name.startswith("provider") and not set(keys) & set(Settings.model_fields)
-    )
+    is_registry = _is_registry(document, path.name)
     return _parse_registry(document, path) if is_registry else _parse_settings(document, path)
+
+
+def _is_registry(document: Document, name: str) -> bool:
+    if name in {REGISTRY_FILE.name, SETTINGS_FILE.name}:  # as the start reads it
+        return name == REGISTRY_FILE.name
+    keys = document.value if isinstance(document.value, dict) else {}
+    is_settings = bool(set(keys) & set(Settings.model_fields))
+    return "providers" in keys or (name.startswith("provider") and not is_settings)
 
 
 def shipped_file(name: str) -> Path:

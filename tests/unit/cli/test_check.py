@@ -52,6 +52,25 @@ def test_a_file_is_known_by_its_content_not_by_its_name(
     assert (code, capsys.readouterr().out) == (0, "")
 
 
+def test_a_file_with_the_usual_name_is_what_it_is_called(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The start reads it as that; a block of the other file hides no mistake."""
+    Path("gateway.yaml").write_text("server: {prt: 1}\n" + GOOD)
+    Path("providers.yaml").write_text("server: {port: 9000}\n")
+
+    code = check([])
+
+    assert code == 1
+    missing, *others = capsys.readouterr().out.splitlines()
+    assert missing.startswith("providers.yaml:1:1: providers: is missing")
+    assert others == [
+        "providers.yaml:1:1: server: unknown key; it belongs in gateway.yaml",
+        "gateway.yaml:1:10: server.prt: unknown key; did you mean port?",
+        "gateway.yaml:2:1: providers: unknown key; it belongs in providers.yaml",
+    ]
+
+
 def test_a_missing_file_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     """A check that checked nothing must not pass."""
     code = check([Path("none.yaml")])
