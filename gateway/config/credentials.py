@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from gateway.config.mistakes import Mistake
 from gateway.config.problems import KeyPath
 from gateway.core.credential import Credential
+from gateway.core.credential_shapes import holds_credential
 
 REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]{0,127})\}")
 BARE_VARIABLE = re.compile(r"\$[A-Z_][A-Z0-9_]*")  # as a shell has it; no credential looks so
@@ -24,7 +25,12 @@ DIRECTORY = "CREDENTIALS_DIRECTORY"
 
 # The names of headers that carry credentials, and what may stand before one.
 SECRET_HEADER = re.compile(
-    r"(?i)(?:authorization|cookie|credential|password|secret|token|(?:api|access|subscription)[-_]?key)$"
+    r"(?i)(?:auth|authorization|cookie|credential|password|secret|token"
+    r"|(?:^|[-_]|api|access|subscription)key)$"
+)
+# The same of body fields, whose `token` and `key` are mostly no secrets (`prompt_cache_key`).
+SECRET_FIELD = re.compile(
+    r"(?i)(?:^|_)(?:api_?key|authorization|password|secret|(?:access|auth)_token)$"
 )
 AUTH_SCHEME = re.compile(r"^\s*(?:Basic|Bearer|Key|Token)(?:\s+|$)", re.IGNORECASE)
 
@@ -195,8 +201,20 @@ def is_written_out(credential: SecretStr | None) -> bool:
 
 def is_header_written_out(name: str, value: str) -> bool:
     """Whether the registry holds a credential itself in one of its `headers`."""
-    written = TEMPLATE.sub(lambda found: found[2] or "", value)
+    if looks_written_out(value):
+        return True
+    written = _without_variables(value)
     return SECRET_HEADER.search(name) is not None and AUTH_SCHEME.sub("", written, 1).strip() != ""
+
+
+def looks_written_out(value: str) -> bool:
+    """Whether any text of a file has a credential in it, by its looks."""
+    return holds_credential(_without_variables(value))
+
+
+def _without_variables(value: str) -> str:
+    """Return what of a text stands in the file, defaults of variables among it."""
+    return TEMPLATE.sub(lambda found: found[2] or "", value)
 
 
 def check_reference(reference: str) -> None:

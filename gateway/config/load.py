@@ -22,7 +22,11 @@ from gateway.config.credentials import (
 from gateway.config.document import Document, load_document
 from gateway.config.explain import INJECTED, explain_errors
 from gateway.config.middleware_places import misplaced_middlewares
-from gateway.config.open_secrets import open_registry_secrets, open_settings_secrets
+from gateway.config.open_secrets import (
+    open_registry_secrets,
+    open_settings_secrets,
+    without_said,
+)
 from gateway.config.otel_variables import VariableError, fill_in
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.registry import Provider, RegistryFile
@@ -191,12 +195,13 @@ def _default_registry() -> Path:
 
 def _parse_registry(document: Document, path: Path) -> RegistryFile:
     """Return the providers of a document, each with its key as its name."""
-    problems = open_registry_secrets(document, path)
-    problems += _name_problems(document)
+    secrets = open_registry_secrets(document, path)
+    problems = secrets + _name_problems(document)
     try:
         written = _validate(RegistryFile, document)
     except ConfigError as error:
-        raise ConfigError([*problems, *error.problems]) from None
+        others = [*problems[len(secrets) :], *error.problems]
+        raise ConfigError([*without_said(secrets, others), *others]) from None
     if problems:
         raise ConfigError(problems)
     return written
@@ -230,11 +235,13 @@ def _name_problems(document: Document) -> list[Problem]:
 
 def _parse_settings(document: Document, path: Path) -> Settings:
     """Return the settings of a document, with references where secrets will be."""
-    problems = open_settings_secrets(document, path) + misplaced_middlewares(document)
+    secrets = open_settings_secrets(document, path)
+    problems = secrets + misplaced_middlewares(document)
     try:
         written = _validate(Settings, document)
     except ConfigError as error:
-        raise ConfigError([*problems, *error.problems]) from None
+        others = [*problems[len(secrets) :], *error.problems]
+        raise ConfigError([*without_said(secrets, others), *others]) from None
     if problems:
         raise ConfigError(problems)
     return written

@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.core.clock import monotonic
+from gateway.core.credential_shapes import holds_issued
 from gateway.core.dialect import dialect_of_path
 from gateway.core.exchange import Exchange, Observer
 from gateway.core.request_id import is_request_id, new_request_id
@@ -16,7 +17,6 @@ from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
 from gateway.telemetry.in_flight import InFlight
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.forwarded import UNIX, TrustedProxies
-from gateway.wire.redaction import holds_credential
 
 OBSERVERS: web.AppKey[tuple[Observer, ...]] = web.AppKey("observers", tuple)
 """Who is told when an exchange is settled; set by `app`."""
@@ -36,7 +36,7 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     """Give the request its id and its record."""
     app = request.app
     given = request.headers.get(REQUEST_ID, "")
-    is_usable = is_request_id(given) and not holds_credential(given)
+    is_usable = is_request_id(given) and not holds_issued(given)
     request_id = given if is_usable else new_request_id()
     path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
     client_address = request.remote or UNIX

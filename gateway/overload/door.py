@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable
 
 from gateway.core.clock import Clock, monotonic
+from gateway.core.credential_shapes import holds_issued
 from gateway.core.errors import OverloadedError
 from gateway.core.request_id import is_request_id, new_request_id
 from gateway.core.retry_after import come_back
 from gateway.overload.seats import Seats
 from gateway.wire.fixed_headers import FIXED_HEADERS
-from gateway.wire.redaction import holds_credential
 from gateway.wire.render_errors import render_openai, render_text
 
 WATCHING_S = 1.0
@@ -98,7 +98,7 @@ def _read_plain(data: bytes) -> tuple[tuple[tuple[bytes, bytes], ...], str] | No
         return None
     # As `assign_request_id` chooses: the caller's own where it is harmless.
     given = ids[0] if ids else ""
-    is_usable = is_request_id(given) and not holds_credential(given)
+    is_usable = is_request_id(given) and not holds_issued(given)
     return tuple(shown), given if is_usable else new_request_id()
 
 

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from gateway.wire.redaction import PLACEHOLDER, holds_any, redact
+from gateway.core.credential_shapes import PLACEHOLDER, holds_any
+from gateway.wire.redaction import redact
 
 MAX_CHARS = 1_024
 MAX_EXCEPTION_CHARS = 8_192

@@ -21,12 +21,28 @@ providers:
     credentials: ["${{A}}", {CANARY}, file:/a]
   d: {CANARY}
   e: {{headers: [{CANARY}], credentials: {CANARY}, auth: 5}}
+  f:
+    base_url: https://llm.example.org/{CANARY}/v1
+    auth: {{prefix: "Bearer {CANARY}"}}
+    headers: {{X-Title: "${{A:-{CANARY}}}", X-Functions-Key: abc, X-Auth: "${{A}}"}}
+    params:
+      set:
+        api_key: abc
+        stop_token: abc
+        user: {CANARY}
+        list: [{{deep: {CANARY}}}, 5, "${{A}}"]
+        model: pplx-70b-online
+    models: [{{id: pplx-70b-online}}]
+    default_model: pplx-70b-online
 """
 SETTINGS = f"""
 auth:
   - {{kind: jwt, secret: {CANARY}}}
   - {{kind: jwt, secret: "${{A}}"}}
   - {CANARY}
+admin: {{keys: {{ops: {CANARY}}}}}
+limits: [{{match: {{model: pplx-70b-online}}}}]
+tracing: {{headers: {{X-Title: "Bearer ${{A}}"}}, resource: {{a: {CANARY}}}}}
 """
 
 
@@ -47,12 +63,24 @@ def test_every_credential_of_the_registry_is_found(tmp_path: Path) -> None:
         "providers.a.headers.X-Api-Key",
         "providers.b.credential",
         "providers.c.credentials[1]",
+        "providers.f.headers.X-Title",
+        "providers.f.headers.X-Functions-Key",
+        "providers.f.base_url",
+        "providers.f.auth.prefix",
+        "providers.f.params.set.user",
+        "providers.f.params.set.list[0].deep",
+        "providers.f.params.set.api_key",
     ]
 
 
 def test_every_secret_of_the_settings_is_found(tmp_path: Path) -> None:
     """The one that tokens are signed with lets anybody be anybody."""
-    assert places(tmp_path / "gateway.yaml", SETTINGS) == ["auth[0].secret"]
+    assert places(tmp_path / "gateway.yaml", SETTINGS) == [
+        "auth[0].secret",
+        "auth[2]",
+        "admin.keys.ops",
+        "tracing.resource.a",
+    ]
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
