@@ -5,6 +5,7 @@ Rule: two lines are a provider; every default is right for a host that speaks th
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -60,6 +61,7 @@ ROUTE_SEGMENTS = frozenset(
         "keys",
         "metrics",
         "models",
+        "profile",
         "providers",
         "readyz",
         "v1",
@@ -82,6 +84,12 @@ Reference = Annotated[SecretStr, AfterValidator(_as_reference)]
 def _snake(name: object) -> str:
     """Return a provider's name as part of a field's or a variable's name."""
     return str(name).replace("-", "_")
+
+
+def _variable(name: object) -> str:
+    """Return the variable with a provider's credential, as a shell can set it."""
+    variable = _snake(name).upper() + "_API_KEY"
+    return f"_{variable}" if variable[0].isdigit() else variable
 
 
 class Provider(Spec):
@@ -113,7 +121,7 @@ class Provider(Spec):
         description="Field of a caller's own credential. Default: `<name>_api_key`.",
     )
     env: EnvName = Field(
-        default_factory=lambda fields: _snake(fields["name"]).upper() + "_API_KEY",
+        default_factory=lambda fields: _variable(fields["name"]),
         description="Environment variable that holds the credential. Default: `<NAME>_API_KEY`.",
     )
     credential: Reference | None = Field(
@@ -366,3 +374,36 @@ class RegistryFile(Spec):
     providers: dict[str, Provider] = Field(
         min_length=1, description="The providers, by the name that callers use."
     )
+
+    @field_validator("providers")
+    @classmethod
+    def _share_nothing_unsaid(cls, providers: dict[str, Provider]) -> dict[str, Provider]:
+        refuse(_find_shared_names(providers))
+        return providers
+
+
+def _find_shared_names(providers: dict[str, Provider]) -> Iterator[Mistake]:
+    """Yield each provider that would get the credential of another host by its derived names."""
+    first: dict[tuple[str, str], Provider] = {}
+    for name, provider in providers.items():
+        shared: list[str] = []
+        for field in _derived(provider):
+            derived = getattr(provider, field)
+            other = first.setdefault((field, derived), provider)
+            if urlsplit(other.base_url).netloc != urlsplit(provider.base_url).netloc:
+                shared.append(f"`{field}` {derived} as {other.name}")
+        if shared:
+            message = (
+                f"has the same {' and the same '.join(shared)}, at another host: each would get "
+                "the other's credential; write `env` and `key`, or take another name"
+            )
+            yield Mistake((name,), message, at_key=True)
+
+
+def _derived(provider: Provider) -> Iterator[str]:
+    """Yield the fields that were made of the name, and say where a credential is."""
+    written = provider.model_fields_set
+    if not written & {"env", "credential", "credentials"}:
+        yield "env"
+    if "key" not in written:
+        yield "key"

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.app import AFTERWARDS, CHAIN, build_app, renew_holds, report_crash
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.load import load_registry
+from gateway.config.registry import ROUTE_SEGMENTS
 from gateway.config.settings import AdminSpec, Settings
 from gateway.core.exchange import Exchange
 from gateway.core.tasks import Tasks
@@ -49,6 +50,15 @@ def test_an_operator_s_middleware_takes_the_place_it_names() -> None:
 
     names = [name_of(middleware) for middleware in app.middlewares]
     assert names.index("stamp") == names.index("authenticate") + 1
+
+
+def test_no_provider_can_have_the_name_of_a_route() -> None:
+    """`/api/profile/keys` is a page, and must not become a provider's."""
+    app = build_app(Settings(), load_registry(environ={}))
+
+    paths = [resource.canonical for resource in app.router.resources()]
+    segments = {part for path in paths for part in path.split("/") if part and "{" not in part}
+    assert {"api", "v1", "profile"} <= segments <= ROUTE_SEGMENTS
 
 
 def test_nothing_is_opened_before_startup() -> None:

@@ -1,10 +1,13 @@
 """Tests of what a provider's entry means."""
 
+import re
+
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from gateway.config import forms
 from gateway.config.provider_blocks import Model
-from gateway.config.registry import ROUTE_SEGMENTS, Provider
+from gateway.config.registry import ROUTE_SEGMENTS, Provider, RegistryFile
 
 URL = "https://llm.example.org/v1"
 CANARY = "sk-canary-77b0"
@@ -36,6 +39,46 @@ def test_a_hyphen_becomes_an_underscore_where_no_hyphen_may_be() -> None:
     provider = Provider(name="our-llm", base_url=URL)
 
     assert (provider.key, provider.env) == ("our_llm_api_key", "OUR_LLM_API_KEY")
+
+
+@pytest.mark.parametrize(
+    ("name", "env"),
+    [("01ai", "_01AI_API_KEY"), ("4-ever", "_4_EVER_API_KEY"), ("a1", "A1_API_KEY")],
+)
+def test_a_derived_variable_is_one_that_a_shell_can_set(name: str, env: str) -> None:
+    """None begins with a digit (POSIX, 3.230)."""
+    provider = Provider(name=name, base_url=URL)
+
+    assert provider.env == env
+    assert re.fullmatch(forms.ENV_NAME, env)
+
+
+def test_a_derived_name_is_of_one_host() -> None:
+    """The credential for one would go to the other, and nobody would know."""
+    other = "https://other.example.org/v1"
+    providers = {
+        "a-b": {"name": "a-b", "base_url": URL},
+        "a_b": {"name": "a_b", "base_url": other},
+    }
+
+    with pytest.raises(ValidationError, match=r"A_B_API_KEY.*a_b_api_key"):
+        RegistryFile.model_validate({"providers": providers})
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"base_url": URL + "/beta"},  # the same host
+        {"base_url": "https://other.example.org/v1", "env": "A_B_API_KEY", "key": "a_b_api_key"},
+        {"base_url": "https://other.example.org/v1", "env": "OTHER", "key": "other"},
+        {"base_url": "https://other.example.org/v1", "credential": "${OTHER}", "key": "other"},
+    ],
+)
+def test_who_writes_where_a_credential_is_means_it(second: dict[str, str]) -> None:
+    """One key for two hosts may be what an operator has."""
+    first = {"name": "a-b", "base_url": URL}
+
+    RegistryFile.model_validate({"providers": {"a-b": first, "a_b": {"name": "a_b", **second}}})
 
 
 def test_derived_names_can_be_overridden() -> None:
