@@ -5,6 +5,7 @@ Rule: what YAML 1.1 and 1.2 read differently is refused instead of guessed.
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class Document:
     values: dict[KeyPath, Place] = field(default_factory=dict)
     keys: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    # Where the items of a part of a document are in the whole of it.
+    origins: dict[KeyPath, KeyPath] = field(default_factory=dict)
 
     def problem(self, path: KeyPath, message: str, *, at_key: bool = False) -> Problem:
         """Return a problem at a path, or at the nearest thing above it that is in the file."""
@@ -45,7 +48,41 @@ class Document:
         # What is missing is shown at the key of the block that misses it.
         use_key = at_key or known != path
         place = (self.keys.get(known) if use_key else None) or self.values[known]
-        return Problem(self.file, place.line, place.column, render_path(path), message)
+        shown = (*self.origins.get(known, known), *path[len(known) :])
+        return Problem(self.file, place.line, place.column, render_path(shown), message)
+
+    def without(self, left_out: Collection[KeyPath]) -> "Document":
+        """Return the document without what stands at these paths; each place is the old one."""
+        rest = Document(self.file)
+        rest.value = self._copy_to(rest, self.value, (), (), left_out)
+        return rest
+
+    def _copy_to(
+        self,
+        rest: "Document",
+        value: object,
+        path: KeyPath,
+        new: KeyPath,
+        left_out: Collection[KeyPath],
+    ) -> object:
+        """Return a value with its places noted in another document, where it has a new path."""
+        for places, copied in ((self.values, rest.values), (self.keys, rest.keys)):
+            if path in places:
+                copied[new] = places[path]
+        rest.origins[new] = self.origins.get(path, path)
+        if isinstance(value, dict):
+            return {
+                key: self._copy_to(rest, below, (*path, key), (*new, key), left_out)
+                for key, below in value.items()
+                if (*path, key) not in left_out
+            }
+        if isinstance(value, list):
+            kept = [at for at in range(len(value)) if (*path, at) not in left_out]
+            return [
+                self._copy_to(rest, value[at], (*path, at), (*new, now), left_out)
+                for now, at in enumerate(kept)
+            ]
+        return value
 
 
 def load_document(path: Path) -> Document:

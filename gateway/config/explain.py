@@ -99,6 +99,26 @@ def explain_errors(
     return list(found.values())
 
 
+def explain_items(
+    document: Document, model: type[BaseModel], errors: Sequence[ErrorDetails]
+) -> list[Problem]:
+    """Return only what is wrong with an item by itself, whatever else is missing around it."""
+    return [
+        document.problem(mistake.path, mistake.message, at_key=mistake.at_key)
+        for error in errors
+        if isinstance(error.get("ctx", {}).get("error"), MistakesError)
+        and not any(models_in(annotation_at(model, error["loc"])))
+        for mistake in _mistakes_of(document, model, error)
+        if not mistake.is_beside and mistake.path != _written_path(document, error)
+    ]
+
+
+def paths_of(document: Document, model: type[BaseModel], error: ErrorDetails) -> Iterator[KeyPath]:
+    """Yield where in the file an error says that something is wrong."""
+    for mistake in _mistakes_of(document, model, error):
+        yield mistake.path
+
+
 def _mistakes_of(
     document: Document, model: type[BaseModel], error: ErrorDetails
 ) -> Iterator[Mistake]:
@@ -204,7 +224,7 @@ def _not_one_of(error: ErrorDetails, expected: str) -> str:
 
 def _missing(model: type[BaseModel], loc: KeyPath) -> str:
     """Return the message for a key that has to be there."""
-    annotation = _annotation_at(model, loc[:-1])
+    annotation = annotation_at(model, loc[:-1])
     for option in models_in(annotation):
         field = option.model_fields.get(str(loc[-1]))
         if field is not None and field.description:
@@ -218,7 +238,7 @@ def _unknown_key(model: type[BaseModel], loc: KeyPath) -> str:
     key = str(loc[-1])
     if len(loc) == 1 and (file := _file_with(key)) is not None:
         return f"unknown key; it belongs in {file}"
-    options = list(models_in(_annotation_at(model, loc[:-1])))
+    options = list(models_in(annotation_at(model, loc[:-1])))
     # A block of a tagged union: its tag is the last step, the other members' keys do not help.
     tagged = [o for o in options if len(loc) > 1 and _tag_of(o) == loc[-2]]
     names = sorted(
@@ -246,7 +266,7 @@ def _tag_of(model: type[BaseModel]) -> str | None:
     return None if field is None else str(get_args(field.annotation)[0])
 
 
-def _annotation_at(model: type[BaseModel], loc: KeyPath) -> Any:  # noqa: ANN401 - an annotation can be anything
+def annotation_at(model: type[BaseModel], loc: KeyPath) -> Any:  # noqa: ANN401 - an annotation can be anything
     """Return the annotation of what stands at a location; steps that name no field are skipped."""
     annotation: Any = model
     for step in loc:

@@ -5,13 +5,15 @@ Rule: a file is used whole or not at all; every mistake in it is reported togeth
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from gateway.config.credentials import (
     CredentialError,
@@ -30,6 +32,7 @@ from gateway.config.open_secrets import (
 from gateway.config.otel_variables import VariableError, fill_in
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.registry import Provider, RegistryFile
+from gateway.config.second_look import look_again
 from gateway.config.settings import AuthMethod, Settings
 from gateway.config.spec import Spec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, check_strength
@@ -278,16 +281,31 @@ def _find_tracing(
 
 def _validate(model: type[SpecT], document: Document) -> SpecT:
     """Return the document as a model; ConfigError with all that is wrong."""
-    value = {} if document.value is None else document.value
     problems = list(document.problems)
     places = {(problem.line, problem.column) for problem in problems}
     try:
-        # As JSON: strict, so that "5" is not a number, and yet a list may become a tuple.
-        written = model.model_validate_json(json.dumps(value), strict=True)
+        written = _read(model, document)
     except ValidationError as error:
-        found = explain_errors(document, model, error.errors(include_url=False))
+        errors = error.errors(include_url=False)
+        found = explain_errors(document, model, errors)
+        found += look_again(document, model, errors, partial(_errors_in, model))
+        found = list(dict.fromkeys(found))  # what is left in a document is said again
         problems += [one for one in found if (one.line, one.column) not in places]
     else:
         if not problems:
             return written
     raise ConfigError(problems)
+
+
+def _read(model: type[SpecT], document: Document) -> SpecT:
+    value = {} if document.value is None else document.value
+    # As JSON: strict, so that "5" is not a number, and yet a list may become a tuple.
+    return model.model_validate_json(json.dumps(value), strict=True)
+
+
+def _errors_in(model: type[SpecT], document: Document) -> Sequence[ErrorDetails]:
+    try:
+        _read(model, document)
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return ()

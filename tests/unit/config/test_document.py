@@ -119,3 +119,13 @@ def test_no_input_ends_in_anything_but_values_or_problems(content: bytes | str) 
 
     assert places
     assert min(min(place) for place in places) >= 1
+
+
+def test_what_is_left_of_a_document_keeps_its_places() -> None:
+    """A mistake in it is shown where it is, by the path that it has in the file."""
+    document = parse_document(b"a:\n- 1\n- 2\n- {b: 3}\nc: 4\n", "a.yaml")
+
+    rest = document.without({("a", 0), ("c",)}).without({("a", 0)})
+
+    assert rest.value == {"a": [{"b": 3}]}
+    assert str(rest.problem(("a", 0, "b"), "is wrong")) == "a.yaml:4:7: a[2].b: is wrong"
