@@ -42,15 +42,22 @@ class HeldRows:
         """The oldest row is kept elsewhere; not to be called between `take` and `commit`."""
         self._rows.popleft()
 
-    def take(self) -> list[LedgerExchange]:
-        """The oldest rows."""
-        rows = list(islice(self._rows, TAKEN_ROWS))
+    def take(self, most: int = TAKEN_ROWS) -> list[LedgerExchange]:
+        """The oldest rows, no more than so many."""
+        rows = list(islice(self._rows, most))
         self._taken = len(rows)
         return rows
 
     def give_back(self) -> None:
         """What was taken could not be brought anywhere."""
         self._taken = 0
+
+    def give_up(self) -> list[LedgerExchange]:
+        """All that there are, for which there is no place; none are held after that."""
+        rows = list(self._rows)
+        self._rows.clear()
+        self._taken = 0
+        return rows
 
     def commit(self) -> None:
         """What was taken is where it belongs."""

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -61,6 +61,10 @@ class Journal:
     def open_count(self) -> int:
         """Exchanges that are written and have not ended."""
         return len(self._begun)
+
+    def count_begun(self, keys: Iterable[str]) -> int:
+        """How many of these exchanges are written and have not ended here."""
+        return sum(key in self._begun for key in keys)
 
     @property
     def has_many(self) -> bool:

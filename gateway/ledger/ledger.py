@@ -19,6 +19,7 @@ from gateway.core.errors import AccountingUnavailableError, GatewayError
 from gateway.core.exchange import Exchange, report_failure
 from gateway.core.ledger_numbers import LedgerNumbers
 from gateway.ledger.condition import Condition
+from gateway.ledger.given_up import report_given_up
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.journal import Journal
 from gateway.ledger.records import Begin, End, encode_line
@@ -165,6 +166,14 @@ class Ledger:
             if not self._write(self.journal.end, first, encode_line(first)):
                 break
             self.held.drop_first()
+
+    def give_up_held(self) -> None:
+        """Count what is in memory alone when the process ends, and say what it was."""
+        rows = self.held.give_up()
+        if rows:
+            self.unwritten += len(rows)
+            lost = self.journal.count_begun(row.id for row in rows)
+            report_given_up(rows, lost=lost)
 
     def _start(self, exchange: Exchange) -> Started:
         before_s = monotonic() - exchange.started_at

@@ -84,11 +84,17 @@ def _new_name() -> str:
 
 
 async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
-    """Write the last rows if that is quick, and let go of the store."""
+    """Write the last rows if that is quick, and let go of the store.
+
+    What is in the journal is brought in by the next gateway. What is in memory alone has no other
+    chance than this, and what it does not get is not kept quiet.
+    """
     try:
         async with asyncio.timeout(stop_s):
             await writer.flush()
+            await writer.save_held()
     except TimeoutError:
         ledger.store.fail("no answer while stopping")
     ledger.write_held()
+    ledger.give_up_held()
     await writer.close()

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from gateway.ledger.held_rows import TAKEN_ROWS
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.left_journal import LeftJournal
 from gateway.ledger.places import Place
@@ -96,6 +97,25 @@ class Writer:
         self._failures = 0
         return self._flush_s
 
+    async def save_held(self) -> None:
+        """Bring what is in memory alone into the store, as many rows as it has room for.
+
+        Fewer at a time after each failure: a disk that is nearly full takes some of them, but not
+        all in one transaction.
+        """
+        held = self._ledger.held
+        most = TAKEN_ROWS
+        async with self._flushing:
+            while most and (rows := held.take(most)):
+                try:
+                    await self._save(rows)
+                except (StoreError, OSError) as error:
+                    self._ledger.store.fail(str(error))
+                    held.give_back()
+                    most = min(most, len(rows)) // 2
+                else:
+                    held.commit()
+
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """The sums, with all that has ended by now; StoreError where the store cannot be asked."""
         await self.flush()
@@ -166,13 +186,16 @@ class Writer:
         source.commit()  # what there was besides rows
 
     async def _bring(self, source: Source, rows: list[LedgerExchange]) -> None:
+        await self._save(rows)
+        self._taken = None
+        source.commit()
+
+    async def _save(self, rows: list[LedgerExchange]) -> None:
         store = await self._get_store()
         try:
             await store.save(rows)
         except RowRefusedError:
             await self._save_singly(store, rows)
-        self._taken = None
-        source.commit()
 
     async def _get_store(self) -> LedgerStore:
         async with self._opening:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gateway.app import LEDGER, WRITER
+from gateway.ledger.bringing_in import read_ended
 from gateway.simulator import Simulator
 from gateway.upstream.connection import Connection
 from tests.faults.conftest import OpenScene
@@ -420,6 +421,37 @@ async def test_a_killed_gateway_loses_no_exchange(tmp_path: Path, simulator: Sim
     assert sum(len(row["attempts"]) for row in rows) == len(rows)
     assert all(row["attempts"][0]["tokens_in"] for row in rows)
     assert names_in(tmp_path / "gateway.journal") == []
+
+
+@linux_only
+async def test_a_stop_with_a_full_disk_says_what_it_could_not_book(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """J11: what neither journal nor database has taken is on the log, each and in sum."""
+    providers = {"sim": entry_of(simulator.base_url)}
+    async with gateway_process(tmp_path, providers, {"auth": AUTH, "ledger": {}}) as gateway:
+
+        async def ask(count: int) -> None:
+            for _ in range(count):
+                async with Caller(gateway.port) as caller:
+                    await send(caller, FINISHED)
+                    await caller.read_until(b"\r\n0\r\n\r\n")
+
+        await ask(5)
+        gateway.limit_file_size(0)
+        await ask(20)
+    settled = gateway.lines("exchange.settled")
+    given_up = gateway.lines("ledger.row_given_up")
+    (sums,) = gateway.lines("ledger.given_up")
+
+    rows = await read_books(f"sqlite:///{tmp_path / 'gateway.db'}")
+    left = sum(len(rows) for rows in read_ended(tmp_path / "gateway.journal"))
+
+    assert (len(settled), len(given_up)) == (25, 20)
+    assert len(rows) + left == 5
+    assert {one["request_id"] for one in given_up} == {one["request_id"] for one in settled[5:]}
+    assert (sums["count"], sums["lost"]) == (20, 0)
+    assert sums["tokens_out"] == sum(one["tokens_out"] for one in settled[5:])
 
 
 @linux_only

@@ -37,6 +37,13 @@ EVENTS = (
         "lines kept",
     ),
     make_event(
+        "ledger.given_up",
+        "error",
+        "at the stop: exchanges that neither the database nor a file has taken; `lost` of them "
+        "will be booked as `lost`, and the others are in no book",
+        "count lost tokens_in tokens_out cost_micros",
+    ),
+    make_event(
         "ledger.journal_failed",
         "error",
         "no line can be written into the ledger's journal",
@@ -48,6 +55,12 @@ EVENTS = (
         "info",
         "the journal of a dead process was brought in",
         "journal settled lost damaged",
+    ),
+    make_event(
+        "ledger.row_given_up",
+        "error",
+        "at the stop: one of these exchanges",
+        "id request_id principal provider model outcome tokens_in tokens_out cost_micros",
     ),
     make_event(
         "ledger.row_refused",

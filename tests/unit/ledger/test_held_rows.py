@@ -40,6 +40,18 @@ def test_the_oldest_goes_first() -> None:
     assert len(held.take()) == TAKEN_ROWS
 
 
+def test_what_is_given_up_is_held_no_more() -> None:
+    """Also what was taken when the process was told to end."""
+    held = HeldRows()
+    for key in "abc":
+        held.hold(new_row(key))
+    assert [row.id for row in held.take(2)] == ["a", "b"]
+
+    assert [row.id for row in held.give_up()] == ["a", "b", "c"]
+    held.commit()
+    assert len(held) == 0
+
+
 def test_each_row_that_is_kept_is_told() -> None:
     """Until then its beginning stays in the journal, so that a stop does not lose it altogether."""
     held = HeldRows()

@@ -4,7 +4,7 @@ import asyncio
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,7 +20,14 @@ from gateway.stores.ledger import UsageQuery
 from tests.plugins.chain import LogLines
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.stored_keys import make_tables, spec_of
-from tests.unit.ledger.test_ledger import at_once, begin, finish
+from tests.unit.ledger.test_ledger import at_once, begin, files_grow, finish, no_file_grows
+
+
+@pytest.fixture(autouse=True)
+def files_grow_afterwards() -> Iterator[None]:
+    """The limit is the whole process's."""
+    yield
+    files_grow()
 
 
 def never(task: str, error: BaseException) -> None:
@@ -112,6 +119,39 @@ async def test_a_frozen_database_holds_up_no_stop(
     assert len(names_in(tmp_path / "gateway.journal")) == 1
     assert await count_in(tmp_path, stores) == 1
     assert "Traceback" not in log_lines.text
+
+
+async def test_what_a_full_disk_keeps_out_at_the_stop_is_said(
+    tmp_path: Path, log_lines: LogLines
+) -> None:
+    """J11: neither database nor journal takes it, so the log is where an operator finds it."""
+    async with kept(tmp_path, store_in(tmp_path)) as (ledger, writer):
+        finish(begin(ledger))
+        await writer.flush()
+        begun = begin(ledger)
+        no_file_grows()
+        finish(begun)
+        finish(begin(ledger))
+    files_grow()
+
+    assert await count_in(tmp_path, store_in(tmp_path)) == 2  # the one that had begun is lost
+    (line,) = log_lines.find("ledger.given_up")
+    assert (line["count"], line["lost"], ledger.unwritten) == (2, 1, 2)
+    assert len(log_lines.find("ledger.row_given_up")) == 2
+
+
+async def test_what_is_in_memory_at_the_stop_goes_where_there_is_room(
+    tmp_path: Path, log_lines: LogLines
+) -> None:
+    """J11: there was none while it ran."""
+    async with kept(tmp_path, store_in(tmp_path)) as (ledger, _):
+        no_file_grows()
+        finish(begin(ledger))
+        files_grow()
+
+    assert await count_in(tmp_path, store_in(tmp_path)) == 1
+    assert log_lines.find("ledger.given_up") == []
+    assert ledger.unwritten == 0
 
 
 async def test_other_tables_stop_the_start(tmp_path: Path) -> None:

@@ -209,6 +209,36 @@ async def test_rows_that_neither_takes_wait_for_whichever_comes_first(
     assert len(store.rows) == 2
 
 
+class TightStore(FickleLedgerStore):
+    """Has room for five rows, and for no more than two in a transaction."""
+
+    @override
+    async def save(self, exchanges: Sequence[LedgerExchange]) -> None:
+        self.is_down = len(exchanges) > 2 or len(self.rows) + len(exchanges) > 5
+        await super().save(exchanges)
+
+
+async def test_what_is_held_goes_into_what_room_there_is(ledger: Ledger) -> None:
+    """J11: a disk that is nearly full takes few rows at a time; the others are held on."""
+    store = TightStore()
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store)
+    no_file_grows()
+    for _ in range(8):
+        finish(begin(ledger))
+    await writer.flush()
+    held_before = ledger.counts.held
+    await writer.save_held()
+    files_grow()
+
+    assert held_before == 8
+    assert (len(store.rows), ledger.counts.held) == (5, 3)
+    await writer.close()
+
+
 class ChoosyStore(FickleLedgerStore):
     """Takes no row of Mallory's."""
 
