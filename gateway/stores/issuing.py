@@ -14,6 +14,7 @@ from gateway.core.durations import parse_duration, render_time
 from gateway.core.gateway_key import is_key, make_key
 from gateway.core.key_holder import parse_network
 from gateway.core.moments import parse_date
+from gateway.stores.checking_peppers import check_peppers
 from gateway.stores.errors import UnknownKeyError
 from gateway.stores.keys import StoredKey, StoredSecret, shown_part
 from gateway.stores.opening import OpenKeys
@@ -88,7 +89,7 @@ def read_end(field: str, text: str, now: int) -> int:
 
 
 async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str, StoredKey]:
-    """A new key and what is stored of it; KeyExistsError."""
+    """A new key and what is stored of it; KeyExistsError, or StoreError for a wrong pepper."""
     key = make_key()
     stored = StoredKey(
         name=wanted.name,
@@ -101,6 +102,7 @@ async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str
         expires_at=wanted.expires_at,
         secrets=(_hash(key, opened.peppers, now),),
     )
+    await _check_newest(opened)
     await opened.store.save_key(stored)
     return key, stored
 
@@ -115,6 +117,7 @@ async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> t
     key = make_key()
     old_ends_at = now + overlap_s
     secret = _hash(key, opened.peppers, now)
+    await _check_newest(opened)
     await opened.store.save_secret(name, secret, others_end_at=old_ends_at)
     return key, old_ends_at if holder_ends_at is None else min(old_ends_at, holder_ends_at)
 
@@ -149,6 +152,11 @@ def describe_key(key: StoredKey, now: float) -> dict[str, object]:
             for secret in key.secrets
         ],
     }
+
+
+async def _check_newest(opened: OpenKeys) -> None:
+    """Raise StoreError where others have made keys with another pepper since this was opened."""
+    await check_peppers(opened.store, opened.peppers, {opened.peppers.newest})
 
 
 def _hash(key: str, peppers: Peppers, now: int) -> StoredSecret:

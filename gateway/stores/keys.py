@@ -4,7 +4,7 @@ The rule here: a key itself is never in a store, nor in these records; only its 
 pepper, and its first characters.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -102,6 +102,12 @@ class KeyStore(Protocol):
 
     async def find_working_peppers(self, versions: Collection[int], now: int) -> frozenset[int]:
         """Those of these versions that a secret needs which still works."""
+
+    async def fetch_pepper_checks(self) -> dict[int, bytes]:
+        """What was saved of peppers, by their version."""
+
+    async def save_pepper_checks(self, checks: Mapping[int, bytes]) -> None:
+        """Keep the checks of these versions, in place of others that are there."""
 
     async def save_key(self, key: StoredKey) -> None:
         """Keep a new key with its secrets; KeyExistsError when the name is taken."""

@@ -1,7 +1,7 @@
 """From the settings to an open key store with its peppers.
 
-The rule here: whatever would make keys fail one by one later (other tables, a lost pepper) is
-found here, once, and said with what mends it.
+The rule here: whatever would make keys fail one by one later (other tables, a lost pepper, the
+wrong one) is found here, once, and said with what mends it.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.config.stores import PEPPER_FILE, DatabaseAddress, StoresError, StoresSpec
 from gateway.core.clock import system_clock
+from gateway.stores.checking_peppers import check_peppers
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
@@ -104,11 +105,9 @@ async def _find_peppers(
     try:
         configured = spec.find_peppers(environ)
         if configured is not None:
-            source = "stores.peppers"
             peppers = Peppers({at: pepper.get_secret_value() for at, pepper in configured.items()})
         else:
             path = _pepper_path(find_address(spec, environ))
-            source = str(path)
             peppers = await asyncio.to_thread(_read_or_make, path, is_needed=bool(needed))
     except StoresError as error:
         raise StoreError(str(error)) from None
@@ -117,9 +116,10 @@ async def _find_peppers(
         missing = await store.find_working_peppers(missing, int(system_clock()))
     if missing:
         raise StoreError(
-            f"{source} lacks the versions {', '.join(map(str, sorted(missing)))}, which stored "
-            "keys were hashed with; put them back, or those keys are lost."
+            f"{peppers.source} lacks the versions {', '.join(map(str, sorted(missing)))}, which "
+            "stored keys were hashed with; put them back, or those keys are lost."
         )
+    await check_peppers(store, peppers, (needed | {peppers.newest}) & peppers.versions)
     return peppers
 
 

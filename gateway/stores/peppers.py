@@ -14,15 +14,21 @@ from gateway.config.stores import check_pepper
 from gateway.stores.errors import StoreError
 from gateway.stores.version_file import read_versions
 
+CHECK_BYTES = 8
+
+_CHECKED = b"chat-gateway/pepper-check/1"  # in no key's form, so it is the digest of none
+
 
 class Peppers:
     """Makes digests of keys; its own text shows versions alone."""
 
-    def __init__(self, by_version: Mapping[int, str]) -> None:
+    def __init__(self, by_version: Mapping[int, str], source: str = "stores.peppers") -> None:
         if not by_version:
             raise StoreError("There is no pepper, and no key can be hashed without one.")
         self.newest = max(by_version)
         self.versions = frozenset(by_version)
+        self.source = source
+        self.checks = {version: _check_of(pepper) for version, pepper in by_version.items()}
         self._newest = by_version[self.newest].encode()
         self._others = [
             by_version[version].encode() for version in sorted(by_version) if version < self.newest
@@ -43,6 +49,11 @@ class Peppers:
         return f"Peppers({sorted(self.versions)})"
 
 
+def _check_of(pepper: str) -> bytes:
+    """What tells a pepper from others, and nothing about it."""
+    return hmac.digest(pepper.encode(), _CHECKED, "sha256")[:CHECK_BYTES]
+
+
 def read_pepper_file(path: Path) -> Peppers:
     """The peppers of a file: `version:pepper`, one a line."""
-    return Peppers(read_versions(path, "pepper", check_pepper))
+    return Peppers(read_versions(path, "pepper", check_pepper), str(path))

@@ -3,11 +3,11 @@
 The rule here: one statement a look-up, by primary key; so a million keys cost what ten do.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select, text, update
+from sqlalchemy import Row, Select, delete, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +22,7 @@ from gateway.stores.errors import (
 from gateway.stores.keys import Changes, StoredKey, StoredSecret, is_over
 from gateway.stores.tables import gateway_key_secrets as secrets
 from gateway.stores.tables import gateway_keys as keys
+from gateway.stores.tables import pepper_checks
 
 CHANGES_MAX = 1_000  # of which a gateway is told the names
 WRITE_LOCK = 7_202_612  # any number that nobody else of this database takes
@@ -100,6 +101,21 @@ class SqlKeyStore:
         )
         async with self._database.read() as connection:
             return frozenset(await connection.scalars(query))
+
+    async def fetch_pepper_checks(self) -> dict[int, bytes]:
+        """What was saved of peppers, by their version."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(pepper_checks))
+            return {row.pepper: bytes(row.pepper_check) for row in found}
+
+    async def save_pepper_checks(self, checks: Mapping[int, bytes]) -> None:
+        """Keep the checks of these versions, in place of others that are there."""
+        rows = [{"pepper": version, "pepper_check": check} for version, check in checks.items()]
+        async with self._write() as (connection, _):
+            await connection.execute(
+                delete(pepper_checks).where(pepper_checks.c.pepper.in_(checks))
+            )
+            await connection.execute(pepper_checks.insert().values(rows))
 
     async def save_key(self, key: StoredKey) -> None:
         """Keep a new key with its secrets; KeyExistsError when the name is taken."""

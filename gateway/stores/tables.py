@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 
 metadata = MetaData()
 
@@ -53,6 +53,13 @@ gateway_key_secrets = Table(
     Column("prefix", String(8), nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
+)
+
+pepper_checks = Table(
+    "pepper_checks",
+    metadata,
+    Column("pepper", Integer, primary_key=True, autoincrement=False),  # its version
+    Column("pepper_check", LargeBinary(8), nullable=False),
 )
 
 # Times of the ledger are Unix milliseconds.

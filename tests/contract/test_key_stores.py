@@ -36,6 +36,16 @@ async def test_a_key_is_found_by_its_digest(opened: OpenKeys) -> None:
     assert await opened.store.fetch_peppers() == {1}
 
 
+async def test_what_tells_peppers_apart_is_kept(opened: OpenKeys) -> None:
+    """The last word about a version counts, and the others stay."""
+    await opened.store.save_pepper_checks({1: b"a" * 8, 2: b"\0" * 8})
+    await opened.store.save_pepper_checks({2: b"\xff" * 8, 9999: b"c" * 8})
+
+    checks = await opened.store.fetch_pepper_checks()
+
+    assert checks == {1: b"a" * 8, 2: b"\xff" * 8, 9999: b"c" * 8}
+
+
 @pytest.mark.parametrize("digest", [b"", b"x" * 32, b"'; --", b"\0" * 32, b"%", b"\xff" * 32])
 async def test_what_is_not_there_is_not_found(opened: OpenKeys, digest: bytes) -> None:
     """Whatever it holds (E02)."""

@@ -248,6 +248,10 @@ class DownStore:
         """Fail."""
         raise StoreDownError("postgresql://db/gateway: connection refused")
 
+    async def fetch_pepper_checks(self) -> dict[int, bytes]:
+        """Fail."""
+        raise StoreDownError("postgresql://db/gateway: connection refused")
+
     async def save_key(self, _: StoredKey) -> None:
         """Fail."""
         raise StoreDownError("postgresql://db/gateway: connection refused")
@@ -275,6 +279,10 @@ class SlowStore:
         self.was_asked = asyncio.Event()
         self.may_go_on = asyncio.Event()
         self.is_done = asyncio.Event()
+
+    async def fetch_pepper_checks(self) -> dict[int, bytes]:
+        """Ask the store behind."""
+        return await self._store.fetch_pepper_checks()
 
     async def save_key(self, key: StoredKey) -> None:
         """Write later."""

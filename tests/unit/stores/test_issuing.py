@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway.core.gateway_key import is_key, make_key
-from gateway.stores.errors import KeyDisabledError, UnknownKeyError
+from gateway.stores.errors import KeyDisabledError, StoreError, UnknownKeyError
 from gateway.stores.issuing import (
     KeyFieldError,
     WantedKey,
@@ -18,7 +18,8 @@ from gateway.stores.issuing import (
     rotate_key,
 )
 from gateway.stores.opening import OpenKeys
-from tests.plugins.stored_keys import NOW, SOME_KEY
+from gateway.stores.peppers import Peppers
+from tests.plugins.stored_keys import NOW, PEPPER, SOME_KEY
 
 
 def wanted(**changed: Any) -> WantedKey:
@@ -121,6 +122,19 @@ async def test_a_rotation_says_when_the_old_key_ends(sqlite_keys: OpenKeys) -> N
     await sqlite_keys.store.disable_key("alice", NOW)
     with pytest.raises(KeyDisabledError):
         await rotate_key(sqlite_keys, "alice", 60, NOW)
+
+
+async def test_no_key_is_made_with_another_pepper(sqlite_keys: OpenKeys) -> None:
+    """Two gateways that were started before the first key may have two of them."""
+    other = OpenKeys(sqlite_keys.store, Peppers({1: PEPPER[::-1]}), 0)
+    await create_key(sqlite_keys, wanted(), NOW)
+
+    with pytest.raises(StoreError, match="another pepper as version 1"):
+        await create_key(other, wanted(name="bob"), NOW)
+    with pytest.raises(StoreError, match="another pepper as version 1"):
+        await rotate_key(other, "alice", 60, NOW)
+
+    assert [key.name for key in await sqlite_keys.store.fetch_keys()] == ["alice"]
 
 
 async def test_a_key_leads_to_its_holder(sqlite_keys: OpenKeys) -> None:

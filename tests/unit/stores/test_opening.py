@@ -58,6 +58,25 @@ async def test_a_lost_pepper_is_not_replaced(tmp_path: Path) -> None:
     assert not (tmp_path / "gateway.pepper").exists()
 
 
+async def test_a_pepper_may_not_become_another_one(tmp_path: Path) -> None:
+    """Every key would be 401, and the database well."""
+    opened = await open_keys(embedded(tmp_path), {}, timeout_s=5)
+    _, stored = new_key(opened.peppers)
+    await opened.store.save_key(stored)
+    await opened.store.close()
+    path = tmp_path / "gateway.pepper"
+    right = path.read_text()
+    path.write_text(f"1:{'0f' * 32}\n")
+
+    with pytest.raises(StoreError, match=r"gateway\.pepper has another pepper .* put that back"):
+        await open_keys(embedded(tmp_path), {}, timeout_s=5)
+
+    path.write_text(f"{right}2:{'0f' * 32}\n")
+    reopened = await open_keys(embedded(tmp_path), {}, timeout_s=5)
+    assert reopened.peppers.newest == 2
+    await reopened.store.close()
+
+
 async def test_a_pepper_that_keys_need_may_not_be_left_out(tmp_path: Path) -> None:
     """The message names its version."""
     database = f"sqlite:///{tmp_path / 'gateway.db'}"

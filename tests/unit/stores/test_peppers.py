@@ -32,6 +32,15 @@ def test_the_newest_makes_digests_and_all_find_them() -> None:
     assert peppers.digests("k") == [peppers.digest("k"), Peppers({9: OLD}).digest("k")]
 
 
+def test_a_pepper_is_told_from_another_without_being_shown() -> None:
+    """Eight bytes of it, under each version."""
+    checks = Peppers({1: OLD, 2: NEW}).checks
+
+    assert checks == {**Peppers({1: OLD}).checks, **Peppers({2: NEW}).checks}
+    assert checks[1] != checks[2]
+    assert {len(check) for check in checks.values()} == {8}
+
+
 def test_any_text_has_a_digest() -> None:
     """Headers may hold bytes that are not UTF-8 (E03)."""
     assert len(Peppers({1: OLD}).digest("\udcff\udcfe")) == 32
