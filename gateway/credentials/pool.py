@@ -84,6 +84,11 @@ class CredentialPool:
         self._enter(slot, model, verdict, was_tried=was_tried)
         return True
 
+    def is_refusal(self, error: UpstreamError) -> bool:
+        """Whether an error says that the credential is refused or used up."""
+        verdict = judge_failure(error, now=self._wall())
+        return verdict is not None and verdict.state is not CredentialState.RESTING
+
     def restore(self, slot: Slot) -> bool:
         """Take a credential for well, because somebody says so; False where it was already."""
         if slot.state is CredentialState.OK:

@@ -12,9 +12,8 @@ from aiohttp import web
 
 from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.credential import Credential, CredentialStanding, CredentialState
-from gateway.core.errors import UpstreamError
+from gateway.core.errors import InternalError, UpstreamError
 from gateway.core.exchange import Exchange
-from gateway.core.upstream_errors import UpstreamRateLimitError
 from gateway.credentials.pool import NEVER, CredentialPool
 from gateway.credentials.refusals import explain_refusal, render_wait
 from gateway.credentials.slot import Slot
@@ -99,10 +98,28 @@ class Pools:
         if not is_about_it or pool.is_lone:
             return None
         wait_s = pool.wait_s(call.model)
-        if isinstance(error, UpstreamRateLimitError) and wait_s < NEVER:
+        if wait_s < NEVER:
             others = {name: value for name, value in error.headers.items() if name not in _WAITS}
             error.headers = {**others, "retry-after": render_wait(wait_s)}
         return wait_s
+
+    def explain_last(
+        self, exchange: Exchange, call: Call, error: UpstreamError
+    ) -> InternalError | None:
+        """What the caller hears instead of this error, after which nothing more is tried.
+
+        A credential that is refused or used up is not what keeps a caller out while another one
+        only rests: they are told to come again, as whoever comes next is. None for any other.
+        """
+        slot = self._holds.get(exchange)
+        if slot is None:
+            return None
+        pool = self._pools[call.provider.name]
+        if pool.is_lone or not pool.wait_s(call.model) or not pool.is_refusal(error):
+            return None
+        if pool.bar_of(call.model) is not CredentialState.RESTING:
+            return None
+        return explain_refusal(pool, call.provider, call.model, exchange.dialect)
 
     def standings(self) -> Iterator[CredentialStanding]:
         """How every credential stands."""

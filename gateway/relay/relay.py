@@ -105,6 +105,7 @@ class Relay:
                 job.note_failure(error)
                 wait_s = self._plan_retry(job, budget, error)
                 if wait_s is None:
+                    self._raise_instead(job, error)
                     raise
                 error.__traceback__ = None  # it holds the attempt, which holds it
                 failed = error
@@ -128,6 +129,12 @@ class Relay:
         if wait_s is None or other_s == 0 or job.upstream.retry_tokens.take():
             return wait_s
         return None
+
+    def _raise_instead(self, job: Job, error: UpstreamError) -> None:
+        """Raise what the caller is told in place of the last error, if that is anything."""
+        other = self._pools.explain_last(job.exchange, job.call, error)
+        if other is not None:
+            raise other from error
 
     def _begin_attempt(self, job: Job) -> None:
         record = job.make_record()

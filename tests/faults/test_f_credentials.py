@@ -197,6 +197,27 @@ async def test_when_all_rest_nobody_asks_and_the_wait_is_true(
     assert line["error_detail"] == "SIM_ONE resting, SIM_TWO resting"
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_one_that_rests_is_not_hidden_by_one_that_is_refused_after_it(
+    open_scene: OpenScene, path: str
+) -> None:
+    """F11, F13: a caller would take a 401 for final; the refused one is the operator's to mend."""
+    scene = await open_pool(open_scene, 2, recovers=False)
+    scene.simulator.answer_credential(ONE, {"error": {"status": 429, "retry_after": "7"}})
+    scene.simulator.answer_credential(TWO, REFUSED)
+
+    first = await scene.ask("plain", path)
+    line = await scene.settled()
+    second = await scene.ask("plain", path)
+
+    for heard in (first, second):
+        assert error_of(heard) == (429, "credentials_resting")
+        assert 5 < int(header_of(heard, "retry-after") or 0) <= 7
+    assert states(scene) == ["resting", "set_aside"]
+    assert (line["attempts"], line["credential_id"]) == (2, "SIM_TWO")
+    assert (line["status"], line["error_code"]) == (429, "credentials_resting")
+
+
 async def test_a_short_rest_of_all_is_waited_for(open_scene: OpenScene) -> None:
     """F13: a moment is less than a caller would need to come back."""
     scene = await open_pool(open_scene, 2, recovers=False)

@@ -151,6 +151,44 @@ def test_the_time_that_a_caller_is_told_is_that_of_the_whole_pool(desk: Desk) ->
     assert errors[-1].headers == {"retry-after": "12", "x-ratelimit-limit": "5"}
 
 
+@pytest.mark.parametrize("status", [401, 402])
+def test_a_refused_one_does_not_hide_that_another_rests(desk: Desk, status: int) -> None:
+    """Who comes again in time is served, so a caller is told when."""
+    call = desk.call()
+    exchanges = [desk.open() for _ in range(3)]
+    for exchange in exchanges:
+        desk.pools.take(exchange, call)
+    desk.pools.note_failure(exchanges[0], call, answer(429, retry_after="7"))
+    desk.pools.note_failure(exchanges[1], call, answer(status))
+    last = answer(status)
+    desk.pools.note_failure(exchanges[2], call, last)
+
+    told = desk.pools.explain_last(exchanges[2], call, last)
+
+    assert isinstance(told, CredentialsRestingError)
+    assert told.headers["Retry-After"] == last.headers["retry-after"] == "7"
+
+
+def test_what_is_no_refusal_of_one_among_others_is_told_as_it_is(desk: Desk) -> None:
+    """Nor one after which another could be shown, or none rests."""
+    lone, one, two, three = (desk.open() for _ in range(4))
+    desk.pools.take(lone, desk.call("lone"))
+    call, gone = desk.call(), answer(401)
+    for exchange in (one, two, three):
+        desk.pools.take(exchange, call)
+    desk.pools.note_failure(lone, desk.call("lone"), gone)
+    assert desk.pools.explain_last(lone, desk.call("lone"), gone) is None
+    assert desk.pools.explain_last(desk.open(), call, gone) is None
+
+    desk.pools.note_failure(one, call, gone)
+    assert desk.pools.explain_last(one, call, gone) is None  # two more are well
+    desk.pools.note_failure(two, call, gone)
+    desk.pools.note_failure(three, call, gone)
+    assert desk.pools.explain_last(three, call, gone) is None  # none of them rests
+    assert desk.pools.explain_last(three, call, UpstreamConnectError("No.")) is None
+    assert desk.pools.explain_last(three, call, limited()) is None
+
+
 def test_what_can_be_waited_for_is_said(desk: Desk) -> None:
     """A refused credential is worth a moment's wait when another one is about to be free."""
     call = desk.call()
