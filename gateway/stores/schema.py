@@ -3,6 +3,7 @@
 The rule here: tables of another version are not touched but by `gateway db upgrade`.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from gateway.stores.tables import SCHEMA
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 7_202_611  # any number that nobody else of this database takes
 
+_FILE = re.compile(r"m(?P<version>[0-9]{4})_[a-z0-9_]+\.py")
+_OURS = re.compile(r"[0-9]{4}")
 _VERSION = table("alembic_version", column("version_num"))
 
 
@@ -43,10 +46,15 @@ async def check_schema(database: Database) -> None:
             f"{database.shown} has no tables of the gateway, which needs schema {SCHEMA}; "
             "`gateway db upgrade` makes them."
         )
-    if found < SCHEMA:
+    if found in _find_known():
         raise SchemaError(
             f"{database.shown} has schema {found}, this gateway needs {SCHEMA}; "
             "`gateway db upgrade` brings it there (`gateway db backup` first)."
+        )
+    if found < SCHEMA or _OURS.fullmatch(found) is None:
+        raise SchemaError(
+            f"{database.shown} has schema {found or '(empty)'}, which no gateway made; this one "
+            f"needs {SCHEMA}. Go back to a backup, or give `stores.database` a database of its own."
         )
     raise SchemaError(
         f"{database.shown} has schema {found}, newer than the {SCHEMA} of this gateway; "
@@ -57,7 +65,7 @@ async def check_schema(database: Database) -> None:
 async def upgrade_schema(database: Database) -> tuple[str | None, str]:
     """Bring the tables to this gateway's version; the versions before and after."""
     before = await fetch_version(database)
-    if before is not None and before > SCHEMA:
+    if before is not None and before not in _find_known():
         await check_schema(database)
     run_migrations = _load_migrations()  # before the lock: nobody else waits for an import
     async with database.write() as connection:
@@ -74,6 +82,12 @@ async def find_damage(database: Database) -> str | None:
     async with database.read() as connection:
         found = await connection.scalar(text("PRAGMA quick_check(1)"))
         return None if found == "ok" else str(found)
+
+
+def _find_known() -> frozenset[str]:
+    """The versions that there is a way from."""
+    found = map(_FILE.fullmatch, (path.name for path in (MIGRATIONS / "versions").iterdir()))
+    return frozenset(file["version"] for file in found if file is not None)
 
 
 def _load_migrations() -> Callable[[Connection], None]:

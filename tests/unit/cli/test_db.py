@@ -40,7 +40,7 @@ def test_a_check_makes_nothing(directory: Path) -> None:
     assert list(directory.iterdir()) == []
 
 
-@pytest.mark.parametrize("version", ["0000", "9999"])
+@pytest.mark.parametrize("version", ["0001", "9999"])
 def test_tables_of_another_version_stop_every_command(directory: Path, version: str) -> None:
     """Both versions are named (J15)."""
     run("db", "upgrade")
@@ -54,6 +54,19 @@ def test_tables_of_another_version_stop_every_command(directory: Path, version: 
         assert version in err
         assert SCHEMA in err
         assert "gateway db upgrade" in err
+
+
+def test_a_schema_that_no_gateway_made_is_said_in_a_sentence(directory: Path) -> None:
+    """By the upgrade too, which has no way from there."""
+    run("db", "upgrade")
+    connection = sqlite3.connect(directory / "gateway.db", isolation_level=None)
+    connection.execute("UPDATE alembic_version SET version_num = '0000'")
+    connection.close()
+
+    for command in (["db", "upgrade"], ["db", "check"], ["keys", "list"]):
+        code, out, err = run(*command)
+        assert (code, out, err.count("\n")) == (1, "", 1)
+        assert f"has schema 0000, which no gateway made; this one needs {SCHEMA}" in err
 
 
 def test_a_damaged_database_is_found(directory: Path) -> None:

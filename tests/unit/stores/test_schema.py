@@ -55,7 +55,7 @@ async def test_an_empty_database_becomes_one_of_ours(database_address: str) -> N
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        ("0000", rf"has schema 0000, this gateway needs {SCHEMA}; `gateway db upgrade`"),
+        ("0001", rf"has schema 0001, this gateway needs {SCHEMA}; `gateway db upgrade`"),
         ("9999", rf"has schema 9999, newer than the {SCHEMA} .*`gateway db upgrade`"),
     ],
     ids=["older", "newer"],
@@ -83,6 +83,26 @@ async def test_a_newer_schema_is_not_upgraded(database_address: str) -> None:
 
     with pytest.raises(SchemaError, match="9999"):
         await upgrade_schema(database)
+    await database.close()
+
+
+@pytest.mark.parametrize("version", ["0000", "", "000", "1f4a9c02d7e3"])
+async def test_a_schema_that_no_gateway_made_is_no_older_one(
+    database_address: str, version: str
+) -> None:
+    """Somebody else's table, or a slip of the hand: an upgrade has nowhere to begin."""
+    database = database_of(database_address)
+    await upgrade_schema(database)
+    await pretend(database, version)
+
+    for refuse in (check_schema, upgrade_schema):
+        with pytest.raises(SchemaError, match="no gateway made") as refused:
+            await refuse(database)
+        assert f"has schema {version or '(empty)'}," in str(refused.value)
+        assert SCHEMA in str(refused.value)
+        assert "db upgrade" not in str(refused.value)
+
+    assert await fetch_version(database) == version
     await database.close()
 
 
