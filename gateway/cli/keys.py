@@ -12,6 +12,8 @@ import typer
 
 from gateway.cli.key_table import print_keys, render_key
 from gateway.cli.stores import run_with_keys
+from gateway.config.load import REGISTRY_FILE, load_registry
+from gateway.config.problems import ConfigError
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.core.durations import render_time
@@ -19,6 +21,8 @@ from gateway.core.gateway_key import is_key
 from gateway.stores.issuing import (
     LISTS,
     KeyFieldError,
+    WantedKey,
+    check_providers,
     check_wanted,
     create_key,
     describe_key,
@@ -33,7 +37,14 @@ Lists = Mapping[str, Sequence[str] | None]
 STDIN = "-"
 
 
-def create(name: str, tenant: str, lists: Lists, expires: str | None, config: Path | None) -> int:
+def create(
+    name: str,
+    tenant: str,
+    lists: Lists,
+    expires: str | None,
+    config: Path | None,
+    registry: Path | None,
+) -> int:
     """Make a key and print it."""
     now = int(system_clock())
     try:
@@ -44,8 +55,14 @@ def create(name: str, tenant: str, lists: Lists, expires: str | None, config: Pa
             expires=expires,
             now=now,
         )
+        if wanted.providers or wanted.models:
+            _check_registry(wanted, registry)
     except KeyFieldError as error:
         raise _bad_parameter(error) from None
+    except ConfigError as error:
+        for problem in error.problems:
+            typer.echo(str(problem), err=True)
+        return 1
 
     async def work(settings: Settings, opened: OpenKeys) -> int:
         key, _ = await create_key(opened, wanted, now)
@@ -128,6 +145,22 @@ def try_key(key: str, config: Path | None) -> int:
         return 0 if found.state_at(system_clock()) == "active" else 1
 
     return run_with_keys(config, work)
+
+
+def _check_registry(wanted: WantedKey, path: Path | None) -> None:
+    """Raise KeyFieldError for a provider that the registry lacks; ConfigError.
+
+    Where no registry is named and none is here, nobody knows which one the gateway has.
+    """
+    if path is None and not REGISTRY_FILE.exists():
+        return
+    try:
+        known = load_registry(path).providers
+    except ConfigError:
+        if path is None:  # its credentials may be for the gateway's user alone
+            return
+        raise
+    check_providers(wanted, known)
 
 
 def _check_name(name: str) -> None:

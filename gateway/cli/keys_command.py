@@ -4,6 +4,7 @@ The rule here: this file imports typer alone, as `main` does. A key goes to stan
 on its line; whatever else there is to say goes to standard error.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,10 +46,26 @@ def create(  # noqa: PLR0913 - each is an option of the command
         ),
     ] = None,
     config: ConfigOption = None,
+    registry: Annotated[
+        Path | None,
+        typer.Option(
+            "--providers",
+            help="Registry that the key's providers have to be in. Default: ./providers.yaml, if "
+            "there is one.",
+        ),
+    ] = None,
 ) -> None:
     """Make a key and print it; it cannot be printed again."""
     lists = {"groups": group, "providers": provider, "models": model, "networks": network}
-    run("keys create", name=name, tenant=tenant, lists=lists, expires=expires, config=config)
+    run(
+        "keys create",
+        name=name,
+        tenant=tenant,
+        lists=lists,
+        expires=expires,
+        config=config,
+        registry=registry,
+    )
 
 
 @app.command("list")

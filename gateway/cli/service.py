@@ -21,6 +21,7 @@ from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
 from gateway.console.breakers import LIST_BREAKERS
 from gateway.console.credentials import CredentialDesk
+from gateway.console.keys import PROVIDERS
 from gateway.console.readiness import Readiness
 from gateway.core.exchange import Observer
 from gateway.credentials.pools import POOLS
@@ -81,6 +82,7 @@ class Service:
             fetch_usage=self._fetch_usage if settings.keeps_ledger else None,
             credentials=CredentialDesk(self.reporter.list_credentials, self._restorer.restore),
         )
+        self._admin_app[PROVIDERS] = registry.providers
         self._admin_app[LIST_BREAKERS] = self.reporter.list_breakers
         self._admin_runner = make_runner(self._admin_app, shutdown_s=LAST_WORDS_S)
         self._socket_file: SocketFile | None = None

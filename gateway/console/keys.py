@@ -5,7 +5,7 @@ has left. A key is shown once, in the answer to what made it.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -43,6 +43,7 @@ from gateway.stores.issuing import (
     LISTS,
     KeyFieldError,
     check_name,
+    check_providers,
     check_wanted,
     create_key,
     describe_key,
@@ -124,6 +125,8 @@ class KeyDesk:
 
 DESK: web.AppKey[KeyDesk] = web.AppKey("key_desk", KeyDesk)
 """Set by `admin`."""
+PROVIDERS: web.AppKey[Collection[str]] = web.AppKey("providers")
+"""Those that a key can be for; set by whoever runs a gateway."""
 
 
 async def list_keys(request: web.Request) -> web.Response:
@@ -167,6 +170,8 @@ async def make_key(request: web.Request) -> web.Response:
             expires=fields.get("expires"),
             now=desk.now,
         )
+        if PROVIDERS in request.app:
+            check_providers(wanted, request.app[PROVIDERS])
     except KeyFieldError as error:
         raise _invalid(error) from None
 

@@ -5,7 +5,8 @@ given to whoever had it made, once; neither the store nor anything here keeps it
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
 
 import msgspec
 
@@ -77,15 +78,21 @@ def read_duration(field: str, text: str) -> int:
 def read_end(field: str, text: str, now: int) -> int:
     """The Unix time that is `30d` from now, or that a date says; KeyFieldError."""
     try:
-        if "-" not in text:
-            return now + parse_duration(text)
-        end = int(parse_date(text))
+        end = int(parse_date(text)) if "-" in text else now + parse_duration(text)
     except ValueError as error:
         hint = "" if "-" in text else ", or a date such as 2027-01-01"
         raise KeyFieldError(field, f"{error}{hint}") from None
     if end <= now:
         raise KeyFieldError(field, "has passed already")
     return end
+
+
+def check_providers(wanted: WantedKey, known: Collection[str]) -> None:
+    """Raise KeyFieldError where a key is for a provider that is not one of these."""
+    for provider in wanted.providers:
+        _check_known("providers", provider, known)
+    for model in wanted.models:
+        _check_known("models", model.partition("/")[0], known)
 
 
 async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str, StoredKey]:
@@ -182,6 +189,13 @@ def _check_item(field: str, value: str) -> str:
     else:
         _check(field, value, _FORMS[field])
     return value
+
+
+def _check_known(field: str, provider: str, known: Collection[str]) -> None:
+    if provider not in known:
+        near = get_close_matches(provider, known, 1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        raise KeyFieldError(field, f"names {provider}, which is not in the registry{hint}")
 
 
 def _check(field: str, value: str, form: str) -> None:

@@ -16,7 +16,7 @@ from gateway.console.readiness import Readiness
 from gateway.core.clock import system_clock
 from gateway.stores.opening import open_keys
 from tests.plugins.admins import ADMIN, AdminCaller, Answer
-from tests.plugins.stored_keys import ENVIRON, spec_of
+from tests.plugins.stored_keys import ENVIRON, new_key, spec_of
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
 LASTING = st.sampled_from([None, "0s", "1h"])  # what ends within the test has ended at once
@@ -65,13 +65,24 @@ class AdminMachine(RuleBasedStateMachine):
     def create(self, name: str, expires: str | None) -> None:
         """A name is given once."""
         answer = self.post("/keys", name=name, expires=expires)
+        if expires == "0s":
+            assert answer.outcome == (400, "invalid_request")
+            self.end_by_itself(name)
+            return
         if name in self.goes_on:
             assert answer.outcome == (409, "key_exists")
             return
         assert answer.status == 201
         self.goes_on[name] = {answer.body["key"]: True}
-        if expires == "0s":
-            self.over.add(name)
+
+    def end_by_itself(self, name: str) -> None:
+        """A key whose end came after it was made."""
+        if name in self.goes_on:
+            return
+        key, stored = new_key(self.opened.peppers, name, expires_at=1)
+        self.run(self.opened.store.save_key(stored))
+        self.goes_on[name] = {key: True}
+        self.over.add(name)
 
     @rule(name=NAMES, overlap=LASTING)
     def rotate(self, name: str, overlap: str | None) -> None:

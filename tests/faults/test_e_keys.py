@@ -20,7 +20,7 @@ from tests.plugins.admin_scene import make_key as make_stored_key
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.scene import PATHS, V1, Scene, body_of, error_of, header_of, raw_request
 from tests.plugins.stepped_provider import DONE, END, SteppedProvider, event_of
-from tests.plugins.stored_keys import new_secret
+from tests.plugins.stored_keys import new_key, new_secret
 
 FINISH = b'data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 
@@ -48,7 +48,8 @@ async def test_why_a_key_is_refused_is_not_told(open_scene: OpenScene) -> None:
     """E01: unknown, malformed, ended, expired or none: the same bytes; the log knows more."""
     scene = await open_stored(open_scene)
     ended = await make_stored_key(scene, "bob")
-    expired = await make_stored_key(scene, "carol", expires="0s")
+    expired, stored = new_key(opened_of(scene).peppers, "carol", expires_at=1)
+    await opened_of(scene).store.save_key(stored)
     await ask_admin(scene, "POST", "/keys/bob/disable")
 
     told = [

@@ -6,7 +6,7 @@ for one reason.
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app
 from gateway.console.credentials import CredentialDesk
+from gateway.console.keys import PROVIDERS
 from gateway.console.readiness import Readiness
 from gateway.console.usage import FetchUsage
 from gateway.stores.opening import OpenKeys
@@ -83,6 +84,7 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
         opened: OpenKeys | None = None,
         fetch_usage: FetchUsage | None = None,
         credentials: CredentialDesk | None = None,
+        providers: Collection[str] | None = None,
     ) -> AdminCaller:
         app = build_admin_app(
             Readiness(),
@@ -92,6 +94,8 @@ async def start_admin() -> AsyncIterator[StartAdmin]:
             fetch_usage=fetch_usage,
             credentials=credentials,
         )
+        if providers is not None:
+            app[PROVIDERS] = providers
         client = TestClient(TestServer(app))
         await client.start_server()
         clients.append(client)

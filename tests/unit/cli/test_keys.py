@@ -2,6 +2,8 @@
 
 import json
 import logging
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from gateway.stores.tables import SCHEMA
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.stored_keys import ENVIRON, PEPPER
 
+REGISTRY = "providers: {groq: {base_url: https://api.groq.com/openai/v1}}\n"
 ASKS = "auth: [{kind: gateway_key}]\n"
 
 
@@ -40,6 +43,12 @@ class Shell:
         """What the list has of a key."""
         keys = json.loads(self.run("list", "--format", "json")[1])
         return next(key for key in keys if key["name"] == name)
+
+
+def expire(name: str) -> None:
+    """Let a key have ended long ago."""
+    with closing(sqlite3.connect("gateway.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE gateway_keys SET expires_at = 1 WHERE name = ?", (name,))
 
 
 @pytest.fixture
@@ -98,6 +107,41 @@ def test_what_a_key_is_for_is_kept(shell: Shell) -> None:
     assert found["expires_at"] is not None
 
 
+def test_a_key_that_could_never_work_is_not_made(shell: Shell, directory: Path) -> None:
+    """Its end has come, or nothing that it is for is in the registry that is here."""
+    (directory / "providers.yaml").write_text(REGISTRY)
+    (directory / "broken.yaml").write_text("providers: 1")
+
+    told = [
+        shell.run("create", "alice", *options)
+        for options in (
+            ("--expires", "0s"),
+            ("--provider", "gorq"),
+            ("--model", "nothere/x"),
+            ("--provider", "groq", "--providers", "broken.yaml"),
+        )
+    ]
+
+    assert [(code, out) for code, out, _ in told] == [(2, ""), (2, ""), (2, ""), (1, "")]
+    for (_, _, err), words in zip(
+        told,
+        ("has passed already", "did you mean groq?", "names nothere,", "broken.yaml:"),
+        strict=True,
+    ):
+        assert words in err
+    assert is_key(shell.create("alice", "--provider", "groq", "--model", "groq/any"))
+
+
+def test_a_registry_that_cannot_be_read_keeps_nobody_from_a_key(
+    shell: Shell, directory: Path
+) -> None:
+    """It may be the gateway's user's alone, or none is here: nobody can tell then."""
+    shell.create("alice", "--provider", "nothere")
+    (directory / "providers.yaml").write_text("providers: 1")
+
+    shell.create("bob", "--provider", "nothere")
+
+
 def test_a_name_is_given_once(shell: Shell) -> None:
     """With the command that was perhaps meant."""
     shell.create("alice")
@@ -123,7 +167,8 @@ def test_a_key_says_whose_it_is(shell: Shell) -> None:
 def test_a_key_that_does_not_work_is_exit_code_1(shell: Shell) -> None:
     """For each reason a sentence of its own; and none repeats the key."""
     key = shell.create("alice")
-    expired = shell.create("bob", "--expires", "0s")
+    expired = shell.create("bob", "--expires", "1h")
+    expire("bob")
     shell.run("disable", "alice")
     foreign = key[:-1] + ("a" if key[-1] != "a" else "b")
 
@@ -151,12 +196,13 @@ def test_a_rotated_key_works_beside_the_new_one(shell: Shell) -> None:
 
 def test_an_expired_key_is_not_rotated(shell: Shell) -> None:
     """What is handed out would never work, and nobody would know why."""
-    shell.create("alice", "--expires", "0s")
+    shell.create("alice", "--expires", "1h")
+    expire("alice")
 
     code, out, err = shell.run("rotate", "alice")
 
     assert (code, out) == (1, "")
-    assert "alice has expired at 20" in err
+    assert "alice has expired at 1970" in err
     assert len(shell.show("alice")["secrets"]) == 1
 
 

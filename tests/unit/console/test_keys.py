@@ -91,6 +91,7 @@ async def test_only_a_name_is_needed(start_admin: StartAdmin, sqlite_keys: OpenK
         ({"networks": ["10.0.0.1/8"]}, "networks", "10.1.0.0/16"),
         ({"expires": "30"}, "expires", "a number and a unit"),
         ({"expires": "999999w"}, "expires", "100 years"),
+        ({"expires": "0s"}, "expires", "has passed already"),
     ],
     ids=str,
 )
@@ -106,6 +107,23 @@ async def test_what_cannot_be_is_said_as_the_command_line_does(
     assert answer.body["message"].startswith(f"`{field}` ")
     assert says in answer.body["message"]
     assert await sqlite_keys.store.fetch_keys() == []
+
+
+async def test_a_key_is_for_providers_that_there_are(
+    start_admin: StartAdmin, sqlite_keys: OpenKeys
+) -> None:
+    """One that is for no other would be 403 for ever; its models may be any."""
+    admin = await start_admin(opened=sqlite_keys, providers={"groq", "openrouter"})
+
+    near = await admin.post("/keys", {**ALICE, "providers": ["groq", "gorq"]})
+    far = await admin.post("/keys", {**ALICE, "models": ["groq/x", "nothere/x"]})
+
+    assert near.outcome == far.outcome == (400, "invalid_request")
+    assert near.body["message"] == (
+        "`providers` names gorq, which is not in the registry (did you mean groq?)."
+    )
+    assert far.body["message"] == "`models` names nothere, which is not in the registry."
+    assert (await admin.post("/keys", ALICE)).status == 201
 
 
 async def test_a_name_is_given_once(start_admin: StartAdmin, opened: OpenKeys) -> None:
@@ -147,7 +165,7 @@ async def test_a_rotated_key_goes_on_for_the_overlap(
 async def test_an_expired_key_is_not_rotated(start_admin: StartAdmin, opened: OpenKeys) -> None:
     """The new key would not work either; an overlap is told no longer than the key lasts."""
     admin = await start_admin(opened=opened)
-    await admin.post("/keys", {"name": "over", "expires": "0s"})
+    await opened.store.save_key(new_key(opened.peppers, "over", expires_at=1)[1])
     made = await admin.post("/keys", {"name": "brief", "expires": "1h"})
 
     refused = await admin.post("/keys/over/rotate")
@@ -198,7 +216,8 @@ async def test_a_key_says_whose_it_is(
 ) -> None:
     """Sent in a body, where no log of a proxy has it; and it is not repeated."""
     admin = await start_admin(opened=sqlite_keys)
-    key = (await admin.post("/keys", {"name": "test", "expires": "0s"})).body["key"]
+    key, stored = new_key(sqlite_keys.peppers, "test", expires_at=1)
+    await sqlite_keys.store.save_key(stored)
     unknown, typo = make_key(), key[:-1] + ("0" if key[-1] != "0" else "1")
 
     found = await admin.post("/keys/test", {"key": key})

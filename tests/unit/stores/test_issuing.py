@@ -10,6 +10,7 @@ from gateway.stores.issuing import (
     KeyFieldError,
     WantedKey,
     check_name,
+    check_providers,
     check_wanted,
     create_key,
     describe_key,
@@ -58,6 +59,7 @@ def test_lists_are_in_order_and_networks_written_one_way() -> None:
         ({"lists": {"networks": ["10.0.0.0/33"]}}, "networks"),
         ({"expires": "soon"}, "expires"),
         ({"expires": "-1d"}, "expires"),
+        ({"expires": "0s"}, "expires"),
         ({"expires": "2028-02-30"}, "expires"),
         ({"expires": "2027-01-15T08:00"}, "expires"),  # which is now
         ({"expires": "9999-12-31T23:59-01:00"}, "expires"),
@@ -71,6 +73,20 @@ def test_the_first_mistake_is_named_by_its_field(changed: dict[str, Any], field:
 
     assert caught.value.field == field
     assert not any(word in str(caught.value) for word in ("10.0.0.0/33", SOME_KEY))
+
+
+def test_a_key_for_a_provider_that_is_not_there_is_refused() -> None:
+    """With the nearest one, where there is one."""
+    for lists, field, says in (
+        ({"providers": ["groq", "grok"]}, "providers", r"names grok, .* \(did you mean groq\?\)$"),
+        ({"models": ["nothere/x"]}, "models", "names nothere, which is not in the registry$"),
+    ):
+        with pytest.raises(KeyFieldError, match=says) as caught:
+            check_providers(wanted(lists=lists), {"groq", "openai"})
+        assert caught.value.field == field
+    check_providers(
+        wanted(lists={"providers": ["groq"], "models": ["openai/any"]}), {"groq", "openai"}
+    )
 
 
 @pytest.mark.parametrize(
