@@ -22,9 +22,12 @@ JWT = {"kind": "jwt", "issuer": "https://issuer.example", "audience": "a", "algo
     [
         (
             {"auth": [{"kind": "gateway_key", "keys": {"alice": EMPTY}}]},
-            "auth[0].keys: gives alice",
+            "auth[0].keys.alice: gives alice",
         ),
-        ({"admin": {"keys": {"ops": EMPTY}}}, "admin.keys: gives ops the hash of an empty text"),
+        (
+            {"admin": {"keys": {"ops": EMPTY}}},
+            "admin.keys.ops: gives ops the hash",
+        ),
         ({"auth": [{"kind": "gateway_key", "keys": {}}]}, "auth[0].keys: is empty"),
         ({"admin": {"keys": {}}}, "admin.keys: is empty"),
         ({"auth": [{**JWT, "secret": "${EMPTY}"}]}, "auth[0].secret: needs ${EMPTY}"),

@@ -447,11 +447,14 @@ async def test_a_stop_with_a_full_disk_says_what_it_could_not_book(
     rows = await read_books(f"sqlite:///{tmp_path / 'gateway.db'}")
     left = sum(len(rows) for rows in read_ended(tmp_path / "gateway.journal"))
 
-    assert (len(settled), len(given_up)) == (25, 20)
-    assert len(rows) + left == 5
-    assert {one["request_id"] for one in given_up} == {one["request_id"] for one in settled[5:]}
-    assert (sums["count"], sums["lost"]) == (20, 0)
-    assert sums["tokens_out"] == sum(one["tokens_out"] for one in settled[5:])
+    # The disk may have been full before the last of the first five was written down as ended.
+    early = len(given_up) - 20
+    assert len(rows) + left + len(given_up) == len(settled) == 25
+    assert 0 <= early <= 5
+    given_up_ids = [one["request_id"] for one in given_up]
+    assert sorted(given_up_ids) == sorted(one["request_id"] for one in settled[5 - early :])
+    assert (sums["count"], sums["lost"]) == (len(given_up), early)
+    assert sums["tokens_out"] == sum(one["tokens_out"] for one in settled[5 - early :])
 
 
 @linux_only

@@ -27,7 +27,6 @@ from tests.plugins.recorded_streams import (
 )
 from tests.plugins.recordings import Recording
 
-ONE_READ_BYTES = 4_000
 SMALL = [stream for stream in WHOLE if len(stream.sent()) < LARGE_BYTES]
 
 
@@ -95,7 +94,9 @@ async def test_a_stream_that_fails_is_cut_after_the_providers_own_error(
     recorded_gateway: Gateway, simulator: Simulator, stream: Stream
 ) -> None:
     """A `[DONE]` after an error, or a clean end, would make half an answer a whole one."""
-    for number, way in enumerate(ways(lf=("bytes", *RANDOM), crlf=("bytes", *RANDOM)), 1):
+    cuts = ("one piece", "bytes", *RANDOM)
+    every_way = ways(lf=cuts, crlf=cuts)
+    for number, way in enumerate(every_way, 1):
         cut, line_end = way
         play(simulator, stream.sent(line_end), cut)
 
@@ -105,20 +106,6 @@ async def test_a_stream_that_fails_is_cut_after_the_providers_own_error(
         assert (heard.status, heard.is_whole) == (200, False), way
         line = (await recorded_gateway.log.wait_for_settled(number))[-1]
         assert line["outcome"] == "upstream_failed", way
-
-
-@each("stream", [stream for stream in BROKEN if len(stream.sent()) < ONE_READ_BYTES])
-async def test_a_failure_that_comes_with_the_first_content_is_a_status(
-    recorded_gateway: Gateway, simulator: Simulator, stream: Stream
-) -> None:
-    """As long as nothing was sent an error needs no stream, and an SDK can tell which it is."""
-    assert stream.fault is not None
-    play(simulator, stream.sent())
-
-    heard = await complete(recorded_gateway)
-
-    error = heard.json["error"]
-    assert (heard.status, error["message"]) == (stream.fault["code"], stream.fault["message"])
 
 
 @each("stream", [stream for stream in BROKEN if not stream.text])
