@@ -83,9 +83,12 @@ class Row:
         """A moment in which what was sent may travel."""
         await asyncio.sleep(PAUSE_S)
 
-    async def ask(self, caller: Caller, path: str, below: str = "") -> None:
-        """Send one request that ends its connection."""
-        headers = ("Connection: close", "Accept-Encoding: gzip")
+    async def ask(
+        self, caller: Caller, path: str, below: str = "", *, is_last: bool = True
+    ) -> None:
+        """Send one request, that ends its connection unless more are to follow."""
+        headers = ("Connection: close",) if is_last else ()
+        headers = (*headers, "Accept-Encoding: gzip")
         await caller.send(request_bytes(f"{below}{path}", BODIES[path], headers=headers))
 
 
