@@ -36,7 +36,7 @@ class Vigil:
         server: ServerSpec,
         when_changed: Callable[[], None],
         clock: Clock = monotonic,
-        when_looked: Callable[[], object] = list,
+        when_looked: Callable[[], None] = lambda: None,
     ) -> None:
         self._places = places
         self._board = board

@@ -21,7 +21,7 @@ from gateway.simulator import Simulator
 from gateway.upstream.connection import Connection
 from tests.faults.conftest import OpenScene
 from tests.plugins.gateway import CREDENTIAL
-from tests.plugins.gateway_process import gateway_process
+from tests.plugins.gateway_process import GatewayProcess, gateway_process
 from tests.plugins.ledgers import read_books
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.raw_caller import Caller
@@ -423,6 +423,14 @@ async def test_a_killed_gateway_loses_no_exchange(tmp_path: Path, simulator: Sim
     assert names_in(tmp_path / "gateway.journal") == []
 
 
+async def ask(gateway: GatewayProcess, count: int) -> None:
+    """Ask so often, one after another, and read each answer to its end."""
+    for _ in range(count):
+        async with Caller(gateway.port) as caller:
+            await send(caller, FINISHED)
+            await caller.read_until(b"\r\n0\r\n\r\n")
+
+
 @linux_only
 async def test_a_stop_with_a_full_disk_says_what_it_could_not_book(
     tmp_path: Path, simulator: Simulator
@@ -430,16 +438,9 @@ async def test_a_stop_with_a_full_disk_says_what_it_could_not_book(
     """J11: what neither journal nor database has taken is on the log, each and in sum."""
     providers = {"sim": entry_of(simulator.base_url)}
     async with gateway_process(tmp_path, providers, {"auth": AUTH, "ledger": {}}) as gateway:
-
-        async def ask(count: int) -> None:
-            for _ in range(count):
-                async with Caller(gateway.port) as caller:
-                    await send(caller, FINISHED)
-                    await caller.read_until(b"\r\n0\r\n\r\n")
-
-        await ask(5)
+        await ask(gateway, 5)
         gateway.limit_file_size(0)
-        await ask(20)
+        await ask(gateway, 20)
     settled = gateway.lines("exchange.settled")
     given_up = gateway.lines("ledger.row_given_up")
     (sums,) = gateway.lines("ledger.given_up")
@@ -464,18 +465,11 @@ async def test_a_full_disk_stops_nobody_and_loses_nothing(
     """J11: neither journal nor database can grow; what ended meanwhile is there afterwards."""
     providers = {"sim": entry_of(simulator.base_url)}
     async with gateway_process(tmp_path, providers, {"auth": AUTH, "ledger": {}}) as gateway:
-
-        async def ask(count: int) -> None:
-            for _ in range(count):
-                async with Caller(gateway.port) as caller:
-                    await send(caller, FINISHED)
-                    await caller.read_until(b"\r\n0\r\n\r\n")
-
-        await ask(5)
+        await ask(gateway, 5)
         gateway.limit_file_size(0)
-        await ask(20)
+        await ask(gateway, 20)
         gateway.limit_file_size(resource.RLIM_INFINITY)
-        await ask(5)
+        await ask(gateway, 5)
     failed = gateway.lines("ledger.journal_failed")
 
     rows = await read_books(f"sqlite:///{tmp_path / 'gateway.db'}")

@@ -157,7 +157,7 @@ async def hang_afterwards(request: web.Request, handler: Handler) -> web.StreamR
 @web.middleware
 async def leave_a_task(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Start something that never ends, and think no more of it."""
-    LEFT.append(asyncio.ensure_future(asyncio.sleep(3600)))
+    LEFT.append(asyncio.ensure_future(asyncio.Event().wait()))
     return await handler(request)
 
 
@@ -238,7 +238,7 @@ async def mark_answer(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
-LEFT: list[asyncio.Future[None]] = []
+LEFT: list[asyncio.Future[bool]] = []
 
 # Made before the handler is called.
 WRONG_HEADERS: tuple[Middleware, ...] = (
