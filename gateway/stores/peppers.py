@@ -29,24 +29,32 @@ class Peppers:
         self.versions = frozenset(by_version)
         self.source = source
         self.checks = {version: _check_of(pepper) for version, pepper in by_version.items()}
-        self._newest = by_version[self.newest].encode()
-        self._others = [
-            by_version[version].encode() for version in sorted(by_version) if version < self.newest
+        # What a digest begins with: to begin anew takes 3 of its 5 µs, with OpenSSL 3.0.
+        begun = [
+            hmac.new(by_version[version].encode(), digestmod="sha256")
+            for version in sorted(by_version)
         ]
+        self._newest, self._others = begun[-1], begun[:-1]
 
     def digest(self, key: str) -> bytes:
-        """The digest of a key under the newest pepper; 1 µs."""
-        # aiohttp keeps bytes that are not UTF-8 as surrogates; they become the same bytes again.
-        return hmac.digest(self._newest, key.encode(errors="surrogateescape"), "sha256")
+        """The digest of a key under the newest pepper; 2 µs."""
+        return _finish(self._newest, key)
 
     def digests(self, key: str) -> list[bytes]:
         """The digests of a key under every pepper, the newest first."""
-        text = key.encode(errors="surrogateescape")
-        return [hmac.digest(pepper, text, "sha256") for pepper in (self._newest, *self._others)]
+        return [_finish(begun, key) for begun in (self._newest, *self._others)]
 
     @override
     def __repr__(self) -> str:
         return f"Peppers({sorted(self.versions)})"
+
+
+def _finish(begun: hmac.HMAC, key: str) -> bytes:
+    """The digest of a key, with what it begins with."""
+    mine = begun.copy()
+    # aiohttp keeps bytes that are not UTF-8 as surrogates; they become the same bytes again.
+    mine.update(key.encode(errors="surrogateescape"))
+    return mine.digest()
 
 
 def _check_of(pepper: str) -> bytes:
