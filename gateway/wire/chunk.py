@@ -6,6 +6,7 @@ said to be unreadable; it is the caller who decides what that means.
 
 import enum
 import json
+import sys
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from gateway.wire.sse import Fragment, parse_event
 # An event is learned from in so many at most: some providers write another id into each.
 LESSON_EVENTS = 8
 _LONGEST_KNOWN = len(SIZE_LINES)
+_NO_INDEX = -sys.maxsize  # a negative one is odd, but some choice may have it
 
 
 class EventKind(enum.IntEnum):
@@ -115,7 +117,7 @@ def _read_bare(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shap
     if isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, dict | str) and value:
-        return value.get("error", value) if isinstance(value, dict) else value
+        return (value.get("error") or value) if isinstance(value, dict) else value
     return payload.decode("utf-8", "replace") or "error"
 
 
@@ -159,7 +161,7 @@ class StreamReader:
         self._before = self._behind = b""
         self._known_bytes = _LONGEST_KNOWN
         self._lesson_at = 0  # how many events with content come before the next
-        self._last_index = -1
+        self._last_index = _NO_INDEX
         self._seen: set[Any] = set()
         self._finished: dict[int, Any] = {}  # why each choice ended
         self.ending = b""  # the last event that ended a choice

@@ -120,6 +120,7 @@ def test_an_event_is_what_it_means_to_the_caller(read: bytes, kind: EventKind) -
         (event("m", "error"), "m"),
         (event({}, "error"), "{}"),
         (event(None, "error"), "null"),
+        (event({"error": None, "code": 1}, "error"), {"error": None, "code": 1}),
         (b"event: error\ndata: it broke\n\n", "it broke"),
         (b"data: it broke\nevent: error\n\n", "it broke"),
         (chunk(choice(), x_groq={"error": "m"}), "m"),
