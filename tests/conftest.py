@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.plugins.redis_server",
     "tests.plugins.counters",
     "tests.plugins.gateway",
+    "tests.plugins.service",
     "tests.plugins.hypothesis_profile",
     "tests.plugins.issuer",
     "tests.plugins.proxies.running",  # before row, which imports it

@@ -10,10 +10,6 @@ from pathlib import Path
 
 import typer
 
-from gateway.cli.notifier import Notifier
-from gateway.cli.one_process import REFUSALS, serve_alone
-from gateway.cli.reloading import Overrides, find_source, override
-from gateway.cli.workers import WorkerError, supervise
 from gateway.config.listeners import SamePortError, refuse_same_port
 from gateway.config.load import Registry, load_registry, load_settings
 from gateway.config.problems import ConfigError, Problem
@@ -29,6 +25,10 @@ from gateway.middleware.enforce_limits import (
 )
 from gateway.plugins.loading import PluginError
 from gateway.server.inherited import adopt_sockets, place_of
+from gateway.serving.one_process import REFUSALS, serve_alone
+from gateway.serving.reloading import Overrides, find_source, override
+from gateway.serving.sd_notify import Notifier
+from gateway.serving.supervisor import WorkerError, supervise
 
 MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 EXIT_CONFIG = 78  # sysexits(3): only a person can mend it

@@ -19,7 +19,6 @@ import yaml
 from aiohttp.web_app import _cached_build_middleware
 
 from gateway.app import RELAY, add_content_log
-from gateway.cli.service import Service
 from gateway.config.load import known_secrets, load_registry, load_settings
 from gateway.config.stores import StoresSpec
 from gateway.core.errors import GatewayError
@@ -32,6 +31,7 @@ from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.finding import look_in, places_of
 from gateway.relay.relay import CLIENT_STALLED
 from gateway.server.site import close_idle_connections
+from gateway.serving.service import Service
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
 from gateway.telemetry.logging import GatewayLog, configure_logging

@@ -19,9 +19,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from gateway.cli.service import PATIENCE_S
 from gateway.config.load import load_settings
 from gateway.config.settings import Settings
+from gateway.serving.service import PATIENCE_S
 from tests.plugins.command_line import options_of
 from tests.plugins.programs import find_program
 

@@ -16,9 +16,9 @@ import yaml
 from aiohttp import ClientSession
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.cli.service import PATIENCE_S, Service
 from gateway.config.load import Registry, load_settings
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
+from gateway.serving.service import PATIENCE_S, Service
 from tests.plugins.command_line import options_of
 
 MANIFESTS = Path(__file__).parents[2] / "deploy" / "kubernetes"

@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from gateway.cli.serve import EXIT_CONFIG
-from gateway.cli.service import PATIENCE_S
 from gateway.config.load import check_file, load_settings
 from gateway.config.settings import ServerSpec, Settings
+from gateway.serving.service import PATIENCE_S
 from tests.plugins.command_line import options_of
 from tests.plugins.programs import find_program
 from tests.plugins.raw_caller import Caller

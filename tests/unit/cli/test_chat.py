@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from gateway.cli.chat import chat
-from gateway.cli.service import Service
+from gateway.serving.service import Service
 from tests.plugins.chain import StartChain
 
 CHUNK = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'

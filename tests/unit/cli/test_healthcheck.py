@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from gateway.cli.healthcheck import check_health
-from gateway.cli.service import Service
+from gateway.serving.service import Service
 
 
 async def ask(service: Service, *, live: bool = False) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.cli.notifier import Notifier
 from gateway.config.systemd import Systemd
+from gateway.serving.sd_notify import Notifier
 
 WATCHDOG_S = 0.06  # long enough for a loop that is alive
 

@@ -8,12 +8,12 @@ import structlog
 from aiohttp import ClientSession
 
 from gateway.app import SIMULATOR
-from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
 from gateway.core.exchange import Exchange
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.server.sockets import ListenError
+from gateway.serving.service import Service
 
 QUESTION = {"chatSettings": {"model": "demo"}, "messages": [{"role": "user", "content": "Hi"}]}
 SLOW = 'sim:{"tokens": ["It ", "is ", "whole."], "gap_s": 0.2}'

@@ -15,13 +15,13 @@ from multiprocessing.context import SpawnProcess
 
 import msgspec
 
-from gateway.cli.shared import Shared
-from gateway.cli.worker import Away, LastWord, News, run_worker
 from gateway.config.hiding import hide_credentials
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.credential import Credential
 from gateway.plugins.keys import Worker
+from gateway.serving.shared import Shared
+from gateway.serving.worker import Away, LastWord, News, run_worker
 
 # A worker that lived for so long is replaced at once; one that did not waits, longer each time.
 PROVEN_S = 10.0
@@ -77,7 +77,7 @@ class Pulse(msgspec.Struct):
             self.stopping_s += passed_s
 
 
-class Place(msgspec.Struct, eq=False):
+class WorkerPlace(msgspec.Struct, eq=False):
     """One worker, and those that came before and come after it."""
 
     index: int
@@ -112,7 +112,7 @@ class Place(msgspec.Struct, eq=False):
         given: Start,
         *,
         when_heard: Callable[[], None],
-        when_dead: Callable[["Place"], None],
+        when_dead: Callable[["WorkerPlace"], None],
     ) -> None:
         """Put a process there; OSError when there can be none."""
         context = multiprocessing.get_context("spawn")  # a fork takes half of a loop along

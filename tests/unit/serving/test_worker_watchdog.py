@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.cli.service import PATIENCE_S
-from gateway.cli.vigil import LOOK_S, Vigil
-from gateway.cli.worker_place import SILENT_S, Place
 from gateway.config.settings import ServerSpec
+from gateway.serving.service import PATIENCE_S
+from gateway.serving.worker_place import SILENT_S, WorkerPlace
+from gateway.serving.worker_watchdog import LOOK_S, WorkerWatchdog
 from gateway.telemetry.board import Board
 from tests.plugins.chain import LogLines
 
@@ -27,9 +27,11 @@ class Desk:
         process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
         process.start()
         self.process = process
-        self.place = Place(0, process=process, is_ready=True)
+        self.place = WorkerPlace(0, process=process, is_ready=True)
         server = ServerSpec(worker_timeout_s=timeout_s, drain_s=30)
-        self.vigil = Vigil([self.place], self.board, server, self._note, lambda: self.now)
+        self.watchdog = WorkerWatchdog(
+            [self.place], self.board, server, self._note, lambda: self.now
+        )
         self._beats = 0
         self.board.await_beats(0)
 
@@ -42,7 +44,7 @@ class Desk:
         """So many seconds of looking."""
         for _ in range(round(seconds / every_s)):
             self.now += every_s
-            self.vigil.look()
+            self.watchdog.look()
 
     @property
     def is_alive(self) -> bool:
@@ -174,10 +176,10 @@ def test_who_does_not_stop_in_its_time_is_killed(desk: Desk, log_lines: LogLines
 async def test_it_looks_by_itself_until_it_is_stopped(desk: Desk) -> None:
     """Real timers: nobody has to ask."""
     desk.beat()
-    desk.vigil.start()
+    desk.watchdog.start()
     desk.now += HOUR_S
-    desk.vigil._beat()  # noqa: SLF001 - what its timer does
+    desk.watchdog._beat()  # noqa: SLF001 - what its timer does
 
     assert desk.place.pulse.beats == 1
-    desk.vigil.stop()
-    desk.vigil.stop()
+    desk.watchdog.stop()
+    desk.watchdog.stop()

@@ -14,8 +14,6 @@ import structlog
 from aiohttp import web
 
 from gateway.app import KEYS, METRICS, SIMULATOR, WRITER, build_app
-from gateway.cli.restoring import Restorer
-from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.console.admin import build_admin_app, finish_changes
@@ -39,6 +37,8 @@ from gateway.server.site import (
 from gateway.server.sockets import local_url, open_sockets
 from gateway.server.stand_ins import StandIns
 from gateway.server.unix_sockets import SocketFile, open_unix_socket
+from gateway.serving.restoring import Restorer
+from gateway.serving.shared import Shared
 from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 from gateway.telemetry.reporter import Reporter

@@ -15,12 +15,6 @@ import structlog
 import uvloop
 
 from gateway.app import METRICS, add_content_log, report_crash
-from gateway.cli.banner import describe_start
-from gateway.cli.notifier import Notifier
-from gateway.cli.process_log import closing_log, open_log, print_banner
-from gateway.cli.reloading import Reloader, Source
-from gateway.cli.service import PATIENCE_S, SIGNALS, Service
-from gateway.cli.shared import Shared
 from gateway.config.listeners import SamePortError
 from gateway.config.load import SETTINGS_FILE, Registry
 from gateway.config.settings import Settings
@@ -35,6 +29,12 @@ from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.plugins.loading import PluginError
 from gateway.server.site import ParserError
 from gateway.server.sockets import ListenError
+from gateway.serving.banner import describe_start
+from gateway.serving.process_log import closing_log, open_log, print_banner
+from gateway.serving.reloading import Reloader, Source
+from gateway.serving.sd_notify import Notifier
+from gateway.serving.service import PATIENCE_S, SIGNALS, Service
+from gateway.serving.shared import Shared
 from gateway.stores.errors import StoreError
 from gateway.telemetry.content_log import ContentFileError
 from gateway.telemetry.logging import GatewayLog

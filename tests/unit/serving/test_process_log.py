@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 import threading, sys
-from gateway.cli.process_log import open_log, print_banner
+from gateway.serving.process_log import open_log, print_banner
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 import structlog
@@ -29,7 +29,7 @@ log.close(1)
 CRASH = (
     PROGRAM.partition("structlog.get_logger()")[0]
     + """
-from gateway.cli.process_log import closing_log
+from gateway.serving.process_log import closing_log
 with closing_log(log, (KeyError,)):
     if len(sys.argv) == 2:
         raise KeyError("expected")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.cli.reloading import Source
 from gateway.config.settings import Settings
 from gateway.server.sockets import close_sockets, open_sockets
+from gateway.serving.reloading import Source
 from gateway.telemetry.board import Board
 
 

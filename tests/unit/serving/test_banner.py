@@ -5,12 +5,12 @@ import shlex
 import pytest
 from pydantic import SecretStr
 
-from gateway.cli.banner import describe_start
 from gateway.config.load import Registry
 from gateway.config.provider_blocks import Model
 from gateway.config.registry import Provider
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
 from gateway.core.credential import Credential
+from gateway.serving.banner import describe_start
 from tests.plugins.anybody import ANYBODY
 
 SECRET = "gsk_CanaryCanaryCanary"

@@ -2,7 +2,7 @@
 
 import gc
 
-from gateway.cli.one_process import tune_garbage_collector
+from gateway.serving.one_process import tune_garbage_collector
 
 
 def test_the_collector_looks_less_often() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.cli.service import PATIENCE_S
-from gateway.cli.worker_place import Place
 from gateway.config.settings import ServerSpec
 from gateway.core.clock import Clock, monotonic
+from gateway.serving.service import PATIENCE_S
+from gateway.serving.worker_place import WorkerPlace
 from gateway.telemetry.board import Board
 
 LOOK_S = 0.5
@@ -21,7 +21,7 @@ AWAKE_S = 2 * LOOK_S  # a look that comes later was held up itself
 _log = structlog.get_logger()
 
 
-class Vigil:
+class WorkerWatchdog:
     """Looks at all places twice a second, and ends whoever hangs there.
 
     A process that is starting is left alone: nobody waits for it. One that stops may take longer,
@@ -31,7 +31,7 @@ class Vigil:
 
     def __init__(
         self,
-        places: Sequence[Place],
+        places: Sequence[WorkerPlace],
         board: Board,
         server: ServerSpec,
         when_changed: Callable[[], None],
@@ -72,7 +72,7 @@ class Vigil:
             self._when_changed()
         self._when_looked()
 
-    def _judge(self, place: Place) -> None:
+    def _judge(self, place: WorkerPlace) -> None:
         process, pulse = place.process, place.pulse
         if process is None or place.was_killed:
             return

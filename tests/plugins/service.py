@@ -1,15 +1,15 @@
-"""A gateway in this process, for the commands that talk to one."""
+"""A service in this process, for tests of it and of the commands that talk to one."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from gateway.cli.service import Service
 from gateway.config.load import Registry
 from gateway.config.provider_blocks import AuthSpec, Model
 from gateway.config.registry import Provider
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
 from gateway.core.exchange import Exchange
+from gateway.serving.service import Service
 
 DEMO = Provider(
     name="demo",

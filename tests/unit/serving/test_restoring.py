@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from gateway.cli.restoring import KEPT, Restorer
 from gateway.core.credential import Credential, CredentialState
 from gateway.credentials.pools import Pools
+from gateway.serving.restoring import KEPT, Restorer
 from gateway.telemetry.board import Board
 from gateway.telemetry.standings import merge_credentials
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from gateway.cli.worker_place import SILENT_S, Death, Place, Pulse
+from gateway.serving.worker_place import SILENT_S, Death, Pulse, WorkerPlace
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from gateway.cli.worker_place import SILENT_S, Death, Place, Pulse
 )
 def test_one_that_dies_again_and_again_pauses_for_longer(failures: int, pause_s: float) -> None:
     """K03: no storm of processes; and one death costs nobody a moment."""
-    assert Place(0, failures=failures).pause_s == pause_s
+    assert WorkerPlace(0, failures=failures).pause_s == pause_s
 
 
 @pytest.mark.parametrize(
@@ -35,12 +35,12 @@ def test_how_one_ended_is_said_in_words(exit_code: int, way: str) -> None:
 def test_an_empty_place_has_nobody_to_bury() -> None:
     """A mistake of ours that is said and not passed over."""
     with pytest.raises(RuntimeError, match="Nobody was in this place"):
-        Place(0).bury()
+        WorkerPlace(0).bury()
 
 
 async def test_in_an_empty_place_nobody_becomes_ready() -> None:
     """Whoever waits for it is not left waiting."""
-    place = Place(0)
+    place = WorkerPlace(0)
     place.tell_away([1])  # there is nobody to be told
 
     assert not await place.wait_until_ready()
@@ -53,12 +53,12 @@ def test_who_has_ended_is_sent_no_signal() -> None:
     """
     process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
     process.start()
-    place = Place(0, process=process)
+    place = WorkerPlace(0, process=process)
     place.kill()
     process.join()
 
     place.signal(signal.SIGTERM)
-    Place(1).signal(signal.SIGTERM)
+    WorkerPlace(1).signal(signal.SIGTERM)
 
     assert process.exitcode == -signal.SIGKILL
     process.close()
@@ -75,6 +75,6 @@ def test_before_its_first_beat_nobody_is_silent() -> None:
     pulse.feel(1, 0.5)
 
     assert (pulse.silent_s, pulse.stopping_s) == (1.0, None)
-    assert Place(0, pulse=pulse, is_ready=True).is_accepting
+    assert WorkerPlace(0, pulse=pulse, is_ready=True).is_accepting
     pulse.silent_s = SILENT_S
-    assert not Place(0, pulse=pulse, is_ready=True).is_accepting
+    assert not WorkerPlace(0, pulse=pulse, is_ready=True).is_accepting

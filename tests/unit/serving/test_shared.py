@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.cli.shared import open_shared
 from gateway.config.settings import AdminSpec, ServerSpec, Settings
 from gateway.server.sockets import ListenError
+from gateway.serving.shared import open_shared
 
 
 async def test_the_board_has_a_place_for_each_worker() -> None:

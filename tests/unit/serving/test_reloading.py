@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.reloading import Reloader, Source, find_changes, find_source, override
 from gateway.config.settings import ServerSpec, Settings
+from gateway.serving.reloading import Reloader, Source, find_changes, find_source, override
 from gateway.telemetry.content_log import ContentFileError
 from tests.plugins.chain import LogLines
 

@@ -3,12 +3,12 @@
 import multiprocessing
 import socket
 
-from gateway.cli.shared import open_shared
-from gateway.cli.worker import run_worker
 from gateway.config.load import Registry
 from gateway.config.settings import AdminSpec, MiddlewareSpec, ServerSpec, Settings
 from gateway.plugins.keys import Worker
 from gateway.server.sockets import close_sockets, open_sockets, url_of
+from gateway.serving.shared import open_shared
+from gateway.serving.worker import run_worker
 
 
 async def test_a_worker_that_cannot_start_ends_with_1_and_says_why(registry: Registry) -> None:

@@ -13,20 +13,20 @@ from collections.abc import Sequence
 import msgspec
 import structlog
 
-from gateway.cli.notifier import Notifier
-from gateway.cli.one_process import REFUSALS, show_start
-from gateway.cli.process_log import closing_log, open_log
-from gateway.cli.reloading import Reloader, Source
-from gateway.cli.service import PATIENCE_S, SIGNALS
-from gateway.cli.shared import Shared, open_shared
-from gateway.cli.vigil import Vigil
-from gateway.cli.worker import HASTEN
-from gateway.cli.worker_place import Death, Place, Sockets, Start
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.server.sockets import SPREADS, close_sockets, open_shared_sockets, url_of
 from gateway.server.unix_sockets import SocketFile, open_unix_socket
+from gateway.serving.one_process import REFUSALS, show_start
+from gateway.serving.process_log import closing_log, open_log
+from gateway.serving.reloading import Reloader, Source
+from gateway.serving.sd_notify import Notifier
+from gateway.serving.service import PATIENCE_S, SIGNALS
+from gateway.serving.shared import Shared, open_shared
+from gateway.serving.worker import HASTEN
+from gateway.serving.worker_place import Death, Sockets, Start, WorkerPlace
+from gateway.serving.worker_watchdog import WorkerWatchdog
 from gateway.telemetry.logging import GatewayLog
 from gateway.telemetry.supervision import Supervision
 
@@ -75,8 +75,8 @@ class Supervisor:
         self._url = ""
         self._shared: Shared | None = None
         self._supervision: Supervision | None = None
-        self._vigil: Vigil | None = None
-        self._places = [Place(index) for index in range(settings.server.workers)]
+        self._watchdog: WorkerWatchdog | None = None
+        self._places = [WorkerPlace(index) for index in range(settings.server.workers)]
         # Held open here, so that callers who wait in the queue of one survive its worker.
         self._sockets: Sockets = {}
         self._failure: WorkerError | None = None
@@ -103,14 +103,14 @@ class Supervisor:
             self._settings = self._settings.model_copy(update={"server": placed})
         self._shared = await open_shared(self._settings)
         self._supervision = Supervision(self._shared.board, lambda: self._log.numbers)
-        self._vigil = Vigil(
+        self._watchdog = WorkerWatchdog(
             self._places,
             self._shared.board,
             server,
             when_changed=self._share_out,
             when_looked=self._supervision.publish,
         )
-        self._vigil.start()
+        self._watchdog.start()
         self._hear_signals()
         try:
             for places in (self._places[:1], self._places[1:]):
@@ -189,16 +189,16 @@ class Supervisor:
         for place in self._places:
             place.signal(number)
 
-    def _running(self) -> list[Place]:
+    def _running(self) -> list[WorkerPlace]:
         return [place for place in self._places if place.process is not None]
 
-    async def _wait_until_ready(self, places: Sequence[Place]) -> None:
+    async def _wait_until_ready(self, places: Sequence[WorkerPlace]) -> None:
         """Wait for who just starts; one that dies meanwhile may come later, unlike a failure."""
         await asyncio.gather(*(place.wait_until_ready() for place in places))
         if self._failure is not None and not self._was_told.is_set():
             raise self._failure
 
-    def _start(self, place: Place) -> None:
+    def _start(self, place: WorkerPlace) -> None:
         if self._shared is None or self._supervision is None:
             raise RuntimeError("Nothing has been opened.")
         # Elsewhere all accept from one anyway.
@@ -226,7 +226,7 @@ class Supervisor:
             if place.is_accepting:
                 place.tell_away(away)
 
-    def _bury(self, place: Place) -> None:
+    def _bury(self, place: WorkerPlace) -> None:
         if self._supervision is None:
             raise RuntimeError("Nothing has been opened.")
         death = place.bury()
@@ -252,14 +252,14 @@ class Supervisor:
         self._share_out()
         self._tasks.spawn("restart_worker", self._restart(place))
 
-    def _fails_the_start(self, place: Place, death: Death) -> bool:
+    def _fails_the_start(self, place: WorkerPlace, death: Death) -> bool:
         """Whether nobody answers yet, or it cannot start for a reason that all of them share."""
         if not any(one.was_ever_ready for one in self._places):
             return True
         is_first = place.deaths == 1 and not place.was_ever_ready
         return is_first and death.last_word == "refused"
 
-    async def _restart(self, place: Place) -> None:
+    async def _restart(self, place: WorkerPlace) -> None:
         while not self._was_told.is_set():
             if place.pause_s:
                 if not self._running() and not self._inherited:
@@ -293,8 +293,8 @@ class Supervisor:
                 _log.error("worker.killed", worker=place.index, pid=place.process.pid)
                 place.process.kill()
                 place.process.join()
-        if self._vigil is not None:
-            self._vigil.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
         if self._shared is not None:
             self._shared.close()
 

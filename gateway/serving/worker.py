@@ -18,14 +18,14 @@ import msgspec
 import typer
 
 from gateway.app import report_crash
-from gateway.cli.one_process import REFUSALS, Duty, serve_here
-from gateway.cli.process_log import CrashError
-from gateway.cli.service import Service
-from gateway.cli.shared import Shared
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
 from gateway.plugins.keys import Worker
+from gateway.serving.one_process import REFUSALS, Duty, serve_here
+from gateway.serving.process_log import CrashError
+from gateway.serving.service import Service
+from gateway.serving.shared import Shared
 from gateway.telemetry.board import Board
 from gateway.telemetry.logging import GatewayLog
 
