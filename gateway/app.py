@@ -27,8 +27,8 @@ from gateway.config.settings import Settings
 from gateway.core.afterwards import Afterwards, each
 from gateway.core.clock import monotonic, system_clock
 from gateway.core.exchange import Observer
-from gateway.core.pace import Pace
 from gateway.core.tasks import Tasks
+from gateway.core.throttle import Throttle
 from gateway.credentials.finder import CREDENTIALS
 from gateway.credentials.opening import PROFILE_KEYS, OpenSources
 from gateway.credentials.pools import POOLS, Pools
@@ -74,8 +74,8 @@ from gateway.overload.seats import Seats
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
-    PACE,
     PER_MINUTE,
+    THROTTLE,
     delete_profile_key,
     list_profile_keys,
     set_profile_key,
@@ -321,7 +321,7 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
     app[CREDENTIALS] = sources.finder
     if sources.profile_keys is not None:
         app[PROFILE_KEYS] = sources.profile_keys
-        app[PACE] = Pace(monotonic, PER_MINUTE)
+        app[THROTTLE] = Throttle(monotonic, PER_MINUTE)
     if sources.marks is not None:
         app[AFTERWARDS].observers = (*app[AFTERWARDS].observers, each(sources.marks.observe))
     yield

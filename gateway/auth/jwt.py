@@ -6,7 +6,7 @@ The rule here: what does not look like a token is somebody else's key and none o
 from aiohttp import web
 
 from gateway.auth.method import Refusal
-from gateway.auth.verified import digest_of
+from gateway.auth.verified_tokens import digest_of
 from gateway.auth.verifier import Verifier
 from gateway.core.identity import Principal
 

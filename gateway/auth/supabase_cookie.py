@@ -15,7 +15,7 @@ from aiohttp import web
 
 from gateway.auth.method import Refusal
 from gateway.auth.origins import is_from_own_page
-from gateway.auth.verified import digest_of
+from gateway.auth.verified_tokens import digest_of
 from gateway.auth.verifier import Verifier
 from gateway.core.identity import Principal
 

@@ -14,7 +14,7 @@ import msgspec
 from gateway.auth.claims import ClaimError, check_times, principal_of
 from gateway.auth.key_set import Key
 from gateway.auth.method import Refusal
-from gateway.auth.verified import VerifiedTokens, digest_of
+from gateway.auth.verified_tokens import VerifiedTokens, digest_of
 from gateway.config.token_auth import TokenAuth
 from gateway.core.clock import Clock
 from gateway.core.identity import Principal

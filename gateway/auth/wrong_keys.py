@@ -9,7 +9,7 @@ import ipaddress
 from gateway.core.clock import Clock
 from gateway.core.errors import TooManyWrongKeysError
 from gateway.core.key_holder import parse_address
-from gateway.core.pace import Pace
+from gateway.core.throttle import Throttle
 
 WRONG_KEYS_PER_MINUTE = 60
 ADDRESSES_MAX = 10_000
@@ -20,14 +20,14 @@ class WrongKeys:
     """Counts wrong keys by address."""
 
     def __init__(self, clock: Clock, per_minute: int = WRONG_KEYS_PER_MINUTE) -> None:
-        self._pace = Pace(clock, per_minute, ADDRESSES_MAX)
+        self._throttle = Throttle(clock, per_minute, ADDRESSES_MAX)
 
     def __len__(self) -> int:
-        return len(self._pace)
+        return len(self._throttle)
 
     def wait_s(self, client_address: str) -> int:
         """How long the address has to wait, in whole seconds; 0 when it need not."""
-        return self._pace.wait_s(network_of(client_address)) if len(self._pace) else 0
+        return self._throttle.wait_s(network_of(client_address)) if len(self._throttle) else 0
 
     def refuse_flood(self, client_address: str) -> None:
         """Raise TooManyWrongKeysError when the address has to wait."""
@@ -40,7 +40,7 @@ class WrongKeys:
 
     def count(self, client_address: str) -> None:
         """Note one wrong key."""
-        self._pace.count(network_of(client_address))
+        self._throttle.count(network_of(client_address))
 
 
 def network_of(client_address: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.running import ConfigOption, run
+from gateway.cli.commands import ConfigOption, run
 
 app = typer.Typer(
     help="Set and delete the providers' credentials of principals and tenants.",

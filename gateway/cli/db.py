@@ -13,10 +13,10 @@ from gateway.config.stores import ENCRYPTION_KEY_FILE, PEPPER_FILE
 from gateway.stores.backup import back_up_sqlite
 from gateway.stores.database import make_sqlite_file, open_database
 from gateway.stores.errors import StoreError
-from gateway.stores.making import making
 from gateway.stores.opening import find_address
 from gateway.stores.schema import check_schema, find_damage, upgrade_schema
 from gateway.stores.tables import SCHEMA
+from gateway.stores.upgrade_lock import making
 
 UPGRADE_TIMEOUT_S = 600.0  # a migration may rewrite a table
 

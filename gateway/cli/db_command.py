@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.running import ConfigOption, run
+from gateway.cli.commands import ConfigOption, run
 
 app = typer.Typer(help="Look after the database that keys are in.", no_args_is_help=True)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.running import ConfigOption, ProvidersOption, run
+from gateway.cli.commands import ConfigOption, ProvidersOption, run
 
 STDIN = "-"
 PREFIX = "gw_"  # what a key of the gateway begins with

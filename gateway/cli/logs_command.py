@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.running import run
+from gateway.cli.commands import run
 
 Words = Annotated[
     list[str] | None,

@@ -15,11 +15,11 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
+from gateway.cli.commands import ConfigOption, ProvidersOption, run
 from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
 from gateway.cli.logs_command import logs
-from gateway.cli.running import ConfigOption, ProvidersOption, run
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8081"

@@ -24,7 +24,7 @@ from gateway.middleware.enforce_limits import (
     refuse_unshared_counters,
 )
 from gateway.plugins.loading import PluginError
-from gateway.server.inherited import adopt_sockets, place_of
+from gateway.server.socket_activation import adopt_sockets, place_of
 from gateway.serving.one_process import REFUSALS, serve_alone
 from gateway.serving.reloading import Overrides, find_source, override
 from gateway.serving.sd_notify import Notifier

@@ -24,12 +24,12 @@ from gateway.config.credentials import (
 from gateway.config.document import Document, load_document
 from gateway.config.explain import INJECTED, explain_errors
 from gateway.config.middleware_places import misplaced_middlewares
-from gateway.config.open_secrets import (
+from gateway.config.otel_variables import VariableError, fill_in
+from gateway.config.plaintext_secrets import (
     open_registry_secrets,
     open_settings_secrets,
     without_said,
 )
-from gateway.config.otel_variables import VariableError, fill_in
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.registry import Provider, RegistryFile
 from gateway.config.second_look import look_again

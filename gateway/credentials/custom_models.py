@@ -10,10 +10,10 @@ from gateway.config.provider_blocks import Model
 from gateway.core.credential import Credential
 from gateway.core.errors import ModelNotFoundError
 from gateway.core.identity import Principal
-from gateway.credentials.outside import Subjects
-from gateway.credentials.places import Places, check_model_name
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints, check_model_name
 from gateway.credentials.source import Found, check_usable, moved_to
+from gateway.credentials.supabase_profiles import Subjects
 from gateway.plugins.keys import Call
 from gateway.stores.profiles import ModelPlace, ModelRow
 
@@ -25,13 +25,13 @@ class CustomModels:
 
     def __init__(
         self,
-        remembered: Remembered[ModelPlace, ModelRow],
+        cache: LookupCache[ModelPlace, ModelRow],
         subjects: Subjects,
-        places: Places,
+        endpoints: OwnEndpoints,
     ) -> None:
-        self._remembered = remembered
+        self._cache = cache
         self._subjects = subjects
-        self._places = places
+        self._endpoints = endpoints
 
     def are_for(self, principal: Principal) -> bool:
         """Whether a caller may have models of their own."""
@@ -43,7 +43,7 @@ class CustomModels:
         user = self._subjects.subject_of(principal)
         row = None
         if user is not None and _ID.fullmatch(row_id):
-            row = await self._remembered.find((user, row_id))
+            row = await self._cache.find((user, row_id))
         if row is None:
             raise ModelNotFoundError(
                 "There is no model of yours with this id. Please look at your models in the "
@@ -53,7 +53,7 @@ class CustomModels:
         label = call.provider.label
         name = check_model_name(row.model_id, label)
         context = row.context_length if (row.context_length or 0) > 0 else None
-        provider = self._places.provider_at(
+        provider = self._endpoints.provider_at(
             call.provider, row.base_url, (Model(id=name, context=context),)
         )
         credential = None

@@ -17,14 +17,14 @@ from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
 from gateway.credentials.custom_models import CustomModels
 from gateway.credentials.finder import CredentialFinder
+from gateway.credentials.lookup_cache import ANSWER_S, LookupCache
 from gateway.credentials.marks import Marks
-from gateway.credentials.outside import OutsideSource, Subjects
-from gateway.credentials.places import Places
+from gateway.credentials.own_endpoints import OwnEndpoints
 from gateway.credentials.pools import Pools
 from gateway.credentials.profile_keys import OutsideProfileKeys, ProfileKeys, StoredProfileKeys
-from gateway.credentials.remembered import ANSWER_S, Remembered
 from gateway.credentials.source import Source
 from gateway.credentials.stored import Opened, Opener, StoredSource
+from gateway.credentials.supabase_profiles import Subjects, SupabaseSource
 from gateway.stores.opening_credentials import open_credentials, open_outside
 from gateway.stores.profiles import Columns, ModelPlace, ModelRow, Profile
 
@@ -43,7 +43,7 @@ class OpenSources:
         self._pools = pools
         self._tasks = tasks
         self._closing = AsyncExitStack()
-        self._places = Places()
+        self._endpoints = OwnEndpoints()
         self._sources: dict[str, Source] = {}
         self._custom_models: CustomModels | None = None
         self.profile_keys: ProfileKeys | None = None
@@ -76,16 +76,16 @@ class OpenSources:
         """The gateway's own database: profiles, tenants, or both."""
         opened = await open_credentials(self._settings.stores, timeout_s=ANSWER_S)
         self._closing.push_async_callback(opened.store.close)
-        remembered: Remembered[str, Opened] = Remembered(
+        cache: LookupCache[str, Opened] = LookupCache(
             "stored credentials", Opener(opened).look_up, self._tasks
         )
         self.marks = Marks(opened.store, self._tasks)
         self._closing.push_async_callback(self.marks.close)
         if profiles.source == "stored":
-            self._sources["profile"] = StoredSource(remembered, owner_of, self._places)
-            self.profile_keys = StoredProfileKeys(opened, remembered)
+            self._sources["profile"] = StoredSource(cache, owner_of, self._endpoints)
+            self.profile_keys = StoredProfileKeys(opened, cache)
         if profiles.tenants:
-            self._sources["tenant"] = StoredSource(remembered, tenant_of, self._places)
+            self._sources["tenant"] = StoredSource(cache, tenant_of, self._endpoints)
 
     async def _open_outside(self, profiles: ProfilesSpec) -> None:
         """The tables of a chat front end."""
@@ -106,16 +106,16 @@ class OpenSources:
         if missing := sorted(wanted - outside.fields):
             _log.info("profiles.columns_missing", table=profiles.table, columns=missing)
         subjects = Subjects(self._settings.profile_prefix)
-        rows: Remembered[str, Profile] = Remembered(
+        rows: LookupCache[str, Profile] = LookupCache(
             f"table {profiles.table}", outside.fetch_profiles, self._tasks
         )
-        self._sources["profile"] = OutsideSource(rows, subjects, outside.fields, self._places)
+        self._sources["profile"] = SupabaseSource(rows, subjects, outside.fields, self._endpoints)
         self.profile_keys = OutsideProfileKeys(rows, subjects)
         if outside.has_models:
-            models: Remembered[ModelPlace, ModelRow] = Remembered(
+            models: LookupCache[ModelPlace, ModelRow] = LookupCache(
                 f"table {profiles.models}", outside.fetch_models, self._tasks
             )
-            self._custom_models = CustomModels(models, subjects, self._places)
+            self._custom_models = CustomModels(models, subjects, self._endpoints)
 
 
 def fields_of(providers: Iterable[Provider]) -> frozenset[str]:

@@ -21,9 +21,9 @@ from gateway.core.errors import (
 )
 from gateway.core.identity import Principal
 from gateway.core.owner import owner_of
-from gateway.credentials.outside import Subjects
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.stored import Opened
+from gateway.credentials.supabase_profiles import Subjects
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.errors import StoreError
 from gateway.stores.opening_credentials import OpenCredentials
@@ -70,7 +70,7 @@ class StoredProfileKeys:
     def __init__(
         self,
         opened: OpenCredentials,
-        remembered: Remembered[str, Opened],
+        cache: LookupCache[str, Opened],
         clock: Clock = system_clock,
     ) -> None:
         # Loads cryptography: only a gateway with stored credentials gets here.
@@ -78,7 +78,7 @@ class StoredProfileKeys:
 
         self._store = opened.store
         self._keys = opened.keys
-        self._remembered = remembered
+        self._cache = cache
         self._clock = clock
         self._seal = envelope.seal
         self._open = envelope.open_envelope
@@ -114,7 +114,7 @@ class StoredProfileKeys:
                 return await change
         finally:
             # Also where it failed or was cancelled: it may have been written all the same.
-            self._remembered.forget(owner)
+            self._cache.forget(owner)
 
     def _describe(self, stored: StoredCredential) -> ProfileKey:
         try:
@@ -129,13 +129,13 @@ class StoredProfileKeys:
 class OutsideProfileKeys:
     """Those in the table of a chat front end, which alone changes them."""
 
-    def __init__(self, remembered: Remembered[str, Profile], subjects: Subjects) -> None:
-        self._remembered = remembered
+    def __init__(self, cache: LookupCache[str, Profile], subjects: Subjects) -> None:
+        self._cache = cache
         self._subjects = subjects
 
     async def fetch(self, principal: Principal) -> dict[str, ProfileKey]:
         """All that there are of one caller."""
-        profile = await self._remembered.find(self._subject(principal)) or {}
+        profile = await self._cache.find(self._subject(principal)) or {}
         return {field: ProfileKey(ending_of(secret)) for field, secret in profile.items()}
 
     async def save(self, principal: Principal, field: str, secret: SecretStr) -> ProfileKey:  # noqa: ARG002 - none is kept

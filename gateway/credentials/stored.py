@@ -13,8 +13,8 @@ from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnavailableError
 from gateway.core.identity import Principal
 from gateway.core.owner import TENANT
-from gateway.credentials.places import Places
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints
 from gateway.credentials.source import Found, check_usable, moved_to
 from gateway.plugins.keys import Call
 from gateway.stores.credentials import StoredCredential
@@ -42,11 +42,11 @@ class StoredSource:
     """The credentials of one sort of owner."""
 
     def __init__(
-        self, remembered: Remembered[str, Opened], owner_of: OwnerOf, places: Places
+        self, cache: LookupCache[str, Opened], owner_of: OwnerOf, endpoints: OwnEndpoints
     ) -> None:
-        self._remembered = remembered
+        self._cache = cache
         self._owner_of = owner_of
-        self._places = places
+        self._endpoints = endpoints
 
     async def find(self, call: Call, principal: Principal) -> Found | None:
         """The credential in the field that the registry names by `key`."""
@@ -55,7 +55,7 @@ class StoredSource:
         # EXAMPLE in the address may be somebody's host: no credential goes there.
         if owner is None or provider.is_placeholder:
             return None
-        opened = await self._remembered.find(owner)
+        opened = await self._cache.find(owner)
         credential = None if opened is None else opened.get(provider.key)
         if credential is None:
             return None
@@ -67,12 +67,12 @@ class StoredSource:
             )
         check_usable(credential, provider.label)
         # Nothing but credentials is stored, so there are no headers to send but fewer.
-        return Found(credential, moved_to(call, self._places.provider_with(provider, {})))
+        return Found(credential, moved_to(call, self._endpoints.provider_with(provider, {})))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
         """The fields in which the caller, or their tenant, has a credential."""
         owner = self._owner_of(principal)
-        return frozenset(() if owner is None else await self._remembered.find(owner) or ())
+        return frozenset(() if owner is None else await self._cache.find(owner) or ())
 
 
 class Opener:

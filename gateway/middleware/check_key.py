@@ -12,7 +12,7 @@ from gateway.core.credential import is_callers_own
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
 from gateway.credentials.finder import CREDENTIALS
-from gateway.credentials.places import unfilled
+from gateway.credentials.own_endpoints import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from gateway.wire.render_errors import missing_key_sentence

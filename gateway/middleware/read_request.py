@@ -28,7 +28,7 @@ from gateway.core.errors import (
 )
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
-from gateway.credentials.places import unfilled
+from gateway.credentials.own_endpoints import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, HELD_BODY, PROMPT, REGISTRY, SETTINGS, Call
 from gateway.wire.chat_request import ChatRequest, read_chat

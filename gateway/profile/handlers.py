@@ -24,9 +24,9 @@ from gateway.core.errors import (
 )
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.key_holder import KeyHolder
-from gateway.core.pace import Pace
+from gateway.core.throttle import Throttle
 from gateway.credentials.opening import PROFILE_KEYS
-from gateway.credentials.places import unfilled
+from gateway.credentials.own_endpoints import unfilled
 from gateway.credentials.profile_keys import ProfileKey, ProfileKeys, check_key_text
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import REGISTRY, SETTINGS
@@ -36,7 +36,7 @@ from gateway.wire.strict_json import parse_object
 MAX_BODY_BYTES = 16 * 1024
 PER_MINUTE = 60  # questions and changes of one caller
 
-PACE: web.AppKey[Pace] = web.AppKey("profile_pace", Pace)
+THROTTLE: web.AppKey[Throttle] = web.AppKey("profile_throttle", Throttle)
 """How often each caller has asked; set by `app`."""
 
 
@@ -101,19 +101,19 @@ def _find_profile(request: web.Request) -> tuple[ProfileKeys, Principal]:
             "gateway.yaml."
         )
     principal = request[EXCHANGE].principal or ANONYMOUS
-    _refuse_haste(request.app[PACE], f"{principal.kind}:{principal.name}")
+    _refuse_haste(request.app[THROTTLE], f"{principal.kind}:{principal.name}")
     return keys, principal
 
 
-def _refuse_haste(pace: Pace, who: str) -> None:
+def _refuse_haste(throttle: Throttle, who: str) -> None:
     """Each question is one to the database, for which no rule of `limits` counts."""
-    wait_s = pace.wait_s(who)
+    wait_s = throttle.wait_s(who)
     if wait_s:
         raise RequestRateExceededError(
             f"A profile is asked {PER_MINUTE} times a minute at most; try again in {wait_s} s.",
             headers={"Retry-After": str(wait_s)},
         )
-    pace.count(who)
+    throttle.count(who)
 
 
 def _find_provider(request: web.Request, principal: Principal) -> Provider:

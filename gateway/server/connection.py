@@ -29,8 +29,8 @@ from gateway.core.errors import (
 )
 from gateway.core.request_id import new_request_id
 from gateway.plugins.api import EXCHANGE
+from gateway.server.connection_limit import ConnectionLimit
 from gateway.server.departures import Departures
-from gateway.server.places import Places
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_openai, render_text
 
@@ -65,6 +65,7 @@ class GatewayConnection(web.RequestHandler):
     """Speaks HTTP/1.1 with one caller."""
 
     __slots__ = (
+        "_connection_limit",
         "_departures",
         "_fed_bytes",
         "_has_place",
@@ -76,7 +77,6 @@ class GatewayConnection(web.RequestHandler):
         "_is_busy",
         "_is_retiring",
         "_last_call",
-        "_places",
         "_rested_until",
         "_when_unused",
         "refuse",
@@ -88,7 +88,7 @@ class GatewayConnection(web.RequestHandler):
         settings: ServerSpec,
         *,
         loop: asyncio.AbstractEventLoop,
-        places: Places,
+        connection_limit: ConnectionLimit,
         departures: Departures,
         when_unused: Callable[[], None],
     ) -> None:
@@ -100,7 +100,7 @@ class GatewayConnection(web.RequestHandler):
             lingering_time=LINGER_S,
             auto_decompress=False,  # the chain refuses encoded bodies; none is inflated before
         )
-        self._places = places
+        self._connection_limit = connection_limit
         self._departures = departures
         self._has_place = False
         self._is_busy = False
@@ -155,7 +155,7 @@ class GatewayConnection(web.RequestHandler):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._has_place = self._places.take()
+        self._has_place = self._connection_limit.take()
         if not self._has_place:
             self.force_close()
             return
@@ -167,7 +167,7 @@ class GatewayConnection(web.RequestHandler):
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._has_place:
-            self._places.give_back()
+            self._connection_limit.give_back()
             self._has_place = False
         for timer in (self._head_timer, self._last_call):
             if timer is not None:

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from gateway.core.clock import monotonic
 from gateway.server.connection import GRACE_S, HELD_UP_S, Refuse
-from gateway.server.places import Places
+from gateway.server.connection_limit import ConnectionLimit
 
 
 class Doorkeeper(asyncio.Protocol):
@@ -20,9 +20,9 @@ class Doorkeeper(asyncio.Protocol):
 
     __slots__ = (
         "_admit",
+        "_connection_limit",
         "_due_at",
         "_keep_alive_s",
-        "_places",
         "_refuse",
         "_standing",
         "_timer",
@@ -36,7 +36,7 @@ class Doorkeeper(asyncio.Protocol):
         refuse: Refuse,
         admit: Callable[[], asyncio.Protocol],
         standing: "set[Doorkeeper]",
-        places: Places,
+        connection_limit: ConnectionLimit,
         *,
         wait_s: float,
         keep_alive_s: float,
@@ -44,7 +44,7 @@ class Doorkeeper(asyncio.Protocol):
         self._refuse = refuse
         self._admit = admit
         self._standing = standing
-        self._places = places
+        self._connection_limit = connection_limit
         self._wait_s = wait_s  # for the first request
         self._keep_alive_s = keep_alive_s  # for another one
         self._due_at = 0.0
@@ -64,7 +64,7 @@ class Doorkeeper(asyncio.Protocol):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if not self._places.take():
+        if not self._connection_limit.take():
             transport.close()
             return
         self._transport = cast("asyncio.Transport", transport)
@@ -113,7 +113,7 @@ class Doorkeeper(asyncio.Protocol):
 
     def _forget(self) -> None:
         if self._transport is not None:
-            self._places.give_back()
+            self._connection_limit.give_back()
             self._transport = None
         self._standing.discard(self)
         if self._timer is not None:

@@ -19,9 +19,9 @@ from typing_extensions import override
 from gateway.config.settings import ServerSpec
 from gateway.overload.pressure import Pressure
 from gateway.server.connection import GatewayConnection
+from gateway.server.connection_limit import ConnectionLimit
 from gateway.server.departures import Departures
 from gateway.server.doorkeeper import Doorkeeper
-from gateway.server.places import Places
 from gateway.server.sockets import BACKLOG, close_sockets, copy_of, open_sockets, url_of
 from gateway.server.unix_sockets import is_unix
 
@@ -48,14 +48,14 @@ class GatewaySite(web.BaseSite):
         listening: socket.socket,
         settings: ServerSpec,
         *,
-        places: Places,
+        connection_limit: ConnectionLimit,
         departures: Departures,
         when_unused: Callable[[], None],
     ) -> None:
         super().__init__(runner, backlog=BACKLOG)
         self._listening = listening
         self._settings = settings
-        self._places = places
+        self._connection_limit = connection_limit
         self._departures = departures
         self._when_unused = when_unused
         # Set on the public listener, where crowds come and may be turned away at the door.
@@ -131,18 +131,18 @@ class GatewaySite(web.BaseSite):
             pressure.turn_away,
             self._make_connection,
             self._doorkeepers,
-            self._places,
+            self._connection_limit,
             wait_s=self._settings.head_timeout_s,
             keep_alive_s=self._settings.keep_alive_s,
         )
 
     def next_to(self, listening: socket.socket) -> "GatewaySite":
-        """One more site of the same app, to be stopped before this one, with the same places."""
+        """One more site of the same app, to be stopped before this one, under the same limit."""
         site = GatewaySite(
             self._runner,
             listening,
             self._settings,
-            places=self._places,
+            connection_limit=self._connection_limit,
             departures=self._departures,
             when_unused=self._when_unused,
         )
@@ -160,7 +160,7 @@ class GatewaySite(web.BaseSite):
             server,
             self._settings,
             loop=loop,
-            places=self._places,
+            connection_limit=self._connection_limit,
             departures=self._departures,
             when_unused=self._when_unused,
         )
@@ -199,14 +199,14 @@ async def listen_on(
 ) -> list[GatewaySite]:
     """Start to accept on sockets that are bound already."""
     require_c_parser()
-    places, departures = Places(), Departures()
-    places.when_full = functools.partial(close_idle_connections, runner)
+    connection_limit, departures = ConnectionLimit(), Departures()
+    connection_limit.when_full = functools.partial(close_idle_connections, runner)
     sites = [
         GatewaySite(
             runner,
             listening,
             settings,
-            places=places,
+            connection_limit=connection_limit,
             departures=departures,
             when_unused=when_unused,
         )

@@ -15,7 +15,7 @@ from multiprocessing.context import SpawnProcess
 
 import msgspec
 
-from gateway.config.hiding import hide_credentials
+from gateway.config.child_environment import hide_credentials
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.credential import Credential

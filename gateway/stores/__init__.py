@@ -3,6 +3,6 @@
 The rule here: importing a protocol (`counters`, `credentials`, `keys`, `ledger`, `profiles`), a
 part of one (`memory_counters`, `errors`, `encryption_keys`, `peppers`, `making`) or one of the
 `opening…` brings no database library and no cryptography; those come with `sql_…`,
-`outside_profiles` and `envelope`, which are imported where a store is opened. redis-py, which is
+`supabase_profiles` and `envelope`, which are imported where a store is opened. redis-py, which is
 in an extra, comes with `redis_…` and `shared_counters`.
 """

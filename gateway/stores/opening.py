@@ -17,8 +17,8 @@ from gateway.stores.checking_peppers import check_peppers
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
-from gateway.stores.making import making
 from gateway.stores.peppers import Peppers, read_pepper_file
+from gateway.stores.upgrade_lock import making
 from gateway.stores.version_file import ensure_version_file
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from gateway.stores.profiles import Columns
 from gateway.stores.version_file import ensure_version_file
 
 if TYPE_CHECKING:
-    from gateway.stores.outside_profiles import OutsideProfiles
+    from gateway.stores.supabase_profiles import SupabaseProfiles
 
 
 LOST = (
@@ -65,10 +65,10 @@ async def open_outside(
     *,
     field: str,
     timeout_s: float,
-) -> "OutsideProfiles":
+) -> "SupabaseProfiles":
     """Open somebody else's tables to read them; StoreError where they are not as they should be."""
     from gateway.stores.database import open_database  # noqa: PLC0415 - heavy
-    from gateway.stores.outside_profiles import open_profiles  # noqa: PLC0415 - heavy
+    from gateway.stores.supabase_profiles import open_profiles  # noqa: PLC0415 - heavy
 
     try:
         address = find_database(written, environ, field=field)

@@ -18,10 +18,10 @@ from gateway.core.identity import Principal
 from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
 from gateway.credentials.finder import CredentialFinder
-from gateway.credentials.places import Places
+from gateway.credentials.lookup_cache import FRESH_S, REST_S, STALE_S, LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints
 from gateway.credentials.pools import Pools
 from gateway.credentials.profile_keys import StoredProfileKeys
-from gateway.credentials.remembered import FRESH_S, REST_S, STALE_S, Remembered
 from gateway.credentials.stored import Opened, Opener, StoredSource
 from gateway.stores.credentials import ByField, StoredCredential
 from gateway.stores.errors import StoreDownError
@@ -99,13 +99,13 @@ class CredentialMachine(RuleBasedStateMachine):
 
     def _make_gateway(self) -> tuple[StoredProfileKeys, CredentialFinder]:
         opened = OpenCredentials(self.store, self.opened.keys)  # type: ignore[arg-type] # what is asked
-        remembered: Remembered[str, Opened] = Remembered(
+        remembered: LookupCache[str, Opened] = LookupCache(
             "stored", Opener(opened).look_up, self.tasks, self.clock
         )
         finder = CredentialFinder(
             {
-                "profile": StoredSource(remembered, owner_of, Places()),
-                "tenant": StoredSource(remembered, tenant_of, Places()),
+                "profile": StoredSource(remembered, owner_of, OwnEndpoints()),
+                "tenant": StoredSource(remembered, tenant_of, OwnEndpoints()),
             },
             Pools({}),
         )

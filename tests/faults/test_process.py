@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.server.places import count_places
+from gateway.server.connection_limit import count_places
 from tests.plugins.gateway_process import GatewayProcess, gateway_process
 from tests.plugins.open_files import need_files
 from tests.plugins.raw_caller import Caller

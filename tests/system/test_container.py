@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gateway.cli.running import COMMANDS
+from gateway.cli.commands import COMMANDS
 from gateway.config.load import load_settings
 from tests.plugins.command_line import options_of
 from tests.plugins.namespaces import PART

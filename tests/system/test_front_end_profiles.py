@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gateway.credentials import remembered
+from gateway.credentials import lookup_cache
 from gateway.simulator import Simulator
 from tests.plugins.front_end_tables import FrontEndTables
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
@@ -49,7 +49,7 @@ def start(
     """Starts gateways with the tables, and the simulator as Groq."""
     for name, value in {**COOKIE_ENVIRON, "SUPABASE_DATABASE": front_end.address}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(remembered, "ANSWER_S", 10.0)  # on a busy machine it may take a while
+    monkeypatch.setattr(lookup_cache, "ANSWER_S", 10.0)  # on a busy machine it may take a while
 
     async def starting(
         environ: dict[str, str] | None = None, auth: Any = None, **providers: Any
@@ -133,8 +133,8 @@ async def test_what_the_user_changes_counts_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The front end writes it, and nobody tells the gateway."""
-    monkeypatch.setattr(remembered, "RENEW_S", 0.0)
-    monkeypatch.setattr(remembered, "FRESH_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "RENEW_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "FRESH_S", 0.0)
     gateway = await start()
     user = front_end.add_profile()
     alice = Person.with_session(gateway, user)
@@ -284,9 +284,9 @@ async def test_a_server_that_went_away_is_no_missing_key(
         Person.with_session(gateway, front_end.add_profile(groq_api_key=key)) for key in (HERS, HIS)
     )
     assert (await alice.chat("groq"))[0] == 200
-    monkeypatch.setattr(remembered, "RENEW_S", 0.0)
-    monkeypatch.setattr(remembered, "FRESH_S", 0.0)
-    monkeypatch.setattr(remembered, "REST_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "RENEW_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "FRESH_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "REST_S", 0.0)
 
     front_end.server.run(f"ALTER DATABASE {front_end.database} ALLOW_CONNECTIONS false;")
     front_end.end_connections()

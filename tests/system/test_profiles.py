@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gateway.credentials import marks, remembered
+from gateway.credentials import lookup_cache, marks
 from gateway.middleware.assign_request_id import IN_FLIGHT
 from gateway.profile.handlers import PER_MINUTE
 from gateway.simulator import Simulator
@@ -45,9 +45,9 @@ def _encryption_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if each answer of the store were five seconds old."""
-    monkeypatch.setattr(remembered, "RENEW_S", 0.0)
-    monkeypatch.setattr(remembered, "FRESH_S", 0.0)
-    monkeypatch.setattr(remembered, "ANSWER_S", 10.0)  # on a busy machine it may take a while
+    monkeypatch.setattr(lookup_cache, "RENEW_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "FRESH_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "ANSWER_S", 10.0)  # on a busy machine it may take a while
 
 
 def settings_for(database_address: str, *names: str) -> dict[str, Any]:
@@ -348,9 +348,9 @@ async def test_a_frozen_server_stops_nobody_who_is_known(
     gateway.secrets += [HERS, HIS]
     alice, bob = Person.with_key(gateway, "alice"), Person.with_key(gateway, "bob")
     assert (await alice.chat())[0] == 200
-    monkeypatch.setattr(remembered, "RENEW_S", 0.0)
-    monkeypatch.setattr(remembered, "FRESH_S", 0.0)
-    monkeypatch.setattr(remembered, "ANSWER_S", 0.2)
+    monkeypatch.setattr(lookup_cache, "RENEW_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "FRESH_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "ANSWER_S", 0.2)
 
     postgresql.freeze()
     try:
@@ -359,8 +359,8 @@ async def test_a_frozen_server_stops_nobody_who_is_known(
         assert (status, said["error"]["code"]) == (503, "credential_unavailable")
     finally:
         postgresql.thaw()
-    monkeypatch.setattr(remembered, "ANSWER_S", 10.0)
-    monkeypatch.setattr(remembered, "REST_S", 0.0)
+    monkeypatch.setattr(lookup_cache, "ANSWER_S", 10.0)
+    monkeypatch.setattr(lookup_cache, "REST_S", 0.0)
 
     while (status := (await bob.chat())[0]) != 200:
         assert status == 503
@@ -384,7 +384,7 @@ async def test_a_caller_who_leaves_while_the_store_is_asked_leaves_nothing(
     alice, bob = Person.with_key(gateway, "alice"), Person.with_key(gateway, "bob")
     for person, value in ((alice, HERS), (bob, HIS)):
         assert (await person.set_key(value))[0] == 200
-    monkeypatch.setattr(remembered, "ANSWER_S", 10.0)
+    monkeypatch.setattr(lookup_cache, "ANSWER_S", 10.0)
 
     postgresql.freeze()
     try:

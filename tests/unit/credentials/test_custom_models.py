@@ -8,9 +8,9 @@ from gateway.core.errors import CredentialUnusableError, ModelNotFoundError
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.tasks import Tasks
 from gateway.credentials.custom_models import CustomModels
-from gateway.credentials.outside import Subjects
-from gateway.credentials.places import Places
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints
+from gateway.credentials.supabase_profiles import Subjects
 from gateway.stores.profiles import ModelRow
 from tests.plugins.shelf import Shelf
 from tests.unit.credentials.conftest import call_of, provider_of
@@ -23,11 +23,11 @@ ROW = ModelRow("https://llm.example.org/v1/", "my/model", SecretStr("canary-of-a
 def models_of(tasks: Tasks, row: ModelRow = ROW) -> CustomModels:
     """A table in which the user u1 has the row r1."""
     shelf = Shelf({("u1", "r1"): row})
-    return CustomModels(Remembered("models", shelf.look_up, tasks), Subjects(""), Places())
+    return CustomModels(LookupCache("models", shelf.look_up, tasks), Subjects(""), OwnEndpoints())
 
 
 async def test_a_row_says_address_name_and_credential(tasks: Tasks) -> None:
-    """The id of the row takes none of their places."""
+    """The id of the row takes none of their endpoints."""
     found = await models_of(tasks).find(call_of(CUSTOM, "r1"), ALICE)
 
     assert found.credential == Credential("models:r1", SecretStr("canary-of-a-row-01"))

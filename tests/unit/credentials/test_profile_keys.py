@@ -13,7 +13,7 @@ from gateway.core.errors import (
 )
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.tasks import Tasks
-from gateway.credentials.outside import Subjects
+from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.profile_keys import (
     OutsideProfileKeys,
     ProfileKey,
@@ -22,8 +22,8 @@ from gateway.credentials.profile_keys import (
     ending_of,
     new_version,
 )
-from gateway.credentials.remembered import Remembered
 from gateway.credentials.stored import Opened, Opener
+from gateway.credentials.supabase_profiles import Subjects
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.opening_credentials import OpenCredentials
 from tests.plugins.shelf import Shelf
@@ -40,7 +40,7 @@ class Scene:
 
     def __init__(self, opened: OpenCredentials, tasks: Tasks) -> None:
         self.opened = opened
-        self.remembered: Remembered[str, Opened] = Remembered(
+        self.remembered: LookupCache[str, Opened] = LookupCache(
             "stored", Opener(opened).look_up, tasks
         )
         self.keys = StoredProfileKeys(opened, self.remembered, Clock())
@@ -135,7 +135,7 @@ async def test_who_showed_nothing_has_no_profile(scene: Scene, principal: Princi
 async def test_a_table_of_a_front_end_is_only_read(tasks: Tasks) -> None:
     """What there is, is shown; who changes it is the front end."""
     shelf = Shelf({"u1": {FIELD: SECRET}})
-    keys = OutsideProfileKeys(Remembered("t", shelf.look_up, tasks), Subjects(""))
+    keys = OutsideProfileKeys(LookupCache("t", shelf.look_up, tasks), Subjects(""))
     user, other = Principal("u1", "supabase_cookie"), Principal("u2", "supabase_cookie")
 
     assert await keys.fetch(user) == {FIELD: ProfileKey(VALUE[-4:])}

@@ -8,8 +8,8 @@ from gateway.core.errors import CredentialUnavailableError, CredentialUnusableEr
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
-from gateway.credentials.places import Places
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints
 from gateway.credentials.stored import Opened, Opener, StoredSource, credential_id
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.opening_credentials import OpenCredentials
@@ -19,13 +19,13 @@ from tests.unit.credentials.conftest import ALICE, call_of, provider_of
 
 
 @pytest.fixture
-def remembered(sqlite_credentials: OpenCredentials, tasks: Tasks) -> Remembered[str, Opened]:
+def remembered(sqlite_credentials: OpenCredentials, tasks: Tasks) -> LookupCache[str, Opened]:
     """What is in the store."""
-    return Remembered("stored credentials", Opener(sqlite_credentials).look_up, tasks)
+    return LookupCache("stored credentials", Opener(sqlite_credentials).look_up, tasks)
 
 
 async def test_everybody_has_their_own(
-    sqlite_credentials: OpenCredentials, remembered: Remembered[str, Opened]
+    sqlite_credentials: OpenCredentials, remembered: LookupCache[str, Opened]
 ) -> None:
     """Also who is called the same: a user, the holder of a key, a tenant."""
     store, keys = sqlite_credentials.store, sqlite_credentials.keys
@@ -33,7 +33,7 @@ async def test_everybody_has_their_own(
     saved = {owner: new_credential(keys, owner, value=VALUE + who) for owner, who in owners.items()}
     for credential in saved.values():
         await store.save(credential)
-    profile, tenant = (StoredSource(remembered, of, Places()) for of in (owner_of, tenant_of))
+    profile, tenant = (StoredSource(remembered, of, OwnEndpoints()) for of in (owner_of, tenant_of))
     call = call_of()
 
     found = [
@@ -58,19 +58,21 @@ async def test_everybody_has_their_own(
 
 
 async def test_no_credential_goes_to_an_address_that_is_not_filled_in(
-    sqlite_credentials: OpenCredentials, remembered: Remembered[str, Opened]
+    sqlite_credentials: OpenCredentials, remembered: LookupCache[str, Opened]
 ) -> None:
     """EXAMPLE may be somebody's host."""
     await sqlite_credentials.store.save(new_credential(sqlite_credentials.keys))
     azure = provider_of("azure", base_url="https://EXAMPLE.openai.azure.com/v1", key=FIELD)
 
-    assert await StoredSource(remembered, owner_of, Places()).find(call_of(azure), ALICE) is None
+    assert (
+        await StoredSource(remembered, owner_of, OwnEndpoints()).find(call_of(azure), ALICE) is None
+    )
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
 async def test_what_does_not_open_is_said_and_not_missing(
     sqlite_credentials: OpenCredentials,
-    remembered: Remembered[str, Opened],
+    remembered: LookupCache[str, Opened],
     log_lines: LogLines,
     *,
     is_lost: bool,
@@ -81,7 +83,7 @@ async def test_what_does_not_open_is_said_and_not_missing(
     sealed = new_credential(keys_of(3) if is_lost else keys_of(1), "user:alice" if is_lost else "x")
     await store.save(other)
     await store.save(StoredCredential("user:alice", FIELD, 7, sealed.envelope, 1))
-    source = StoredSource(remembered, owner_of, Places())
+    source = StoredSource(remembered, owner_of, OwnEndpoints())
 
     for _ in range(2):
         with pytest.raises(CredentialUnavailableError) as refused:
@@ -95,7 +97,7 @@ async def test_what_does_not_open_is_said_and_not_missing(
 
 
 async def test_what_cannot_stand_in_a_header_is_not_sent(
-    sqlite_credentials: OpenCredentials, remembered: Remembered[str, Opened]
+    sqlite_credentials: OpenCredentials, remembered: LookupCache[str, Opened]
 ) -> None:
     """However it came into the database."""
     await sqlite_credentials.store.save(
@@ -103,7 +105,7 @@ async def test_what_cannot_stand_in_a_header_is_not_sent(
     )
 
     with pytest.raises(CredentialUnusableError):
-        await StoredSource(remembered, owner_of, Places()).find(call_of(), ALICE)
+        await StoredSource(remembered, owner_of, OwnEndpoints()).find(call_of(), ALICE)
 
 
 def test_the_id_says_whose_and_which() -> None:

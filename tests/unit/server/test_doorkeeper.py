@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from typing_extensions import override
 
+from gateway.server.connection_limit import ConnectionLimit
 from gateway.server.doorkeeper import Doorkeeper
-from gateway.server.places import Places
 
 
 class Real(asyncio.Protocol):
@@ -35,7 +35,7 @@ class Door:
         self.standing: set[Doorkeeper] = set()
         self.wait_s = wait_s
         self.keep_alive_s = 10.0
-        self.places = Places()
+        self.connection_limit = ConnectionLimit()
         self.server: asyncio.Server | None = None
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -46,7 +46,7 @@ class Door:
                 refuse,
                 Real,
                 self.standing,
-                self.places,
+                self.connection_limit,
                 wait_s=self.wait_s,
                 keep_alive_s=self.keep_alive_s,
             ),
@@ -162,12 +162,12 @@ async def test_it_has_a_place_like_any_other_connection(door: Door) -> None:
     reader, writer = await door.open()
     writer.write(b"no")
     await reader.readexactly(7)
-    assert door.places._taken == 1  # noqa: SLF001 - what must not leak
+    assert door.connection_limit._taken == 1  # noqa: SLF001 - what must not leak
 
     writer.write(b"yes")  # handed over: the real connection takes its own
     await reader.readexactly(10)
 
-    assert door.places._taken == 0  # noqa: SLF001 - what must not leak
+    assert door.connection_limit._taken == 0  # noqa: SLF001 - what must not leak
     writer.close()
 
 

@@ -45,7 +45,7 @@ MODEL_COLUMNS = ("id", "user_id", "base_url", "model_id", "api_key", "context_le
 MAX_DIGITS = 20  # of the longest number that a column holds, with its sign
 
 
-class OutsideProfiles:
+class SupabaseProfiles:
     """Both tables, open to be read."""
 
     def __init__(self, database: Database, profiles: Table, models: Table | None) -> None:
@@ -109,7 +109,7 @@ class OutsideProfiles:
         await self._database.close()
 
 
-async def open_profiles(database: Database, columns: Columns) -> OutsideProfiles:
+async def open_profiles(database: Database, columns: Columns) -> SupabaseProfiles:
     """The tables with their real columns; SchemaError where what is needed is not there."""
     try:
         async with database.look() as connection:
@@ -119,7 +119,7 @@ async def open_profiles(database: Database, columns: Columns) -> OutsideProfiles
                 if columns.models is None
                 else await connection.run_sync(_reflect, columns.models)
             )
-        return OutsideProfiles(
+        return SupabaseProfiles(
             database,
             _table_of(database, columns.table, profiles, columns.id, columns.fields),
             _models_table(database, columns, models),

@@ -8,20 +8,20 @@ from sqlalchemy import text
 
 from gateway.stores.errors import SchemaError, StoreDownError
 from gateway.stores.opening_credentials import open_outside
-from gateway.stores.outside_profiles import OutsideProfiles
 from gateway.stores.profiles import Columns
+from gateway.stores.supabase_profiles import SupabaseProfiles
 from tests.plugins.front_end_tables import FrontEndTables
 
 FIELDS = frozenset({"groq_api_key", "openai_api_key", "azure_openai_endpoint", "xai_api_key"})
 SECRET = "sk-canary-of-a-user-77aa"
 
-Open = Callable[..., Awaitable[OutsideProfiles]]
+Open = Callable[..., Awaitable[SupabaseProfiles]]
 
 
 @pytest.fixture
 async def opening(front_end: FrontEndTables) -> AsyncIterator[Open]:
     """Opens the tables; closed after the test."""
-    opened: list[OutsideProfiles] = []
+    opened: list[SupabaseProfiles] = []
 
     async def open_them(
         table: str = "profiles",
@@ -29,7 +29,7 @@ async def opening(front_end: FrontEndTables) -> AsyncIterator[Open]:
         models: str | None = "models",
         *,
         needs_models: bool = True,
-    ) -> OutsideProfiles:
+    ) -> SupabaseProfiles:
         columns = Columns(table, id_, FIELDS, models, needs_models=needs_models)
         opened.append(
             await open_outside(

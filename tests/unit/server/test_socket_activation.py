@@ -10,8 +10,8 @@ from aiohttp import web
 
 from gateway.config.settings import ServerSpec
 from gateway.config.systemd import HandedSocket
-from gateway.server.inherited import adopt_sockets, place_of
 from gateway.server.site import listen_on, make_runner
+from gateway.server.socket_activation import adopt_sockets, place_of
 from gateway.server.sockets import SEND_BUFFER_BYTES, ListenError, close_sockets, url_of
 
 

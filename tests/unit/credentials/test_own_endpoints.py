@@ -5,8 +5,8 @@ from pydantic import SecretStr
 
 from gateway.config.provider_blocks import Model
 from gateway.core.errors import CredentialUnusableError
-from gateway.credentials import places as module
-from gateway.credentials.places import Places, check_model_name
+from gateway.credentials import own_endpoints as module
+from gateway.credentials.own_endpoints import OwnEndpoints, check_model_name
 from tests.unit.credentials.conftest import provider_of
 
 OURS = provider_of(
@@ -50,7 +50,7 @@ OURS = provider_of(
 def test_an_address_passes_the_rules_of_the_registry(address: str) -> None:
     """And is never private, whatever the entry allows (H02)."""
     with pytest.raises(CredentialUnusableError, match="fix it in your profile") as refused:
-        Places().provider_at(OURS, address)
+        OwnEndpoints().provider_at(OURS, address)
 
     assert "allow_private" not in refused.value.public
     assert "canary" not in refused.value.public
@@ -58,7 +58,7 @@ def test_an_address_passes_the_rules_of_the_registry(address: str) -> None:
 
 def test_nothing_of_the_operators_goes_there() -> None:
     """Headers may hold secrets, and a certificate's name is that of another host."""
-    there = Places().provider_at(OURS, "https://mine.example.org/v1/", (Model(id="x"),))
+    there = OwnEndpoints().provider_at(OURS, "https://mine.example.org/v1/", (Model(id="x"),))
 
     assert there.base_url == "https://mine.example.org/v1"
     assert (there.name, there.auth.header) == ("azure", "api-key")
@@ -67,17 +67,17 @@ def test_nothing_of_the_operators_goes_there() -> None:
     assert there.default_model is None
 
 
-def test_a_place_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endpoint_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And a bounded number is kept."""
-    monkeypatch.setattr(module, "PLACES_MAX", 2)
-    places = Places()
+    monkeypatch.setattr(module, "ENDPOINTS_MAX", 2)
+    endpoints = OwnEndpoints()
     urls = [f"https://{name}.example.org/v1" for name in "abc"]
-    first = places.provider_at(OURS, urls[0])
+    first = endpoints.provider_at(OURS, urls[0])
 
-    assert places.provider_at(OURS, urls[0]) is first
+    assert endpoints.provider_at(OURS, urls[0]) is first
     for url in urls[1:]:
-        places.provider_at(OURS, url)
-    assert places.provider_at(OURS, urls[0]) is not first
+        endpoints.provider_at(OURS, url)
+    assert endpoints.provider_at(OURS, urls[0]) is not first
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "a" * 257, "\x7f"])
@@ -98,20 +98,20 @@ ORG = provider_of(
 
 def test_a_users_organisation_goes_with_their_key_and_never_ours() -> None:
     """Else the provider says that the key is not of that organisation."""
-    places = Places()
-    theirs = places.provider_with(ORG, {"org_id": SecretStr("org-theirs"), "x": SecretStr("y")})
-    none = places.provider_with(ORG, {})
+    endpoints = OwnEndpoints()
+    theirs = endpoints.provider_with(ORG, {"org_id": SecretStr("org-theirs"), "x": SecretStr("y")})
+    none = endpoints.provider_with(ORG, {})
 
     assert theirs.headers == {"X-Title": "Ours", "OpenAI-Organization": "org-theirs"}
     assert none.headers == {"X-Title": "Ours"}
     assert (theirs.base_url, theirs.tls) == (ORG.base_url, ORG.tls)
-    assert places.provider_with(ORG, {}) is none
-    assert places.provider_with(OURS, {"org_id": SecretStr("o")}) is OURS
+    assert endpoints.provider_with(ORG, {}) is none
+    assert endpoints.provider_with(OURS, {"org_id": SecretStr("o")}) is OURS
 
 
 def test_a_header_from_a_profile_is_one_line() -> None:
     """Whatever stands in the table."""
     with pytest.raises(CredentialUnusableError) as refused:
-        Places().provider_with(ORG, {"team": SecretStr("canary\r\nX-Evil: 1")})
+        OwnEndpoints().provider_with(ORG, {"team": SecretStr("canary\r\nX-Evil: 1")})
 
     assert "canary" not in f"{refused.value.public}{refused.value.detail}"

@@ -7,14 +7,14 @@ import pytest
 
 from gateway.core.errors import CredentialUnavailableError
 from gateway.core.tasks import Tasks
-from gateway.credentials import remembered as module
-from gateway.credentials.remembered import (
+from gateway.credentials import lookup_cache as module
+from gateway.credentials.lookup_cache import (
     BATCH,
     FRESH_S,
     RENEW_S,
     REST_S,
     STALE_S,
-    Remembered,
+    LookupCache,
 )
 from tests.plugins.chain import LogLines
 from tests.plugins.shelf import Shelf
@@ -31,7 +31,7 @@ class Scene:
         self.crashes: list[BaseException] = []
         self.tasks = Tasks(lambda _, error: self.crashes.append(error))
         self.shelf = Shelf({"alice": "her key", "bob": "his key"})
-        self.remembered = Remembered("a table", self.shelf.look_up, self.tasks, self.clock)
+        self.remembered = LookupCache("a table", self.shelf.look_up, self.tasks, self.clock)
 
     async def find(self, key: str) -> str | None:
         """Ask."""
@@ -259,7 +259,7 @@ async def test_a_mistake_of_ours_leaves_nobody_waiting() -> None:
             raise answer
         return answer
 
-    remembered = Remembered("a table", look_up, tasks, Clock())
+    remembered = LookupCache("a table", look_up, tasks, Clock())
     with pytest.raises(CredentialUnavailableError):
         await remembered.find("alice")
 

@@ -8,8 +8,8 @@ from gateway.config.registry import Provider
 from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnusableError, InvalidRequestError
 from gateway.core.identity import Principal
-from gateway.credentials.places import Places, check_model_name
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints, check_model_name
 from gateway.credentials.source import Found, check_usable, moved_to
 from gateway.plugins.keys import Call
 from gateway.stores.profiles import Profile
@@ -31,20 +31,20 @@ class Subjects:
         return name[len(self._prefix) :]
 
 
-class OutsideSource:
+class SupabaseSource:
     """The credentials that users have put into their settings."""
 
     def __init__(
         self,
-        remembered: Remembered[str, Profile],
+        cache: LookupCache[str, Profile],
         subjects: Subjects,
         fields: frozenset[str],
-        places: Places,
+        endpoints: OwnEndpoints,
     ) -> None:
-        self._remembered = remembered
+        self._cache = cache
         self._subjects = subjects
         self._fields = fields
-        self._places = places
+        self._endpoints = endpoints
 
     async def find(self, call: Call, principal: Principal) -> Found | None:
         """The credential in the column that the registry names by `key`."""
@@ -52,21 +52,21 @@ class OutsideSource:
         user = self._subjects.subject_of(principal)
         if user is None or provider.key not in self._fields:
             return None
-        profile = await self._remembered.find(user)
+        profile = await self._cache.find(user)
         secret = None if profile is None else profile.get(provider.key)
         if profile is None or secret is None:
             return None
         credential = Credential(f"profile:{principal.name}/{provider.key}", secret)
         check_usable(credential, provider.label)
         if provider.own_endpoint is None or not self._goes_elsewhere(provider, profile):
-            there = self._places.provider_with(provider, profile)
+            there = self._endpoints.provider_with(provider, profile)
             return Found(credential, moved_to(call, there))
         return Found(credential, self._move(call, profile))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
         """The columns in which the user has something."""
         user = self._subjects.subject_of(principal)
-        return frozenset(() if user is None else await self._remembered.find(user) or ())
+        return frozenset(() if user is None else await self._cache.find(user) or ())
 
     def _goes_elsewhere(self, provider: Provider, profile: Profile) -> bool:
         """Whether the provider's own address is not the one that this credential is for."""
@@ -90,6 +90,6 @@ class OutsideSource:
         base_url = address.get_secret_value().rstrip("/") + own.path
         return moved_to(
             call,
-            self._places.provider_at(call.provider, base_url),
+            self._endpoints.provider_at(call.provider, base_url),
             check_model_name(model.get_secret_value(), call.provider.label),
         )

@@ -1,6 +1,6 @@
 """What was verified is remembered, for a while and not for ever."""
 
-from gateway.auth.verified import KEEP_S, MAX_TOKENS, VerifiedTokens, digest_of
+from gateway.auth.verified_tokens import KEEP_S, MAX_TOKENS, VerifiedTokens, digest_of
 from gateway.core.identity import Principal
 
 ANN = Principal("ann", "jwt")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.server.places import OWN_FILES, Places, count_places
+from gateway.server.connection_limit import OWN_FILES, ConnectionLimit, count_places
 from tests.plugins.chain import Running, StartChain, parse_reply, render_request
 
 FILES = 256
@@ -36,13 +36,13 @@ def test_without_a_limit_everybody_has_a_place() -> None:
 @pytest.mark.usefixtures("few_files")
 async def test_a_place_can_be_taken_again() -> None:
     """Whoever was turned away may come back."""
-    places = Places()
-    taken = [places.take() for _ in range(FILES)]
+    limit = ConnectionLimit()
+    taken = [limit.take() for _ in range(FILES)]
 
-    places.give_back()
+    limit.give_back()
 
     assert taken == [True] * PLACES + [False] * (FILES - PLACES)
-    assert (places.take(), places.take()) == (True, False)
+    assert (limit.take(), limit.take()) == (True, False)
 
 
 @pytest.mark.usefixtures("few_files")

@@ -1,4 +1,4 @@
-"""Places for callers' connections: half of the files that the process may have open.
+"""How many connections callers may have: half of the files that the process may have open.
 
 The rule here: a caller who cannot be served is turned away at once. With as many callers as files
 there would be none left to ask a provider with, and nobody would be served at all.
@@ -18,8 +18,8 @@ REPORT_S = 1.0  # a line for each caller turned away would be what a flood is af
 _log = structlog.get_logger()
 
 
-class Places:
-    """The places of one listener; each connection that took one gives it back."""
+class ConnectionLimit:
+    """Places for the connections of one listener; each that took one gives it back."""
 
     def __init__(self) -> None:
         # Called when none is left, once a second at most: to let go of what nobody uses.

@@ -5,7 +5,7 @@ import importlib
 import pytest
 import typer
 
-from gateway.cli.running import COMMANDS, run
+from gateway.cli.commands import COMMANDS, run
 
 
 @pytest.mark.parametrize("command", COMMANDS)

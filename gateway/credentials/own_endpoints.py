@@ -15,12 +15,12 @@ from gateway.config.provider_blocks import Model, TlsSpec
 from gateway.config.registry import Provider
 from gateway.core.errors import CredentialUnusableError, ProviderNotFoundError
 
-PLACES_MAX = 1_000
+ENDPOINTS_MAX = 1_000
 MODEL_CHARS_MAX = 256
 FIX_IT = "Please fix it in your profile settings."
 
 
-class Places:
+class OwnEndpoints:
     """Providers made so, kept for the next request."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Places:
         return found
 
     def _keep(self, key: Hashable, provider: Provider) -> Provider:
-        if len(self._providers) >= PLACES_MAX:
+        if len(self._providers) >= ENDPOINTS_MAX:
             del self._providers[next(iter(self._providers))]
         self._providers[key] = provider
         return provider

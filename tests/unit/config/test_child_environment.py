@@ -6,7 +6,7 @@ import sys
 
 from pydantic import SecretStr
 
-from gateway.config.hiding import hide_credentials
+from gateway.config.child_environment import hide_credentials
 from gateway.core.credential import Credential
 
 SECRET = "sk-canary-5f2b1c"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.document import load_document
-from gateway.config.open_secrets import open_registry_secrets, open_settings_secrets
+from gateway.config.plaintext_secrets import open_registry_secrets, open_settings_secrets
 
 CANARY = "sk-canary-2b90"
 REGISTRY = f"""

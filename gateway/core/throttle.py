@@ -13,7 +13,7 @@ NAMES_MAX = 10_000
 EARLY_S = 1e-6  # a float's last digits
 
 
-class Pace:
+class Throttle:
     """Counts by name; GCRA, so a burst of a minute's worth and then evenly."""
 
     def __init__(self, clock: Clock, per_minute: int, names_max: int = NAMES_MAX) -> None:

@@ -45,7 +45,7 @@ class _Answer(msgspec.Struct, Generic[ValueT], frozen=True):
 Asked = asyncio.Future[_Answer[ValueT] | None]
 
 
-class Remembered(Generic[KeyT, ValueT]):
+class LookupCache(Generic[KeyT, ValueT]):
     """Answers of a store, by what they are about.
 
     One question is under way at a time, and asks for all that came up during the one before: a

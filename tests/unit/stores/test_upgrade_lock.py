@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from gateway.config.stores import DatabaseAddress
 from gateway.stores.errors import StoreDownError
-from gateway.stores.making import making
+from gateway.stores.upgrade_lock import making
 
 ROOT = Path(__file__).parents[3]
 
@@ -53,7 +53,7 @@ HOLD = """
 import asyncio, sys
 from pathlib import Path
 from gateway.config.stores import DatabaseAddress
-from gateway.stores.making import making
+from gateway.stores.upgrade_lock import making
 
 async def hold():
     async with making(DatabaseAddress(shown="x", file=Path(sys.argv[1]))):

@@ -13,9 +13,9 @@ from gateway.core.errors import (
 )
 from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.tasks import Tasks
-from gateway.credentials.outside import OutsideSource, Subjects
-from gateway.credentials.places import Places
-from gateway.credentials.remembered import Remembered
+from gateway.credentials.lookup_cache import LookupCache
+from gateway.credentials.own_endpoints import OwnEndpoints
+from gateway.credentials.supabase_profiles import Subjects, SupabaseSource
 from tests.plugins.shelf import Shelf
 from tests.unit.credentials.conftest import call_of, provider_of
 
@@ -35,11 +35,11 @@ FULL = {
 }
 
 
-def source_of(tasks: Tasks, profile: dict[str, str], prefix: str = "") -> OutsideSource:
+def source_of(tasks: Tasks, profile: dict[str, str], prefix: str = "") -> SupabaseSource:
     """Profiles in which one user has these values."""
     shelf = Shelf({USER: {name: SecretStr(value) for name, value in profile.items()}})
-    return OutsideSource(
-        Remembered("profiles", shelf.look_up, tasks), Subjects(prefix), FIELDS, Places()
+    return SupabaseSource(
+        LookupCache("profiles", shelf.look_up, tasks), Subjects(prefix), FIELDS, OwnEndpoints()
     )
 
 
@@ -153,8 +153,8 @@ async def test_a_table_that_cannot_be_asked_is_said(tasks: Tasks) -> None:
     """And not taken for a missing key; what is in no column needs no asking."""
     shelf: Shelf[str, dict[str, SecretStr]] = Shelf()
     shelf.is_down = True
-    source = OutsideSource(
-        Remembered("profiles", shelf.look_up, tasks), Subjects(""), FIELDS, Places()
+    source = SupabaseSource(
+        LookupCache("profiles", shelf.look_up, tasks), Subjects(""), FIELDS, OwnEndpoints()
     )
 
     with pytest.raises(CredentialUnavailableError):
