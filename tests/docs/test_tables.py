@@ -9,9 +9,12 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from typer.main import get_command
 
-from gateway.app import CHAIN
+from gateway.app import CHAIN, build_app
 from gateway.cli.main import app as command_line
+from gateway.config.load import load_registry
+from gateway.config.settings import Settings
 from gateway.core.errors import GatewayError, InternalError, UpstreamError
 from gateway.core.events import EVENTS
 from gateway.core.exchange import Exchange, Outcome
@@ -162,6 +165,28 @@ def test_every_command_is_in_the_readme() -> None:
     } | {group.name for group in command_line.registered_groups}
 
     assert set(table_rows("README.md", "command")) == {f"gateway {name}" for name in commands}
+
+
+def test_every_option_of_serve_is_in_the_readme() -> None:
+    """What is started by hand is changed by hand; an option that nobody knows of is not there."""
+    [serve] = [one for one in get_command(command_line).commands.values() if one.name == "serve"]
+    options = {name for option in serve.params for name in option.opts}
+
+    assert set(
+        re.findall(r"--[a-z-]+", table_rows("README.md", "command")["gateway serve"][0])
+    ) == (options)
+
+
+def test_every_public_path_is_in_the_readme() -> None:
+    """A page that nobody knows of is not called, and one that is no more is called in vain."""
+    routes = build_app(Settings(), load_registry(environ={})).router.routes()
+    paths = {
+        f"{route.method} {route.resource.canonical}"
+        for route in routes
+        if route.resource is not None and route.method != "HEAD"
+    }
+
+    assert set(table_rows("README.md", "path")) == paths
 
 
 def test_errors_of_ours_are_told_from_the_callers() -> None:
