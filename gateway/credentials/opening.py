@@ -21,11 +21,11 @@ from gateway.credentials.lookup_cache import ANSWER_S, LookupCache
 from gateway.credentials.marks import Marks
 from gateway.credentials.own_endpoints import OwnEndpoints
 from gateway.credentials.pools import Pools
-from gateway.credentials.profile_keys import OutsideProfileKeys, ProfileKeys, StoredProfileKeys
+from gateway.credentials.profile_keys import ProfileKeys, StoredProfileKeys, SupabaseProfileKeys
 from gateway.credentials.source import Source
 from gateway.credentials.stored import Opened, Opener, StoredSource
 from gateway.credentials.supabase_profiles import Subjects, SupabaseSource
-from gateway.stores.opening_credentials import open_credentials, open_outside
+from gateway.stores.opening_credentials import open_credentials, open_supabase_profiles
 from gateway.stores.profiles import Columns, ModelPlace, ModelRow, Profile
 
 PROFILE_KEYS: web.AppKey[ProfileKeys] = web.AppKey("profile_keys")
@@ -63,7 +63,7 @@ class OpenSources:
             if profiles.source == "stored" or profiles.tenants:
                 await self._open_stored(profiles)
             if profiles.source == "postgres":
-                await self._open_outside(profiles)
+                await self._open_supabase_profiles(profiles)
         except BaseException:
             await self.close()
             raise
@@ -87,10 +87,10 @@ class OpenSources:
         if profiles.tenants:
             self._sources["tenant"] = StoredSource(cache, tenant_of, self._endpoints)
 
-    async def _open_outside(self, profiles: ProfilesSpec) -> None:
+    async def _open_supabase_profiles(self, profiles: ProfilesSpec) -> None:
         """The tables of a chat front end."""
         wanted = fields_of(self._registry.providers.values())
-        outside = await open_outside(
+        tables = await open_supabase_profiles(
             profiles.database or self._settings.stores.database,
             Columns(
                 profiles.table,
@@ -102,18 +102,18 @@ class OpenSources:
             field="profiles.database" if profiles.database else "stores.database",
             timeout_s=ANSWER_S,
         )
-        self._closing.push_async_callback(outside.close)
-        if missing := sorted(wanted - outside.fields):
+        self._closing.push_async_callback(tables.close)
+        if missing := sorted(wanted - tables.fields):
             _log.info("profiles.columns_missing", table=profiles.table, columns=missing)
         subjects = Subjects(self._settings.profile_prefix)
         rows: LookupCache[str, Profile] = LookupCache(
-            f"table {profiles.table}", outside.fetch_profiles, self._tasks
+            f"table {profiles.table}", tables.fetch_profiles, self._tasks
         )
-        self._sources["profile"] = SupabaseSource(rows, subjects, outside.fields, self._endpoints)
-        self.profile_keys = OutsideProfileKeys(rows, subjects)
-        if outside.has_models:
+        self._sources["profile"] = SupabaseSource(rows, subjects, tables.fields, self._endpoints)
+        self.profile_keys = SupabaseProfileKeys(rows, subjects)
+        if tables.has_models:
             models: LookupCache[ModelPlace, ModelRow] = LookupCache(
-                f"table {profiles.models}", outside.fetch_models, self._tasks
+                f"table {profiles.models}", tables.fetch_models, self._tasks
             )
             self._custom_models = CustomModels(models, subjects, self._endpoints)
 

@@ -126,7 +126,7 @@ class StoredProfileKeys:
         return ProfileKey(last_four, stored.set_at, stored.worked_at, stored.failed_at)
 
 
-class OutsideProfileKeys:
+class SupabaseProfileKeys:
     """Those in the table of a chat front end, which alone changes them."""
 
     def __init__(self, cache: LookupCache[str, Profile], subjects: Subjects) -> None:

@@ -58,7 +58,7 @@ async def open_credentials(
         raise
 
 
-async def open_outside(
+async def open_supabase_profiles(
     written: str,
     columns: Columns,
     environ: Mapping[str, str] | None = None,

@@ -15,9 +15,9 @@ from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.tasks import Tasks
 from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.profile_keys import (
-    OutsideProfileKeys,
     ProfileKey,
     StoredProfileKeys,
+    SupabaseProfileKeys,
     check_key_text,
     ending_of,
     new_version,
@@ -135,7 +135,7 @@ async def test_who_showed_nothing_has_no_profile(scene: Scene, principal: Princi
 async def test_a_table_of_a_front_end_is_only_read(tasks: Tasks) -> None:
     """What there is, is shown; who changes it is the front end."""
     shelf = Shelf({"u1": {FIELD: SECRET}})
-    keys = OutsideProfileKeys(LookupCache("t", shelf.look_up, tasks), Subjects(""))
+    keys = SupabaseProfileKeys(LookupCache("t", shelf.look_up, tasks), Subjects(""))
     user, other = Principal("u1", "supabase_cookie"), Principal("u2", "supabase_cookie")
 
     assert await keys.fetch(user) == {FIELD: ProfileKey(VALUE[-4:])}

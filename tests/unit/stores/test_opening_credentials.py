@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config.stores import StoresSpec
 from gateway.stores.errors import StoreError
-from gateway.stores.opening_credentials import open_credentials, open_outside
+from gateway.stores.opening_credentials import open_credentials, open_supabase_profiles
 from gateway.stores.profiles import Columns
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.stored_credentials import CREDENTIAL_ENVIRON, credential_spec, new_credential
@@ -84,7 +84,7 @@ async def test_a_table_that_cannot_be_reached_is_said(written: str, message: str
     columns = Columns("profiles", "user_id", frozenset({"groq_api_key"}), None)
 
     with pytest.raises(StoreError, match=message):
-        await open_outside(
+        await open_supabase_profiles(
             written,
             columns,
             {"FILE": "sqlite:///x.db"},

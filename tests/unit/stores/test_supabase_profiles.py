@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from gateway.stores.errors import SchemaError, StoreDownError
-from gateway.stores.opening_credentials import open_outside
+from gateway.stores.opening_credentials import open_supabase_profiles
 from gateway.stores.profiles import Columns
 from gateway.stores.supabase_profiles import SupabaseProfiles
 from tests.plugins.front_end_tables import FrontEndTables
@@ -32,7 +32,7 @@ async def opening(front_end: FrontEndTables) -> AsyncIterator[Open]:
     ) -> SupabaseProfiles:
         columns = Columns(table, id_, FIELDS, models, needs_models=needs_models)
         opened.append(
-            await open_outside(
+            await open_supabase_profiles(
                 "${DB}", columns, {"DB": front_end.address}, field="profiles.database", timeout_s=10
             )
         )
