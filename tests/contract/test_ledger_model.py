@@ -30,8 +30,8 @@ from gateway.ledger.places import Place
 from gateway.ledger.segment import Segment
 from gateway.ledger.writer import Writer
 from gateway.stores.ledger import LedgerStore
+from tests.plugins.bookings import at_once, begin, finish, try_once
 from tests.plugins.ledgers import FickleLedgerStore
-from tests.unit.ledger.test_ledger import at_once, begin, finish, try_once
 
 ENDS = st.sampled_from([one for one in Outcome if one is not Outcome.LOST])
 

@@ -9,7 +9,6 @@ from collections import Counter
 
 import pytest
 
-from gateway.auth import stored_keys
 from gateway.auth.wrong_keys import WRONG_KEYS_PER_MINUTE
 from gateway.core import gateway_key
 from gateway.core.gateway_key import CHECKSUM_CHARS, PREFIX, make_key
@@ -164,15 +163,7 @@ async def test_keys_with_the_same_beginning_are_different_people(open_scene: Ope
     assert [line["principal"] for line in lines[:3]] == ["bob", "carol", "bob"]
 
 
-@pytest.fixture
-def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if each answer of the store were five seconds old; good for one question."""
-    monkeypatch.setattr(stored_keys, "RENEW_S", 0.0)
-    monkeypatch.setattr(stored_keys, "FRESH_S", 0.0)
-    monkeypatch.setattr(stored_keys, "ANSWER_S", 10.0)  # on a busy machine it may take a while
-
-
-@pytest.mark.usefixtures("_no_memory")
+@pytest.mark.usefixtures("keys_are_asked_for_anew")
 async def test_a_stream_goes_on_when_its_key_ends(open_scene: OpenScene) -> None:
     """E07: what has begun is finished and settled; the key opens nothing new."""
     async with SteppedProvider() as provider:

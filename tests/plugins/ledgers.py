@@ -57,6 +57,11 @@ def new_attempt(
     return LedgerAttempt(**{**usual, **(USED if used is None else used), **fields})
 
 
+def row_of(name: str) -> UsageRow:
+    """A sum for one principal."""
+    return UsageRow((name,), 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
 def new_row(key: str = "p-1", **fields: Any) -> LedgerExchange:
     """One exchange that went well."""
     usual = {

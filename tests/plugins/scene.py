@@ -77,11 +77,6 @@ def last_event_of(heard: Heard) -> dict[str, Any]:
     return value
 
 
-def chat_text_of(heard: Heard) -> str:
-    """The text of an answer on `/api/chat`."""
-    return heard.body.decode()
-
-
 def at(port: int, scheme: str = "http", host: str = "127.0.0.1") -> dict[str, Any]:
     """The entry of a provider of the test's own, which does not come back."""
     return {"base_url": f"{scheme}://{host}:{port}/v1", "recovers": False}

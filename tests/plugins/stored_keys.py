@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.auth import stored_keys
 from gateway.config.stores import StoresSpec
 from gateway.core.gateway_key import make_key
 from gateway.stores.errors import StoreDownError
@@ -107,6 +108,14 @@ async def opened(database_address: str) -> AsyncIterator[OpenKeys]:
     opened = await open_keys(spec, ENVIRON, timeout_s=10)
     yield opened
     await opened.store.close()
+
+
+@pytest.fixture
+def keys_are_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if each answer of the store were five seconds old."""
+    monkeypatch.setattr(stored_keys, "RENEW_S", 0.0)
+    monkeypatch.setattr(stored_keys, "FRESH_S", 0.0)
+    monkeypatch.setattr(stored_keys, "ANSWER_S", 10.0)  # on a busy machine it may take a while
 
 
 @pytest.fixture

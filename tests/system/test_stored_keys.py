@@ -29,14 +29,6 @@ def _pepper(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-@pytest.fixture
-def _no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if each answer of the store were five seconds old."""
-    monkeypatch.setattr(stored_keys, "RENEW_S", 0.0)
-    monkeypatch.setattr(stored_keys, "FRESH_S", 0.0)
-    monkeypatch.setattr(stored_keys, "ANSWER_S", 10.0)  # on a busy machine it may take a while
-
-
 def settings_for(database_address: str) -> Mapping[str, Any]:
     """Settings that ask for the keys of a database."""
     return {
@@ -70,7 +62,7 @@ async def ask(gateway: Gateway, key: str) -> tuple[int, str | None]:
         return reply.status, body.get("error", {}).get("code")
 
 
-@pytest.mark.usefixtures("_pepper", "_no_memory")
+@pytest.mark.usefixtures("_pepper", "keys_are_asked_for_anew")
 async def test_an_ended_key_is_refused_by_every_gateway(
     start_gateway: StartGateway, simulator: Simulator, opened: OpenKeys, database_address: str
 ) -> None:

@@ -31,20 +31,6 @@ LEFT_S = 2.0
 BOTH = pytest.mark.parametrize("path", [V1, CHAT], ids=["v1", "chat"])
 
 
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """An authority that only its own file makes known."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That file."""
-    path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
-
-
 def context_of(certificate: trustme.LeafCert) -> ssl.SSLContext:
     """A server's TLS with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -16,9 +16,8 @@ from gateway.ledger.journal import Journal
 from gateway.ledger.places import Place
 from gateway.stores.ledger import UsageQuery
 from gateway.stores.opening import open_ledger_store
-from tests.plugins.ledgers import new_row
+from tests.plugins.ledgers import new_row, row_of
 from tests.unit.ledger.conftest import write_whole
-from tests.unit.ledger.test_usage import row_of
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from gateway.stores.errors import StoreDownError
 from gateway.stores.ledger import UsageQuery, UsageRow
 from tests.plugins.admins import AdminCaller, StartAdmin
-from tests.unit.ledger.test_usage import row_of
+from tests.plugins.ledgers import row_of
 
 
 class Books:

@@ -1,7 +1,6 @@
 """The books: each exchange once, whatever the disk and the callers do."""
 
 import asyncio
-import resource
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,66 +10,24 @@ from gateway.config.ledger import LedgerSpec
 from gateway.core.attempts import AttemptRecord
 from gateway.core.clock import monotonic
 from gateway.core.errors import AccountingUnavailableError, GatewayError
-from gateway.core.exchange import Exchange, Observer, Outcome
+from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
 from gateway.ledger.held_rows import HeldRows
 from gateway.ledger.ledger import Ledger
+from tests.plugins.bookings import (
+    allow_file_bytes,
+    at_once,
+    begin,
+    files_grow,
+    finish,
+    new_exchange,
+    no_file_grows,
+    settling,
+    try_once,
+)
 from tests.plugins.chain import LogLines
 from tests.plugins.stored_keys import Clock
 from tests.unit.ledger.conftest import OpenJournal, find_left, kill, take_all
-from tests.unit.ledger.test_rows import new_exchange
-
-
-def settling(ledger: Ledger) -> Observer:
-    """An observer that books each exchange by itself."""
-    return lambda exchange: ledger.settle_all([exchange])
-
-
-def begin(ledger: Ledger, **fields: object) -> Exchange:
-    """An exchange whose first attempt begins."""
-    exchange = new_exchange(started_at=monotonic(), observers=(settling(ledger),), **fields)
-    try_once(ledger, exchange)
-    return exchange
-
-
-def try_once(ledger: Ledger, exchange: Exchange) -> None:
-    """Another attempt, as the relay makes it."""
-    number = exchange.attempts + 1
-    record = AttemptRecord(number, "sim", "m", "SIM_API_KEY", monotonic())
-    exchange.note_attempt(record)
-    told: list[GatewayError | None] = []
-    ledger.write_ahead(exchange, record).when_done(told.append)
-    (refusal,) = told
-    if refusal is not None:
-        exchange.take_back_attempt()
-        raise refusal
-
-
-def at_once(callback: Callable[[], None]) -> None:
-    """A turn of the loop that is over at once."""
-    callback()
-
-
-def finish(exchange: Exchange, outcome: Outcome = Outcome.FINISHED) -> None:
-    """It ends."""
-    exchange.settle(outcome, at=monotonic())
-
-
-def no_file_grows() -> None:
-    """What a full disk is to a process."""
-    allow_file_bytes(0)
-
-
-def allow_file_bytes(count: int) -> None:
-    """Let files grow to so many bytes."""
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
-
-
-def files_grow() -> None:
-    """Room again."""
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
 
 @pytest.fixture(autouse=True)

@@ -17,10 +17,10 @@ from gateway.ledger.opening import keep_ledger, make_journal
 from gateway.ledger.writer import Writer
 from gateway.stores.errors import SchemaError, StoreError
 from gateway.stores.ledger import UsageQuery
+from tests.plugins.bookings import at_once, begin, files_grow, finish, no_file_grows
 from tests.plugins.chain import LogLines
 from tests.plugins.postgresql import PostgresqlServer
 from tests.plugins.stored_keys import make_tables, spec_of
-from tests.unit.ledger.test_ledger import at_once, begin, files_grow, finish, no_file_grows
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,8 @@ import pytest
 from gateway.core.exchange import Outcome
 from gateway.core.identity import ANONYMOUS
 from gateway.ledger.refusals import Refusals
+from tests.plugins.bookings import new_exchange
 from tests.plugins.stored_keys import Clock
-from tests.unit.ledger.test_rows import new_exchange
 
 
 def test_so_many_a_minute_are_booked_and_no_more() -> None:

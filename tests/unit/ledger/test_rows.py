@@ -1,41 +1,17 @@
 """From an exchange to what is booked of it."""
 
-from decimal import Decimal
-
 import msgspec
 import pytest
 
 from gateway.core.attempts import AttemptRecord
-from gateway.core.cost import make_price
-from gateway.core.exchange import Exchange, Outcome
-from gateway.core.identity import Principal
+from gateway.core.exchange import Outcome
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
 from gateway.ledger.rows import Started, begin_of, end_of
+from tests.plugins.bookings import PRICE, new_exchange
 from tests.plugins.ledgers import NOON_MS
 
-PRICE = make_price(Decimal(2), Decimal(8))  # dollars for a million
 STARTED = Started("p-1", NOON_MS, 100.0)
-
-
-def new_exchange(**fields: object) -> Exchange:
-    """A request that has been read."""
-    usual = {
-        "request_id": "req-1",
-        "started_at": 100.0,
-        "method": "POST",
-        "path": "/v1/chat/completions",
-        "client_address": "127.0.0.1",
-        "observers": (),
-        "principal": Principal("alice", "gateway_key", "acme"),
-        "provider": "sim",
-        "model": "m",
-        "stream": True,
-        "prompt_tokens": 50,
-        "price": PRICE,
-        "bytes_in": 200,
-    }
-    return Exchange(**{**usual, **fields})
 
 
 def new_record(number: int = 1, started_at: float = 100.25) -> AttemptRecord:

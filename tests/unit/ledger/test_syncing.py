@@ -12,10 +12,10 @@ from gateway.ledger.journal import Journal
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.places import Place
 from gateway.ledger.syncing import Syncer, sync_all
+from tests.plugins.bookings import at_once, begin, finish
 from tests.plugins.chain import LogLines
 from tests.plugins.scene import eventually
 from tests.unit.ledger.conftest import OpenJournal
-from tests.unit.ledger.test_ledger import at_once, begin, finish
 
 STOP_S = 10
 

@@ -8,15 +8,11 @@ import pytest
 
 from gateway.ledger.usage import NUMBERS, UsageError, make_query, render_csv, render_json, show_usd
 from gateway.stores.ledger import UsageQuery, UsageRow
+from tests.plugins.ledgers import row_of
 
 NOW = 1_800_000_000.0
 ROW = UsageRow(("alice", "2026-11-28"), 3, 4, 100, 200, 10, 20, 1_234_567, 7, 1, 2)
 QUERY = UsageQuery(("principal", "day"))
-
-
-def row_of(name: str) -> UsageRow:
-    """A sum for one principal."""
-    return UsageRow((name,), 1, 1, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def test_words_are_told_apart() -> None:

@@ -15,11 +15,7 @@ from gateway.ledger.records import decode_payload
 from gateway.ledger.writer import BACK_OFF_S, FLUSH_S, JITTER, REFUSED, Writer
 from gateway.stores.errors import RowRefusedError, StoreDownError
 from gateway.stores.ledger import LedgerExchange, LedgerStore, UsageQuery
-from tests.plugins.chain import LogLines
-from tests.plugins.ledgers import FickleLedgerStore, new_row
-from tests.plugins.scene import eventually
-from tests.unit.ledger.conftest import OpenJournal, kill, write_begin, write_whole
-from tests.unit.ledger.test_ledger import (
+from tests.plugins.bookings import (
     allow_file_bytes,
     at_once,
     begin,
@@ -27,6 +23,10 @@ from tests.unit.ledger.test_ledger import (
     finish,
     no_file_grows,
 )
+from tests.plugins.chain import LogLines
+from tests.plugins.ledgers import FickleLedgerStore, new_row
+from tests.plugins.scene import eventually
+from tests.unit.ledger.conftest import OpenJournal, kill, write_begin, write_whole
 
 
 def names_in(directory: Path) -> list[str]:

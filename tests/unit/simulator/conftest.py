@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gateway.simulator import Simulator
+from tests.plugins.raw_caller import dechunk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -72,19 +73,6 @@ class Heard:
     def json(self) -> Any:
         """The body as one document."""
         return json.loads(self.body)
-
-
-def dechunk(framed: bytes) -> list[bytes]:
-    """The chunks of a body that may be cut short."""
-    chunks = []
-    while framed:
-        size, _, rest = framed.partition(b"\r\n")
-        length = int(size, 16)
-        if not length:
-            break
-        chunks.append(rest[:length])
-        framed = rest[length + 2 :]
-    return chunks
 
 
 class Peer:

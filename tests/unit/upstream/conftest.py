@@ -5,10 +5,8 @@ The rule here: every test that awaits runs on both loops, because they differ wh
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 
 import pytest
-import trustme
 import uvloop
 
 from gateway.upstream.dial import Target
@@ -44,17 +42,3 @@ def make_target() -> Callable[..., Target]:
         return Target(**{**usual, **fields})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def authority() -> trustme.CA:
-    """A certificate authority that nobody knows."""
-    return trustme.CA()
-
-
-@pytest.fixture(scope="session")
-def ca_file(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """That authority's certificate, as an operator would name it."""
-    path = tmp_path_factory.mktemp("tls") / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return path
