@@ -4,12 +4,13 @@ The rule here: what happens between two looks is done in the wait between them.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from gateway.logs.following import LEAVE_AFTER, Tail, follow, wait_a_little
+from gateway.logs.following import LEAVE_AFTER, LOOK_EVERY_S, Tail, follow, wait_a_little
 
 MORE_THAN_A_BEGINNING = b"-" * 80
 
@@ -232,4 +233,8 @@ def test_a_file_that_comes_back_is_not_read_twice(path: Path) -> None:
 
 def test_looking_is_paused() -> None:
     """Not a loop that takes a core."""
+    begun_at = time.monotonic()
+
     wait_a_little()
+
+    assert time.monotonic() - begun_at >= LOOK_EVERY_S / 2
