@@ -41,7 +41,10 @@ class Method(Protocol):
 
 
 def read_key(headers: CIMultiDictProxy[str]) -> str | None:
-    """What was presented as a key, empty when it cannot be one; None when nothing was."""
+    """What was presented as a key, empty when it cannot be one; None when nothing was.
+
+    AmbiguousAuthError when two keys that differ were, or one header came twice.
+    """
     bearers = headers.getall("Authorization", ())
     plain = headers.getall("x-api-key", ())
     if len(bearers) > 1 or len(plain) > 1:

@@ -82,7 +82,11 @@ class StoredKeys:
         self._failed_at: float | None = None  # None: the store answered when it was last asked
 
     async def recognise(self, key: str, client_address: str) -> Principal | None:
-        """Who holds this key; None when nobody does, or does no longer."""
+        """Who holds this key; None when nobody does, or does no longer.
+
+        AddressNotAllowedError when it is for other networks, AuthUnavailableError while the store
+        does not answer and has not been asked about it, and what WrongKeys refuses.
+        """
         if len(key) != KEY_CHARS:
             return None  # a key written in gateway.yaml, or a token: not a mistake yet
         digest = self._peppers.digest(key)
@@ -240,9 +244,8 @@ class StoredKeys:
         if state == "active":
             try:
                 return _admit(found)
-            except (
-                ValueError
-            ):  # a network that was put there by hand; others are in this answer too
+            except ValueError:
+                # A network that was put there by hand; others are in this answer too.
                 state = "unreadable"
         _log.info("key.refused", key=found.name, reason=state)
         return _NOBODY

@@ -110,7 +110,7 @@ class _Builder:
         return self.document
 
     def plain(self, node: Node, path: KeyPath) -> object:
-        """Return the value of a node."""
+        """Return the value of a node. ConfigError when it stands for too many."""
         self.nodes += 1
         if self.nodes > NODES_MAX:
             message = f"stands for more than {NODES_MAX} values; write them without aliases"

@@ -68,7 +68,10 @@ class Registry:
 
 
 def load_registry(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Registry:
-    """Return the providers of a file, ./providers.yaml or the registry that ships."""
+    """Return the providers of a file, ./providers.yaml or the registry that ships.
+
+    ConfigError with every mistake at once.
+    """
     source = path or _default_registry()
     document = load_document(source)
     written = _parse_registry(document, source)
@@ -94,6 +97,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     """Return the settings of a file, of ./gateway.yaml, or the defaults where there is none.
 
     Secrets of issuers are found; the settings hold them in place of the references.
+    ConfigError with every mistake at once.
     """
     if path is None and not SETTINGS_FILE.exists():
         return Settings()

@@ -137,7 +137,10 @@ class StoresSpec(Spec):
         return find_database(self.database, environ, field="stores.database")
 
     def find_counters(self, environ: Mapping[str, str] | None = None) -> RedisAddress | None:
-        """Where the counters are, with variables filled in; None for those in memory."""
+        """Where the counters are, with variables filled in; None for those in memory.
+
+        StoresError when a variable is missing or holds no address.
+        """
         environ = os.environ if environ is None else environ
         if not self.shares_counters:
             return None
@@ -239,7 +242,10 @@ def check_encryption_key(key: str, source: str) -> None:
 
 
 def decode_encryption_key(key: str, source: str) -> bytes:
-    """The 32 bytes that 64 hexadecimal digits or base64 stand for."""
+    """The 32 bytes that 64 hexadecimal digits or base64 stand for.
+
+    StoresError for any other text.
+    """
     found = b""
     with suppress(ValueError):  # those of base64 are
         if len(key) == 2 * ENCRYPTION_KEY_BYTES:

@@ -19,7 +19,10 @@ TAB_INDENT = re.compile(r"^ *(\t)[ \t]*[^ \t\r\n#]", re.MULTILINE)
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the content of a file that is small enough to be a configuration."""
+    """Return the content of a file; of one too large for a configuration, a byte too much.
+
+    ConfigError when it cannot be read.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)
@@ -32,7 +35,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode_text(content: bytes, file: str) -> str:
-    """Return the text of a file, all its characters legal."""
+    """Return the text of a file, all its characters legal.
+
+    ConfigError with all that are not, or when the content is too large.
+    """
     if len(content) > FILE_BYTES_MAX:
         raise ConfigError([Problem(file, 1, 1, "", "larger than 1 MiB; that is no configuration")])
     try:

@@ -25,7 +25,11 @@ TEXTS = "a list of texts"
 
 
 async def read_fields(request: web.Request, known: Mapping[str, str]) -> dict[str, Any]:
-    """The fields of the body, each of the kind that `known` gives for it; none for no body."""
+    """The fields of the body, each of the kind that `known` gives for it; none for no body.
+
+    InvalidRequestError for any other field or kind; what is no JSON, too large or too slow has
+    errors of its own.
+    """
     body = await _read(request)
     fields = parse_object(body) if body.strip() else {}
     for name, value in fields.items():

@@ -108,7 +108,11 @@ class KeyDesk:
         await self._tasks.cancel()
 
     async def finish(self, name: str, change: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """What a change gives; it goes on when the caller leaves."""
+        """What a change gives; it goes on when the caller leaves.
+
+        Raises what the change raised, InternalError where it crashed, and a 503 once the gateway
+        stops.
+        """
         if self._is_closed:  # since the store was asked for: the body was waited for
             change.close()
             raise _stopping()

@@ -38,7 +38,11 @@ class CustomModels:
         return self._subjects.subject_of(principal) is not None
 
     async def find(self, call: Call, principal: Principal) -> Found:
-        """What a call is made with, whose model so far is the id of a row."""
+        """What a call is made with, whose model so far is the id of a row.
+
+        ModelNotFoundError where the caller has no such row, CredentialUnusableError for one that no
+        request can be made of.
+        """
         row_id = call.model
         user = self._subjects.subject_of(principal)
         row = None

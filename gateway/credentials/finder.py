@@ -90,4 +90,4 @@ class CredentialFinder:
 
 
 CREDENTIALS: web.AppKey[CredentialFinder] = web.AppKey("credentials", CredentialFinder)
-"""Where the credential of a call comes from; set by `open_sources`."""
+"""Where the credential of a call comes from; set by `app`."""

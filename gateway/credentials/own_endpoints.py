@@ -107,7 +107,10 @@ def unfilled(provider: Provider, param: str | None = None) -> ProviderNotFoundEr
 
 
 def check_model_name(name: str, label: str) -> str:
-    """The name of a model that somebody wrote down; it is logged, and sent."""
+    """The name of a model that somebody wrote down; it is logged, and sent.
+
+    CredentialUnusableError when it is empty, too long or not printable.
+    """
     if not 0 < len(name) <= MODEL_CHARS_MAX or not name.isprintable():
         raise CredentialUnusableError(f"Your model's name for {label} cannot be used. {FIX_IT}")
     return name

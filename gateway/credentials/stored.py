@@ -49,7 +49,11 @@ class StoredSource:
         self._endpoints = endpoints
 
     async def find(self, call: Call, principal: Principal) -> Found | None:
-        """The credential in the field that the registry names by `key`."""
+        """The credential in the field that the registry names by `key`.
+
+        None where there is none. CredentialUnavailableError when that cannot be known, or it does
+        not open; CredentialUnusableError when no header can hold it.
+        """
         owner = self._owner_of(principal)
         provider = call.provider
         # EXAMPLE in the address may be somebody's host: no credential goes there.

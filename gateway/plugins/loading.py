@@ -23,7 +23,10 @@ class PluginError(ValueError):
 
 
 def load_middleware(use: str) -> Middleware:
-    """The middleware that `module:name` stands for, checked as far as can be without a call."""
+    """The middleware that `module:name` stands for, checked as far as can be without a call.
+
+    PluginError, which says what is wrong with it.
+    """
     module_name, _, name = use.partition(":")
     module = _import(module_name, use)
     found = getattr(module, name, None)
@@ -47,7 +50,10 @@ def load_middleware(use: str) -> Middleware:
 
 
 def place(chain: Sequence[Middleware], specs: Iterable[MiddlewareSpec]) -> tuple[Middleware, ...]:
-    """The chain with the operator's middlewares in it, each beside the one it names."""
+    """The chain with the operator's middlewares in it, each beside the one it names.
+
+    PluginError for a place that is not there, and for a second middleware of one name.
+    """
     placed = list(chain)
     for spec in specs:
         middleware = _load(spec)

@@ -55,6 +55,7 @@ async def open_sockets(host: str, port: int, *, shared: bool = False) -> list[so
     """Sockets bound to every address of a host, all on the same port; port 0 takes a free one.
 
     Where they are shared, others of this user may be bound to the same port.
+    ListenError when one of them cannot be had.
     """
     loop = asyncio.get_running_loop()
     try:

@@ -41,7 +41,10 @@ class Source(msgspec.Struct, frozen=True):
     generation: int = 1  # how many times the file had been read well when the process began
 
     def load(self) -> Settings:
-        """The settings as they are now, with what the command line says in their place."""
+        """The settings as they are now, with what the command line says in their place.
+
+        ConfigError; the settings that are in force stay so.
+        """
         path = self.path or SETTINGS_FILE
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise ConfigError([Problem(str(path), 1, 1, "", "is no file that can be read again")])

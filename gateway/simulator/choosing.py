@@ -31,7 +31,10 @@ class DirectiveError(ValueError):
 
 
 def read_directive(wish: object) -> Directive:
-    """A directive from a preset's name, JSON text, or a decoded JSON object."""
+    """A directive from a preset's name, JSON text, or a decoded JSON object.
+
+    DirectiveError, which says what is wrong and where.
+    """
     if isinstance(wish, Directive):
         return wish
     if isinstance(wish, str):

@@ -18,7 +18,10 @@ WAIT_S = 10.0
 
 
 def back_up_sqlite(source: Path, target: Path) -> None:
-    """Write what the source holds at this moment to a file that is not there yet."""
+    """Write what the source holds at this moment to a file that is not there yet.
+
+    StoreError when it is, or when one of the two cannot be read or written.
+    """
     if not source.exists():
         raise StoreError(f"{source} is not there; there is nothing to back up.")
     try:

@@ -74,7 +74,10 @@ class Database:
 
 
 def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
-    """The database at an address; nothing is asked of it yet."""
+    """The database at an address; nothing is asked of it yet.
+
+    StoreError for a file that this user may not read and write.
+    """
     if address.file is not None:
         return Database(address, _open_sqlite(address.file, timeout_s))
     if address.url is None:

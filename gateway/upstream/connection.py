@@ -81,7 +81,10 @@ class Connection(asyncio.Protocol):
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def send(self, request: bytes, receiver: Receiver) -> None:
-        """Send one whole request; the receiver gets its answer."""
+        """Send one whole request; the receiver gets its answer.
+
+        UpstreamHungUpError when the connection was closed before.
+        """
         if self._transport is None or self._transport.is_closing():
             raise UpstreamHungUpError(f"The connection to {self.label} was closed.")
         self._receiver = receiver

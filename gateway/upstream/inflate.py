@@ -42,7 +42,10 @@ class Inflater:
         return self._decoder.eof
 
     def feed(self, compressed: bytes) -> bytes:
-        """The plain bytes that `compressed` adds."""
+        """The plain bytes that `compressed` adds.
+
+        InflateError when it is broken or goes on behind its end, BombError when it is too much.
+        """
         if self._decoder.eof:
             # zlib would keep what follows, without a bound.
             raise InflateError("bytes after the end of the compression")

@@ -62,6 +62,7 @@ class Pool:
         """A connection for one request: the newest idle one, or a new one.
 
         It comes back by itself when its answer has ended and it can serve again.
+        ProviderBusyError when as many as may be are in use; any UpstreamError of a dial.
         """
         while self._idle and not fresh:
             connection = self._idle.pop()

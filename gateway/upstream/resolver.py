@@ -42,6 +42,7 @@ class Resolver:
         """The allowed addresses of a host, in the system's order of preference.
 
         What callers read has the provider's `label`: the name of a host inside is not for them.
+        UpstreamAddressError when none of them is.
         """
         found = await self._look_up(host, port, label)
         allowed: list[AddressInfo] = []

@@ -46,7 +46,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 
 def split_object(body: bytes) -> dict[str, bytes]:
-    """The top-level fields of a body that passed `parse_object`: raw values, in their order."""
+    """The top-level fields of a body that passed `parse_object`: raw values, in their order.
+
+    InvalidJsonError for any other body that is no JSON object.
+    """
     try:
         fields = _decode_fields(body)
     except msgspec.ValidationError as error:

@@ -159,7 +159,7 @@ async def test_a_piece_too_large_for_the_first_write_is_not_waited_for(listener:
 
 
 async def test_the_head_leaves_even_when_nothing_is_held(listener: Listener) -> None:
-    """After `commit.max_wait_s` the caller must see a status."""
+    """After `commit.v1_max_wait_s` the caller must see a status."""
     go_on = asyncio.Event()
 
     async def steps(downstream: Downstream, request: web.Request) -> None:
