@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from http import HTTPStatus
 
 from gateway.config.registry import Provider
-from gateway.core.errors import InternalError
+from gateway.core.errors import InternalError, PluginFailedError
 from gateway.core.exchange import Exchange
 from gateway.core.upstream_errors import (
     UpstreamFirstContentTimeoutError,
@@ -23,6 +23,7 @@ from gateway.telemetry.numbers import Numbers, numbers_of
 from gateway.telemetry.series import OTHER, Counts, Distribution
 
 CLIENT_STALLED = "client_stalled"
+MISTAKES = (InternalError.code, PluginFailedError.code)  # ours, and those of a middleware
 MAX_CODES = 300  # of failures, with their providers; there are about 60 codes
 
 _SIDES = {
@@ -134,9 +135,9 @@ class ExchangeSeries:
         self._exchanges = Counts(defined.EXCHANGES)
         names = (*providers, NONE, OTHER)
         self._failures = Counts(defined.FAILURES, MAX_CODES * len(names))
-        # From 0 on: of a counter that begins at 1 Prometheus sees no increase, and of this one the
+        # From 0 on: of a counter that begins at 1 Prometheus sees no increase, and of these the
         # first has to be seen.
-        self._failures.values.update({(name, InternalError.code): 0 for name in names})
+        self._failures.values.update({(name, code): 0 for name in names for code in MISTAKES})
         self._stalls = Counts(defined.STALLS)
         self._refusals = Counts(defined.REFUSALS)
         self._providers: dict[str, ProviderSeries] = {}

@@ -165,14 +165,18 @@ def test_failures_and_stalls_say_whose_they_are(series: ExchangeSeries) -> None:
     }
 
 
-def test_the_first_mistake_of_ours_is_an_increase(series: ExchangeSeries) -> None:
+def test_the_first_mistake_is_an_increase(series: ExchangeSeries) -> None:
     """Of a series that begins at 1 Prometheus' `increase` is 0, and no alert is raised."""
+    mistakes = ("internal_error", "plugin_error")  # ours, and those of a middleware
+
     before = values(series, "gateway_failures_total")
-    settle(series, "", error_code="internal_error")
+    for code in mistakes:
+        settle(series, "", error_code=code)
     after = values(series, "gateway_failures_total")
 
-    assert before == {(name, "internal_error"): 0 for name in ("groq", "demo", "none", "other")}
-    assert after == {**before, ("none", "internal_error"): 1}
+    names = ("groq", "demo", "none", "other")
+    assert before == {(name, code): 0 for name in names for code in mistakes}
+    assert after == {**before, **{("none", code): 1 for code in mistakes}}
 
 
 def test_refusals_are_counted_by_rule(series: ExchangeSeries) -> None:
