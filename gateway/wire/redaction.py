@@ -4,9 +4,12 @@ The rule here: at most the last four characters of anything that looks like a cr
 which is what providers themselves show and enough to tell which one it was.
 """
 
+import json
 import re
-from collections.abc import Sequence
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterator, Sequence
 from typing import Final
+from urllib.parse import quote
 
 from gateway.core.credential_shapes import (
     MARKS,
@@ -32,6 +35,24 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
     if holds_any(text, MARKS):
         text = _mask_all(text, text, PATTERNS)
     return _mask_all(text, text.lower(), PATTERNS_IN_ANY_CASE)
+
+
+def find_forms(secret: str) -> list[str]:
+    """How a known credential looks elsewhere: in an address, in quotes and in Base64."""
+    if len(secret) < MIN_SECRET_CHARS:
+        return []
+    escaped = (json.dumps(secret)[1:-1], repr(secret)[1:-1])
+    forms = (quote(secret, safe="", errors="replace"), *escaped, *_encode(secret))
+    return [form for form in dict.fromkeys(forms) if form != secret]
+
+
+def _encode(secret: str) -> Iterator[str]:
+    """Base64 of it, as in `Basic …`: what stands before it shifts it by none, one or two bytes."""
+    raw = secret.encode("utf-8", "replace")
+    for before, shared in ((0, 0), (1, 2), (2, 3)):  # characters that what is before has a part in
+        whole = (before + len(raw)) // 3 * 4  # and none that what comes after has one in
+        for encode in (b64encode, urlsafe_b64encode):
+            yield encode(b"\0" * before + raw).decode()[shared:whole]
 
 
 def _mask_all(

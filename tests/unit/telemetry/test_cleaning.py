@@ -1,6 +1,8 @@
 """No log line holds a credential, a second line or a megabyte."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
+from urllib.parse import quote
 
 import pytest
 
@@ -126,6 +128,22 @@ def test_credentials_in_use_go_whatever_they_look_like() -> None:
 
     assert SECRET not in cleaned
     assert cleaned.startswith("refused: ")
+
+
+@pytest.mark.parametrize("secret", [SECRET, 'pa"ss/w\\ rd+1=', "pässwörd-pässwörd", "12345678"])
+def test_credentials_in_use_go_in_other_forms_too(secret: str) -> None:
+    """An address, a text in quotes and a header of Basic's hold them, and errors quote those."""
+    cleaner = Cleaner([secret])
+    forms = {quote(secret, safe=""), json.dumps(secret)[1:-1], repr(secret)[1:-1]}
+    encoded = (
+        f"{before}{secret}{after}" for before in ("", "a", "ab") for after in ("", ":", ":x")
+    )
+    for text in encoded:
+        forms |= {b64encode(text.encode()).decode(), urlsafe_b64encode(text.encode()).decode()}
+
+    for form in forms:
+        cleaned = str(cleaner.clean(f"refused: {form}"))
+        assert len(cleaned) <= len("refused: ") + 12, (form, cleaned)
 
 
 def test_names_that_mean_a_credential_hide_their_value() -> None:
