@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 import typer
+from rich.console import Console
 
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
@@ -32,10 +33,12 @@ def open_log(settings: Settings, registry: Registry) -> GatewayLog:
     hold_standard_files()
     is_shared = settings.server.workers > 1
     writer = LogWriter(LineFile(STANDARD_OUTPUT, is_shared=is_shared))
+    terminal = Console()  # knows NO_COLOR, and which terminals have no colours
     log = GatewayLog(
         writer,
         known_secrets(settings, registry),
         is_terminal=os.isatty(STANDARD_OUTPUT),
+        is_colored=terminal.color_system is not None and not terminal.no_color,
         is_shared=is_shared,
     )
     writer.when_back = log.say_dropped

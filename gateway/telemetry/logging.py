@@ -66,13 +66,16 @@ class GatewayLog:
         clock: Clock = system_clock,
         *,
         is_terminal: bool = False,
+        is_colored: bool = True,
         is_shared: bool = False,
     ) -> None:
+        """`is_colored` is about a terminal; elsewhere there are no colours."""
         self.sink = sink
         self.content = ContentLog(secrets, clock, is_shared=is_shared)
         self._cleaner = cleaner = Cleaner(secrets)
         self._clock = clock
         self._is_terminal = is_terminal
+        self._is_colored = is_terminal and is_colored
         self._is_console = False
         self._choice = Choice(LoggingSpec())
         self._render: Render = render_json
@@ -104,7 +107,7 @@ class GatewayLog:
         elif form == "json":
             self._render = render_json
         else:
-            self._render = make_console(is_colored=self._is_terminal)
+            self._render = make_console(is_colored=self._is_colored)
         self.observe.apply(self._choice, None if form == "json" else self._render)
         self.observe.leaves_out_empty = self._is_console
         structlog.configure(

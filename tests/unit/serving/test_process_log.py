@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,32 @@ def test_each_line_of_standard_output_is_one_of_the_log() -> None:
 def test_without_an_output_it_runs_all_the_same(redirection: str) -> None:
     """Closed (the next socket would have its number), full, or with a reader who has gone."""
     assert run(redirection).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("env", "commands"),
+    [
+        ({}, b"\x1b["),
+        ({"NO_COLOR": "1"}, b""),
+        ({"TERM": "dumb"}, b""),
+        ({"NO_COLOR": ""}, b"\x1b["),
+    ],
+)
+def test_colours_are_for_terminals_that_want_them(env: dict[str, str], commands: bytes) -> None:
+    """A pager, an editor's terminal and somebody who cannot read them have none."""
+    shown, terminal = pty.openpty()
+    with os.fdopen(shown, "rb", buffering=0) as reader, os.fdopen(terminal, "wb") as output:
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM],
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "TERM": "xterm"} | env,
+            stdout=output,
+            timeout=30,
+            check=True,
+        )
+        said = reader.read(65536)
+
+    assert b"gateway.stopped" in said
+    assert (b"\x1b[" if b"\x1b" in said else b"") == commands
 
 
 def test_what_ends_a_process_is_a_line_of_the_log() -> None:
