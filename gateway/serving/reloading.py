@@ -39,6 +39,7 @@ class Source(msgspec.Struct, frozen=True):
     path: Path | None = None  # None: ./gateway.yaml, if there is one
     overrides: Overrides = {}
     generation: int = 1  # how many times the file had been read well when the process began
+    has_failed: bool = False  # the last reading before that
 
     def load(self) -> Settings:
         """The settings as they are now, with what the command line says in their place.
@@ -92,7 +93,7 @@ class Reloader:
         self._when_begun = when_begun
         self._when_done = when_done
         self._failures = 0
-        self._failed = False
+        self._failed = source.has_failed
         self._is_waiting = False
         self._generation = source.generation
         self._busy = asyncio.Lock()
@@ -106,6 +107,12 @@ class Reloader:
     def numbers(self) -> ConfigNumbers:
         """How often the file was read, for the metrics."""
         return ConfigNumbers(self._generation, self._failures, has_failed=self._failed)
+
+    def hand_on(self) -> Source:
+        """For a process that begins now: it goes on with what is in force here."""
+        return msgspec.structs.replace(
+            self._source, generation=self._generation, has_failed=self._failed
+        )
 
     def hear(self, tasks: Tasks, stop: Callable[[], object]) -> None:
         """Reload at each SIGHUP; where that says that the terminal has gone, stop instead."""

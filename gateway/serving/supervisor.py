@@ -64,7 +64,6 @@ class Supervisor:
         inherited: Sequence[socket.socket] = (),
     ) -> None:
         self._settings = settings
-        self._source = source
         self._registry = registry
         self._log = log
         self._notifier = notifier
@@ -205,9 +204,7 @@ class Supervisor:
         sockets = (
             self._sockets if self._has_own_sockets else {place.index: self._sockets[place.index]}
         )
-        generation = self._reloader.numbers.generation
-        source = msgspec.structs.replace(self._source, generation=generation)
-        shared = msgspec.structs.replace(self._shared, source=source)
+        shared = msgspec.structs.replace(self._shared, source=self._reloader.hand_on())
         self._shared.board.await_beats(place.index)
         place.start(
             Start(self._settings, self._registry, sockets, shared),

@@ -211,6 +211,22 @@ async def test_one_of_several_processes_speaks(scene: Scene, log_lines: LogLines
     assert (quiet.numbers.generation, quiet.numbers.failures) == (2, 1)
 
 
+async def test_who_begins_later_goes_on_with_it(scene: Scene) -> None:
+    """Of a failure too: the file is no better because a worker has died."""
+    await scene.reloader.reload()
+    scene.write("x: 1\n")
+    await scene.reloader.reload()
+
+    source = scene.reloader.hand_on()
+
+    scene.write("logging: {level: error}\n")
+    later = Reloader(source, scene.reloader.settings, scene.apply, speaks=False)
+    before = later.numbers
+    await later.reload()
+    assert (before.generation, before.has_failed) == (2, True)
+    assert (later.numbers.generation, later.numbers.has_failed) == (3, False)
+
+
 def test_what_the_command_line_says_comes_first() -> None:
     """Where it says something."""
     settings = override(Settings(), {"server": {"port": 9, "host": None}})
