@@ -14,6 +14,7 @@ from gateway.wire.redaction import redact
 FOREIGN = (
     "principal",
     "model",
+    "credential_id",  # of a caller's own it begins with who that is
     "error_detail",
     "client",
     "method",

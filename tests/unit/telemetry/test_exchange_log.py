@@ -24,6 +24,7 @@ def make_exchange(outcome: Outcome = Outcome.FINISHED, request_id: str = "r1") -
     exchange = Exchange(request_id, 1.0, "POST", f"/api/{SECRET}\n", f"1.2.3.4 {SECRET}", ())
     exchange.principal = ANONYMOUS
     exchange.model = f"{SECRET}\x1b[2J\udc80"
+    exchange.credential_id = f"profile:{SECRET}/groq_api_key"  # whose it is, says an issuer
     exchange.error_detail = f"refused: {KNOWN} {'x' * 500}"
     exchange.upstream_request_id = f"Bearer {SECRET}"
     exchange.labels = {"note": KNOWN, "authorization": SECRET}
@@ -119,6 +120,7 @@ def test_no_line_is_longer_than_2_kilobytes() -> None:
         exchange = make_exchange()
         exchange.model = exchange.error_detail = exchange.path = filler * 5_000
         exchange.client_address = exchange.upstream_request_id = filler * 5_000
+        exchange.credential_id = f"profile:{filler * 5_000}/groq_api_key"
         exchange.labels = {f"{filler}{number}": filler * 900 for number in range(60)}
 
         log.observe(exchange)
