@@ -85,7 +85,11 @@ ATTRIBUTES = (
     Attribute("server.port", _ATTEMPT, "and its port"),
     Attribute("http.request.resend_count", _ATTEMPT, "how many attempts came before it, if any"),
     Attribute("gateway.attempt", _ATTEMPT, "its number; 1 is the first"),
-    Attribute("gateway.credential_id", _ATTEMPT, "which credential it was shown, never its value"),
+    Attribute(
+        "gateway.credential_id",
+        _ATTEMPT,
+        "which credential it was shown, never its value, and not whose it is",
+    ),
     Attribute("gateway.tokens_source", _ATTEMPT, "who counted: `provider` or `estimate`"),
     Attribute("gateway.upstream_request_id", _ATTEMPT, "the provider's own id of the request"),
 )

@@ -43,6 +43,9 @@ _FAILED = Status(code=Status.STATUS_CODE_ERROR)
 _FAILURES = frozenset({Outcome.UPSTREAM_FAILED, Outcome.POLICY_STOPPED, Outcome.LOST})
 _NO_HEAD = frozenset({0, 499})  # of the log, for a caller who left before a status was sent
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
+# How ids of credentials begin that are not the operator's. Of a model of a caller's own nothing
+# else is said: behind it is the number of its row.
+_OF_PEOPLE, _OF_MODELS = frozenset({"profile", "tenant"}), "models"
 _SAMPLED = 0x01
 _PARENT_IS_KNOWN, _PARENT_IS_REMOTE = 0x100, 0x200
 _NANOS = 1_000_000_000
@@ -243,7 +246,7 @@ def _describe_attempt_kind(
         ("gateway.outcome", _outcome_of(exchange, record)),
         ("gateway.provider", record.provider),
         ("gateway.attempt", record.number),
-        ("gateway.credential_id", record.credential_id),
+        ("gateway.credential_id", _nobodys(record.credential_id)),
         ("gateway.tokens_source", None if record.usage is None else record.usage.source),
     )
 
@@ -276,6 +279,14 @@ def _micros_of(charged: int | None, cost: Cost | None) -> int | None:
     if charged is None and cost is not None:
         return cost.micros
     return charged
+
+
+def _nobodys(credential_id: str) -> str:
+    """What a credential is called, without the name of the caller or tenant whose it is."""
+    sort, _, rest = credential_id.partition(":")
+    if sort in _OF_PEOPLE:
+        return f"{sort}/{rest.rpartition('/')[2]}"
+    return sort if sort == _OF_MODELS else credential_id
 
 
 def _outcome_of(exchange: Exchange, record: AttemptRecord) -> str:

@@ -69,6 +69,27 @@ def test_many_exchanges_are_one_message() -> None:
     assert spans[0].resource == {"service.name": "chat", "process.pid": 7}
 
 
+@pytest.mark.parametrize(
+    ("credential_id", "expected"),
+    [
+        ("XAI_API_KEY", "XAI_API_KEY"),
+        ("file:/run/secrets/xai", "file:/run/secrets/xai"),
+        ("profile:alice@example.org/xai_api_key", "profile/xai_api_key"),
+        ("profile:a/b/c/xai_api_key", "profile/xai_api_key"),
+        ("tenant:acme/xai_api_key", "tenant/xai_api_key"),
+        ("models:6f1e", "models"),
+    ],
+)
+def test_nobody_is_named(credential_id: str, expected: str) -> None:
+    """Traces go to more people than the log; whose a credential is, is in the log."""
+    exchange = exchange_of()
+    exchange.attempt_records[0].credential_id = credential_id
+
+    _, attempt = seen(exchange)
+
+    assert attempt.attributes["gateway.credential_id"] == expected
+
+
 def test_numbers_are_what_the_log_has() -> None:
     """Tokens, money and who counted them."""
     _, attempt = seen(exchange_of())
