@@ -14,7 +14,6 @@ from gateway.wire.redaction import redact
 FOREIGN = (
     "principal",
     "model",
-    "credential_id",  # of a caller's own it begins with who that is
     "error_detail",
     "client",
     "method",
@@ -22,6 +21,9 @@ FOREIGN = (
     "upstream_request_id",
     "labels",
 )
+
+# How an id of a credential begins that goes on with whose it is; any other is the operator's words.
+SOMEBODYS = ("profile:", "tenant:", "models:")
 
 _DIGITS = 6  # microseconds
 

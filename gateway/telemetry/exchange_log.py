@@ -14,7 +14,7 @@ from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.choosing import Choice
 from gateway.telemetry.cleaning import Cleaner
-from gateway.telemetry.exchange_fields import FOREIGN, describe_exchange
+from gateway.telemetry.exchange_fields import FOREIGN, SOMEBODYS, describe_exchange
 from gateway.telemetry.rendering import Render, encode_json
 from gateway.telemetry.sinks import Sink
 from gateway.telemetry.storm import NEVER
@@ -73,6 +73,9 @@ class ExchangeLog:
             value = line.get(name)
             if value is not None:
                 line[name] = clean(value)
+        credential_id = line["credential_id"]
+        if credential_id is not None and credential_id.startswith(SOMEBODYS):
+            line["credential_id"] = clean(credential_id)
         if self._render is None:
             written = self._begin % self._timestamp() + encode_json(line)[1:] + b"\n"
         else:
@@ -105,7 +108,7 @@ class ExchangeLog:
     def _shorten(self, line: dict[str, Any]) -> bytes:
         written = b""
         for most_bytes in _SHORTER_BYTES:
-            for name in FOREIGN:
+            for name in (*FOREIGN, "credential_id"):
                 line[name] = _cut(line.get(name), most_bytes)
             if line["labels"] is None:
                 del line["labels"]

@@ -112,6 +112,18 @@ def test_what_failed_is_left_out_where_that_is_said() -> None:
     assert log.numbers.sampled == 1
 
 
+def test_the_operators_words_for_a_credential_stay() -> None:
+    """A file may be called as what a vendor issues begins; nobody else chose the name."""
+    stream = io.StringIO()
+    log = configure_logging(JSON, stream=stream)
+    exchange = make_exchange()
+    exchange.credential_id = "file:/run/secrets/hf_token_main"
+
+    log.observe(exchange)
+
+    assert json.loads(stream.getvalue())["credential_id"] == "file:/run/secrets/hf_token_main"
+
+
 def test_no_line_is_longer_than_2_kilobytes() -> None:
     """L05: whatever was put into a request; what it says of the rest stays."""
     stream = io.StringIO()
