@@ -40,7 +40,7 @@ EXCHANGE_FIELDS = {
     "error_detail": "the reason, for you; it may say more than the caller was told",
     "refused_by": "the rule of `limits` that refused the request, see [limits](limits.md)",
     "would_refuse": "the rules with `dry_run` that would have refused it",
-    "bytes_in": "bytes of the request's body",
+    "bytes_in": "bytes of the request's body; 0 where it was refused before all of that was read",
     "bytes_out": "bytes of the answer's body, without chunk framing",
     "chunks": "events with content in a stream",
     "tokens_in": "tokens of the prompt, of all attempts that are billed",
