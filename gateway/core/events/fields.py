@@ -66,7 +66,7 @@ FIELDS = {
     "store": "which one",
     "table": "its name",
     "task": "its name",
-    "text": "the beginning of what came",
+    "text": "what is wrong with it, in the words of aiohttp, without what it quotes",
     "thread": "its name",
     "times": "how often since the line before",
     "tokens_in": "tokens of the prompt",
