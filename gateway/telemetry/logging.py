@@ -165,6 +165,7 @@ class GatewayLog:
             "level": event_dict.pop("level"),
             "event": event_dict.pop("event"),
         }
+        event_dict.pop("timestamp", None)  # a middleware's own; the line keeps its time
         error = event_dict.pop("exc_info", None)
         if self._is_console:  # people read what is there
             line.update((n, v) for n, v in event_dict.items() if v is not None and v != "")

@@ -76,6 +76,21 @@ def test_a_line_is_json_with_time_level_and_event() -> None:
     }
 
 
+@pytest.mark.parametrize("form", ["json", "logfmt", "console"])
+def test_no_field_takes_the_place_of_the_lines_own(
+    form: Literal["json", "logfmt", "console"],
+) -> None:
+    """A middleware may log what it likes; what reads the lines needs their time and level."""
+    stream = io.StringIO()
+    log = configure(stream, form)
+
+    log.info("gateway.started", timestamp="yesterday", level="loud", url="x")
+    log.info("gateway.started", url="x")
+
+    first, second = stream.getvalue().splitlines()
+    assert first == second
+
+
 def test_an_exchange_is_one_line() -> None:
     """With everything there is to say."""
     stream = io.StringIO()
