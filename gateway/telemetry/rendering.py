@@ -39,7 +39,9 @@ def render_logfmt(line: Mapping[str, Any]) -> bytes:
             add(f"{key}={value}")
         elif kind is dict:
             inner = {f"{key}.{_KEY.sub('_', part)}": v for part, v in value.items()}
-            pairs.append(render_logfmt(inner)[:-1].decode())
+            written = render_logfmt(inner)[:-1].decode()
+            if written:  # or two blanks would follow each other
+                add(written)
         else:
             add(f"{key}={_quote(value)}")
     return " ".join(pairs).encode("utf-8", "backslashreplace") + b"\n"

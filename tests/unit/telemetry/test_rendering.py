@@ -16,6 +16,7 @@ from gateway.telemetry.rendering import make_console, render_json, render_logfmt
         ({"text": 'a "b" = c\\d'}, r'text="a \"b\" = c\\d"'),
         ({"rules": ["few", "each caller"]}, 'rules="few,each caller"'),
         ({"labels": {"team": "sales", "on call": "x"}}, "labels.team=sales labels.on_call=x"),
+        ({"labels": {}, "rules": {"few": None}, "count": 1}, "count=1"),
         ({"exception": "a\n  b"}, r'exception="a\n  b"'),
         ({"name": "ümlaut"}, "name=ümlaut"),
     ],
