@@ -5,26 +5,30 @@ The rule here: an answer that is not whole ends in exit code 1, whatever was pri
 
 import asyncio
 import json
+import os
 import sys
-from typing import Any
 
 import typer
 from aiohttp import (
     ClientConnectionError,
+    ClientConnectorCertificateError,
     ClientError,
     ClientResponse,
     ClientSession,
+    ClientSSLError,
     ClientTimeout,
     InvalidURL,
     NonHttpUrlClientError,
 )
 
-from gateway.wire.sse import EventSplitter, parse_event
+from gateway.wire.chunk import EventKind, StreamReader
+from gateway.wire.provider_errors import fault_of
+from gateway.wire.sse import EventSplitter
+from gateway.wire.text import TextEncoder
 
 CONNECT_S = 5
 SILENCE_S = 300
 PATH = "/v1/chat/completions"
-DONE = b"[DONE]"
 OK = 200
 
 
@@ -35,7 +39,7 @@ class AnswerError(Exception):
 def chat(target: str, text: str, url: str, key: str | None) -> int:
     """Print the answer as it comes; 1 when it does not come to its end."""
     try:
-        asyncio.run(_ask(target, text, url, key))
+        asyncio.run(_ask(target, _as_typed(text), url, key))
     except AnswerError as error:
         typer.echo(str(error), err=True)
         return 1
@@ -71,37 +75,60 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
     except (ClientError, TimeoutError, ValueError) as error:
         if begun:
             raise AnswerError("\nThe answer broke off.") from error
-        if isinstance(error, ClientConnectionError | TimeoutError):
-            reason = f"There is no gateway at {url}; `gateway serve` starts one."
-            raise AnswerError(reason) from error
-        if isinstance(error, InvalidURL | NonHttpUrlClientError):
-            reason = f"{url} is not the address of a gateway, such as http://127.0.0.1:8080."
-            raise AnswerError(reason) from error
-        raise AnswerError(f"{url} cannot be called: {type(error).__name__}.") from error
+        raise AnswerError(_explain(error, url)) from error
+
+
+def _explain(error: Exception, url: str) -> str:
+    if isinstance(error, ClientConnectorCertificateError):
+        reason = getattr(error.certificate_error, "verify_message", "it proves nothing")
+        return f"The certificate of {url} is not trusted here: {reason}."
+    if isinstance(error, ClientSSLError):
+        return f"There is no TLS at {url}; its address may begin with http://."
+    if isinstance(error, ClientConnectionError | TimeoutError):
+        return f"There is no gateway at {url}; `gateway serve` starts one."
+    if isinstance(error, InvalidURL | NonHttpUrlClientError):
+        return f"{url} is not the address of a gateway, such as http://127.0.0.1:8080."
+    return f"{url} cannot be called: {type(error).__name__}."
+
+
+def _as_typed(text: str) -> str:
+    """The text as it stood on the terminal, which need not have the encoding of the locale."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        try:
+            return os.fsencode(text).decode()
+        except UnicodeDecodeError as error:
+            raise AnswerError("The text is not UTF-8.") from error
+    return text
 
 
 async def _print_answer(response: ClientResponse) -> None:
-    splitter = EventSplitter()
+    """Read as the gateway itself does: what it took for a whole answer is one here."""
+    splitter, reader, encoder = EventSplitter(), StreamReader(), TextEncoder()
     async for piece in response.content.iter_any():
         for event in splitter.feed(piece):
-            _, payload = parse_event(event)
-            if payload is None:
-                continue
-            if payload == DONE:
-                typer.echo()
-                return
-            _print_chunk(json.loads(payload))
-    raise AnswerError("\nThe answer broke off.")
+            _print_event(event, reader, encoder)
+    if splitter.held:  # a last event without its blank line
+        _print_event(splitter.held, reader, encoder)
+    if not reader.is_complete:
+        raise AnswerError("\nThe answer broke off.")
+    typer.echo()
 
 
-def _print_chunk(chunk: dict[str, Any]) -> None:
-    if chunk.get("error"):
-        raise AnswerError(f"\n{_message_in(chunk) or 'The answer broke off.'}")
-    for choice in chunk.get("choices") or []:
-        text = (choice.get("delta") or {}).get("content")
-        if isinstance(text, str):
-            sys.stdout.write(_printable(text))
-            sys.stdout.flush()
+def _print_event(event: bytes, reader: StreamReader, encoder: TextEncoder) -> None:
+    if reader.done:
+        return
+    if reader.read(event) is EventKind.FAULT:
+        raise AnswerError(f"\n{_fault_in(reader) or 'The answer broke off.'}")
+    if reader.text:
+        sys.stdout.write(_printable(encoder.encode(reader.text).decode()))
+        sys.stdout.flush()
+
+
+def _fault_in(reader: StreamReader) -> str:
+    fault = fault_of({"error": reader.fault}, label="The provider")
+    return "" if fault is None else _printable(fault.message)
 
 
 async def _read_refusal(response: ClientResponse) -> str:

@@ -1,16 +1,22 @@
 """`gateway chat`, against a gateway that answers, refuses and breaks off."""
 
 import asyncio
+import json
+import ssl
 from collections.abc import Awaitable, Callable
 
 import pytest
+import trustme
 from aiohttp import web
 
 from gateway.cli.chat import chat
 from gateway.serving.service import Service
+from gateway.simulator import Simulator
 from tests.plugins.chain import StartChain
 
 CHUNK = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'
+
+END = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -79,6 +85,43 @@ async def test_half_an_answer_is_a_failure(
     assert message in captured.err
 
 
+@pytest.mark.parametrize(
+    ("pieces", "printed"),
+    [
+        ([CHUNK % b"Hi", END], "Hi\n"),
+        ([CHUNK % b"Hi", END, b"data: [DONE]"], "Hi\n"),
+        ([CHUNK % b"Hi", b"data: [DONE] \n\n"], "Hi\n"),
+        ([b"data:\n\n", CHUNK % b"Hi", b"data: null\n\n", b"data: [DONE]\n\n"], "Hi\n"),
+        ([b"event: ping\ndata: ping\n\n", CHUNK % b"Hi", b"data: [DONE]\n\n"], "Hi\n"),
+        ([CHUNK % rb"\ud83d", CHUNK % rb"\ude00", b"data: [DONE]\n\n"], "\U0001f600\n"),
+    ],
+    ids=["no terminator", "no blank line", "a blank", "nothing", "a ping", "half letters"],
+)
+async def test_what_the_gateway_took_for_whole_is_printed_as_whole(
+    start_chain: StartChain,
+    capsys: pytest.CaptureFixture[str],
+    pieces: list[bytes],
+    printed: str,
+) -> None:
+    """It relays the provider's own events, and not all of them end as OpenAI's do."""
+    chain = await start_chain(stream(*pieces))
+
+    code = await run(f"http://127.0.0.1:{chain.port}")
+
+    assert (code, *capsys.readouterr()) == (0, printed, "")
+
+
+async def test_an_error_in_any_shape_is_told(
+    start_chain: StartChain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Some say it in a string."""
+    chain = await start_chain(stream(CHUNK % b"half", b'data: {"error":"No more."}\n\n'))
+
+    code = await run(f"http://127.0.0.1:{chain.port}")
+
+    assert (code, *capsys.readouterr()) == (1, "half", "\nNo more.\n")
+
+
 async def test_a_cut_connection_is_a_failure(
     start_chain: StartChain, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +148,44 @@ async def test_no_gateway_is_said_plainly(url: str, capsys: pytest.CaptureFixtur
     assert code == 1
     assert url in captured.err
     assert "Traceback" not in captured.err
+
+
+async def test_a_server_without_tls_is_told_apart_from_none(
+    start_chain: StartChain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is to be started there."""
+    chain = await start_chain(stream(b"data: [DONE]\n\n"))
+
+    code = await run(f"https://127.0.0.1:{chain.port}")
+
+    assert code == 1
+    assert "may begin with http://" in capsys.readouterr().err
+
+
+async def test_a_certificate_that_is_not_trusted_is_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The gateway runs; who calls it has not heard of its authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    async with Simulator(ssl_context=context) as simulator:
+        code = await run(f"https://127.0.0.1:{simulator.port}")
+
+    assert code == 1
+    assert "is not trusted here: unable to get local issuer" in capsys.readouterr().err
+
+
+async def test_a_question_is_read_as_it_was_typed(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the locale `C` Python takes each byte of a letter for half a surrogate pair."""
+    async with Simulator() as simulator:
+        url = simulator.base_url
+
+        typed = await asyncio.to_thread(chat, "plain", "h\udcc3\udca9", url, None)
+        other = await asyncio.to_thread(chat, "plain", "h\udcff", url, None)
+        asked = [json.loads(served.body)["messages"][0]["content"] for served in simulator.journal]
+
+    assert (typed, other, asked) == (0, 1, ["h\xe9"])
+    assert capsys.readouterr().err == "The text is not UTF-8.\n"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "ftp://127.0.0.1", "no url", "http://"])
