@@ -20,6 +20,7 @@ from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
 from gateway.cli.logs_command import logs
+from gateway.cli.standard_streams import prepare_streams, refuse_full_disk
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 DEFAULT_ADMIN_URL = "http://127.0.0.1:8081"
@@ -70,7 +71,9 @@ VersionOption = Annotated[
 def main() -> None:
     """Run the command line."""
     hear_sigterm_as_first_process()
-    app(prog_name="gateway")  # as `python -m gateway` too, so that shells complete it
+    prepare_streams()
+    with refuse_full_disk():
+        app(prog_name="gateway")  # as `python -m gateway` too, so that shells complete it
 
 
 def hear_sigterm_as_first_process() -> None:
