@@ -32,6 +32,9 @@ def simulate(host: str, port: int) -> int:
 
 
 def _print_address(simulator: Simulator) -> None:
-    typer.echo(f"base URL   {simulator.base_url}")
-    typer.echo("try it with")
-    typer.echo(f"curl -N {simulator.base_url}/chat/completions -d '{QUESTION}'")
+    # At once: who waits for the first line may close the pipe after it.
+    typer.echo(
+        f"base URL   {simulator.base_url}\n"
+        "try it with\n"
+        f"curl -N {simulator.base_url}/chat/completions -d '{QUESTION}'"
+    )

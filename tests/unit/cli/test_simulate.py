@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_it_prints_where_it_is_and_stops_with_ctrl_c() -> None:
         lines[0].split()[-1] + "/chat/completions",
     )
     assert running.returncode == 0
+
+
+def test_who_has_read_its_address_may_close_the_pipe() -> None:
+    """As `| head -1` does in a script: it said that it could not listen, and ended."""
+    command = [sys.executable, "-m", "gateway", "simulate", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        url = running.stdout.readline().split()[-1]
+        running.stdout.close()
+        with urllib.request.urlopen(f"{url}/models") as answer:  # noqa: S310 - our own
+            status = answer.status
+        running.send_signal(signal.SIGINT)
+
+    assert (status, running.returncode) == (200, 0)
 
 
 def test_a_port_in_use_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
