@@ -276,6 +276,8 @@ class StreamReader:
         chunk = decode_chunk(payload)
         if kind == b"error":
             return self._read_typed_error(chunk, payload)
+        if chunk is None and (word := self._read_word(kind, payload)) is not None:
+            return word
         if chunk is None or (chunk.choices is None and not chunk.error):
             bare_error = _find_bare_error(payload)
             if bare_error is not None:
@@ -295,6 +297,16 @@ class StreamReader:
     def estimate_usage(self) -> Usage:
         """The same, where the provider has not counted."""
         return Usage(None, self.count_tokens(), "estimate")
+
+    def _read_word(self, kind: bytes, payload: bytes) -> EventKind | None:
+        """What data that is no chunk says all the same; None where it should have been one."""
+        text = payload.strip()
+        if text.startswith(b"[DONE]"):
+            self.done = True
+            return DONE
+        # Of another type than a message, and not JSON: `event: ping`, with any word for its data.
+        is_other = kind not in (b"", b"message") and not text.startswith((b"{", b"["))
+        return SILENCE if is_other else None
 
     def _read_typed_error(self, chunk: Chunk | None, payload: bytes) -> EventKind:
         self.fault_is_plain = chunk is not None and bool(chunk.error)
