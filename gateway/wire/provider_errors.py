@@ -139,7 +139,7 @@ def _read_error(value: dict[str, Any], label: str, secrets: Sequence[str]) -> Pr
     return ProviderFault(
         message=_without_markup(message, label)
         or f"{label} answered with an error and no message.",
-        type=_word_of(error.get("type"), secrets) or _word_of(error.get("status"), secrets),
+        type=_word_of(error.get("type"), secrets) or _status_word_of(error, secrets),
         code=_word_of(error.get("code"), secrets),
         param=_word_of(error.get("param"), secrets) or _param_of_detail(error),
         status=_status_of(error),
@@ -189,6 +189,12 @@ def _word_of(value: object, secrets: Sequence[str]) -> str | None:
         return None
     text = str(value) if isinstance(value, str) or abs(value) < 2**63 else ""
     return clean_text(text, secrets=secrets, max_chars=_MAX_CODE_CHARS) or None
+
+
+def _status_word_of(error: dict[str, Any], secrets: Sequence[str]) -> str | None:
+    """Gemini's `status` is a word; Azure's is the number, which is no type."""
+    status = error.get("status")
+    return None if isinstance(status, int) else _word_of(status, secrets)
 
 
 def _status_of(error: dict[str, Any]) -> int | None:

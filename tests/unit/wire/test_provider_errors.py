@@ -88,6 +88,15 @@ SHAPES = {
         b'{"type":"error","error":{"type":"overloaded_error","message":"No."},"request_id":"r"}',
         ProviderFault("No.", type="overloaded_error", status=529),
     ),
+    "azure": (
+        (
+            b'{"error":{"message":"No.","type":null,"param":"prompt","code":"content_filter",'
+            b'"status":400}}'
+        ),
+        ProviderFault(
+            "No.", param="prompt", code="content_filter", status=400, extra={"status": 400}
+        ),
+    ),
     "bedrock": (b'{"message":"No."}', ProviderFault("No.")),
     "cohere": (b'{"id":"1","message":"No."}', ProviderFault("No.")),
     "vllm": (
