@@ -49,7 +49,7 @@ def parse_body(body: bytes) -> dict[str, Any] | None:
     """The JSON object in a body, or None when there is none."""
     try:
         found = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -53,6 +53,8 @@ def _read_text(text: str) -> Directive:
         return _convert(msgspec.json.decode(text))
     except msgspec.DecodeError as error:
         raise DirectiveError(f"The directive is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise DirectiveError("The directive is nested too deep.") from error
 
 
 def _convert(wish: dict[str, Any]) -> Directive:
@@ -144,7 +146,7 @@ def carried_wish(request: Request, body: dict[str, Any] | None) -> object:
     """The directive a request carries, not yet read."""
     header = request.header(HEADER)
     if header is not None:
-        return header
+        return _as_utf8(header)
     if body is None:
         return None
     if FIELD in body:
@@ -155,3 +157,11 @@ def carried_wish(request: Request, body: dict[str, Any] | None) -> object:
     if model.startswith(MODEL_PREFIX):
         return model.removeprefix(MODEL_PREFIX)
     return model if model in PRESETS else None
+
+
+def _as_utf8(header: str) -> str:
+    """A header's bytes are read as Latin-1; who writes JSON into one means UTF-8."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return header

@@ -9,7 +9,9 @@ def _request(body=b"", method="POST", version="1.1", headers=()):
     return Request(method, "/v1/chat/completions", list(headers), body, version)
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b'"x"', b"{", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'"x"', b"{", b"\xff\xfe", b"null", pytest.param(b"[" * 9_999, id="deep")]
+)
 def test_what_is_no_object_is_none(body):
     """A provider that falls over on a bad body is no use in a fault test."""
     assert parse_body(body) is None

@@ -20,6 +20,16 @@ async def test_a_header_beats_the_body_and_the_body_beats_the_model(peer, make_r
     assert [h.body for h in (by_model, by_field, by_header)] == [b"model", b"field", b"header"]
 
 
+async def test_a_directive_in_a_header_is_utf_8(peer, simulator):
+    """As a shell sends it: `-H 'x-simulate: {"text":"Grüße"}'` came back garbled."""
+    lines = ["POST /v1/chat/completions HTTP/1.1", "Host: a", "Connection: close"]
+    lines += ["Content-Length: 2", 'X-Simulate: {"text":"Grüße"}', "", "{}"]
+
+    await peer.send("\r\n".join(lines).encode())
+
+    assert "Grüße".encode() in simulator.journal.last.body_sent
+
+
 async def test_a_preset_is_named_by_header_field_or_model(peer, ask, make_request):
     """A model's name is all that some clients can set."""
     headers = ("Connection: close", "X-Simulate: server-error")
@@ -82,6 +92,14 @@ async def test_a_bad_directive_is_a_400_that_says_why(ask):
     assert heard.status == 400
     assert heard.json["error"]["code"] == "bad_directive"
     assert "gap" in heard.json["error"]["message"]
+
+
+async def test_a_directive_without_a_bottom_is_a_400_like_any_other(ask):
+    """Not a connection that ends without a word."""
+    heard = await ask(model="sim:" + '{"chunk_extra":' * 3000 + "1" + "}" * 3000)
+
+    assert heard.status == 400
+    assert "too deep" in heard.json["error"]["message"]
 
 
 def test_equal_texts_are_read_once():
