@@ -17,13 +17,14 @@ ANSWER = """I am the demo provider that is built into this gateway, so no model 
 these words. But they came the way a model's words come: over a real connection, one token at a \
 time, through every part of the gateway. If you can read this, it works.
 
-To talk to a real model, add two lines to providers.yaml, here for Groq:
+To talk to a real model, you need its provider's key. Groq, OpenAI, Mistral and a dozen more are \
+in providers.yaml already: set GROQ_API_KEY, for instance, and start the gateway again. One that \
+is not there yet is two lines at the end of that file:
 
-  groq:
-    base_url: https://api.groq.com/openai/v1
+  mine:
+    base_url: https://llm.example.org/v1
 
-Then put its key into GROQ_API_KEY and start the gateway again. Any program that speaks the \
-OpenAI API can use it now:
+Its key goes into MINE_API_KEY. Any program that speaks the OpenAI API can use all of them:
 
 curl {url}/v1/chat/completions -H 'content-type: application/json' \\
   -d '{{"model":"groq/llama-3.3-70b-versatile","messages":[{{"role":"user","content":"Hi"}}]}}'

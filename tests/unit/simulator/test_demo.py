@@ -1,5 +1,6 @@
 """The demo answer: what a new user reads first."""
 
+from gateway.config.load import load_registry, shipped_file
 from gateway.simulator.demo import ANSWER, write_demo
 from gateway.simulator.directive import Directive
 
@@ -13,12 +14,27 @@ def test_it_comes_at_the_pace_of_a_fast_reader():
 
 
 def test_it_says_what_to_do_next():
-    """Two lines are a provider, and one command asks it."""
+    """A key, or two lines more, and one command asks it."""
     text = "".join(write_demo("", "http://gateway.example").tokens)
 
-    assert "base_url: https://api.groq.com/openai/v1" in text
+    assert "GROQ_API_KEY" in text
     assert "curl http://gateway.example/v1/chat/completions" in text
     assert text.startswith("Hello! I am the demo provider")
+
+
+def test_its_two_lines_can_be_put_where_it_says(tmp_path):
+    """A provider that ships already would stop the next start: it would be there twice."""
+    text = "".join(write_demo("").tokens)
+    lines = [line for line in text.splitlines() if line.startswith("  ") and "base_url" in line]
+    assert len(lines) == 1
+    name = text.splitlines()[text.splitlines().index(lines[0]) - 1]
+    file = tmp_path / "providers.yaml"
+    file.write_text("\n".join([shipped_file("providers.yaml").read_text(), name, *lines, ""]))
+
+    registry = load_registry(file, {})
+
+    assert registry.providers["mine"].env == "MINE_API_KEY"
+    assert "MINE_API_KEY" in text
 
 
 def test_it_greets_with_the_topic():
