@@ -12,6 +12,11 @@ from gateway.config.load import Registry
 from gateway.config.registry import Provider
 
 WIDE = 160  # columns where there is no terminal to ask: a pipe, a log
+NARROW = 120  # below it six columns of what ships are a few letters wide each
+USUAL = 80  # columns of a terminal that nobody has made wider
+WIDEST_VARIABLE = 24
+WIDEST_CREDENTIAL = 12
+HEADERS = ("name", "base URL", "key field", "environment variable", "credential", "models")
 
 
 def print_providers(registry: Registry, console: Console | None = None) -> int:
@@ -20,18 +25,36 @@ def print_providers(registry: Registry, console: Console | None = None) -> int:
         console = Console()
         if not console.is_terminal:
             console = Console(width=WIDE)
+    rows = [_cells(registry, provider) for provider in registry.providers.values()]
     table = Table(title=str(registry.source), title_justify="left")
-    table.add_column("name", no_wrap=True)
-    table.add_column("base URL", overflow="fold")
-    table.add_column("key field", overflow="fold")
-    table.add_column("environment variable", overflow="fold")
-    table.add_column("credential", overflow="fold")
-    table.add_column("models", overflow="fold")
-    for provider in registry.providers.values():
+    if console.width < NARROW:
+        _add_narrow_columns(table, rows, is_usual=console.width >= USUAL)
+        rows = [_stack(row) for row in rows]
+    else:
+        table.add_column("name", no_wrap=True)
+        for header in HEADERS[1:]:
+            table.add_column(header, overflow="fold")
+    for row in rows:
         # As plain text: a square bracket in a name would be read as markup.
-        table.add_row(*map(Text, _cells(registry, provider)))
+        table.add_row(*map(Text, row))
     console.print(table)
     return 0
+
+
+def _add_narrow_columns(table: Table, rows: list[tuple[str, ...]], *, is_usual: bool) -> None:
+    """What people copy stays in one piece, if it can; the rest is stacked beside it."""
+    table.show_lines = True
+    table.add_column(HEADERS[0], no_wrap=True)
+    widest = max((len(line) for row in rows for line in row[3].splitlines()), default=0)
+    whole = min(widest, WIDEST_VARIABLE) if is_usual else None
+    table.add_column(HEADERS[3], overflow="fold", min_width=whole)
+    table.add_column(HEADERS[4], overflow="fold", max_width=WIDEST_CREDENTIAL)
+    table.add_column("\n".join((HEADERS[1], HEADERS[2], HEADERS[5])), overflow="fold")
+
+
+def _stack(row: tuple[str, ...]) -> tuple[str, ...]:
+    name, base_url, key, variable, credential, models = row
+    return name, variable, credential, "\n".join((base_url, key, models.replace(", ", "\n")))
 
 
 def _cells(registry: Registry, provider: Provider) -> tuple[str, ...]:

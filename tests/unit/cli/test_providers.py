@@ -23,10 +23,10 @@ providers:
 """
 
 
-def printed(path: Path, environ: dict[str, str]) -> str:
+def printed(path: Path, environ: dict[str, str], width: int = 200) -> str:
     """Return what the command prints."""
     out = io.StringIO()
-    code = print_providers(load_registry(path, environ), Console(file=out, width=200))
+    code = print_providers(load_registry(path, environ), Console(file=out, width=width))
     assert code == 0
     return out.getvalue()
 
@@ -57,6 +57,27 @@ def test_every_provider_that_ships_has_a_row() -> None:
     text = printed(shipped_file("providers.yaml"), {})
 
     assert all(f"│ {name} " in text for name in ("demo", "groq", "openrouter", "lmstudio"))
+
+
+def test_on_a_usual_terminal_what_is_copied_is_in_one_piece() -> None:
+    """With six columns in 80 letters a variable came as `GROQ_API_K` and `EY`."""
+    registry = load_registry(shipped_file("providers.yaml"), {})
+    lines = printed(shipped_file("providers.yaml"), {"GROQ_API_KEY": CANARY}, width=80).splitlines()
+
+    assert {len(line) for line in lines} == {80}
+    rows = {row[1].strip(): row for row in (line.split("│") for line in lines) if len(row) > 1}
+    for name, provider in registry.providers.items():
+        found = "yes" if name == "groq" else "no"
+        assert rows[name][2].strip() == provider.env, name
+        assert rows[name][3].strip().startswith((found, "not needed", "of each")), name
+
+
+def test_a_tiny_terminal_gets_what_fits() -> None:
+    """A table that is cut off is better than none."""
+    for width in (10, 40, 60):
+        lines = printed(shipped_file("providers.yaml"), {}, width=width).splitlines()
+
+        assert max(map(len, lines)) <= width, width
 
 
 def test_of_several_credentials_the_table_says_how_many_and_which(tmp_path: Path) -> None:
