@@ -276,14 +276,9 @@ class StreamReader:
         chunk = decode_chunk(payload)
         if kind == b"error":
             return self._read_typed_error(chunk, payload)
-        if chunk is None and (word := self._read_word(kind, payload)) is not None:
-            return word
-        if chunk is None or (chunk.choices is None and not chunk.error):
-            bare_error = _find_bare_error(payload)
-            if bare_error is not None:
-                self.fault = bare_error
-                return FAULT
-        return UNREADABLE if chunk is None else self._read_chunk(chunk, payload)
+        if chunk is None:
+            return self._read_foreign(kind, payload)
+        return self._read_chunk(chunk, payload)
 
     @property
     def finish_reasons(self) -> list[Any]:
@@ -298,15 +293,24 @@ class StreamReader:
         """The same, where the provider has not counted."""
         return Usage(None, self.count_tokens(), "estimate")
 
-    def _read_word(self, kind: bytes, payload: bytes) -> EventKind | None:
-        """What data that is no chunk says all the same; None where it should have been one."""
+    def _read_foreign(self, kind: bytes, payload: bytes) -> EventKind:
+        """Data that is no chunk: an error, a terminator, a keep-alive, or what nobody can read."""
+        if self._read_bare_error(payload):
+            return FAULT
         text = payload.strip()
         if text.startswith(b"[DONE]"):
             self.done = True
             return DONE
         # Of another type than a message, and not JSON: `event: ping`, with any word for its data.
         is_other = kind not in (b"", b"message") and not text.startswith((b"{", b"["))
-        return SILENCE if is_other else None
+        return SILENCE if is_other else UNREADABLE
+
+    def _read_bare_error(self, payload: bytes) -> bool:
+        bare_error = _find_bare_error(payload)
+        if bare_error is None:
+            return False
+        self.fault = bare_error
+        return True
 
     def _read_typed_error(self, chunk: Chunk | None, payload: bytes) -> EventKind:
         self.fault_is_plain = chunk is not None and bool(chunk.error)
@@ -314,6 +318,8 @@ class StreamReader:
         return FAULT
 
     def _read_chunk(self, chunk: Chunk, payload: bytes) -> EventKind:
+        if chunk.choices is None and not chunk.error and self._read_bare_error(payload):
+            return FAULT
         if chunk.error:
             self._read_usage(chunk, payload)
             self.fault = chunk.error
