@@ -15,7 +15,7 @@ from gateway.config.load import (
     REGISTRY_FILE,
     SETTINGS_FILE,
     Registry,
-    check_file,
+    check_document,
     load_registry,
     load_settings,
     wants_ours,
@@ -24,6 +24,7 @@ from gateway.config.problems import ConfigError, KeyPath, Problem
 from gateway.config.registry import Provider, RegistryFile
 from gateway.config.schemas import registry_schema, render_schema, settings_schema
 from gateway.config.settings import Settings
+from gateway.config.text import is_read_once, is_there
 from gateway.core.credential import Credential
 from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
@@ -42,18 +43,20 @@ SCHEMAS = {"providers": registry_schema, "gateway": settings_schema}
 
 def check(files: Sequence[Path]) -> int:
     """Print every mistake in the files, or in those of this directory; 0 when there is none."""
-    chosen = list(files) or [path for path in (REGISTRY_FILE, SETTINGS_FILE) if path.exists()]
+    chosen = list(files) or [path for path in (REGISTRY_FILE, SETTINGS_FILE) if is_there(path)]
     if not chosen:
         typer.echo(f"No {REGISTRY_FILE} and no {SETTINGS_FILE} here; `gateway init` writes them.")
         return 0
     problems: list[Problem] = []
     right: dict[Path, RegistryFile | Settings] = {}
+    documents: dict[Path, Document] = {}
     for path in chosen:
         try:
-            right[path] = check_file(path)
+            documents[path] = load_document(path)
+            right[path] = check_document(documents[path], path)
         except ConfigError as error:
             problems += error.problems
-    together = list(_compare(right))
+    together = list(_compare(right, documents))
     for problem in [*problems, *together]:
         typer.echo(str(problem))
     for path in right:
@@ -64,13 +67,15 @@ def check(files: Sequence[Path]) -> int:
     return 1 if problems or together else 0
 
 
-def _compare(files: Mapping[Path, RegistryFile | Settings]) -> Iterator[Problem]:
+def _compare(
+    files: Mapping[Path, RegistryFile | Settings], documents: Mapping[Path, Document]
+) -> Iterator[Problem]:
     """What is right in each line, and stops the start all the same."""
     registry = _join(files)
     for path, file in files.items():
         if isinstance(file, RegistryFile):
             continue
-        document = load_document(path)
+        document = documents[path]
         try:
             refuse_same_port(file)
         except SamePortError as error:
@@ -100,6 +105,8 @@ def _join(files: Mapping[Path, RegistryFile | Settings]) -> Registry:
             continue
         providers |= file.providers
         credentials |= {name: () for name, one in file.providers.items() if _names_credential(one)}
+        if is_read_once(path):
+            continue
         with contextlib.suppress(ConfigError):  # that is said in a sentence of its own
             credentials |= load_registry(path).credentials
     return Registry(providers, credentials)
@@ -122,6 +129,8 @@ def _one_line(error: Exception) -> str:
 def _look_around(files: Mapping[Path, RegistryFile | Settings]) -> Iterator[str]:
     """What is no mistake in a file, but stops the start in this environment."""
     for path, file in files.items():
+        if is_read_once(path):
+            continue
         load = load_registry if isinstance(file, RegistryFile) else load_settings
         try:
             load(path)

@@ -15,6 +15,7 @@ from gateway.cli.stores import run_with_keys
 from gateway.config.load import REGISTRY_FILE, load_registry
 from gateway.config.problems import ConfigError
 from gateway.config.settings import Settings
+from gateway.config.text import is_there
 from gateway.core.clock import system_clock
 from gateway.core.durations import render_time
 from gateway.core.gateway_key import is_key
@@ -152,7 +153,7 @@ def _check_registry(wanted: WantedKey, path: Path | None) -> None:
 
     Where no registry is named and none is here, nobody knows which one the gateway has.
     """
-    if path is None and not REGISTRY_FILE.exists():
+    if path is None and not is_there(REGISTRY_FILE):
         return
     try:
         known = load_registry(path).providers

@@ -35,6 +35,7 @@ from gateway.config.registry import Provider, RegistryFile
 from gateway.config.second_look import look_again
 from gateway.config.settings import AuthMethod, Settings
 from gateway.config.spec import Spec
+from gateway.config.text import is_there
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, check_strength
 from gateway.config.tracing import TracingSpec
 from gateway.core.credential import Credential
@@ -99,7 +100,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     Secrets of issuers are found; the settings hold them in place of the references.
     ConfigError with every mistake at once.
     """
-    if path is None and not SETTINGS_FILE.exists():
+    if path is None and not is_there(SETTINGS_FILE):
         return Settings()
     source = path or SETTINGS_FILE
     document = load_document(source)
@@ -175,7 +176,11 @@ def known_secrets(settings: Settings, registry: Registry) -> list[str]:
 
 def check_file(path: Path) -> RegistryFile | Settings:
     """What a file of either sort says, whatever the environment; ConfigError with its mistakes."""
-    document = load_document(path)
+    return check_document(load_document(path), path)
+
+
+def check_document(document: Document, path: Path) -> RegistryFile | Settings:
+    """The same of what has been read from it."""
     is_registry = _is_registry(document, path.name)
     return _parse_registry(document, path) if is_registry else _parse_settings(document, path)
 
@@ -197,7 +202,7 @@ def shipped_file(name: str) -> Path:
 
 def _default_registry() -> Path:
     """Return ./providers.yaml if there is one, otherwise the registry that ships."""
-    return REGISTRY_FILE if REGISTRY_FILE.exists() else shipped_file("providers.yaml")
+    return REGISTRY_FILE if is_there(REGISTRY_FILE) else shipped_file("providers.yaml")
 
 
 def _parse_registry(document: Document, path: Path) -> RegistryFile:

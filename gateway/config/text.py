@@ -4,6 +4,7 @@ Rule: what is not plain UTF-8 text of a sensible size is refused before any pars
 """
 
 import re
+import stat
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,28 @@ UNPRINTABLE = re.compile(
 TAB_INDENT = re.compile(r"^ *(\t)[ \t]*[^ \t\r\n#]", re.MULTILINE)
 
 
+def is_there(path: Path) -> bool:
+    """Whether somebody has put something there, be it a link that leads nowhere.
+
+    What cannot be looked at is there: reading it says why it cannot be.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def is_read_once(path: Path) -> bool:
+    """Whether it is a pipe or the like, of which a second reading says something else."""
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file; of one too large for a configuration, a byte too much.
 
@@ -27,11 +50,16 @@ def read_bytes(path: Path) -> bytes:
         with path.open("rb") as file:
             content = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
-        missing = isinstance(error, FileNotFoundError)
-        reason = "no such file" if missing else (error.strerror or type(error).__name__).lower()
-        hint = "; `gateway init` writes one" if missing else ""
-        raise ConfigError([Problem(str(path), 1, 1, "", f"{reason}{hint}")]) from None
+        raise ConfigError([Problem(str(path), 1, 1, "", _explain(path, error))]) from None
     return content
+
+
+def _explain(path: Path, error: OSError) -> str:
+    if not isinstance(error, FileNotFoundError):
+        return (error.strerror or type(error).__name__).lower()
+    if path.is_symlink():
+        return f"a link to {path.readlink()}, and there is no such file"
+    return "no such file; `gateway init` writes one"
 
 
 def decode_text(content: bytes, file: str) -> str:

@@ -19,6 +19,7 @@ from gateway.config.load import SETTINGS_FILE, load_settings
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.spec import Spec
+from gateway.config.text import is_there
 from gateway.core.config_numbers import ConfigNumbers
 from gateway.core.tasks import Tasks
 from gateway.telemetry.content_log import ContentFileError
@@ -54,7 +55,7 @@ class Source(msgspec.Struct, frozen=True):
 
 def find_source(path: Path | None, overrides: Overrides) -> Source:
     """Where the settings are from: a file that is there at the start has to be there later."""
-    if path is None and SETTINGS_FILE.exists():
+    if path is None and is_there(SETTINGS_FILE):
         path = SETTINGS_FILE
     return Source(path, overrides)
 

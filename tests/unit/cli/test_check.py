@@ -1,6 +1,8 @@
 """Tests of `gateway check`."""
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,35 @@ def test_a_file_with_the_usual_name_is_what_it_is_called(
         "gateway.yaml:1:10: server.prt: unknown key; did you mean port?",
         "gateway.yaml:2:1: providers: unknown key; it belongs in providers.yaml",
     ]
+
+
+def test_a_pipe_is_checked_like_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a program has filled in is checked on its way: a second look found it empty."""
+    for text, found in (
+        (GOOD, ""),
+        ("server: {port: 9}\nadmin: {port: 9}\n", "pipe:2:15: admin.port: server.port and"),
+        ("server: {prt: 1}\n", "pipe:1:10: server.prt: unknown key"),
+    ):
+        pipe = Path("pipe")
+        os.mkfifo(pipe)
+        writer = threading.Thread(target=pipe.write_text, args=(text,))
+        writer.start()
+
+        code = check([pipe])
+
+        writer.join()
+        pipe.unlink()
+        said = capsys.readouterr()
+        assert (code, said.out[: len(found)]) == (int(bool(found)), found)
+        assert said.err == ("" if found else "pipe: no mistakes\n")
+
+
+def test_a_link_that_leads_nowhere_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is not as if there were no file."""
+    Path("gateway.yaml").symlink_to("gone")
+
+    assert check([]) == 1
+    assert capsys.readouterr().out.startswith("gateway.yaml:1:1: a link to gone, and there")
 
 
 def test_a_missing_file_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:

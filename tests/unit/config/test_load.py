@@ -303,3 +303,17 @@ def test_what_the_operator_has_is_not_taken_where_it_is_not_wanted(registry_file
     environ = {f"{name}_API_KEY": "sk-canary" for name in ("GROQ", "XAI", "CUSTOM", "AZURE")}
 
     assert set(load_registry(registry_file, environ).credentials) == {"xai"}
+
+
+def test_a_link_that_leads_nowhere_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway started with the registry that ships and without anybody's `auth`."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("providers.yaml", "gateway.yaml"):
+        (tmp_path / name).symlink_to(tmp_path / "gone")
+
+    with pytest.raises(ConfigError, match=r"^providers.yaml:1:1: a link to"):
+        load_registry(environ={})
+    with pytest.raises(ConfigError, match=r"^gateway.yaml:1:1: a link to"):
+        load_settings(environ={})

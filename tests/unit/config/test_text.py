@@ -1,11 +1,18 @@
 """Tests of reading a file's text."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from gateway.config.problems import ConfigError
-from gateway.config.text import FILE_BYTES_MAX, decode_text, read_bytes
+from gateway.config.text import (
+    FILE_BYTES_MAX,
+    decode_text,
+    is_read_once,
+    is_there,
+    read_bytes,
+)
 
 
 def refused(content: bytes) -> list[str]:
@@ -63,3 +70,38 @@ def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
     """A container mounts a directory where the file does not exist."""
     with pytest.raises(ConfigError, match="is a directory"):
         read_bytes(tmp_path)
+
+
+def test_a_link_that_leads_nowhere_is_there_and_is_refused(tmp_path: Path) -> None:
+    """A volume that is not mounted yet is no wish for the registry that ships."""
+    link = tmp_path / "providers.yaml"
+    assert not is_there(link)
+
+    link.symlink_to(tmp_path / "gone.yaml")
+
+    assert is_there(link)
+    with pytest.raises(ConfigError, match=f"a link to {tmp_path}/gone.yaml, and there is no such"):
+        read_bytes(link)
+
+
+def test_what_cannot_be_looked_at_is_there(tmp_path: Path) -> None:
+    """In a directory of somebody else's nobody knows, and reading says why."""
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+
+    assert is_there(loop / "gateway.yaml")
+    assert not is_there(tmp_path / "none" / "gateway.yaml")
+    with pytest.raises(ConfigError, match="too many levels of symbolic links"):
+        read_bytes(loop / "gateway.yaml")
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    """A second reading waits for another writer, or finds nothing."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    assert [is_read_once(path) for path in (pipe, Path(__file__), tmp_path / "none")] == [
+        True,
+        False,
+        False,
+    ]
