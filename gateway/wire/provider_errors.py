@@ -20,6 +20,7 @@ from gateway.core.upstream_errors import (
 )
 from gateway.wire.clean_text import clean_text, clean_value
 from gateway.wire.fault_status import STATUS_OF_WORD, is_credential_refused, is_quota
+from gateway.wire.sse import EventSplitter, parse_event
 
 __all__ = ["fault_of", "is_bare_error", "is_quota", "read_fault", "upstream_error_of"]
 
@@ -44,6 +45,7 @@ _EXTRA: Final = (
 )
 _MESSAGE_FIELDS: Final = ("message", "msg", "detail", "error", "reason", "title")
 _STATUS_FIELDS: Final = ("status_code", "status", "code", "http_status")
+_FIELDS: Final = ("data:", "event:", "id:", "retry:", ":")  # what begins an event stream
 _RETRYABLE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 )
@@ -56,7 +58,7 @@ def read_fault(body: bytes, *, label: str, secrets: Sequence[str] = ()) -> Provi
     """What the body of a failed answer says; `secrets` are credentials that must not be in it."""
     text = body[:MAX_READ_BYTES].decode(errors="replace").strip("\ufeff \t\r\n")
     try:
-        value = json.loads(text)
+        value = json.loads(_find_event(text) or text)
     except (ValueError, RecursionError):
         return ProviderFault(_describe_text(text, label, secrets))
     if isinstance(value, list) and len(value) > 0:
@@ -210,6 +212,17 @@ def _status_of(error: dict[str, Any]) -> int | None:
         if isinstance(word, str) and (status := STATUS_OF_WORD.get(word.lower())):
             return status
     return None
+
+
+def _find_event(text: str) -> bytes | None:
+    """The data of a failure that came as an event: who asked for a stream gets one, all the same.
+
+    It is the first that has any; others may follow it, such as `[DONE]`.
+    """
+    if not text.startswith(_FIELDS):
+        return None
+    events = EventSplitter().feed(f"{text}\n\n".encode())
+    return next((data for event in events if (data := parse_event(event)[1])), None)
 
 
 def _without_markup(message: str, label: str) -> str:

@@ -97,6 +97,17 @@ SHAPES = {
             "No.", param="prompt", code="content_filter", status=400, extra={"status": 400}
         ),
     ),
+    "an event": (
+        (
+            b'event: error\ndata: {"error":{"message":"No.","type":"server_error"}}\n\n'
+            b"data: [DONE]\n\n"
+        ),
+        ProviderFault("No.", type="server_error", status=500),
+    ),
+    "an event after comments": (
+        b': wait\n\nid:1\r\nevent:error\r\n:HTTP_STATUS/400\r\ndata:{"code":"bad","message":"No."}',
+        ProviderFault("No.", code="bad"),
+    ),
     "bedrock": (b'{"message":"No."}', ProviderFault("No.")),
     "cohere": (b'{"id":"1","message":"No."}', ProviderFault("No.")),
     "vllm": (
