@@ -200,7 +200,12 @@ ERRORS: dict[str, dict[str, Any]] = {
     "openrouter-529": {"error": {"status": 529, "shape": "openrouter"}},
     "openai-stream-error": {"stream_error": {"shape": "openai", "after_tokens": 3}},
     "openai-insufficient-quota": {
-        "error": {"status": 429, "type": "insufficient_quota", "code": "insufficient_quota"}
+        "error": {
+            "status": 429,
+            "type": "insufficient_quota",
+            "code": "insufficient_quota",
+            "message": "You exceeded your current quota; look at your plan and your bill.",
+        }
     },
     "mistral-error": {"error": {"status": 400, "shape": "mistral"}},
     "mistral-422": {"error": {"status": 422, "shape": "mistral_detail"}},
