@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gateway.config.stores import DatabaseAddress
 from gateway.stores.errors import StoreDownError, StoreError
+from gateway.stores.same_file import SameFile
 
 OWNER_ONLY = 0o600
 POOL_SIZE = 4
@@ -117,6 +118,7 @@ def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
         pool_timeout=POOL_WAIT_S,
         connect_args={"timeout": timeout_s},
     )
+    SameFile(file).watch(engine)
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
