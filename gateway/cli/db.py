@@ -3,13 +3,15 @@
 Rule: nothing is changed by looking.
 """
 
+import shlex
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
 from gateway.cli.stores import TIMEOUT_S, run_with_settings
 from gateway.config.settings import Settings
-from gateway.config.stores import ENCRYPTION_KEY_FILE, PEPPER_FILE
+from gateway.config.stores import ENCRYPTION_KEY_FILE, PEPPER_FILE, DatabaseAddress
 from gateway.stores.backup import back_up_sqlite
 from gateway.stores.database import make_sqlite_file, open_database
 from gateway.stores.errors import StoreError
@@ -72,8 +74,9 @@ def back_up(file: Path, config: Path | None) -> int:
         address = find_address(settings.stores)
         if address.file is None:
             raise StoreError(
-                "PostgreSQL makes its own backups: "
-                f"`pg_dump --format=custom --file={file} {address.shown}`. Nothing was written."
+                "PostgreSQL makes its own backups: `"
+                + shlex.join(["pg_dump", "--format=custom", f"--file={file}", _for_libpq(address)])
+                + "`, which asks for the password. Nothing was written."
             )
         back_up_sqlite(address.file, file)
         typer.echo(f"{file}: written")
@@ -93,3 +96,17 @@ def back_up(file: Path, config: Path | None) -> int:
         return 0
 
     return run_with_settings(config, work)
+
+
+def _for_libpq(address: DatabaseAddress) -> str:
+    """The address without its password, as PostgreSQL's own programs take it."""
+    if address.url is None:
+        return address.shown
+    parts = urlsplit(address.url.get_secret_value())
+    user, _, host = parts.netloc.rpartition("@")
+    user = user.partition(":")[0]
+    query = "&".join(
+        f"sslmode={pair.removeprefix('ssl=')}" if pair.startswith("ssl=") else pair
+        for pair in parts.query.split("&")
+    )
+    return parts._replace(netloc=f"{user}@{host}" if user else host, query=query).geturl()

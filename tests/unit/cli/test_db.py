@@ -1,5 +1,6 @@
 """`gateway db`: the version, the health and a copy of the database."""
 
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -118,7 +119,22 @@ def test_postgresql_is_backed_up_by_its_own_program(
     code, out, err = run("db", "backup", "copy.dump", DB=address)
 
     assert (code, out) == (1, "")
-    assert "`pg_dump --format=custom --file=copy.dump postgresql:///gateway" in err
+    line = shlex.split(err.split("`")[1])
+    assert line[:3] == ["pg_dump", "--format=custom", "--file=copy.dump"]
+    assert line[3:] == [address.replace(":canary@", "@")]
     assert "canary" not in err
     assert run("db", "upgrade", DB=address)[0] == 0
     assert run("db", "check", DB=address)[0] == 0
+
+
+def test_the_line_for_a_backup_is_about_the_same_server(directory: Path) -> None:
+    """Another port is another server; without user and TLS it would be refused, or in the clear."""
+    address = "postgresql://ga%40te:canary@db.example.org:6432/gate?ssl=verify-full&port=6433"
+    (directory / "gateway.yaml").write_text('stores: {database: "${DB}"}\n')
+
+    _, _, err = run("db", "backup", "a copy.dump", DB=address)
+
+    assert shlex.split(err.split("`")[1])[2:] == [
+        "--file=a copy.dump",
+        "postgresql://ga%40te@db.example.org:6432/gate?sslmode=verify-full&port=6433",
+    ]
