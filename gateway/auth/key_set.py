@@ -17,7 +17,8 @@ from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import AuthUnavailableError
 from gateway.core.tasks import Tasks
 
-FRESH_S = 600.0  # then they are fetched again
+FRESH_S = 600.0  # then they have to be fetched again
+RENEW_S = 480.0  # from here on that is done beside a request, so that none waits
 STALE_S = 3600.0  # and this long they count while that fails
 REFETCH_S = 60.0  # at most this often for a key that is not there
 RETRY_S = 5.0  # after a failure
@@ -65,9 +66,10 @@ class KeySet:
         """
         key = self._look_up(kid, algorithm)
         age_s = self._clock() - self._fetched_at
+        if key is None or age_s >= RENEW_S:
+            self._start_fetch()
         if key is not None and age_s < FRESH_S:
             return key
-        self._start_fetch()
         is_known = key is not None and age_s < FRESH_S + STALE_S
         # While the issuer is away nobody waits again for a key that is known.
         if self._running is not None and not (is_known and self._failure is not None):

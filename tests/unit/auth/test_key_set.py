@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.auth.fetching import Fetcher, FetchError, Publication
-from gateway.auth.key_set import FRESH_S, REFETCH_S, RETRY_S, STALE_S, KeySet, SharedSecret
+from gateway.auth.key_set import FRESH_S, REFETCH_S, RENEW_S, RETRY_S, STALE_S, KeySet, SharedSecret
 from gateway.auth.method import Refusal
 from gateway.auth.verifier import Verifier
 from gateway.config.token_auth import JwtAuth
@@ -147,6 +147,25 @@ async def test_known_keys_count_while_the_issuer_is_away(published: Published) -
     published.now += 1
     with pytest.raises(AuthUnavailableError):
         await published.has("old")
+
+
+async def test_nobody_waits_for_keys_that_are_fetched_again_in_time(published: Published) -> None:
+    """A slow issuer is noticed by nobody as long as tokens come; the fetch goes on beside them."""
+    await published.has("old")
+    published.was_asked.clear()
+    published.answers.clear()
+    published.now += RENEW_S
+
+    async with asyncio.timeout(5):
+        found = await published.key_set.find("old", "RS256")
+        await published.was_asked.wait()
+
+    assert found is not None
+    published.answers.set()
+    await published.tasks.wait(5)
+    published.now += FRESH_S - RENEW_S
+    assert await published.has("old")
+    assert published.fetches == 2
 
 
 async def test_a_key_that_was_withdrawn_stops_counting(published: Published) -> None:
