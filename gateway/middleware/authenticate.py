@@ -13,6 +13,7 @@ from aiohttp.typedefs import Handler
 from gateway.auth.local import is_loopback
 from gateway.auth.method import Method, Refusal, read_key
 from gateway.auth.opening import METHODS
+from gateway.auth.static_keys import UNKNOWN
 from gateway.auth.stored_keys import STORED_KEYS
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
@@ -67,7 +68,9 @@ async def _recognise(request: web.Request, key: str | None, methods: Iterable[Me
             # What is wrong is a mistake to be told of, not a wish to be nobody.
             if found.kind != "anonymous" or (refusal is None and unavailable is None):
                 return found
-        elif found is not None and (refusal is None or refusal.is_vague):
+        elif found is not None and (
+            refusal is None or (refusal.is_vague and found is not UNKNOWN)
+        ):  # that a word is no key says less than what another method says of it
             refusal = found
     if unavailable is not None:
         raise unavailable

@@ -7,10 +7,12 @@ from pydantic import SecretStr
 
 from gateway.config.load import Registry
 from gateway.config.settings import AnonymousAuth, GatewayKeyAuth, ServerSpec, Settings
+from gateway.config.token_auth import JwtAuth
 from gateway.core.credential import Credential
 from gateway.middleware.authenticate import UnsafeBindError, is_loopback, refuse_unsafe_bind
 from tests.plugins.anybody import ANYBODY
 from tests.plugins.chain import LogLines, StartChain, make_registry
+from tests.plugins.issuer import forge
 
 KEY = "gw-alice-0123456789"
 OTHER = "gw-bob-0123456789"
@@ -23,6 +25,9 @@ def digest(key: str) -> str:
 
 KEYS = GatewayKeyAuth(kind="gateway_key", keys={"alice": digest(KEY)})
 MORE_KEYS = GatewayKeyAuth(kind="gateway_key", keys={"bob": digest(OTHER)})
+TOKENS = JwtAuth(
+    kind="jwt", issuer="https://login.example.org", audience="gateway", algorithms=("RS256",)
+)
 
 Headers = list[tuple[str, str]]
 
@@ -186,6 +191,20 @@ async def test_the_first_method_that_recognises_the_caller_wins(start_chain: Sta
 
     names = [one.principal.name for one in chain.exchanges if one.principal is not None]
     assert names == ["bob", "anonymous"]
+
+
+async def test_a_token_that_is_nobodys_is_told_so_and_not_to_be_a_key(
+    start_chain: StartChain,
+) -> None:
+    """An issuer that lacks its last slash is looked for in the wrong place otherwise."""
+    token = forge({"alg": "RS256"}, {"iss": "https://login.example.org/"})
+    for methods in ((KEYS, TOKENS), (TOKENS, KEYS)):
+        chain = await start_chain(settings=Settings(auth=methods))
+
+        reply = await chain.ask(headers=[("Authorization", f"Bearer {token}")])
+
+        assert reply.status == 401
+        assert "not of an issuer" in reply.json()["message"], methods
 
 
 async def test_where_everybody_may_call_a_key_is_of_no_interest(start_chain: StartChain) -> None:
