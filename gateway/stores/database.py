@@ -18,12 +18,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.config.stores import DatabaseAddress
-from gateway.stores.errors import StoreDownError, StoreError
+from gateway.stores.errors import StoreDeniedError, StoreDownError, StoreError
 from gateway.stores.same_file import SameFile
 
 OWNER_ONLY = 0o600
 POOL_SIZE = 4
 POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
+
+INSUFFICIENT_PRIVILEGE = "42501"  # of PostgreSQL's codes
 
 _WRITES = "gateway_writes"
 
@@ -71,7 +73,8 @@ class Database:
             yield
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             # `from None`: a driver's traceback may hold the address, and the password with it.
-            raise StoreDownError(f"{self.shown}: {_reason(error)}") from None
+            kind = StoreDeniedError if _is_denied(error) else StoreDownError
+            raise kind(f"{self.shown}: {_reason(error)}") from None
 
 
 def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
@@ -172,6 +175,11 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
         )
     except ModuleNotFoundError:
         raise StoreError("PostgreSQL needs a driver: install `chat-gateway[postgres]`.") from None
+
+
+def _is_denied(error: Exception) -> bool:
+    driver = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(driver, "sqlstate", None) == INSUFFICIENT_PRIVILEGE
 
 
 def _reason(error: Exception) -> str:

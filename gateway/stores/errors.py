@@ -12,6 +12,10 @@ class StoreDownError(StoreError):
     """The store does not answer at the moment; trying again may help."""
 
 
+class StoreDeniedError(StoreDownError):
+    """The store answers, and its user may not do this."""
+
+
 class SchemaError(StoreError):
     """The tables are not those that this gateway knows."""
 

@@ -33,7 +33,7 @@ from sqlalchemy.sql import quoted_name
 from sqlalchemy.types import TypeEngine
 
 from gateway.stores.database import Database
-from gateway.stores.errors import SchemaError
+from gateway.stores.errors import SchemaError, StoreDeniedError
 from gateway.stores.profiles import Columns, ModelPlace, ModelRow, Profile
 
 Real = dict[str, TypeEngine[Any]]
@@ -119,14 +119,26 @@ async def open_profiles(database: Database, columns: Columns) -> SupabaseProfile
                 if columns.models is None
                 else await connection.run_sync(_reflect, columns.models)
             )
-        return SupabaseProfiles(
-            database,
-            _table_of(database, columns.table, profiles, columns.id, columns.fields),
-            _models_table(database, columns, models),
-        )
+        profiles_table = _table_of(database, columns.table, profiles, columns.id, columns.fields)
+        models_table = _models_table(database, columns, models)
+        await _check_readable(database, profiles_table, "mends that")
+        if models_table is not None:
+            hint = "mends that, or `models: null` where users have no models of their own"
+            await _check_readable(database, models_table, hint)
+        return SupabaseProfiles(database, profiles_table, models_table)
     except BaseException:
         await database.close()
         raise
+
+
+async def _check_readable(database: Database, table: Table, hint: str) -> None:
+    """Raise SchemaError where our user may see that the table is there, and not what is in it."""
+    try:
+        async with database.look() as connection:
+            await connection.execute(select(table).limit(0))
+    except StoreDeniedError as error:
+        names = ", ".join(column.name for column in table.columns)
+        raise SchemaError(f"{error}; `GRANT SELECT ({names}) ON {table.name}` {hint}.") from None
 
 
 def _reflect(connection: Connection, table: str) -> Real:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
@@ -219,3 +220,28 @@ async def test_a_front_end_without_models_is_one_too(
     profiles = await opening(needs_models=False)
 
     assert not profiles.has_models
+
+
+async def test_a_table_that_may_not_be_read_stops_the_start(front_end: FrontEndTables) -> None:
+    """Else every caller would be told to try again in a moment, for ever."""
+    user = f"reader_{front_end.database}"
+    front_end.run(f"CREATE ROLE {user} LOGIN; GRANT SELECT (user_id) ON profiles TO {user};")
+    parts = urlsplit(front_end.address)
+    address = parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+    async def open_them() -> OutsideProfiles:
+        columns = Columns("profiles", "user_id", FIELDS, "models")
+        return await open_outside(
+            "${DB}", columns, {"DB": address}, field="profiles.database", timeout_s=10
+        )
+
+    with pytest.raises(SchemaError, match=r"permission denied for table profiles; `GRANT") as shown:
+        await open_them()
+    assert "(user_id, azure_openai_endpoint, groq_api_key, openai_api_key) ON" in str(shown.value)
+
+    front_end.run(f"GRANT SELECT ON profiles TO {user};")
+    with pytest.raises(SchemaError, match=r"denied for table models.*`models: null`"):
+        await open_them()
+
+    front_end.run(f"GRANT SELECT ON models TO {user};")
+    await (await open_them()).close()
