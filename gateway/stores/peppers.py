@@ -24,7 +24,7 @@ class Peppers:
 
     def __init__(self, by_version: Mapping[int, str], source: str = "stores.peppers") -> None:
         if not by_version:
-            raise StoreError("There is no pepper, and no key can be hashed without one.")
+            raise StoreError(f"{source} holds no pepper, and no key can be hashed without one.")
         self.newest = max(by_version)
         self.versions = frozenset(by_version)
         self.source = source

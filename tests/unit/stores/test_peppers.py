@@ -53,6 +53,14 @@ def test_no_pepper_is_shown() -> None:
         Peppers({})
 
 
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    """Somebody has cleared it, or a disk was full when it was copied."""
+    path = written(tmp_path, "\n")
+
+    with pytest.raises(StoreError, match=r"gateway\.pepper holds no pepper"):
+        read_pepper_file(path)
+
+
 def test_a_pepper_is_made_once_whoever_comes_first(tmp_path: Path) -> None:
     """Workers start at the same time."""
     path = tmp_path / "gateway.pepper"
