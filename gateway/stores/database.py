@@ -33,10 +33,11 @@ _WRITES = "gateway_writes"
 class Database:
     """An open database; connections are made when they are needed."""
 
-    def __init__(self, address: DatabaseAddress, engine: AsyncEngine) -> None:
+    def __init__(self, address: DatabaseAddress, engine: AsyncEngine, timeout_s: float) -> None:
         self.shown = address.shown
         self.is_sqlite = address.file is not None
         self._engine = engine
+        self._timeout_s = timeout_s
         self._writer = asyncio.Lock()
 
     @asynccontextmanager
@@ -57,7 +58,7 @@ class Database:
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that is committed at the end, or not at all."""
         with self._translated():
-            async with self._writer, self._engine.connect() as connection:
+            async with self._turn(), self._engine.connect() as connection:
                 writing = await connection.execution_options(**{_WRITES: True})
                 async with writing.begin():
                     yield writing
@@ -66,6 +67,17 @@ class Database:
         """Let go of every connection."""
         with self._translated():
             await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Be the one task that writes; TimeoutError rather than stand in a line that stands."""
+        # Each of those before waits for a server that does not answer, one after the other.
+        async with asyncio.timeout(self._timeout_s):
+            await self._writer.acquire()
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -83,10 +95,10 @@ def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
     StoreError for a file that this user may not read and write.
     """
     if address.file is not None:
-        return Database(address, _open_sqlite(address.file, timeout_s))
+        return Database(address, _open_sqlite(address.file, timeout_s), timeout_s)
     if address.url is None:
         raise StoreError(f"{address.shown}: no database")
-    return Database(address, _open_postgresql(address.url, timeout_s))
+    return Database(address, _open_postgresql(address.url, timeout_s), timeout_s)
 
 
 def make_sqlite_file(address: DatabaseAddress) -> None:

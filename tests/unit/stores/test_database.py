@@ -112,6 +112,26 @@ async def test_reading_does_not_wait_for_another_process_that_writes(
     await database.close()
 
 
+async def test_nobody_stands_in_a_line_that_stands(address: DatabaseAddress) -> None:
+    """Behind a server that answers nobody each would wait for all of those before (J07)."""
+    database = open_database(address, timeout_s=0.05)
+
+    async def add(number: int) -> None:
+        async with database.write() as connection:
+            await connection.execute(text("INSERT INTO t VALUES (:n)"), {"n": number})
+
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO t VALUES (1)"))
+        async with asyncio.timeout(10):
+            heard = await asyncio.gather(*map(add, (2, 3)), return_exceptions=True)
+    await add(4)
+
+    assert [type(error) for error in heard] == [StoreDownError] * 2
+    async with database.read() as connection:
+        assert (await connection.scalars(text("SELECT n FROM t"))).all() == [1, 4]
+    await database.close()
+
+
 async def test_a_writer_that_read_first_is_not_turned_away(address: DatabaseAddress) -> None:
     """Each reads before it writes: as deferred transactions, all but one would fail at once."""
     databases = [open_database(address, timeout_s=5) for _ in range(2)]
