@@ -60,6 +60,8 @@ CAPS = (
     "max_body_bytes",
     "max_output_tokens",
 )
+# What headers and counters call the money of a rule: its name, and this.
+MONEY_SUFFIX = "-money"
 # Those that a stream may run into on its way.
 COUNTED_CAPS = CAPS[1:2] + CAPS[3:7]
 

@@ -23,7 +23,7 @@ from gateway.config import forms
 from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
-from gateway.config.limit_rules import LimitSpec
+from gateway.config.limit_rules import MONEY_SUFFIX, LimitSpec
 from gateway.config.logs import LoggingSpec
 from gateway.config.mistakes import Mistake, refuse
 from gateway.config.networks import ProxyNetwork
@@ -404,9 +404,9 @@ def _find_keys_of_admins(
 def _find_taken_names(
     limits: tuple[LimitSpec, ...], methods: tuple[AuthMethod, ...]
 ) -> Iterator[Mistake]:
-    of_anonymous = {
-        rule.name for one in methods if isinstance(one, AnonymousAuth) for rule in one.rules
-    }
+    anonymous = [rule for one in methods if isinstance(one, AnonymousAuth) for rule in one.rules]
+    of_anonymous = {rule.name for rule in anonymous}
+    with_money = {rule.name for rule in (*limits, *anonymous) if rule.counts_money}
     seen: set[str] = set()
     for place, limit in enumerate(limits):
         if limit.name in seen:
@@ -414,6 +414,11 @@ def _find_taken_names(
             yield Mistake((place, "name"), message)
         elif limit.name in of_anonymous:
             message = f"{limit.name} is the name of the limits of `anonymous`; give it another"
+            yield Mistake((place, "name"), message)
+        elif limit.name.removesuffix(MONEY_SUFFIX) in with_money - {limit.name}:
+            # Its tokens of a day would be counted, and called in headers, as the other's money is.
+            other = limit.name.removesuffix(MONEY_SUFFIX)
+            message = f"is what the money of the rule {other} is called; give it another"
             yield Mistake((place, "name"), message)
         seen.add(limit.name)
 

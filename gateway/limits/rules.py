@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from gateway.config.anonymous import AnonymousLimitSpec
-from gateway.config.limit_rules import Dimension, LimitSpec, words_of
+from gateway.config.limit_rules import MONEY_SUFFIX, Dimension, LimitSpec, words_of
 from gateway.core.money import round_micros
 from gateway.limits.asked import Asked
 from gateway.limits.calendar import Calendar
@@ -219,7 +219,7 @@ def _make_cap(
     calendar: Calendar | None = None,
 ) -> Cap:
     kind, written, capacity = numbers
-    label = f"{spec.name}-{'money-' if kind is CounterKind.MONEY else ''}{unit}"
+    label = f"{spec.name}{MONEY_SUFFIX if kind is CounterKind.MONEY else ''}-{unit}"
     policy = f'"{label}";q={capacity}'
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"

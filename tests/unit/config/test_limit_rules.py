@@ -54,3 +54,21 @@ def test_a_name_is_one_rules() -> None:
 
     with pytest.raises(ValidationError, match="second rule of the name r"):
         Settings.model_validate({"limits": [rule, rule]})
+
+
+def test_a_rule_is_not_called_what_the_money_of_another_is_called() -> None:
+    """Tokens of a day and millionths of a dollar would be added up in one counter."""
+    money = {"name": "team", "on": "tenant", "money_per_day": 5}
+    tokens = {"name": "team-money", "on": "tenant", "tokens_per_day": 5000}
+    auth = [{"kind": "anonymous", "requests_per_minute": 1, "concurrent": 1, "money_per_day": 1}]
+    of_anonymous = {**tokens, "name": "anonymous-money"}
+
+    for written in (
+        {"limits": [money, tokens]},
+        {"limits": [tokens, money]},
+        {"limits": [of_anonymous], "auth": auth},
+    ):
+        with pytest.raises(ValidationError, match="what the money of the rule"):
+            Settings.model_validate(written)
+    Settings.model_validate({"limits": [tokens, {**money, "name": "each"}]})
+    Settings.model_validate({"limits": [money, {**money, "name": "teams-money"}]})
