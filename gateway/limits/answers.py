@@ -53,12 +53,12 @@ def refuse_body(rule: Rule) -> DownstreamError:
     )
 
 
-def refuse_output(rule: Rule) -> DownstreamError:
+def refuse_output(rule: Rule, asked: Asked) -> DownstreamError:
     """For a request that asks for a longer answer than a rule allows."""
     return OutputLimitExceededError(
         f"The rule {rule.name} allows answers of {rule.max_output_tokens} tokens, and more are "
-        "asked for; lower `max_tokens`.",
-        param="max_tokens",
+        f"asked for; lower `{asked.output_field}`.",
+        param=asked.output_field,
         detail=f"rule={rule.name} max_output_tokens={rule.max_output_tokens}",
     )
 
@@ -81,11 +81,11 @@ def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
         return RequestNeverFitsError(
             f"This request may cost up to {say_usd(use.charge.cost)}, and the rule {cap.rule} "
             f"gives {say_usd(cap.capacity)} a {cap.unit}; "
-            "shorten the prompt or lower `max_tokens`.",
+            f"shorten the prompt or lower `{asked.output_field}`.",
             detail=f"rule={cap.rule} cap={cap.label}",
         )
     answer = use.charge.cost - asked.prompt_tokens
-    remedy = "shorten the prompt" + (" or lower `max_tokens`" if answer > 0 else "")
+    remedy = "shorten the prompt" + (f" or lower `{asked.output_field}`" if answer > 0 else "")
     return RequestNeverFitsError(
         f"This request needs about {use.charge.cost} tokens ({asked.prompt_tokens} for its prompt, "
         f"{max(answer, 0)} for its answer), and the rule {cap.rule} lets through "

@@ -35,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True):
     output_tokens: int | None  # at most, for each choice; None: nothing caps it
     asked_output_tokens: int | None  # the same, as the caller wrote it
     choices: int
+    output_field: str = OUTPUT_FIELDS[0]  # where the caller wrote it
     key: str = ""  # the gateway's own key that was shown; empty: none was
     client_address: str = ""
     price: Price | None = None
@@ -52,9 +53,10 @@ def read_asked(request: web.Request) -> Asked:
     principal = exchange.principal or ANONYMOUS
     if isinstance(prompt, ChatRequest):
         asked_output, output, choices = None, _registry_cap(call), 1
+        output_field = OUTPUT_FIELDS[0]
     else:
         fields = prompt.fields
-        asked_output = _read_output(fields)
+        asked_output, output_field = _read_output(fields)
         output = _with_registry_cap(call, asked_output)
         choices = _decode(fields["n"]) or 1 if "n" in fields else 1
     return Asked(
@@ -68,6 +70,7 @@ def read_asked(request: web.Request) -> Asked:
         output_tokens=output,
         asked_output_tokens=asked_output,
         choices=choices,
+        output_field=output_field,
         key=principal.name if principal.kind == "gateway_key" else "",
         client_address=exchange.client_address,
         price=exchange.price,
@@ -92,18 +95,19 @@ def _registry_cap(call: Call) -> int | None:
     return call.provider.max_output if known is None else known.max_output
 
 
-def _read_output(fields: Mapping[str, bytes]) -> int | None:
-    """The larger of the two fields that cap an answer."""
-    largest: int | None = None
+def _read_output(fields: Mapping[str, bytes]) -> tuple[int | None, str]:
+    """The larger of the two fields that cap an answer, and its name; 0 caps none."""
+    largest, largest_name = 0, OUTPUT_FIELDS[0]
     for name in OUTPUT_FIELDS:
         value = _decode(fields[name]) if name in fields else None
         if value is None:
             continue
         if type(value) is not int or value < 0:
             # A provider may read "100" or 1e9 in its own way, and then a limit is none.
-            raise InvalidRequestError(f"`{name}` has to be a whole number.", param=name)
-        largest = value if largest is None else max(largest, value)
-    return largest
+            raise InvalidRequestError(f"`{name}` has to be a whole number of 0 or more.", param=name)
+        if value > largest:
+            largest, largest_name = value, name
+    return largest or None, largest_name
 
 
 def _with_registry_cap(call: Call, asked: int | None) -> int | None:

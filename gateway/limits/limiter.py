@@ -236,7 +236,7 @@ def _refuse_size(rule: Rule, uses: Sequence[Use], asked: Asked) -> DownstreamErr
         return refuse_body(rule)
     longest, wanted = rule.max_output_tokens, asked.asked_output_tokens
     if longest is not None and wanted is not None and wanted > longest:
-        return refuse_output(rule)
+        return refuse_output(rule, asked)
     if rule.refuses_unpriced and asked.price is None:
         return refuse_unpriced(rule, asked)
     for use in uses:

@@ -15,6 +15,8 @@ from gateway.wire.strict_json import join_object, parse_object, split_object
 
 MAX_CHOICES: Final = 128
 OUTPUT_FIELDS: Final = ("max_tokens", "max_completion_tokens")  # that cap the answer
+# Ollama takes 0 for no limit, and others refuse it.
+_NO_LENGTH: Final = frozenset({NULL, b"0", b"-0"})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,12 +60,20 @@ def render_completions(
     """
     fields = dict(request.fields)
     fields["model"] = _encode(model)
-    if output_cap is not None and not any(fields.get(n, NULL) != NULL for n in OUTPUT_FIELDS):
-        fields.pop("max_completion_tokens", None)
-        fields["max_tokens"] = _encode(output_cap)
+    if output_cap is not None:
+        _cap_output(fields, output_cap)
     if request.stream and ask_usage:
         ask_for_usage(fields)  # before the rules: a provider that refuses it has a drop rule
     return join_object(apply_rules(fields, rules))
+
+
+def _cap_output(fields: dict[str, bytes], output_cap: int) -> None:
+    idle = [name for name in OUTPUT_FIELDS if fields.get(name, NULL) in _NO_LENGTH]
+    if len(idle) == len(OUTPUT_FIELDS):
+        fields["max_tokens"] = _encode(output_cap)
+        idle.remove("max_tokens")
+    for name in idle:
+        fields.pop(name, None)
 
 
 def _read_model(value: object) -> tuple[str, str]:

@@ -69,12 +69,14 @@ def test_who_asks_for_what_is_read_off_the_chain() -> None:
         ({"max_tokens": None}, None),
         ({"max_tokens": 7, "max_completion_tokens": 9}, 9),
         ({"max_completion_tokens": 9}, 9),
+        ({"max_tokens": 0}, None),
+        ({"max_tokens": 0, "max_completion_tokens": 9}, 9),
     ],
 )
 def test_the_longest_answer_is_what_the_caller_allows(
     fields: dict[str, object], output: int | None
 ) -> None:
-    """The larger of two, whichever the provider listens to."""
+    """The larger of two, whichever the provider listens to; to some of them 0 is no limit."""
     assert read_asked(make_request(completion(**fields))).output_tokens == output
 
 

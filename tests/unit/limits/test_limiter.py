@@ -241,6 +241,21 @@ async def test_what_is_too_large_is_refused_before_anything_is_counted(
     assert limiter.count_places() == {"r0": 0}
 
 
+async def test_what_is_too_long_is_said_of_the_field_that_the_caller_has_written(
+    store: CounterStore, hand: Hand
+) -> None:
+    """Newer SDKs write `max_completion_tokens`, and have no `max_tokens` to lower."""
+    newer = msgspec.structs.replace(
+        ASKED, output_tokens=50, asked_output_tokens=50, output_field="max_completion_tokens"
+    )
+
+    for rule in ({"max_output_tokens": 49}, {"tokens_per_day": 149}, {"money_per_day": "0.001"}):
+        _, grant = await ask(make_limiter(store, hand, rule), newer)
+
+        assert grant.refusal is not None
+        assert "lower `max_completion_tokens`" in grant.refusal.public, rule
+
+
 async def test_a_rule_that_is_tried_out_lets_through_and_says_so(
     store: CounterStore, hand: Hand
 ) -> None:

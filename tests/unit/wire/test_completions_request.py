@@ -179,10 +179,13 @@ def test_a_request_can_be_rendered_again_for_another_attempt():
         (b'"max_completion_tokens":null,"x":1', b'"x":1,"max_tokens":50'),
         (b'"max_tokens":7', b'"max_tokens":7'),
         (b'"max_completion_tokens":7', b'"max_completion_tokens":7'),
+        (b'"max_tokens":0,"x":1', b'"max_tokens":50,"x":1'),
+        (b'"max_completion_tokens":-0,"x":1', b'"x":1,"max_tokens":50'),
+        (b'"max_tokens":0,"max_completion_tokens":7', b'"max_completion_tokens":7'),
     ],
 )
 def test_a_length_is_asked_for_where_the_caller_asks_for_none(fields: bytes, sent: bytes):
-    """A rule that caps answers must not depend on the caller's good will."""
+    """A rule that caps answers must not depend on the caller's good will; 0 is no limit to some."""
     request = read_completions(body_with(fields))
 
     body = render_completions(request, model="m", rules=NO_RULES, ask_usage=False, output_cap=50)
