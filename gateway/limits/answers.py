@@ -149,13 +149,13 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
     rule = f"The rule {cap.rule}"
     match cap.kind:
         case CounterKind.REQUESTS:
-            sentence = f"{rule} lets in {cap.written} requests a minute {cap.whom}"
+            sentence = f"{rule} lets in {_say_requests(cap)} a minute {cap.whom}"
             return RequestRateExceededError, sentence
         case CounterKind.TOKENS:
             sentence = f"{rule} lets through {cap.written} tokens a minute {cap.whom}, and {needed}"
             return TokenRateExceededError, sentence
         case CounterKind.PLACES:
-            sentence = f"{rule} answers {cap.written} requests at a time {cap.whom}"
+            sentence = f"{rule} answers {_say_requests(cap)} at a time {cap.whom}"
             return ConcurrencyExceededError, sentence
         case CounterKind.QUOTA:
             sentence = f"{rule} gives {cap.written} tokens a {cap.unit} {cap.whom}"
@@ -165,6 +165,10 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
             sentence = f"{rule} gives {say_usd(cap.written)} a {cap.unit} {cap.whom}"
             left = f"{say_usd(standing.remaining)} are left, and this request may cost "
             return BudgetExceededError, f"{sentence}, {left}{say_usd(use.charge.cost)}"
+
+
+def _say_requests(cap: Cap) -> str:
+    return "1 request" if cap.written == 1 else f"{cap.written} requests"
 
 
 def render_headers(

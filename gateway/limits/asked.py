@@ -104,7 +104,8 @@ def _read_output(fields: Mapping[str, bytes]) -> tuple[int | None, str]:
             continue
         if type(value) is not int or value < 0:
             # A provider may read "100" or 1e9 in its own way, and then a limit is none.
-            raise InvalidRequestError(f"`{name}` has to be a whole number of 0 or more.", param=name)
+            message = f"`{name}` has to be a whole number of 0 or more."
+            raise InvalidRequestError(message, param=name)
         if value > largest:
             largest, largest_name = value, name
     return largest or None, largest_name

@@ -89,6 +89,17 @@ def test_a_refusal_says_which_rule_and_when_to_come_back(
     assert refusal.headers.get("x-should-retry") == ("false" if wait_s > 3_600 else None)
 
 
+def test_one_is_said_as_one() -> None:
+    """A sentence that people read."""
+    for cap, said in (
+        ({"requests_per_minute": 1}, "lets in 1 request a minute for each"),
+        ({"concurrent": 1}, "answers 1 request at a time for each"),
+    ):
+        refusal = refuse_for_now(uses_of(**cap)[0], Standing(0, 9.0, 1.0), MIDNIGHT)
+
+        assert said in refusal.public
+
+
 @pytest.mark.parametrize(
     ("wait_s", "again", "headers"),
     [
