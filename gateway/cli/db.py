@@ -60,7 +60,10 @@ def check(config: Path | None) -> int:
         finally:
             await database.close()
         if damage is not None:
-            raise StoreError(f"{address.shown} is damaged: {damage}; go back to a backup.")
+            raise StoreError(
+                f"{address.shown} is damaged: {damage}; go back to a backup: stop the gateways, "
+                f"delete {address.file}-wal and {address.file}-shm, and put the copy in its place."
+            )
         typer.echo(f"{address.shown}: schema {SCHEMA}, no damage found")
         return 0
 

@@ -2,6 +2,7 @@
 
 import shlex
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.stores.tables import SCHEMA
+from tests.house.tree import ROOT
 from tests.plugins.postgresql import PostgresqlServer
 
 
@@ -82,6 +84,8 @@ def test_a_damaged_database_is_found(directory: Path) -> None:
 
     assert code == 1
     assert "damaged" in err
+    # What a killed gateway left there belongs to the damaged file, and would damage the copy.
+    assert "delete gateway.db-wal and gateway.db-shm" in err
 
 
 def test_a_backup_can_be_used(directory: Path) -> None:
@@ -97,6 +101,27 @@ def test_a_backup_can_be_used(directory: Path) -> None:
     (directory / "gateway.encryption-keys").touch()
     assert "gateway.pepper and gateway.encryption-keys" in run("db", "backup", "again.db")[2]
     assert run("keys", "test", key)[0] == 0
+
+
+def test_a_backup_is_put_back_as_the_page_says() -> None:
+    """After a kill too: the log that it left behind would be written into the copy."""
+    page = (ROOT / "docs" / "operate" / "ledger.md").read_text(encoding="utf-8")
+    commands = page.partition("## Going back to a backup")[2].split("```")[1].partition("\n")[2]
+    for name in ("alice", "bob"):
+        run("keys", "create", name)
+    run("db", "backup", "backup.db")
+    connection = sqlite3.connect("gateway.db", isolation_level=None)
+    connection.execute("CREATE TABLE much AS SELECT randomblob(100000) AS it")
+    connection.execute("DELETE FROM gateway_keys")
+    left = {f"gateway.db-{end}": Path(f"gateway.db-{end}").read_bytes() for end in ("wal", "shm")}
+    connection.close()
+    for name, content in left.items():  # as a gateway that was killed leaves them
+        Path(name).write_bytes(content)
+
+    subprocess.run(["bash", "-euc", commands.replace("gateway db check", "")], check=True)
+
+    assert run("db", "check")[:2] == (0, f"gateway.db: schema {SCHEMA}, no damage found\n")
+    assert "bob" in run("keys", "list")[1]
 
 
 def test_a_backup_that_is_there_is_left_alone(directory: Path) -> None:
