@@ -1,7 +1,7 @@
 """From the settings to a ledger that is kept, and back to nothing.
 
-The rule here: whatever would keep rows out of the database for ever (other tables, a directory that
-cannot be written) stops the start; a database that is away does not.
+The rule here: whatever would keep rows out of the database for ever (other tables, a damaged file,
+a directory that cannot be written) stops the start; a database that is away does not.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.places import Place
 from gateway.ledger.syncing import Syncer
 from gateway.ledger.writer import Writer
-from gateway.stores.errors import StoreDownError, StoreError
+from gateway.stores.errors import StoreDamagedError, StoreDownError, StoreError
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.opening import open_ledger_store
 
@@ -45,6 +45,8 @@ async def keep_ledger(
     writer = Writer(ledger, open_store)
     try:
         await writer.open_store()
+    except StoreDamagedError:  # it would never come back
+        raise
     except StoreDownError as error:
         ledger.store.fail(str(error))
     try:

@@ -7,6 +7,7 @@ the lock of a directory that is not theirs has it from somebody who is dead.
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -37,6 +38,8 @@ class Place:
     @classmethod
     def find_left(cls, parent: Path, own: Path) -> Iterator[Self]:
         """Those whose process is dead, each locked before it is given."""
+        if not parent.is_dir():  # somebody has deleted it: what has ended is in memory
+            return
         for path in sorted(parent.iterdir()):
             if path == own or path.suffix == SET_ASIDE or not path.is_dir():
                 continue
@@ -67,10 +70,11 @@ class Place:
 
     def remove(self) -> None:
         """Remove the directory and let go of it; what is still in it is for a person to look at."""
-        if any(self.path.iterdir()):
-            self.path = self.path.rename(self.path.with_suffix(SET_ASIDE))
-        else:
-            self.path.rmdir()
+        with suppress(FileNotFoundError):  # somebody else was faster
+            if any(self.path.iterdir()):
+                self.path = self.path.rename(self.path.with_suffix(SET_ASIDE))
+            else:
+                self.path.rmdir()
         self.release()
 
     def release(self) -> None:

@@ -6,6 +6,7 @@ even that fails, the next line begins on a line of its own.
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from gateway.ledger.lines import BLOCK_BYTES, read_block
@@ -81,8 +82,9 @@ class Segment:
 
     def remove(self) -> None:
         """Let go of the file, and delete it unless a person should look at it."""
-        if self.damaged:
-            self.path.rename(self.path.with_suffix(SET_ASIDE))
-        else:
-            self.path.unlink()
+        with suppress(FileNotFoundError):  # somebody else was faster
+            if self.damaged:
+                self.path.rename(self.path.with_suffix(SET_ASIDE))
+            else:
+                self.path.unlink()
         self.close()

@@ -6,6 +6,7 @@ one task of a process writes at a time.
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.config.stores import DatabaseAddress
-from gateway.stores.errors import StoreDeniedError, StoreDownError, StoreError
+from gateway.stores.errors import StoreDamagedError, StoreDeniedError, StoreDownError, StoreError
 from gateway.stores.same_file import SameFile
 
 OWNER_ONLY = 0o600
@@ -85,6 +86,11 @@ class Database:
             yield
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             # `from None`: a driver's traceback may hold the address, and the password with it.
+            if _says_damage(error):
+                raise StoreDamagedError(
+                    f"{self.shown}: {_reason(error)}; go back to a backup, or move the file away "
+                    "and begin a new one"
+                ) from None
             kind = StoreDeniedError if _is_denied(error) else StoreDownError
             raise kind(f"{self.shown}: {_reason(error)}") from None
 
@@ -192,6 +198,14 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
 def _is_denied(error: Exception) -> bool:
     driver = error.orig if isinstance(error, DBAPIError) else None
     return getattr(driver, "sqlstate", None) == INSUFFICIENT_PRIVILEGE
+
+
+def _says_damage(error: Exception) -> bool:
+    """Whether SQLite says that the file is damaged, or none of its own."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return False
+    code = getattr(error.orig.__cause__ or error.orig, "sqlite_errorcode", 0)
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}  # the rest says where
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,10 @@ class StoreDeniedError(StoreDownError):
     """The store answers, and its user may not do this."""
 
 
+class StoreDamagedError(StoreDownError):
+    """The store's file is none, or damaged; nothing but a backup helps."""
+
+
 class SchemaError(StoreError):
     """The tables are not those that this gateway knows."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import AsyncIterator, Iterator
@@ -166,6 +167,32 @@ async def test_other_tables_stop_the_start(tmp_path: Path) -> None:
             raise AssertionError("it began")
 
     assert not (tmp_path / "gateway.journal").exists()
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 4096])
+async def test_a_damaged_database_stops_the_start(tmp_path: Path, kept_bytes: int) -> None:
+    """J13: it never comes back, and rows would wait for ever."""
+    async with kept(tmp_path, store_in(tmp_path)) as (ledger, _):
+        finish(begin(ledger))
+    file = tmp_path / "gateway.db"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:kept_bytes] + b"no database" * ((len(whole) - kept_bytes) // 11))
+
+    with pytest.raises(StoreError, match=r"gateway\.db: .*; go back to a backup, or move the file"):
+        async with kept(tmp_path, store_in(tmp_path)):
+            raise AssertionError("it began")
+
+    assert names_in(tmp_path / "gateway.journal") == set()
+
+
+async def test_a_journal_that_somebody_has_deleted_stops_no_stop(tmp_path: Path) -> None:
+    """What ended is in the database all the same."""
+    async with kept(tmp_path, store_in(tmp_path)) as (ledger, _):
+        finish(begin(ledger))
+        shutil.rmtree(tmp_path / "gateway.journal")
+        finish(begin(ledger))
+
+    assert await count_in(tmp_path, store_in(tmp_path)) == 2
 
 
 async def test_a_directory_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from gateway.config.stores import DatabaseAddress
 from gateway.stores.database import make_sqlite_file, open_database
-from gateway.stores.errors import StoreDownError, StoreError
+from gateway.stores.errors import StoreDamagedError, StoreDownError, StoreError
 from tests.plugins.postgresql import PostgresqlServer
 
 PASSWORD = "canary-password"
@@ -156,7 +156,7 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     file.write_bytes(b"this is no database at all" * 100)
     database = open_database(DatabaseAddress(shown="gateway.db", file=file), timeout_s=1)
 
-    with pytest.raises(StoreDownError, match=r"gateway\.db: file is not a database"):
+    with pytest.raises(StoreDamagedError, match=r"gateway\.db: file is not a database; go back"):
         async with database.read():
             pass
     await database.close()
