@@ -184,7 +184,7 @@ def render_headers(
     if wording is None:
         wording = word(tuple(map(_cap_of, uses)))
     if wording.told is not None:
-        standings = [standings[place] for place in wording.told]
+        standings = [_find_tightest(standings, places) for places in wording.told]
     if not standings:
         return {}
     told = [
@@ -224,7 +224,9 @@ _NAMES = {
 class Wording(msgspec.Struct, frozen=True):
     """What the headers of some caps say whatever has been used; places are in their order."""
 
-    told: Sequence[int] | None  # without those that are tried out; None: there are none such
+    # Of each cap where it stands, without those that are tried out: a caller who is in many groups
+    # has a counter in each. None: each stands once, and all are told.
+    told: Sequence[Sequence[int]] | None
     policy: str
     labels: Sequence[str]  # of each, in front of how much is left
     capacities: Sequence[str]
@@ -234,20 +236,28 @@ class Wording(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=1_024)  # what a few combinations of rules say: 3 µs of the 7 for four rules
 def word(caps: tuple[Cap, ...]) -> Wording:
     """What the headers say of these, whatever has been used."""
-    told = [place for place, cap in enumerate(caps) if not cap.is_tried_out]
-    shown = [caps[place] for place in told]
+    places_of: dict[Cap, list[int]] = {}
+    for place, cap in enumerate(caps):
+        if not cap.is_tried_out:
+            places_of.setdefault(cap, []).append(place)
+    shown = list(places_of)
     units = []
     for unit, names in _NAMES.items():
         places = [place for place, cap in enumerate(shown) if cap.unit == unit]
         if places:
             units.append((names, places[0], places[1:]))
     return Wording(
-        told=None if len(told) == len(caps) else told,
+        told=None if len(shown) == len(caps) else list(places_of.values()),
         policy=", ".join([cap.policy for cap in shown]),
         labels=[f'"{cap.label}";r=' for cap in shown],
         capacities=[str(cap.capacity) for cap in shown],
         units=units,
     )
+
+
+def _find_tightest(standings: Sequence[Standing], places: Sequence[int]) -> Standing:
+    """Of the counters of one cap the one that is waited for longest, or has the least left."""
+    return max((standings[place] for place in places), key=lambda one: (one.wait_s, -one.remaining))
 
 
 def say_duration(seconds: float) -> str:

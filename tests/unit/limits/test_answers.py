@@ -1,5 +1,6 @@
 """What callers are told."""
 
+import msgspec
 import pytest
 
 from gateway.config.limit_rules import LimitSpec
@@ -242,6 +243,32 @@ def test_of_two_rules_the_tighter_one_is_told() -> None:
 
     assert headers["x-ratelimit-remaining-requests"] == "2"
     assert headers["x-ratelimit-limit-requests"] == "6"
+
+
+def test_a_caller_in_many_groups_is_told_each_number_once() -> None:
+    """Of the group with the least left: two hundred would be more than proxies take of a head."""
+    groups = tuple(f"g{number}" for number in range(200))
+    asked = msgspec.structs.replace(ASKED, groups=groups)
+    spec = LimitSpec.model_validate({"name": "team", "on": "group", "requests_per_minute": 60})
+    rule = Rule(spec, 0)
+    uses = rule.uses(rule.find_counters(asked), asked, None, MIDNIGHT)
+    standings = [Standing(50, 10.0, 0.0)] * len(uses)
+    policy = '"team-requests";q=60;w=60;qu="requests"'
+
+    standings[120] = Standing(7, 53.0, 0.0)
+    least_left = render_headers(uses, standings)
+    standings[130] = Standing(0, 60.0, 1.0)
+    refused = render_headers(uses, standings)
+
+    assert (least_left["RateLimit-Policy"], least_left["RateLimit"]) == (
+        policy,
+        '"team-requests";r=7;t=53',
+    )
+    assert least_left["x-ratelimit-remaining-requests"] == "7"
+    assert (refused["RateLimit-Policy"], refused["RateLimit"]) == (
+        policy,
+        '"team-requests";r=0;t=1',
+    )
 
 
 def test_rules_that_are_tried_out_are_not_mentioned() -> None:
