@@ -58,6 +58,7 @@ def make_price(
 
 FREE = make_price(Decimal(0), Decimal(0))
 """Of what nobody here pays for."""
+FREE_VERSION = "" if FREE is None else FREE.version
 
 
 def price_usage(usage: Usage, price: Price | None) -> Cost | None:

@@ -25,6 +25,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gateway.core.cost import FREE_VERSION
 from gateway.core.credential import CALLERS_OWN
 from gateway.core.durations import MS_PER_S
 from gateway.stores.database import Database
@@ -178,10 +179,14 @@ def _spent_statement(since_ms: int, until_ms: int) -> Select[Any]:
         exchanges.c[name] for name in ("principal", "principal_kind", "tenant", "provider", "model")
     ]
     tokens = func.coalesce(attempts.c.tokens_in, 0) + func.coalesce(attempts.c.tokens_out, 0)
-    # What a caller has paid themselves is in no budget, also where the provider says how much.
-    is_theirs = or_(*(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN))
+    # What a caller has paid themselves, and a model that is free, are in no budget, also where the
+    # provider says how much it was.
+    is_in_none = or_(
+        *(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN),
+        attempts.c.price_version == FREE_VERSION,
+    )
     booked = func.coalesce(attempts.c.provider_cost_micros, attempts.c.cost_micros, 0)
-    micros = case((is_theirs, 0), else_=booked)
+    micros = case((is_in_none, 0), else_=booked)
     return (
         select(*whose, func.sum(tokens).label("tokens"), func.sum(micros).label("micros"))
         .select_from(exchanges)

@@ -4,10 +4,12 @@ The rule here: a test knows the protocol alone.
 """
 
 import asyncio
+from decimal import Decimal
 
 import msgspec
 import pytest
 
+from gateway.core.cost import make_price
 from gateway.core.exchange import Outcome
 from gateway.stores.errors import RowRefusedError
 from gateway.stores.ledger import DIMENSIONS, LedgerStore, Spent, UsageQuery
@@ -218,3 +220,20 @@ async def test_what_callers_pay_themselves_is_in_no_budget(
     (found,) = await ledger_store.fetch_spent(NOON_MS, NOON_MS + 1_000)
 
     assert (found.tokens, found.micros) == (7, 40 if is_booked else 0)
+
+
+async def test_what_is_free_is_in_no_budget(ledger_store: LedgerStore) -> None:
+    """Also where the provider says that it charges for it: while it runs nothing was taken."""
+    free = make_price(Decimal(0), Decimal(0), Decimal(0))
+    assert free is not None
+    version = {"tokens_in": 7, "cost_micros": 0, "provider_cost_micros": 10_000}
+    await ledger_store.save(
+        [
+            new_row("p-1", attempts=(new_attempt(1, version | {"price_version": free.version}),)),
+            new_row("p-2", attempts=(new_attempt(1, version | {"price_version": "another"}),)),
+        ]
+    )
+
+    (found,) = await ledger_store.fetch_spent(NOON_MS, NOON_MS + 1_000)
+
+    assert (found.tokens, found.micros) == (14, 10_000)
