@@ -5,6 +5,7 @@ The rule here: it is said before somebody is refused; it is no mistake, a caller
 
 from collections.abc import Iterable, Mapping
 
+from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import LimitSpec, words_of
 from gateway.config.registry import Provider
 
@@ -20,10 +21,13 @@ def find_unpriced(specs: Iterable[LimitSpec], providers: Mapping[str, Provider])
         names = sorted(_names_of(spec, providers))
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            # The limits of `anonymous` have no such field.
+            is_anonymous = isinstance(spec, AnonymousLimitSpec)
+            otherwise = "" if is_anonymous else ", or `unpriced: allow` in the rule"
             sentences.append(
                 f"The rule {spec.name} counts money and refuses models without a price, such as "
                 f"{', '.join(names[:SHOWN])}{more}; write `price_in_usd_per_mtok` and "
-                "`price_out_usd_per_mtok` in the registry, or `unpriced: allow` in the rule."
+                f"`price_out_usd_per_mtok` in the registry{otherwise}."
             )
     return sentences
 

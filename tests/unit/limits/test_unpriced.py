@@ -1,7 +1,10 @@
 """Models that a budget refuses are named before somebody asks for them."""
 
+from decimal import Decimal
+
 import pytest
 
+from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import LimitSpec
 from gateway.config.registry import Provider
 from gateway.limits.unpriced import find_unpriced
@@ -35,6 +38,16 @@ def test_what_has_no_price_is_named() -> None:
     assert "The rule r counts money and refuses models without a price, such as a/half, b/*; " in (
         sentence
     )
+
+
+def test_nobody_is_told_to_write_what_their_rule_cannot_have() -> None:
+    """The limits of `anonymous` have no `unpriced`."""
+    rule = AnonymousLimitSpec(name="anonymous", on="everything", money_per_day=Decimal(1))
+
+    (sentence,) = find_unpriced([rule], PROVIDERS)
+
+    assert "`unpriced: allow`" in find()[0]
+    assert sentence.endswith("`price_out_usd_per_mtok` in the registry.")
 
 
 @pytest.mark.parametrize(
