@@ -122,7 +122,8 @@ class Writer:
         return await (await self._get_store()).fetch_usage(query)
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
-        """What each caller used; StoreError where the store cannot be asked."""
+        """What each caller used by now; StoreError where the store cannot be asked."""
+        await self.flush()
         return await (await self._get_store()).fetch_spent(since_ms, until_ms)
 
     async def close(self) -> None:

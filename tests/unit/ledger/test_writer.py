@@ -399,12 +399,15 @@ async def test_many_rows_do_not_wait(ledger: Ledger, store: FickleLedgerStore) -
 async def test_who_asks_for_sums_gets_those_of_now(
     ledger: Ledger, store: FickleLedgerStore, writer: Writer
 ) -> None:
-    """Not of two seconds ago."""
+    """Not of two seconds ago: budgets of a Redis that was flushed begin there (J03)."""
+    finish(begin(ledger))
+    await writer.fetch_usage(UsageQuery(()))
+    assert len(store.rows) == 1
     finish(begin(ledger))
 
-    await writer.fetch_usage(UsageQuery(()))
+    await writer.fetch_spent(0, 1)
 
-    assert len(store.rows) == 1
+    assert len(store.rows) == 2
 
 
 async def test_it_writes_by_itself_until_it_is_stopped(
