@@ -6,7 +6,7 @@ Rule: a rule that would limit nothing is a mistake, and so is a word that would 
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import (
     Discriminator,
@@ -171,9 +171,16 @@ class LimitSpec(Spec):
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, zone: str) -> str:
+        if zone == "UTC":  # also where there is no database of time zones
+            return zone
         try:
             ZoneInfo(zone)
         except (KeyError, OSError, ValueError):  # not found, a directory, a path
+            if not available_timezones():
+                raise ValueError(
+                    "cannot be looked up, because this machine knows no time zones but UTC; "
+                    "install its package tzdata, or `pip install tzdata`"
+                ) from None
             raise ValueError(
                 "is no time zone that this machine knows; write one like Europe/Paris"
             ) from None

@@ -4,7 +4,7 @@ The rule here: windows follow each other without a gap or an overlap, also where
 changed; a day has 23 hours then, or 25.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -16,7 +16,9 @@ class Calendar:
 
     def __init__(self, period: Period, zone: str) -> None:
         self._period: Period = period
-        self._zone = ZoneInfo(zone)
+        self._name = zone
+        # Known without a database of time zones, which small images do not have.
+        self._zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
         self._window = (0.0, 0.0)  # the last one that was asked for: it lasts a while
 
     def window(self, now: float) -> tuple[float, float]:
@@ -28,7 +30,7 @@ class Calendar:
 
     def say(self, at: float) -> str:
         """A moment as people of that zone write it."""
-        return f"{datetime.fromtimestamp(at, self._zone):%Y-%m-%d %H:%M} ({self._zone.key})"
+        return f"{datetime.fromtimestamp(at, self._zone):%Y-%m-%d %H:%M} ({self._name})"
 
     def _find(self, now: float) -> tuple[float, float]:
         today = datetime.fromtimestamp(now, self._zone).replace(

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -254,3 +256,24 @@ def test_a_module_that_is_not_there_is_foreseen(capsys: pytest.CaptureFixture[st
         "gateway.yaml:2:11: middleware[0].use: there is no module nosuch; it is looked for beside "
         "gateway.yaml and in the current directory (the gateway would not start here)"
     )
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("UTC", "no mistakes"),
+        ("Europe/Paris", "knows no time zones but UTC; install its package tzdata"),
+    ],
+)
+def test_a_machine_without_time_zones_has_utc(zone: str, said: str) -> None:
+    """Small images have none, and most rules need none."""
+    rule = f"{{name: a, on: everything, requests_per_minute: 5, time_zone: {zone}}}"
+    Path("gateway.yaml").write_text(f"limits: [{rule}]\n", encoding="utf-8")
+    without = "import sys; sys.modules['tzdata'] = None; from gateway.cli.main import main; main()"
+    command = [sys.executable, "-c", without, "check", "gateway.yaml"]
+    environ = os.environ | {"PYTHONTZPATH": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
