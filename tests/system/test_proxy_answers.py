@@ -106,7 +106,7 @@ async def test_a_gateway_that_is_away_is_said_in_the_callers_words(proxy: Proxy)
     answers = await asyncio.gather(*(send(proxy, raw, port=port) for raw, port in asked))
 
     for (raw, _), heard in zip(asked, answers, strict=True):
-        assert error_of(heard) == (UNREACHABLE[proxy.name], "gateway_unreachable")
+        assert error_of(heard) == (UNREACHABLE[proxy.kind.part], "gateway_unreachable")
         assert header_of(heard, "content-type") == "application/json"
         assert header_of(heard, "cache-control") == "no-store"
         assert ("message" in heard.json) == (CHAT.encode() in raw)
@@ -399,7 +399,7 @@ async def test_what_is_no_request_is_a_400(proxy: Proxy) -> None:
     heard = await send(proxy, b"GET /v1/models HTTP/1.1\r\nnot a header\r\n\r\n")
 
     assert heard.status == 400
-    if proxy.name in WRITES_OWN_400:
+    if proxy.kind.part in WRITES_OWN_400:
         assert b"400 Bad" in heard.raw
     else:
         assert heard.json["error"]["code"] == "malformed_request"

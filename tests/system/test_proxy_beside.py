@@ -6,7 +6,7 @@ The rule here: whatever is not below that path is as it was, errors as well.
 import pytest
 
 from tests.plugins.proxies.plan import OTHER_SITE
-from tests.plugins.proxies.row import BELOW, CHAT, V1, OpenBehind, only_linux, send
+from tests.plugins.proxies.row import BELOW, CHAT, NAMES, V1, OpenBehind, only_linux, send
 from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.scene import error_of, header_of, raw_request
@@ -53,10 +53,14 @@ async def test_the_gateway_s_part_has_the_gateway_s_errors(
     assert [line["path"] for line in gateway.log.settled] == ["/v1/models", "/v1/nothing"]
 
 
-@pytest.mark.parametrize("proxy", ["haproxy", "caddy"], indirect=True)
+@pytest.mark.parametrize(
+    "proxy", [name for name in NAMES if name.startswith(("haproxy", "caddy"))], indirect=True
+)
 async def test_what_the_other_site_takes_is_not_the_gateway_s_to_limit(proxy: Proxy) -> None:
     """People upload files there. nginx has a limit of its own, and Apache waits for the body."""
-    raw = raw_request("POST /upload HTTP/1.1", f"Content-Length: {LIMIT + 1}")
+    announced = f"Content-Length: {LIMIT + 1}"
+    # Caddy 2.11 waits for a body that nobody wants, unless nothing is to follow it.
+    raw = raw_request("POST /upload HTTP/1.1", announced, "Connection: close")
 
     async with Caller(proxy.beside_port, host=proxy.host) as caller:
         await caller.send(raw)

@@ -168,7 +168,7 @@ async def ask_meanwhile(proxy: Proxy) -> float:
     while loop.time() < until:
         begun = loop.time()
         heard = await send(proxy, b"GET /api/keys HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        assert heard.status == 200
+        assert heard.status == 200, proxy.name
         longest = max(longest, loop.time() - begun)
         await asyncio.sleep(0.2)  # a good caller is no attack: five questions a second
     return longest

