@@ -184,6 +184,25 @@ async def test_trailers_never_become_headers(scene: Scene) -> None:
     assert scene.simulator.journal.last.header("traceparent") is None
 
 
+@pytest.mark.parametrize("waits", [True, False], ids=["next", "pipelined"])
+async def test_trailers_never_become_headers_of_the_request_behind(
+    scene: Scene, *, waits: bool
+) -> None:
+    """B13: on a proxy's connection that is another caller's, with the key that he was made to send.
+
+    aiohttp's parser (3.14.5) puts the last trailer before the next request's headers.
+    """
+    body = CHUNK + b"0\r\nAuthorization: Bearer other\r\n\r\n"
+    first, second = raw_request(POST, CHUNKED, body=body), get("/v1/models", "Connection: close")
+
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(first if waits else first + second)
+        heard = await caller.read_to_end()
+
+    assert (heard.status, answers_in(heard)) == (200, 1)
+    assert header_of(heard, "connection") == "close"
+
+
 async def test_many_trailers_are_refused(scene: Scene) -> None:
     """B13: they are held in memory like headers, and come when nobody counts any more."""
     trailers = b"".join(b"X-%d: y\r\n" % i for i in range(20_000))

@@ -359,6 +359,23 @@ async def test_no_odd_request_smuggles_another_one(behind: OpenBehind, proxy: Pr
     assert "/smuggled" not in gateway.log.getvalue()
 
 
+async def test_nothing_of_one_caller_is_taken_for_another_one_s(
+    behind: OpenBehind, proxy: Proxy
+) -> None:
+    """B13: proxies pass trailers on, and what they pass on shares a connection with the next."""
+    await behind()
+    body = b"2\r\n{}\r\n0\r\nAuthorization: Bearer other\r\n\r\n"
+    chunked = ("Transfer-Encoding: chunked", "Trailer: Authorization")
+    evil = raw_request(f"POST {V1} HTTP/1.1", *chunked, authorized=False, body=body)
+
+    for _ in range(3):
+        async with Caller(proxy.port, host=proxy.host) as caller:
+            await caller.send(evil)
+            refused = await caller.read_answer()
+            heard = await send(proxy, get("/v1/models"))
+        assert (refused.status, heard.status) == (401, 200)
+
+
 async def talk(proxy: Proxy, raw: bytes) -> bytes:
     """What comes back until the end, or until nothing more comes."""
     async with Caller(proxy.port, host=proxy.host) as caller:
