@@ -25,7 +25,14 @@ from tests.plugins.proxies.row import (
 )
 from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import request_bytes
-from tests.plugins.scene import MESSAGES, error_of, raw_request
+from tests.plugins.scene import (
+    AUTHORIZATION,
+    GATEWAY_KEY,
+    MESSAGES,
+    error_of,
+    eventually,
+    raw_request,
+)
 from tests.plugins.signed_in import COOKIE_AUTH, COOKIE_ENVIRON, cookie_of
 from tests.plugins.stored_keys import new_key
 
@@ -142,3 +149,19 @@ async def test_a_page_of_the_gateway_s_own_origin_is_known_again(
 
     assert heard.status == 200
     assert error_of(other) == (401, "unauthenticated")
+
+
+async def test_no_log_of_a_proxy_holds_a_key(behind: OpenBehind, proxy: Proxy) -> None:
+    """L01: Caddy writes down what is in each header, and masks those that it knows."""
+    await behind()
+
+    for header in (f"X-Api-Key: {GATEWAY_KEY}", AUTHORIZATION):
+        raw = raw_request("GET /v1/models HTTP/1.1", "Connection: close", header, authorized=False)
+        assert (await send(proxy, raw)).status == 200
+        # And by the proxy itself, which writes down that it has refused.
+        refused = await send(proxy, raw.replace(b"/v1/models", b"/for-the-log"))
+        assert refused.status == 404
+
+    if proxy.kind.part in {"caddy", "haproxy"}:  # the others' say nothing of it here
+        await eventually(lambda: proxy.log.count("/for-the-log") == 2, "both are in the log")
+    assert GATEWAY_KEY not in proxy.log

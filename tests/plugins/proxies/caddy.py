@@ -53,6 +53,7 @@ def write(program: Path, directory: Path, plan: Plan) -> list[str]:
     http, https, beside = plan.ports
     ports = f"\thttp_port {http}\n\thttps_port {https}\n\tdefault_bind {plan.host}\n"
     draft.replace("{\n\tservers {", "{\n\tadmin off\n\tauto_https off\n" + ports + "\tservers {")
+    draft.uncomment("log {", lines=8)
     plain = draft.text[draft.text.index("\nchat.example.org {") :]
     below = _lines_for_a_path()
     draft.replace("\nchat.example.org {", f"\nhttps://:{https} {{")

@@ -163,7 +163,7 @@ class Proxy:
     @property
     def log(self) -> str:
         """What it has had to say."""
-        files = [self.directory / name for name in ("output", "error.log")]
+        files = [self.directory / name for name in ("output", "error.log", "access.log")]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
 
