@@ -229,9 +229,9 @@ async def test_a_table_that_may_not_be_read_stops_the_start(front_end: FrontEndT
     parts = urlsplit(front_end.address)
     address = parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()
 
-    async def open_them() -> OutsideProfiles:
+    async def open_them() -> SupabaseProfiles:
         columns = Columns("profiles", "user_id", FIELDS, "models")
-        return await open_outside(
+        return await open_supabase_profiles(
             "${DB}", columns, {"DB": address}, field="profiles.database", timeout_s=10
         )
 
