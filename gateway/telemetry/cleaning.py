@@ -42,6 +42,8 @@ SECRET_NAMES = frozenset(
         "x_goog_api_key",
     }
 )
+# Longer names end so: `groq_api_key`, `db_password`.
+_SECRET_ENDS = tuple(f"_{name}" for name in sorted(SECRET_NAMES))
 # The same inside a text, also at the end of a longer name (`x-goog-api-key`, `client_secret`).
 # The first letter stands alone in front: so a search skips to it, which takes a tenth of the time.
 _AUTHORIZATION = r"[Aa](?i:uthorization)"
@@ -161,7 +163,13 @@ def redact_named(text: str) -> str:
 
 def is_secret_name(name: object) -> bool:
     """Whether the value of a field or header of this name is a credential."""
-    return text_of(name).lower().replace("-", "_") in SECRET_NAMES
+    return _means_secret(name if type(name) is str else text_of(name))
+
+
+@lru_cache(maxsize=1_024)
+def _means_secret(name: str) -> bool:
+    plain = name.lower().replace("-", "_")
+    return plain in SECRET_NAMES or plain.endswith(_SECRET_ENDS)
 
 
 def text_of(value: object) -> str:

@@ -148,9 +148,11 @@ def test_credentials_in_use_go_in_other_forms_too(secret: str) -> None:
 
 def test_names_that_mean_a_credential_hide_their_value() -> None:
     """At any depth."""
-    cleaned = Cleaner().clean({"headers": [{"X-API-Key": SECRET, "Accept": "*/*"}]})
+    names = ("X-API-Key", "groq_api_key", "DB_PASSWORD", "X-Session-Token", "token")
 
-    assert cleaned == {"headers": [{"X-API-Key": REDACTED, "Accept": "*/*"}]}
+    cleaned = Cleaner().clean({"headers": [dict.fromkeys(names, SECRET), {"tokens": "3"}]})
+
+    assert cleaned == {"headers": [dict.fromkeys(names, REDACTED), {"tokens": "3"}]}
 
 
 @pytest.mark.parametrize("char", ["\n", "\r", "\x1b", "\x00", "\u2028", "\u202e", "\x85", "\udc80"])
