@@ -10,6 +10,7 @@ import msgspec
 from pydantic import SecretStr
 
 CALLERS_OWN = ("profile:", "models:")  # how the ids of their credentials begin
+SOMEBODYS = (*CALLERS_OWN, "tenant:")  # and tenants'; any other is in the operator's words
 
 
 class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):

@@ -22,9 +22,6 @@ FOREIGN = (
     "labels",
 )
 
-# How an id of a credential begins that goes on with whose it is; any other is the operator's words.
-SOMEBODYS = ("profile:", "tenant:", "models:")
-
 _DIGITS = 6  # microseconds
 
 

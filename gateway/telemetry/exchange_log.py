@@ -10,11 +10,12 @@ from typing import Any
 
 from gateway.config.logs import LoggingSpec
 from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.credential import SOMEBODYS
 from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.choosing import Choice
 from gateway.telemetry.cleaning import Cleaner
-from gateway.telemetry.exchange_fields import FOREIGN, SOMEBODYS, describe_exchange
+from gateway.telemetry.exchange_fields import FOREIGN, describe_exchange
 from gateway.telemetry.rendering import Render, encode_json
 from gateway.telemetry.sinks import Sink
 from gateway.telemetry.storm import NEVER
