@@ -18,6 +18,9 @@ from gateway.wire.masking import mask_event, mask_fault
 from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
 from gateway.wire.text import TextEncoder
 
+# Of an event that text is to be read from. An image of two megabytes may come in one, beside a text
+# that is nothing but words: left unread, it would take the words with it.
+MAX_TEXT_EVENT_BYTES = 4 * 1024 * 1024
 # What ends an answer of text, for better or worse.
 _ENDS = frozenset({DONE, FAULT, UNREADABLE, GIANT})
 
@@ -233,6 +236,7 @@ class TextPump(Pump):
 
     def __init__(self) -> None:
         super().__init__()
+        self._splitter = EventSplitter(MAX_TEXT_EVENT_BYTES)
         self.has_text = False
         self._chunk_bytes = 0
         self._encoder = TextEncoder()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.usage import Usage
-from gateway.relay.pumps import OpenAIPump, Pump, TextPump
+from gateway.relay.pumps import MAX_TEXT_EVENT_BYTES, OpenAIPump, Pump, TextPump
 from gateway.wire.sse import MAX_HELD_BYTES
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
@@ -303,6 +303,27 @@ class TestText:
 
         assert pump_through(pump, [text("a"), text("b") + bad + text("c"), DONE]) == b"ab"
         assert (pump.is_unreadable, pump.is_complete) == (True, False)
+
+    def test_an_event_with_an_image_is_read(self) -> None:
+        """The words around it are the answer here; hosts draw megabytes into one event."""
+        image = event({"choices": [{"delta": {"content": "", "images": ["x" * 2_500_000]}}]})
+        long = "é" * 500_000
+        stream = b"".join([ROLE, text("a"), image, text(long), STOP, DONE])
+        pump = TextPump()
+
+        assert pump_through(pump, cut(stream, 60_000)) == f"a{long}".encode()
+        assert (pump.is_unreadable, pump.is_complete) == (False, True)
+
+    def test_an_event_without_an_end_is_not_held_for_ever(self) -> None:
+        """What is too large to be read is not left out quietly (fault G06)."""
+        pump = TextPump()
+        pump.feed(text("a") + b"data: ")
+        fed = 0
+        while not pump.is_unreadable:
+            pump.feed(b"x" * 64_000)
+            fed += 64_000
+
+        assert fed <= MAX_TEXT_EVENT_BYTES + 64_000
 
     @PARTS
     def test_an_error_event_ends_the_answer(self, part_bytes: int) -> None:
