@@ -9,7 +9,7 @@ import socket
 
 import typer
 
-from gateway.server.sockets import REASONS
+from gateway.server.sockets import REASONS, local_url
 from gateway.simulator import Simulator
 from gateway.simulator import serve as run_simulator
 
@@ -32,9 +32,6 @@ def simulate(host: str, port: int) -> int:
 
 
 def _print_address(simulator: Simulator) -> None:
+    url = local_url(simulator.base_url)
     # At once: who waits for the first line may close the pipe after it.
-    typer.echo(
-        f"base URL   {simulator.base_url}\n"
-        "try it with\n"
-        f"curl -N {simulator.base_url}/chat/completions -d '{QUESTION}'"
-    )
+    typer.echo(f"base URL   {url}\ntry it with\ncurl -N {url}/chat/completions -d '{QUESTION}'")

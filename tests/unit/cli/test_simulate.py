@@ -32,6 +32,17 @@ def test_it_prints_where_it_is_and_stops_with_ctrl_c() -> None:
     assert running.returncode == 0
 
 
+def test_on_every_address_it_names_one_that_can_be_called() -> None:
+    """What is printed goes into `base_url`, and 0.0.0.0 is nobody's address."""
+    command = [sys.executable, "-m", "gateway", "simulate", "--host", "0.0.0.0", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        url = running.stdout.readline().split()[-1]
+        running.send_signal(signal.SIGINT)
+
+    assert url.startswith("http://127.0.0.1:")
+
+
 def test_who_has_read_its_address_may_close_the_pipe() -> None:
     """As `| head -1` does in a script: it said that it could not listen, and ended."""
     command = [sys.executable, "-m", "gateway", "simulate", "--port", "0"]
