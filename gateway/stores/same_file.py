@@ -17,23 +17,31 @@ class SameFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._opened: tuple[int, int] | None = None  # device and inode, when it was first opened
+        self._opened: tuple[int, int] | None = None  # device and inode, once it is in use
 
     def watch(self, engine: AsyncEngine) -> None:
         """Have every connection of an engine looked after."""
         event.listen(engine.sync_engine, "do_connect", self._check)
-        event.listen(engine.sync_engine, "checkout", self._check)
+        event.listen(engine.sync_engine, "checkout", self._note)
+
+    def _note(self, *_: object) -> None:
+        self._check()
+        # Not before: a file of a lower layer (overlayfs) has another inode once it was opened.
+        if self._opened is None:
+            self._opened = self._identify()
 
     def _check(self, *_: object) -> None:
         """Raise OSError unless it is the file that was opened first."""
-        try:
-            found = self._file.stat()
-        except FileNotFoundError:
-            raise OSError(errno.ENOENT, "the file is not there any more") from None
-        which = found.st_dev, found.st_ino
-        self._opened = self._opened or which
-        if which != self._opened:
+        which = self._identify()
+        if self._opened is not None and which != self._opened:
             raise OSError(
                 errno.ESTALE,
                 "another file was put in its place; restart the gateway to use that one",
             )
+
+    def _identify(self) -> tuple[int, int]:
+        try:
+            found = self._file.stat()
+        except FileNotFoundError:
+            raise OSError(errno.ENOENT, "the file is not there any more") from None
+        return found.st_dev, found.st_ino
