@@ -53,6 +53,8 @@ def check_wanted(
 ) -> WantedKey:
     """The key as it can be made; KeyFieldError names the first field that is wrong."""
     check_name(name)
+    if not name.strip("."):  # `/keys/../disable` is another page to whoever asks for it
+        raise KeyFieldError("name", "needs a letter or a digit, not dots alone")
     if tenant:
         _check("tenant", tenant, forms.PRINCIPAL)
     checked = {field: _check_list(field, lists.get(field, ())) for field in LISTS}

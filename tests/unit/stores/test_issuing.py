@@ -51,6 +51,7 @@ def test_lists_are_in_order_and_networks_written_one_way() -> None:
     [
         ({"name": "a b"}, "name"),
         ({"name": "alice\n"}, "name"),
+        ({"name": ".."}, "name"),
         ({"name": SOME_KEY}, "name"),
         ({"tenant": "a/b"}, "tenant"),
         ({"lists": {"groups": ["a "]}}, "groups"),
