@@ -79,7 +79,9 @@ def _groups_in(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
     if found is None:
         return ()
     groups = found.split() if isinstance(found, str) else found  # `scope` is one text
-    is_list = isinstance(groups, list) and len(groups) <= MAX_GROUPS
+    is_list = isinstance(groups, list)
+    if is_list and len(groups) > MAX_GROUPS:
+        raise ClaimError(f"The token holds more than {MAX_GROUPS} groups in `{path}`.")
     if not is_list or not all(isinstance(group, str) and _is_name(group) for group in groups):
         raise ClaimError(f"What the token holds in `{path}` is not a list of groups.")
     return tuple(groups)

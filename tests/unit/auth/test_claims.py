@@ -107,6 +107,15 @@ def test_groups_may_be_few_or_one_text(found: object, groups: tuple[str, ...]) -
     assert principal_of({"sub": "a", "scope": found}, spec, kind="jwt", prefix="").groups == groups
 
 
+def test_too_many_groups_are_told_by_their_number() -> None:
+    """It is a list all the same, and whoever looks for a mistake in its form finds none."""
+    spec = ClaimsSpec(groups="roles")
+    claims = {"sub": "a", "roles": ["g"] * (MAX_GROUPS + 1)}
+
+    with pytest.raises(ClaimError, match="more than 256 groups in `roles`"):
+        principal_of(claims, spec, kind="jwt", prefix="")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
