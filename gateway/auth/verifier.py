@@ -31,6 +31,10 @@ _OPTIONS: jwt.types.Options = {
 }
 _NO_TOKEN = Refusal("The token is not a JSON web token.", is_vague=True)
 _OTHER_ISSUER = Refusal("The token is not of an issuer that this gateway accepts.", is_vague=True)
+# While an issuer changes from one sort of signature to the other it has two entries.
+_OTHER_ALGORITHM = Refusal(
+    "The token is signed with an algorithm that is not accepted here.", is_vague=True
+)
 _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.MissingRequiredClaimError, "The token lacks `exp`, `aud` or `iss`."),
     (jwt.InvalidAudienceError, "The token is meant for another audience."),
@@ -87,9 +91,7 @@ class Verifier:
         if issued.iss != self._spec.issuer:
             raise _RefusedError(_OTHER_ISSUER)
         if header.alg not in self._spec.algorithms:
-            raise _RefusedError(
-                Refusal("The token is signed with an algorithm that is not accepted here.")
-            )
+            raise _RefusedError(_OTHER_ALGORITHM)
         if header.crit is not msgspec.UNSET:
             raise _RefusedError(Refusal("The token asks for an extension that is not known here."))
         return header

@@ -114,6 +114,21 @@ async def test_claims_are_held_against_the_entry(
     assert says in await refusal(scene, made)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_of_two_entries_of_an_issuer_the_one_that_knows_better_speaks(
+    issuer: Issuer, open_scene: OpenScene, issuer_secret: str, order: int
+) -> None:
+    """E10: while it changes from a secret to keys, that the other one is used says nothing."""
+    entries = [issuer.spec(), with_secret(issuer, issuer_secret)]
+    scene = await open_with(open_scene, *entries[::order])
+
+    for token in (
+        issuer.token("RS256", exp=1),
+        forge({"alg": "HS256"}, issuer.claims(exp=1), SECRET.encode()),
+    ):
+        assert "expired" in await refusal(scene, token)
+
+
 async def test_a_payload_without_an_end_is_a_401(
     issuer: Issuer, open_scene: OpenScene, issuer_secret: str
 ) -> None:
