@@ -24,6 +24,7 @@ SQLITE = "sqlite:///"
 POSTGRESQL = "postgresql://"
 POSTGRESQL_SCHEMES = ("postgresql", "postgres")  # the second is what some hosters hand out
 # Of libpq's parameters those that the driver takes; all others are refused, and not dropped.
+POSTGRESQL_PORT = 5432
 PARAMETERS = ("host", "port", "user", "sslmode", "ssl", "target_session_attrs")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 MEMORY = "memory"
@@ -215,8 +216,15 @@ def find_database(
         path = Path(filled.removeprefix(SQLITE))
         return DatabaseAddress(shown=str(path), file=path)
     parts = urlsplit(filled)
-    shown = f"{POSTGRESQL}{parts.hostname or ''}{parts.path}"
-    return DatabaseAddress(shown=shown, url=SecretStr(filled))
+    return DatabaseAddress(shown=_show_server(parts), url=SecretStr(filled))
+
+
+def _show_server(parts: SplitResult) -> str:
+    """The address without user and password; with the port where that is not the usual one."""
+    host = parts.hostname or ""
+    shown = f"{POSTGRESQL}{f'[{host}]' if ':' in host else host}"
+    port = "" if parts.port in {None, POSTGRESQL_PORT} else f":{parts.port}"
+    return f"{shown}{port}{parts.path}"
 
 
 def check_database(written: str) -> None:

@@ -103,12 +103,14 @@ def test_what_the_driver_does_not_take_is_said(written: str, message: str) -> No
 
 
 def test_an_address_may_be_written_as_hosters_do() -> None:
-    """The driver takes both words."""
+    """The driver takes both words; a pooler at another port is another server."""
     spec = StoresSpec(database="postgres://gw:${PW}@db:${PORT}/x")
 
     address = spec.find_database({"PW": PASSWORD, "PORT": "6543"})
 
-    assert address.shown == "postgresql://db/x"
+    assert address.shown == "postgresql://db:6543/x"
+    six = StoresSpec(database="postgresql://gw@[::1]:6543/x").find_database({})
+    assert six.shown == "postgresql://[::1]:6543/x"
     with pytest.raises(StoresError, match="with its variables filled in it needs to be"):
         spec.find_database({"PW": PASSWORD, "PORT": "x"})
 
