@@ -8,25 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from gateway.cli.providers import WIDE
 from gateway.cli.stores import TIMEOUT_S, run_with_settings
+from gateway.cli.usage_table import print_usage
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
 from gateway.ledger.bringing_in import bring_in
-from gateway.ledger.usage import (
-    NUMBERS,
-    UsageError,
-    make_query,
-    numbers_of,
-    render_csv,
-    render_json,
-)
+from gateway.ledger.usage import UsageError, make_query, render_csv, render_json
 from gateway.stores.errors import StoreError
-from gateway.stores.ledger import LedgerStore, UsageQuery, UsageRow
+from gateway.stores.ledger import LedgerStore
 from gateway.stores.opening import find_address, open_ledger_store
 
 FORMATS = ("table", "csv", "json")
@@ -75,22 +65,3 @@ async def _bring_in(settings: Settings, store: LedgerStore) -> None:
             "may be missing.",
             err=True,
         )
-
-
-def print_usage(
-    query: UsageQuery, rows: Sequence[UsageRow], console: Console | None = None
-) -> None:
-    """Print one line for each sum."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)
-    table = Table()
-    for heading in query.by:
-        table.add_column(heading, overflow="fold")
-    for heading in NUMBERS:
-        table.add_column(heading.replace("_", " "), justify="right")
-    for row in rows:
-        # As plain text: a square bracket in a name would be read as markup.
-        table.add_row(*map(Text, (*row.of, *numbers_of(row))))
-    console.print(table)

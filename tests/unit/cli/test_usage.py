@@ -1,20 +1,16 @@
 """`gateway usage`, in its three forms."""
 
 import asyncio
-import io
 import json
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from gateway.cli.main import app
-from gateway.cli.usage import print_usage
 from gateway.config.stores import StoresSpec
 from gateway.ledger.journal import Journal
 from gateway.ledger.places import Place
-from gateway.stores.ledger import UsageQuery
 from gateway.stores.opening import open_ledger_store
 from tests.plugins.ledgers import new_row, row_of
 from tests.unit.ledger.conftest import write_whole
@@ -113,12 +109,3 @@ def test_where_no_gateway_ran_nothing_is_made(directory: Path) -> None:
     assert (code, out) == (1, "")
     assert "gateway.db is not there yet" in err
     assert list(directory.iterdir()) == []
-
-
-def test_a_name_is_shown_as_it_is() -> None:
-    """A square bracket is no markup."""
-    out = io.StringIO()
-
-    print_usage(UsageQuery(("principal",)), [row_of("[bold]x")], Console(file=out, width=200))
-
-    assert "[bold]x" in out.getvalue()

@@ -1,0 +1,83 @@
+"""Sums of the ledger as people read them.
+
+Rule: a number is shown whole. Where a terminal has no room for all columns, those that are 0
+everywhere are left out; where that is not enough, each sum is a list.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.providers import WIDE
+from gateway.ledger.usage import NUMBERS, numbers_of
+from gateway.stores.ledger import UsageQuery, UsageRow
+
+ALWAYS: Final = frozenset({"requests", "tokens_in", "tokens_out", "cost_usd"})
+NAME_WIDTH: Final = 16  # longer names are folded before a column is left out
+FRAME_WIDTH: Final = 3  # of a column: a line and two spaces
+
+
+def print_usage(
+    query: UsageQuery, rows: Sequence[UsageRow], console: Console | None = None
+) -> None:
+    """Print one line for each sum, or one list where lines would be too long."""
+    if console is None:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=WIDE)
+    numbers = [dict(zip(NUMBERS, numbers_of(row), strict=True)) for row in rows]
+    busy = [n for n in NUMBERS if n in ALWAYS or any(float(one[n]) for one in numbers)]
+    for columns in (list(NUMBERS), busy):
+        if _width(query, rows, numbers, columns) <= console.width:
+            console.print(_make_table(query, rows, numbers, columns))
+            return
+    for row, shown in zip(rows, numbers, strict=True):
+        _print_list(console, [*zip(query.by, row.of, strict=True), *shown.items()])
+
+
+def _width(
+    query: UsageQuery,
+    rows: Sequence[UsageRow],
+    numbers: Sequence[dict[str, str]],
+    columns: Sequence[str],
+) -> int:
+    """How wide a table has to be, with names folded."""
+    widths = [
+        max(map(len, [*_heading(name).split("\n"), *(one[name] for one in numbers)]))
+        for name in columns
+    ]
+    for place, heading in enumerate(query.by):
+        longest = max(map(cell_len, [heading, *(row.of[place] for row in rows)]))
+        widths.append(min(longest, NAME_WIDTH))
+    return 1 + sum(width + FRAME_WIDTH for width in widths)
+
+
+def _make_table(
+    query: UsageQuery,
+    rows: Sequence[UsageRow],
+    numbers: Sequence[dict[str, str]],
+    columns: Sequence[str],
+) -> Table:
+    table = Table()
+    for heading in query.by:
+        table.add_column(heading, overflow="fold")
+    for name in columns:
+        table.add_column(_heading(name), justify="right", no_wrap=True)
+    for row, shown in zip(rows, numbers, strict=True):
+        # As plain text: a square bracket in a name would be read as markup.
+        table.add_row(*map(Text, (*row.of, *(shown[name] for name in columns))))
+    return table
+
+
+def _print_list(console: Console, lines: Sequence[tuple[str, str]]) -> None:
+    for heading, shown in lines:
+        console.print(Text(f"{_heading(heading, ' '):<18}{shown}"), soft_wrap=True)
+    console.print()
+
+
+def _heading(name: str, between: str = "\n") -> str:
+    return name.replace("_usd", " usd").replace("_", between)
