@@ -67,7 +67,8 @@ class SharedCounters(CounterStore):
     @override
     async def open(self) -> None:
         await self._redis.link.open(is_required=self._is_required)
-        await self.renew([])  # whether Redis is new
+        # Redis may never have heard of a rule that is new, or of a day in another time zone.
+        self.begins_anew.set()
 
     async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
         """Let each window have as much used at least; StoreDownError when Redis is gone."""

@@ -190,6 +190,30 @@ async def test_a_redis_that_begins_anew_is_told_what_was_spent(
     await shared.close()
 
 
+async def test_a_rule_that_redis_has_not_heard_of_is_told_at_the_start(
+    valkey: RedisServer, later: Hand
+) -> None:
+    """J03: a budget that is written on the twentieth counts from the first, as in memory."""
+    valkey.run("FLUSHALL")
+    valkey.run("SET", "{chat-gateway}:recalled", "by a gateway without the rule")
+    redis = RedisCounters(valkey.address, later.wall, timeout_s=PATIENCE_S)
+    shared = SharedCounters(redis, shares=1, clock=later.clock, wall=later.wall)
+    await shared.open()
+    specs = make_specs(tokens_per_day=1_000)
+    tasks = Tasks(lambda *_: None)
+    rules = find_recallable(specs)
+    tasks.spawn("recall", keep_recalling_shared(rules, shared, Ledger(), later.wall))
+    rule = Rule(specs[0], 0)
+    [use] = rule.uses(rule.find_counters(ASKED), ASKED, 50, later.wall())
+    key = f"{{chat-gateway}}:c:{use.charge.key}"
+
+    await eventually(lambda: valkey.run("EXISTS", key) == 1)
+
+    assert valkey.run("GET", key).split()[0] == "300"
+    await tasks.cancel()
+    await shared.close()
+
+
 def test_rules_that_begin_anew_are_named(log_lines: LogLines) -> None:
     """Whoever relies on them should not hear of it from an invoice."""
     report_forgotten(
