@@ -188,3 +188,8 @@ def test_a_store_does_what_the_model_does(make_store: MakeStore) -> None:
     run_state_machine_as_test(
         machine, settings=settings(deadline=None, max_examples=examples, stateful_step_count=40)
     )
+
+
+def test_the_model_knows_every_kind() -> None:
+    """A kind that only one of the stores can count would be found by the first who writes it."""
+    assert set(CAPACITY) == set(CounterKind)
