@@ -3,6 +3,7 @@
 The rule here: a file that moved takes its name along into every page.
 """
 
+import ast
 import re
 import tomllib
 
@@ -15,6 +16,8 @@ from tests.docs.pages import ROOT, pages, read, table_rows
 OURS = re.compile(r"`((?:gateway|tests|deploy|docs|bench|scripts)/(?![\w-]+\.conf`)[\w./-]+)`")
 
 WRITTEN_LATER = ("bench/results/",)
+# What the docstring of a package may name besides modules: a block of gateway.yaml.
+BLOCKS = {"auth"}
 
 
 @pytest.mark.parametrize("page", pages())
@@ -40,3 +43,12 @@ def test_every_package_is_on_the_map_in_the_order_of_the_imports() -> None:
     ]
     assert set(shown) == packages | {"gateway.app"} == set(ranks)
     assert shown == sorted(shown, key=ranks.__getitem__)
+
+
+def test_modules_that_a_package_names_are_there() -> None:
+    """What a package says of itself is the first thing that is read of it."""
+    there = {path.stem for path in (ROOT / "gateway").rglob("*.py")} | BLOCKS
+
+    for init in (ROOT / "gateway").glob("**/__init__.py"):
+        said = ast.get_docstring(ast.parse(init.read_text(encoding="utf-8"))) or ""
+        assert set(re.findall(r"`([a-z_]+)`", said)) <= there, init
