@@ -4,7 +4,6 @@ The rule here: this file knows every part and nothing knows this file. Nothing i
 startup; what is opened is closed in the reverse order.
 """
 
-import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -36,13 +35,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.ledger.opening import keep_ledger
 from gateway.ledger.writer import Writer
 from gateway.limits.limiter import Limiter
-from gateway.limits.recall import (
-    SharedStore,
-    find_recallable,
-    keep_recalling,
-    keep_recalling_shared,
-    report_forgotten,
-)
+from gateway.limits.opening import keep_holds, recalling
 from gateway.middleware.allow_origins import allow_origins
 from gateway.middleware.assign_request_id import (
     IN_FLIGHT,
@@ -83,8 +76,7 @@ from gateway.profile.handlers import (
 )
 from gateway.relay.relay import Relay
 from gateway.simulator import Simulator
-from gateway.stores.counters import LEASE_S, CounterStore
-from gateway.stores.memory_counters import MemoryCounters
+from gateway.stores.counters import CounterStore
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.content_log import ContentLog
@@ -111,7 +103,6 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     enforce_limits,  # may they call now
 )
 
-RECALL_S = 3.0  # for the sums of the ledger; then they are added when they come
 # Of requests to the built-in provider, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
@@ -201,7 +192,7 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
     if isinstance(counters, Watched):
         metrics.watch("counters", counters)
     app[AFTERWARDS].observers = (each(limiter.settle), *app[AFTERWARDS].observers)
-    app.cleanup_ctx.append(keep_holds)
+    app.cleanup_ctx.append(keep_limits)
 
 
 def add_content_log(app: web.Application, content: ContentLog) -> None:
@@ -348,20 +339,8 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
     """Let days and months go on where the ledger says, when counters begin anew."""
-    rules, counters = find_recallable(app[SETTINGS].rules), app.get(COUNTERS)
-    if isinstance(counters, MemoryCounters):
-        report_forgotten(app[SETTINGS].rules)
-    if not rules or WRITER not in app or counters is None:
+    async with recalling(app[SETTINGS].rules, app.get(COUNTERS), app.get(WRITER), report_crash):
         yield
-        return
-    tasks = Tasks(report_crash)
-    if isinstance(counters, MemoryCounters):
-        tasks.spawn("recall_spent", keep_recalling(rules, counters, app[WRITER]))
-        await tasks.wait(RECALL_S)  # a database that is away does not stop the start
-    elif isinstance(counters, SharedStore):
-        tasks.spawn("recall_spent", keep_recalling_shared(rules, counters, app[WRITER]))
-    yield
-    await tasks.cancel()
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:
@@ -377,23 +356,14 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     await app[SIMULATOR].stop()
 
 
-async def keep_holds(app: web.Application) -> AsyncIterator[None]:
-    """Renew what the requests in flight hold, for as long as the gateway runs."""
-    await app[COUNTERS].open()
-    tasks = app[LIMIT_TASKS]
+async def keep_limits(app: web.Application) -> AsyncIterator[None]:
+    """Have counters, and what requests in flight hold of them, for as long as the gateway runs."""
     limiter = app[LIMITER]
-    if limiter is not None:
-        tasks.spawn("renew_holds", renew_holds(limiter))
-    yield
-    await tasks.cancel()
-    await app[COUNTERS].close()
-
-
-async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
-    """Renew until cancelled: twice before a lease runs out."""
-    while True:
-        await asyncio.sleep(every_s)
-        await limiter.renew()
+    if limiter is None:
+        yield
+        return
+    async with keep_holds(limiter, app[COUNTERS], app[LIMIT_TASKS]):
+        yield
 
 
 async def open_relay(app: web.Application) -> AsyncIterator[None]:

@@ -2,6 +2,6 @@
 
 `limiter` admits and settles: `plans` knows which `rules` are for what is `asked`, a store of
 counters takes them, and `answers` has the words. `allowance` is what a stream may use. Before
-anybody calls, `proof` and `unpriced` look for rules that are mistakes, and `recall` brings back
-what was spent.
+anybody calls, `proof` and `unpriced` look for rules that are mistakes; `opening` keeps holds alive,
+and has `recall` bring back what was spent.
 """

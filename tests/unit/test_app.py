@@ -1,22 +1,12 @@
 """The chain is listed once; this pins its order."""
 
-import asyncio
-
 from aiohttp import web
 
-from gateway.app import AFTERWARDS, CHAIN, build_app, renew_holds, report_crash
-from gateway.config.limit_rules import LimitSpec
+from gateway.app import AFTERWARDS, CHAIN, build_app
 from gateway.config.load import load_registry
 from gateway.config.registry import ROUTE_SEGMENTS
 from gateway.config.settings import AdminSpec, Settings
-from gateway.core.exchange import Exchange
-from gateway.core.tasks import Tasks
-from gateway.limits.limiter import Limiter
 from gateway.plugins.loading import name_of
-from gateway.stores.counters import LEASE_S
-from gateway.stores.memory_counters import MemoryCounters
-from tests.plugins.counters import Hand
-from tests.unit.limits.test_rules import ASKED
 
 
 def test_the_chain_is_in_its_order() -> None:
@@ -104,21 +94,3 @@ def test_every_public_path_is_known() -> None:
         ("PUT", "/api/profile/keys/{provider}"),
         ("DELETE", "/api/profile/keys/{provider}"),
     }
-
-
-async def test_what_is_in_flight_keeps_its_place(hand: Hand) -> None:
-    """An answer may take an hour, and a lease is half a minute."""
-    counters = MemoryCounters(hand.clock, hand.wall)
-    limiter = Limiter([LimitSpec(name="few", on="everything", concurrent=1)], counters)
-    tasks = Tasks(report_crash)
-    await limiter.admit(Exchange("a", 1.0, "POST", "/", "unix", ()), ASKED)
-    tasks.spawn("renew_holds", renew_holds(limiter, every_s=0))
-
-    for _ in range(12):
-        hand.advance(LEASE_S / 3)
-        for _ in range(3):
-            await asyncio.sleep(0)
-
-    await tasks.cancel()
-    grant = await limiter.admit(Exchange("b", 1.0, "POST", "/", "unix", ()), ASKED)
-    assert grant.refusal is not None
