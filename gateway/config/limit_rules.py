@@ -63,7 +63,7 @@ CAPS = (
 # What headers and counters call the money of a rule: its name, and this.
 MONEY_SUFFIX = "-money"
 # Those that a stream may run into on its way.
-COUNTED_CAPS = CAPS[1:2] + CAPS[3:7]
+COUNTED_CAPS = tuple(cap for cap in CAPS if cap.startswith(("tokens_per_", "money_per_")))
 
 
 class MatchSpec(Spec):
