@@ -177,6 +177,24 @@ def test_the_units_fit_the_program() -> None:
     assert seconds["TimeoutStopSec"] > ServerSpec().drain_s + PATIENCE_S
 
 
+def test_the_socket_is_restarted_with_its_service() -> None:
+    """Systemd starts no socket whose service runs: a restart of both left the port to nobody."""
+    unit = SERVICE.read_text().partition("[Service]")[0]
+
+    assert "\nPartOf=chat-gateway.socket\n" in unit
+
+
+def test_commands_beside_it_leave_the_state_as_the_service_has_it() -> None:
+    """Systemd sets the directory's mode at each start, also at that of a command."""
+    page = (UNITS.parents[1] / "docs" / "operate" / "systemd.md").read_text()
+    [command] = re.findall(r"\nsystemd-run (.*?)\n```", page, re.DOTALL)
+    given = set(re.findall(r"-p (\S+)", command))
+
+    lines = set(SERVICE.read_text().splitlines())
+    names = ("DynamicUser", "StateDirectory", "StateDirectoryMode", "UMask", "WorkingDirectory")
+    assert given == {f"User={SERVICE.stem}", *(one for one in lines if one.split("=")[0] in names)}
+
+
 @pytest.mark.parametrize("page", ["systemd", "container", "kubernetes", "shutdown"])
 def test_pages_say_how_long_it_takes_to_stop(page: str) -> None:
     """Who waits for less kills it in the middle of its last words."""
