@@ -12,7 +12,7 @@ from gateway.config.stores import StoresSpec
 from gateway.ledger.journal import Journal
 from gateway.ledger.places import Place
 from gateway.stores.opening import open_ledger_store
-from tests.plugins.ledgers import new_row, row_of
+from tests.plugins.ledgers import new_row
 from tests.unit.ledger.conftest import write_whole
 
 
