@@ -164,7 +164,7 @@ def test_a_server_that_is_not_there_stops_the_start(directory: Path) -> None:
 
     err = refuse(directory)
 
-    assert "postgresql://127.0.0.1/x: " in err
+    assert "postgresql://127.0.0.1:1/x: " in err
     assert PASSWORD not in err
 
 

@@ -107,7 +107,7 @@ async def test_what_cannot_be_opened_leaves_nothing_open(
     profiles = {"source": "postgres", "database": "${SUPABASE_DATABASE}", "tenants": True}
     settings = settings_of(tmp_path, auth=[COOKIE], profiles=profiles)
 
-    with pytest.raises(StoreError, match=r"127\.0\.0\.1/x: "):
+    with pytest.raises(StoreError, match=r"127\.0\.0\.1:1/x: "):
         await OpenSources(settings, REGISTRY, Pools({}), tasks).open()
 
 

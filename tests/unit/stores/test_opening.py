@@ -122,7 +122,7 @@ async def test_postgresql_needs_a_pepper_of_its_own(postgresql: PostgresqlServer
     ("spec", "message"),
     [
         (StoresSpec(database="${NO_SUCH}"), "NO_SUCH"),
-        (StoresSpec(database="postgresql://gw@127.0.0.1:1/x", peppers=PEPPERS), "127.0.0.1/x: "),
+        (StoresSpec(database="postgresql://gw@127.0.0.1:1/x", peppers=PEPPERS), "127.0.0.1:1/x: "),
     ],
 )
 async def test_what_cannot_be_opened_is_said(spec: StoresSpec, message: str) -> None:

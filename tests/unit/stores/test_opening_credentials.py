@@ -76,7 +76,7 @@ async def test_postgresql_needs_a_key_of_its_own(postgresql: PostgresqlServer) -
     [
         ("${NO_SUCH}", r"profiles\.database needs the variable \$\{NO_SUCH\}"),
         ("${FILE}", "is SQLite"),
-        ("postgresql://gw@127.0.0.1:1/x", "127.0.0.1/x: "),
+        ("postgresql://gw@127.0.0.1:1/x", "127.0.0.1:1/x: "),
     ],
 )
 async def test_a_table_that_cannot_be_reached_is_said(written: str, message: str) -> None:
