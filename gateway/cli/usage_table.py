@@ -25,11 +25,11 @@ def print_usage(
     query: UsageQuery, rows: Sequence[UsageRow], console: Console | None = None
 ) -> None:
     """Print one line for each sum, or one list where lines would be too long."""
+    numbers = [dict(zip(NUMBERS, numbers_of(row), strict=True)) for row in rows]
     if console is None:
         console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)
-    numbers = [dict(zip(NUMBERS, numbers_of(row), strict=True)) for row in rows]
+        if not console.is_terminal:  # nobody's line is too short
+            console = Console(width=max(WIDE, _width(query, rows, numbers, NUMBERS)))
     busy = [n for n in NUMBERS if n in ALWAYS or any(float(one[n]) for one in numbers)]
     for columns in (list(NUMBERS), busy):
         if _width(query, rows, numbers, columns) <= console.width:

@@ -3,6 +3,7 @@
 import io
 
 import msgspec
+import pytest
 from rich.console import Console
 
 from gateway.cli.usage_table import print_usage
@@ -59,6 +60,19 @@ def test_where_a_line_has_no_room_each_sum_is_a_list() -> None:
         "",
         "principal         bob",
     ]
+
+
+def test_a_pipe_has_room_for_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever searches it wants a line for each sum."""
+    by = UsageQuery(("principal", "tenant", "provider", "model", "outcome", "day"))
+    names = ("alice", "a-tenant-of-a-name", "a-provider-of-a-name", "m", "finished", "2026-11-28")
+    row = msgspec.structs.replace(BUSY, of=names, cost_micros=10**15, provider_cost_micros=10**15)
+
+    print_usage(by, [row])
+
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "alice" in line]
+    assert "1000000000.000000" in line
+    assert "…" not in line
 
 
 def test_a_table_without_rows_has_a_heading() -> None:
