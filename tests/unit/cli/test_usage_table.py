@@ -8,7 +8,7 @@ from rich.console import Console
 
 from gateway.cli.usage_table import print_usage
 from gateway.stores.ledger import UsageQuery, UsageRow
-from tests.unit.ledger.test_usage import row_of
+from tests.plugins.ledgers import row_of
 
 BY = UsageQuery(("principal",))
 BUSY = UsageRow(("alice",), 28_481, 28_490, 1_423_512, 854_112, 512, 77, 31_317_000, 12_345, 3, 9)
