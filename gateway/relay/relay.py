@@ -28,7 +28,7 @@ from gateway.plugins.keys import CALL, PROMPT
 from gateway.relay.attempt import Attempt
 from gateway.relay.downstream import make_response
 from gateway.relay.job import STREAM_HEADERS, Job, make_job, messages_of
-from gateway.relay.retries import RetryBudget
+from gateway.relay.retries import ExchangeRetries
 from gateway.relay.verdict import Whole
 from gateway.relay.whole_reply import PIECE_BYTES, send_whole
 from gateway.telemetry.content_log import ContentLog
@@ -93,7 +93,7 @@ class Relay:
             attempt.fail(ShuttingDownError("The gateway is shutting down; try again."))
 
     async def _attempt_until_ready(self, job: Job) -> Attempt:
-        budget = RetryBudget(job.call.provider.retries, self._clock)
+        retries = ExchangeRetries(job.call.provider.retries, self._clock)
         job.enter_gate()
         job.upstream.retry_tokens.count_request(job.exchange.started_at)
         while True:
@@ -103,7 +103,7 @@ class Relay:
             except UpstreamError as error:
                 job.exchange.note_failed_attempt(error, at=monotonic())
                 job.note_failure(error)
-                wait_s = self._plan_retry(job, budget, error)
+                wait_s = self._plan_retry(job, retries, error)
                 if wait_s is None:
                     self._raise_instead(job, error)
                     raise
@@ -120,10 +120,10 @@ class Relay:
             _enter_again(job, failed)
             job.prepare_again(self._pools.take_again(job.exchange, job.call))
 
-    def _plan_retry(self, job: Job, budget: RetryBudget, error: UpstreamError) -> float | None:
+    def _plan_retry(self, job: Job, retries: ExchangeRetries, error: UpstreamError) -> float | None:
         """Seconds until another attempt; None when there is to be none."""
         other_s = self._pools.note_failure(job.exchange, job.call, error)
-        wait_s = budget.spend(error) if other_s is None else budget.spend_knowing(other_s)
+        wait_s = retries.spend(error) if other_s is None else retries.spend_knowing(other_s)
         # Another credential at once is no retry: it was that credential which failed, and the
         # pool itself keeps count of how many there are to try.
         if wait_s is None or other_s == 0 or job.upstream.retry_tokens.take():

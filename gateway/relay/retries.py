@@ -18,7 +18,7 @@ MAX_WAITING_S = 5.0  # of all waits of one exchange together
 Draw = Callable[[float, float], float]
 
 
-class RetryBudget:
+class ExchangeRetries:
     """The further attempts that one exchange has left."""
 
     def __init__(self, retries: int, clock: Clock, draw: Draw = random.uniform) -> None:
