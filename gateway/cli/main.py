@@ -46,7 +46,6 @@ app = typer.Typer(
 app.add_typer(keys_app, name="keys")
 app.add_typer(credentials_app, name="credentials")
 app.add_typer(db_app, name="db")
-app.command()(logs)
 
 PortOption = Annotated[
     int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
@@ -92,6 +91,14 @@ def choose_command(
     _version: VersionOption = False,
 ) -> None:
     """One gateway between chat applications and language-model providers."""
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
+) -> None:
+    """Write a commented providers.yaml and gateway.yaml, and an example of a middleware."""
+    run("init", directory=directory)
 
 
 @app.command()
@@ -165,21 +172,6 @@ def chat(
 
 
 @app.command()
-def healthcheck(
-    *,
-    url: Annotated[
-        str, typer.Option(envvar="GATEWAY_ADMIN_URL", help="Where its admin listener is.")
-    ] = DEFAULT_ADMIN_URL,
-    live: Annotated[
-        bool, typer.Option("--live", help="Ask whether it runs, not whether it is ready.")
-    ] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
-) -> None:
-    """Ask a gateway whether it is ready; exit 1 when it is not."""
-    run("healthcheck", url=url, live=live, timeout_s=timeout)
-
-
-@app.command()
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="0 takes a free one.")] = 8089,
@@ -209,9 +201,19 @@ def usage(
     run("usage", by=by or [], since=since, until=until, form=form, config=config)
 
 
+app.command()(logs)  # here, because `--help` lists them in this order
+
+
 @app.command()
-def init(
-    directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
+def healthcheck(
+    *,
+    url: Annotated[
+        str, typer.Option(envvar="GATEWAY_ADMIN_URL", help="Where its admin listener is.")
+    ] = DEFAULT_ADMIN_URL,
+    live: Annotated[
+        bool, typer.Option("--live", help="Ask whether it runs, not whether it is ready.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
 ) -> None:
-    """Write a commented providers.yaml and gateway.yaml, and an example of a middleware."""
-    run("init", directory=directory)
+    """Ask a gateway whether it is ready; exit 1 when it is not."""
+    run("healthcheck", url=url, live=live, timeout_s=timeout)
