@@ -93,9 +93,16 @@ class Unit:
         return sorted(child for child, command in commands.items() if b"spawn_main" in command)
 
     def signal(self, number: signal.Signals) -> None:
-        """Send it to the first process alone, as KillMode=mixed does."""
+        """Send it to the first process alone, as ExecReload= does."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Tell all its processes, the first one first, as KillMode=control-group does."""
+        workers = self.workers
+        self.signal(signal.SIGTERM)
+        for worker in workers:
+            os.kill(worker, signal.SIGTERM)
 
     async def wait(self) -> int | None:
         """Its exit code, once it has ended; `output` is what it said."""

@@ -100,7 +100,7 @@ async def test_workers_share_the_socket_and_are_counted(directory: Path) -> None
         unit.signal(signal.SIGHUP)
         await unit.hear("RELOADING=1")
         assert await unit.hear("READY=1") == ready
-        unit.signal(signal.SIGTERM)
+        unit.stop()
         await unit.hear("STOPPING=1")
         assert await unit.wait() == 0
 
@@ -182,6 +182,11 @@ def test_the_socket_is_restarted_with_its_service() -> None:
     unit = SERVICE.read_text().partition("[Service]")[0]
 
     assert "\nPartOf=chat-gateway.socket\n" in unit
+
+
+def test_workers_may_drain_without_their_first_process() -> None:
+    """With KillMode=mixed systemd kills them at once when it is gone, and cuts their streams."""
+    assert "\nKillMode=control-group\n" in SERVICE.read_text()
 
 
 def test_commands_beside_it_leave_the_state_as_the_service_has_it() -> None:
