@@ -128,6 +128,17 @@ def test_fluent_bit_reads_the_time_as_it_is_written() -> None:
     assert written_at == datetime(2026, 11, 28, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
+def test_fluent_bit_makes_no_label_of_a_null() -> None:
+    """It would write the word `null`: `error_code!=""` would find every exchange that was fine."""
+    filters = load("fluent-bit.yaml")["pipeline"]["filters"]
+    removed = {one["remove"]: one["condition"] for one in filters if one["name"] == "modify"}
+
+    # The others are never null, or a number, which the condition would take for none.
+    assert set(removed) == (LABELS | METADATA) - {"level", "event", "request_id", "status"}
+    for name, condition in removed.items():
+        assert condition == f"Key_value_does_not_match {name} ."
+
+
 def run_vrl(message: str) -> dict[str, Any] | None:
     """Run Vector's program on a line; None where it ends there."""
     try:
