@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import NoneType
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.config.stores import DatabaseAddress
+from gateway.core.exchange import Outcome
 from gateway.stores.errors import StoreDamagedError, StoreDeniedError, StoreDownError, StoreError
 from gateway.stores.same_file import SameFile
 
@@ -131,6 +133,7 @@ def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
     url = URL.create(
         "sqlite+aiosqlite", database=f"file:{quote(str(file))}", query={"mode": "rw", "uri": "true"}
     )
+    _register_adapters()
     engine = create_async_engine(
         url,
         hide_parameters=True,
@@ -143,6 +146,18 @@ def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
     event.listen(engine.sync_engine, "connect", _set_up_sqlite)
     event.listen(engine.sync_engine, "begin", _begin)
     return engine
+
+
+def _register_adapters() -> None:
+    # The driver looks for an adapter of all that is not exactly a number or text, and where it
+    # finds none, raises and catches an error: 3 of the 13 µs of an exchange's rows.
+    sqlite3.register_adapter(NoneType, _as_it_is)
+    sqlite3.register_adapter(bool, int)
+    sqlite3.register_adapter(Outcome, str)
+
+
+def _as_it_is(value: None) -> None:
+    return value
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - a driver's, without a type
