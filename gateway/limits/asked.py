@@ -22,7 +22,7 @@ from gateway.wire.completions_request import OUTPUT_FIELDS
 _decode = msgspec.json.Decoder().decode
 
 
-class Asked(msgspec.Struct, frozen=True):
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """One request for an answer."""
 
     principal: str

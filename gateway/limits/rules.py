@@ -58,7 +58,7 @@ class Cap(msgspec.Struct, frozen=True, eq=False):
     calendar: Calendar | None = None
 
 
-class Use(msgspec.Struct, frozen=True):
+class Use(msgspec.Struct, frozen=True, gc=False):
     """What one request takes of one cap."""
 
     cap: Cap

@@ -38,7 +38,7 @@ class CounterKind(enum.Enum):
     MONEY = "money"
 
 
-class Used(msgspec.Struct, frozen=True):
+class Used(msgspec.Struct, frozen=True, gc=False):
     """What an exchange came to."""
 
     tokens: int = 0
@@ -49,7 +49,7 @@ class Used(msgspec.Struct, frozen=True):
         return self.micros if kind is CounterKind.MONEY else self.tokens
 
 
-class Charge(msgspec.Struct, frozen=True):
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """What one request takes of one counter, and how that counter counts."""
 
     key: str
@@ -64,7 +64,7 @@ class Charge(msgspec.Struct, frozen=True):
     when_down: WhenDown = "local"
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """How a counter stands after a request was let in or refused."""
 
     remaining: int  # what may still be taken at once
@@ -72,7 +72,7 @@ class Standing(msgspec.Struct, frozen=True):
     wait_s: float  # until this charge fits, in the best case; 0.0: it fitted
 
 
-class Admission(msgspec.Struct, frozen=True):
+class Admission(msgspec.Struct, frozen=True, gc=False):
     """What a store says to a request: one standing for each charge, in their order."""
 
     is_admitted: bool
