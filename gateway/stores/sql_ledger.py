@@ -6,9 +6,9 @@ alone, so a batch that may have been committed is simply written again.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
+from msgspec.structs import astuple
 from sqlalchemy import (
     ColumnElement,
     Dialect,
@@ -42,11 +42,9 @@ from gateway.stores.tables import ledger_exchanges as exchanges
 
 DAY_MS = 86_400_000
 
-_EXCHANGE = tuple(name for name in LedgerExchange.__struct_fields__ if name != "attempts")
-_ATTEMPT = LedgerAttempt.__struct_fields__
+ValueT = TypeVar("ValueT")
 
-_exchange_of = attrgetter(*_EXCHANGE)
-_attempt_of = attrgetter(*_ATTEMPT)
+_ATTEMPTS = LedgerExchange.__struct_fields__.index("attempts")  # these are rows of their own
 
 
 class SqlLedgerStore:
@@ -54,13 +52,15 @@ class SqlLedgerStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._exchange_insert = _Insert(exchanges, _EXCHANGE)
-        self._attempt_insert = _Insert(attempts, ("exchange_id", *_ATTEMPT))
+        self._exchange_insert = _Insert(
+            exchanges, _without_attempts(LedgerExchange.__struct_fields__)
+        )
+        self._attempt_insert = _Insert(attempts, ("exchange_id", *LedgerAttempt.__struct_fields__))
 
     async def save(self, exchanges: Sequence[LedgerExchange]) -> None:
         """Keep them, all or none; one that is there already stays as it is."""
-        rows = [_exchange_of(one) for one in exchanges]
-        tries = [(one.id, *_attempt_of(attempt)) for one in exchanges for attempt in one.attempts]
+        rows = [_without_attempts(astuple(one)) for one in exchanges]
+        tries = [(one.id, *astuple(attempt)) for one in exchanges for attempt in one.attempts]
         async with self._database.write() as connection:
             try:
                 await self._exchange_insert.run(connection, rows)
@@ -99,6 +99,10 @@ class SqlLedgerStore:
     async def close(self) -> None:
         """Let go of every connection; called once, last."""
         await self._database.close()
+
+
+def _without_attempts(values: tuple[ValueT, ...]) -> tuple[ValueT, ...]:
+    return values[:_ATTEMPTS] + values[_ATTEMPTS + 1 :]
 
 
 def _is_about_a_row(error: Exception) -> bool:
