@@ -94,7 +94,9 @@ class StoredKeys:
         if answer is None or self._clock() - self._seen_at >= RENEW_S:
             answer = await self._find(key, digest, client_address)
         holder = answer.holder
-        if holder is None or is_over(answer.expires_at, self._time_of_day()):
+        if holder is None:
+            return None
+        if answer.expires_at is not None and is_over(answer.expires_at, self._time_of_day()):
             return None
         if holder.networks and not holder.may_call_from(client_address):
             raise AddressNotAllowedError(

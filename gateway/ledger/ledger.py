@@ -146,12 +146,12 @@ class Ledger:
         ended: list[tuple[End, bytes]] = []
         each(partial(self._add_end, ended))(exchanges)  # one that fails keeps no other out
         if len(ended) > 1 and self._write_all(
-            journal.end_all, [end for end, _ in ended], [line for _, line in ended]
+            journal, journal.end_all, [end for end, _ in ended], [line for _, line in ended]
         ):
             ended = []
         for end, line in ended:
             # Its beginning stays in the journal until then: lost is better than nowhere.
-            if not self._write(journal.end, end, line) and not self.held.hold(end):
+            if not self._write(journal, journal.end, end, line) and not self.held.hold(end):
                 self.unwritten += 1
         if journal.has_many:
             self.has_many.set()
@@ -165,7 +165,8 @@ class Ledger:
         """Try once more to write what is held in memory."""
         while self.held:
             first = self.held.first
-            if not self._write(self.journal.end, first, encode_line(first)):
+            journal = self.journal
+            if not self._write(journal, journal.end, first, encode_line(first)):
                 break
             self.held.drop_first()
 
@@ -194,14 +195,18 @@ class Ledger:
             except Exception as error:  # noqa: BLE001 - its own request fails with it, and no other
                 report_failure(error)
                 intent.resolve(_refuse())
+        journal = self.journal
         is_written = len(begun) > 1 and self._write_all(
-            self.journal.begin_all, [begin for _, begin, _ in begun], [line for *_, line in begun]
+            journal,
+            journal.begin_all,
+            [begin for _, begin, _ in begun],
+            [line for *_, line in begun],
         )
         for intent, begin, line in begun:
             exchange = intent.exchange
             if (
                 is_written
-                or self._write(self.journal.begin, begin, line)
+                or self._write(journal, journal.begin, begin, line)
                 or exchange in self._started
                 or self._spec.on_full != "refuse"
             ):
@@ -232,12 +237,13 @@ class Ledger:
 
     def _write_all(
         self,
+        journal: Journal,
         append_all: Callable[[Sequence[RecordT], Sequence[bytes]], None],
         records: Sequence[RecordT],
         lines: Sequence[bytes],
     ) -> bool:
         """Write several lines at once; False when none of them is anywhere."""
-        if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
+        if journal.backlog_bytes >= self._spec.max_backlog_bytes:
             return False
         try:
             append_all(records, lines)
@@ -247,10 +253,14 @@ class Ledger:
         return True
 
     def _write(
-        self, append: Callable[[RecordT, bytes], None], record: RecordT, line: bytes
+        self,
+        journal: Journal,
+        append: Callable[[RecordT, bytes], None],
+        record: RecordT,
+        line: bytes,
     ) -> bool:
         """Write a line; False when it is nowhere."""
-        if self.journal.backlog_bytes >= self._spec.max_backlog_bytes:
+        if journal.backlog_bytes >= self._spec.max_backlog_bytes:
             return self._note_full()
         try:
             append(record, line)

@@ -8,14 +8,13 @@ from functools import lru_cache
 from ipaddress import IPv6Address, IPv6Network
 
 import msgspec
-from aiohttp import web
 
 from gateway.core.cost import Price
 from gateway.core.errors import InvalidRequestError
+from gateway.core.exchange import Exchange
 from gateway.core.identity import ANONYMOUS
 from gateway.core.key_holder import parse_address
-from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, PROMPT, Call
+from gateway.plugins.keys import Call, Prompt
 from gateway.wire.chat_request import ChatRequest
 from gateway.wire.completions_request import OUTPUT_FIELDS
 
@@ -47,9 +46,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         return count_address(self.client_address)
 
 
-def read_asked(request: web.Request) -> Asked:
+def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
     """What a request asks for; the chain has read it and knows who calls."""
-    exchange, call, prompt = request[EXCHANGE], request[CALL], request[PROMPT]
     principal = exchange.principal or ANONYMOUS
     if isinstance(prompt, ChatRequest):
         asked_output, output, choices = None, _registry_cap(call), 1

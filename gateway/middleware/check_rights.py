@@ -16,7 +16,8 @@ from gateway.plugins.keys import CALL, Call
 async def check_rights(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse what the caller's key is not for; other requests pass."""
     principal = request[EXCHANGE].principal
-    if isinstance(principal, KeyHolder):  # of a struct: 50 ns
+    # Of a struct: 50 ns. Most keys are for all there is.
+    if isinstance(principal, KeyHolder) and (principal.providers or principal.models):
         call = request.get(CALL)
         if call is not None:
             _check(principal, call)

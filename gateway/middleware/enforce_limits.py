@@ -17,7 +17,7 @@ from gateway.limits.asked import read_asked
 from gateway.limits.limiter import GRANT, NO_LIMITS, Limiter
 from gateway.limits.rules import make_caps
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
-from gateway.plugins.keys import CALL
+from gateway.plugins.keys import CALL, PROMPT
 
 LIMITER: web.AppKey[Limiter | None] = web.AppKey("limiter", Limiter)
 """Set by `app`, one of the observers, so that it hears of every end; None without rules."""
@@ -37,8 +37,10 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
     limiter = request.app[LIMITER]
     if limiter is None:
         request[GRANT] = NO_LIMITS
-    elif CALL in request:
-        grant = request[GRANT] = await limiter.admit(request[EXCHANGE], read_asked(request))
+    elif (call := request.get(CALL)) is not None:
+        exchange = request[EXCHANGE]
+        asked = read_asked(exchange, call, request[PROMPT])
+        grant = request[GRANT] = await limiter.admit(exchange, asked)
         request[RESPONSE_HEADERS].update(grant.headers)
         if grant.refusal is not None:
             raise grant.refusal

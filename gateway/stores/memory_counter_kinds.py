@@ -254,7 +254,8 @@ class QuotaCounter(MemoryCounter):
         if left < 0:
             return None
         self.reserved = reserved
-        return Standing(left, self._left_s(), 0.0)
+        left_s = self.ends_at - self._wall()
+        return Standing(left, max(SOON_S, left_s), 0.0)
 
     @override
     def leave(self, charge: Charge) -> None:

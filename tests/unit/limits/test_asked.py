@@ -3,46 +3,45 @@
 import json
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
 
 from gateway.config.registry import Provider
 from gateway.core.dialect import Dialect
 from gateway.core.errors import InvalidRequestError
 from gateway.core.exchange import Exchange
 from gateway.core.identity import ANONYMOUS, Principal
-from gateway.limits.asked import count_address, read_asked
-from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, PROMPT, Call
+from gateway.limits.asked import Asked, count_address, read_asked
+from gateway.plugins.keys import Call
 from gateway.wire.chat_request import read_chat
 from gateway.wire.completions_request import read_completions
 
 MESSAGES = [{"role": "user", "content": "x" * 366}]
 
 
-def make_exchange(**fields: object) -> Exchange:
-    """An exchange of alice's."""
+ALICE = Principal("alice", "gateway_key", "acme", ("staff",))
+
+
+def make_exchange(principal: Principal, **fields: object) -> Exchange:
+    """An exchange of somebody's."""
     exchange = Exchange("r", 1.0, "POST", "/", "unix", ())
-    exchange.principal = Principal("alice", "gateway_key", "acme", ("staff",))
+    exchange.principal = principal
     for name, value in fields.items():
         setattr(exchange, name, value)
     return exchange
 
 
-def make_request(body: dict[str, object], **provider: object) -> web.Request:
-    """A request that the chain has read."""
+def read(body: dict[str, object], by: Principal = ALICE, **provider: object) -> Asked:
+    """What is read of a request that the chain has read."""
     entry = Provider.model_validate(
         {"name": "groq", "base_url": "https://api.groq.com/openai/v1", **provider}
     )
     raw = json.dumps(body).encode()
     is_chat = "chatSettings" in body
-    request = make_mocked_request("POST", "/")
-    request[EXCHANGE] = make_exchange(bytes_in=len(raw))
-    request[PROMPT] = read_chat(raw) if is_chat else read_completions(raw)
-    request[EXCHANGE].prompt_tokens = 92
     dialect = Dialect.TEXT if is_chat else Dialect.OPENAI
-    request[CALL] = Call(dialect, entry, "m", stream=False, wants_usage=False)
-    return request
+    return read_asked(
+        make_exchange(by, bytes_in=len(raw), prompt_tokens=92),
+        Call(dialect, entry, "m", stream=False, wants_usage=False),
+        read_chat(raw) if is_chat else read_completions(raw),
+    )
 
 
 def completion(**fields: object) -> dict[str, object]:
@@ -52,7 +51,7 @@ def completion(**fields: object) -> dict[str, object]:
 
 def test_who_asks_for_what_is_read_off_the_chain() -> None:
     """A rule looks at nothing else."""
-    asked = read_asked(make_request(completion(max_tokens=50, n=3)))
+    asked = read(completion(max_tokens=50, n=3))
 
     assert (asked.principal, asked.tenant, asked.groups) == ("alice", "acme", ("staff",))
     assert (asked.provider, asked.model) == ("groq", "m")
@@ -77,14 +76,12 @@ def test_the_longest_answer_is_what_the_caller_allows(
     fields: dict[str, object], output: int | None
 ) -> None:
     """The larger of two, whichever the provider listens to; to some of them 0 is no limit."""
-    assert read_asked(make_request(completion(**fields))).output_tokens == output
+    assert read(completion(**fields)).output_tokens == output
 
 
 def test_what_the_registry_caps_is_not_set_aside() -> None:
     """The provider is asked for no more."""
-    asked = read_asked(
-        make_request(completion(max_tokens=9_000), params={"cap": {"max_tokens": 100}})
-    )
+    asked = read(completion(max_tokens=9_000), params={"cap": {"max_tokens": 100}})
 
     assert (asked.output_tokens, asked.asked_output_tokens) == (100, 9_000)
 
@@ -93,15 +90,15 @@ def test_what_the_registry_caps_is_not_set_aside() -> None:
 def test_a_length_that_a_provider_may_read_in_its_own_way_is_refused(value: object) -> None:
     """A caller could otherwise ask for more than a rule allows."""
     with pytest.raises(InvalidRequestError, match="max_tokens"):
-        read_asked(make_request(completion(max_tokens=value)))
+        read(completion(max_tokens=value))
 
 
 def test_on_the_chat_path_the_registry_says_how_long_an_answer_gets() -> None:
     """The contract has no field for it."""
     chat: dict[str, object] = {"chatSettings": {"model": "m"}, "messages": MESSAGES}
 
-    asked = read_asked(make_request(chat, max_output=400, params={"send": ["max_tokens"]}))
-    unsent = read_asked(make_request(chat, max_output=400, params={"send": ["temperature"]}))
+    asked = read(chat, max_output=400, params={"send": ["max_tokens"]})
+    unsent = read(chat, max_output=400, params={"send": ["temperature"]})
 
     assert (asked.output_tokens, asked.asked_output_tokens) == (400, None)
     assert unsent.output_tokens is None
@@ -110,12 +107,8 @@ def test_on_the_chat_path_the_registry_says_how_long_an_answer_gets() -> None:
 
 def test_who_shows_no_key_of_the_gateway_has_none() -> None:
     """A rule about keys is not about tokens of others, whose names may be the same."""
-    request = make_request(completion())
-    request[EXCHANGE].principal = Principal("alice", "jwt")
-    assert read_asked(request).key == ""
-
-    request[EXCHANGE].principal = ANONYMOUS
-    assert read_asked(request).is_anonymous
+    assert read(completion(), by=Principal("alice", "jwt")).key == ""
+    assert read(completion(), by=ANONYMOUS).is_anonymous
 
 
 @pytest.mark.parametrize(
