@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.config.stores import DatabaseAddress
+from gateway.core.dialect import Dialect
 from gateway.core.exchange import Outcome
 from gateway.stores.errors import StoreDamagedError, StoreDeniedError, StoreDownError, StoreError
 from gateway.stores.same_file import SameFile
@@ -153,7 +154,8 @@ def _register_adapters() -> None:
     # finds none, raises and catches an error: 3 of the 13 µs of an exchange's rows.
     sqlite3.register_adapter(NoneType, _as_it_is)
     sqlite3.register_adapter(bool, int)
-    sqlite3.register_adapter(Outcome, str)
+    for words in (Dialect, Outcome):
+        sqlite3.register_adapter(words, str)
 
 
 def _as_it_is(value: None) -> None:
