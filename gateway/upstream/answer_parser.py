@@ -52,7 +52,8 @@ class AnswerParser:
 
     def restart(self) -> None:
         """Be ready for the answer to the next request (a new parser would cost 4 µs)."""
-        self._in_chunk = False
+        # 0 between two chunks; in one, and in the trailers: 1, and how much came that is no body.
+        self._in_chunk = 0
         self._is_chunked = False
         self._interim = 0
         self.status = 0
@@ -76,8 +77,22 @@ class AnswerParser:
             self.feed_data(data)
         except PARSER_ERRORS as error:
             return self.find_refusal(error)
-        if not self.is_headed and self.head_bytes > MAX_HEAD_BYTES:
-            return HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+        if not self.is_headed:
+            if self.head_bytes > MAX_HEAD_BYTES:
+                return HeadError(f"a head of more than {MAX_HEAD_BYTES} bytes")
+        elif not self.body:
+            return self.note_bodiless(data)
+        return None
+
+    def note_bodiless(self, data: bytes) -> HeadError | None:
+        """Count a read that brought nothing of the body: trailers, or the beginning of a chunk.
+
+        httptools joins a trailer to what it has of it, read by read, however long it gets.
+        """
+        if self._in_chunk and not self.is_complete:
+            self._in_chunk += len(data)
+            if self._in_chunk > MAX_HEAD_BYTES:
+                return HeadError(f"trailers of more than {MAX_HEAD_BYTES} bytes")
         return None
 
     def find_refusal(self, error: Exception) -> HeadError | None:
@@ -147,11 +162,11 @@ class AnswerParser:
 
     def on_chunk_header(self) -> None:
         """A chunk has begun."""
-        self._in_chunk = True
+        self._in_chunk = 1
 
     def on_chunk_complete(self) -> None:
         """A chunk has ended."""
-        self._in_chunk = False
+        self._in_chunk = 0
 
     def on_message_complete(self) -> None:
         """Note the end of the message, or of an interim one."""

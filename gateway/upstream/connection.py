@@ -139,6 +139,8 @@ class Connection(asyncio.Protocol):
         self._offer_chunk = receiver.on_chunk if answer.is_at_chunk(data) else None
         if answer.body:
             receiver.on_body(answer.take_body())
+        elif refusal is None:
+            refusal = answer.note_bodiless(data)
         if refusal is not None:
             self._refuse(refusal)
         elif answer.is_complete:

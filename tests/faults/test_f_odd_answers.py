@@ -1,0 +1,56 @@
+"""Answers that never come to their end, or whose body cannot be had though their status is known.
+
+The rule here: no provider takes more of the gateway than an answer may, and what its status line
+has said is not lost with its body.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.faults.conftest import OpenScene
+from tests.faults.test_g_odd_streams import HEAD, chunk
+from tests.plugins.raw_provider import RawProvider, read_request
+from tests.plugins.scene import PATHS, V1, at
+
+SSE_HEAD = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+JSON_HEAD = SSE_HEAD.replace(b"text/event-stream", b"application/json")
+
+
+def chunked(body: bytes) -> bytes:
+    """A body as one HTTP chunk."""
+    return b"%x\r\n%b\r\n" % (len(body), body)
+
+
+TRAILERS = {"one": (b"X: ", b"a" * 65536), "many": (b"", b"X-Trailer: a\r\n" * 5000)}
+
+
+@pytest.mark.parametrize(("first", "again"), TRAILERS.values(), ids=TRAILERS.keys())
+@pytest.mark.parametrize("path", [*PATHS, "reply"])
+async def test_trailers_without_an_end_end_the_answer(
+    open_scene: OpenScene, path: str, first: bytes, again: bytes
+) -> None:
+    """F08: they are kept while they come, and nobody's deadline is short enough for a flood."""
+    is_cut = asyncio.Event()
+
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        body = b"{" if path == "reply" else chunk()
+        writer.write((JSON_HEAD if path == "reply" else SSE_HEAD) + chunked(body) + b"0\r\n")
+        writer.write(first)
+        try:
+            while True:
+                writer.write(again)
+                await writer.drain()
+        except ConnectionError:
+            is_cut.set()
+
+    async with RawProvider(flood) as provider:
+        scene = await open_scene(**at(provider.port))
+        heard = await scene.ask(path=V1 if path == "reply" else path, stream=path != "reply")
+        async with asyncio.timeout(10):
+            await is_cut.wait()
+
+    line = await scene.settled()
+    assert (line["outcome"], line["error_code"]) == ("upstream_failed", "upstream_protocol_error")
+    assert not (heard.status == 200 and heard.is_whole)
