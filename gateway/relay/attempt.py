@@ -23,6 +23,7 @@ from gateway.relay.findings import Findings
 from gateway.relay.pumps import Pump
 from gateway.relay.verdict import (
     Whole,
+    is_error,
     is_event_stream,
     judge_fault,
     judge_reply,
@@ -196,6 +197,10 @@ class Attempt:
         )
         limits = self._limits
         self._left_bytes = limits.max_stream_bytes if self._is_stream else limits.max_reply_bytes
+        if is_error(status) and self._deadlines.done_at > found.headed_at:
+            # That it failed is said; how it says so is not waited for as an answer is.
+            self._deadlines.done_at = found.headed_at
+            self._arm()
 
     def on_body(self, body: bytes) -> None:
         """Relay, or hold."""
@@ -350,8 +355,7 @@ class Attempt:
             self._end(overdue)
             return
         if deadlines.is_done_overdue(now):
-            if self._pump is not None:
-                self._finish_stream(self._pump)
+            self.on_end()
             return
         if now >= deadlines.commit_at and not self.ready.done():
             self.ready.set_result(None)
@@ -365,7 +369,23 @@ class Attempt:
         if comment and not self._deadlines.is_paused:
             self.downstream.put([comment])
 
+    def _judge_status(self, cause: UpstreamError) -> UpstreamError:
+        """What the provider's status says where its words could not be had, and why they could not.
+
+        A cut is no reason to ask again with a credential that was refused, nor to forget a limit.
+        """
+        found = self.found
+        whole = Whole(found.status, self._raw_headers, b"".join(self._pieces))
+        error = judge_reply(whole, label=self._limits.label, secrets=self._limits.secrets)
+        if error is None:
+            return cause
+        error.detail = f"status {found.status}; {cause.detail or cause.public}"
+        return error
+
     def _end(self, error: GatewayError | None) -> None:
+        is_unjudged = self.found.whole is None and is_error(self.found.status)
+        if is_unjudged and isinstance(error, UpstreamError):
+            error = self._judge_status(error)
         self._has_ended = True
         self._take_chunk = None  # one that times holds this attempt
         self.found.error = error

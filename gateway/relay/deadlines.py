@@ -17,8 +17,8 @@ from gateway.core.upstream_errors import (
     UpstreamTotalTimeoutError,
 )
 
-# After the terminator the framing should end at once; a provider that keeps the connection
-# open is not waited for longer than this.
+# After the terminator the framing should end at once, and after the head of an error its body; a
+# provider that keeps the connection open is not waited for longer than this.
 DONE_LINGER_S = 5.0
 
 # So late a timer is when this process was stopped or starved. What came meanwhile may wait in a
@@ -42,7 +42,7 @@ class Deadlines(msgspec.Struct):
     content_at: float | None = None  # of the last content
     longest_gap_s: float = 0.0  # between two pieces of content
     held_back_s: float = 0.0  # between pieces of content, because the caller did not keep up
-    done_at: float = NEVER  # the terminator came
+    done_at: float = NEVER  # the terminator came, or the status of an error
     relayed_at: float = 0.0  # of the last bytes that went downstream
     is_paused: bool = False  # the caller does not keep up: not the provider's silence
     forgiven_at: float | None = NEVER  # the content since which lateness was forgiven
@@ -83,7 +83,7 @@ class Deadlines(msgspec.Struct):
         return min(at, self.comment_at if is_committed else self.commit_at)
 
     def find_overdue(self, now: float, *, is_sending: bool) -> UpstreamError | None:
-        """The deadline that has passed, if one has; none once the terminator has come."""
+        """The deadline that has passed, if one has; none once it is done."""
         spec = self.timeouts
         if self.done_at < NEVER:
             return None
@@ -119,7 +119,7 @@ class Deadlines(msgspec.Struct):
         return max(self.relayed_at, self.content_at or 0.0) + self.comment_every_s
 
     def is_done_overdue(self, now: float) -> bool:
-        """True when the terminator has come and the framing still has not ended."""
+        """True when it is done and the framing still has not ended."""
         return now >= self.done_at + DONE_LINGER_S
 
     def _content_due_at(self) -> float:

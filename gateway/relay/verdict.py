@@ -96,6 +96,11 @@ def _name_hop_by_hop(headers: Headers) -> frozenset[str]:
     return frozenset(name.strip() for name in named.decode("latin-1").split(","))
 
 
+def is_error(status: int) -> bool:
+    """True for a status that no answer has, redirects included."""
+    return status >= HTTPStatus.MULTIPLE_CHOICES
+
+
 def is_event_stream(headers: Headers) -> bool:
     """True for a body of server-sent events."""
     kind = find_header(headers, b"content-type").partition(b";")[0]

@@ -194,6 +194,8 @@ class Connection(asyncio.Protocol):
 
     def _hand_on_head(self) -> None:
         headers = self._answer.headers
+        if self._receiver is not None:
+            self._receiver.on_head(self._answer.status, headers)
         encoding = find_header(headers, b"content-encoding").lower()
         if encoding not in {b"", b"identity"}:
             if not Inflater.knows(encoding):
@@ -205,9 +207,7 @@ class Connection(asyncio.Protocol):
                 )
                 return
             self._inflater = Inflater(encoding)
-        if self._receiver is not None:
-            self._receiver.on_head(self._answer.status, headers)
-            self._is_flowing = self._inflater is None
+        self._is_flowing = self._inflater is None
 
     def _finish(self) -> None:
         """The message is complete: answer, then go idle or close."""

@@ -10,8 +10,8 @@ import pytest
 
 from tests.faults.conftest import OpenScene
 from tests.faults.test_g_odd_streams import HEAD, chunk
-from tests.plugins.raw_provider import RawProvider, read_request
-from tests.plugins.scene import PATHS, V1, at
+from tests.plugins.raw_provider import RawProvider, answer_with, read_request
+from tests.plugins.scene import CHAT, PATHS, V1, at, error_of, header_of
 
 SSE_HEAD = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 JSON_HEAD = SSE_HEAD.replace(b"text/event-stream", b"application/json")
@@ -54,3 +54,37 @@ async def test_trailers_without_an_end_end_the_answer(
     line = await scene.settled()
     assert (line["outcome"], line["error_code"]) == ("upstream_failed", "upstream_protocol_error")
     assert not (heard.status == 200 and heard.is_whole)
+
+
+# What follows the status and its headers, and how the connection ends.
+UNHAD_BODIES = {
+    "cut": (b"Content-Length: 100\r\n\r\n{", "fin"),
+    "cut before a byte": (b"Transfer-Encoding: chunked\r\n\r\n", "fin"),
+    "reset": (b"Content-Length: 100\r\n\r\n{", "rst"),
+    "brotli": (b"Content-Encoding: br\r\nContent-Length: 3\r\n\r\n\x0b\x02\x80", "wait"),
+    "gzip of nothing": (b"Content-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", "wait"),
+    "gzip that is none": (b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nno", "wait"),
+    "too large": (b"Content-Length: 9000\r\n\r\n" + b"x" * 9000, "wait"),
+}
+
+
+@pytest.mark.parametrize(("rest", "then"), UNHAD_BODIES.values(), ids=UNHAD_BODIES.keys())
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [(V1, 429, "upstream_rate_limited"), (CHAT, 401, "upstream_credential_rejected")],
+)
+async def test_a_status_is_not_lost_with_its_body(
+    open_scene: OpenScene, path: str, status: int, code: str, rest: bytes, then: str
+) -> None:
+    """F11: a credential that was refused is no broken line, and a limit has a time to come back."""
+    head = b"HTTP/1.1 %d No\r\nRetry-After: 7\r\n" % status
+    async with RawProvider(answer_with(head + rest, then=then)) as provider:
+        scene = await open_scene(
+            **at(provider.port), settings={"server": {"max_reply_bytes": 5000}}
+        )
+
+        heard = await scene.ask(path=path)
+
+    assert error_of(heard) == (status, code)
+    assert header_of(heard, "retry-after") == "7"
+    assert (await scene.settled())["error_code"] == code

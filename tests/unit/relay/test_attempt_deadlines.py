@@ -9,6 +9,7 @@ from gateway.core.errors import UpstreamError
 from gateway.core.upstream_errors import (
     UpstreamFirstContentTimeoutError,
     UpstreamIdleTimeoutError,
+    UpstreamRateLimitError,
     UpstreamRequestTimeoutError,
     UpstreamTotalTimeoutError,
 )
@@ -143,6 +144,23 @@ async def test_a_provider_that_stays_after_its_terminator_is_not_waited_for() ->
 
     assert await over(attempt) is None
     assert attempt.last == DONE
+
+
+async def test_the_words_of_an_error_are_not_waited_for_as_an_answer_is() -> None:
+    """Its status has said that it failed, and its headers when to come back."""
+    now = asyncio.get_running_loop().time()
+    attempt, _ = start_stream()
+    attempt.on_head(429, [(b"retry-after", b"7")])
+    assert now <= attempt.found.deadlines.done_at < now + SHORT_S
+    attempt.abandon()
+    late, _ = start_stream(done_at=now - DONE_LINGER_S + SHORT_S)
+    late.on_head(429, [(b"retry-after", b"7")])
+    late.on_body(b'{"error":')
+
+    error = await over(late)
+
+    assert isinstance(error, UpstreamRateLimitError)
+    assert error.headers == {"retry-after": "7"}
 
 
 async def test_while_the_caller_is_slow_the_providers_silence_does_not_count() -> None:
