@@ -9,10 +9,13 @@ import zlib
 # Repetitive event streams reach 30:1; a bomb is near 1000:1.
 MAX_RATIO = 100
 FREE_BYTES = 64 * 1024
+# What is decompressed at a time: zlib copies all that follows a member, and one may be 20 bytes.
+SLICE_BYTES = 8 * 1024
 
 # 32: gzip or zlib by its header; deflate in the wild is zlib.
 _WINDOW_BITS = {b"gzip": 32 + zlib.MAX_WBITS, b"x-gzip": 32 + zlib.MAX_WBITS}
 _WINDOW_BITS[b"deflate"] = 32 + zlib.MAX_WBITS
+_GZIP_ALONE = 16 + zlib.MAX_WBITS
 
 
 class InflateError(Exception):
@@ -28,6 +31,8 @@ class Inflater:
 
     def __init__(self, encoding: bytes) -> None:
         self._decoder = zlib.decompressobj(_WINDOW_BITS[encoding])
+        # What writes a file of gzip in parts writes several; of zlib there is one.
+        self._may_go_on = encoding != b"deflate"
         self._in_bytes = 0
         self._out_bytes = 0
 
@@ -46,18 +51,34 @@ class Inflater:
 
         InflateError when it is broken or goes on behind its end, BombError when it is too much.
         """
-        if self._decoder.eof:
+        self._in_bytes += len(compressed)
+        plain: list[bytes] = []
+        for start in range(0, len(compressed), SLICE_BYTES):
+            rest = compressed[start : start + SLICE_BYTES]
+            while rest := self._begin_next(rest):
+                plain.append(self._decompress(rest))
+                rest = self._decoder.unused_data
+        return b"".join(plain)
+
+    def _begin_next(self, compressed: bytes) -> bytes:
+        """Be ready for another member where one has ended (RFC 1952 section 2.2)."""
+        if not (compressed and self._decoder.eof):
+            return compressed
+        if not self._may_go_on:
             # zlib would keep what follows, without a bound.
             raise InflateError("bytes after the end of the compression")
-        self._in_bytes += len(compressed)
+        compressed = compressed.lstrip(b"\0")  # some fill up a block with zeros
+        if compressed:
+            self._decoder = zlib.decompressobj(_GZIP_ALONE)
+        return compressed
+
+    def _decompress(self, compressed: bytes) -> bytes:
         allowed = FREE_BYTES + MAX_RATIO * self._in_bytes - self._out_bytes
         try:
-            plain = self._decoder.decompress(compressed, allowed)
+            plain = self._decoder.decompress(compressed, max(allowed, 1))  # 0 would be no limit
         except zlib.error as error:
             raise InflateError(f"broken compression: {error}") from error
-        if self._decoder.unconsumed_tail:
-            raise BombError(f"more than {MAX_RATIO} times its compressed size")
-        if self._decoder.unused_data:
-            raise InflateError("bytes after the end of the compression")
         self._out_bytes += len(plain)
+        if self._decoder.unconsumed_tail or allowed <= 0:
+            raise BombError(f"more than {MAX_RATIO} times its compressed size")
         return plain

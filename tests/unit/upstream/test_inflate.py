@@ -74,6 +74,36 @@ def test_broken_compression_is_an_error(packed: bytes) -> None:
         Inflater(b"gzip").feed(packed)
 
 
+@pytest.mark.parametrize("part_bytes", [1, 13, 1_000_000])
+def test_gzip_of_several_members_is_one_answer(part_bytes: int) -> None:
+    """Who compresses in parts writes one for each, and some fill up the last block with zeros."""
+    packed = b"".join(gzip.compress(STREAM[i : i + 2000]) for i in range(0, len(STREAM), 2000))
+    packed += bytes(20)
+    inflater = Inflater(b"gzip")
+
+    plain = [inflater.feed(packed[i : i + part_bytes]) for i in range(0, len(packed), part_bytes)]
+
+    assert b"".join(plain) == STREAM
+    assert inflater.is_finished
+
+
+def test_a_member_that_is_cut_is_not_finished() -> None:
+    """The end of the one before is not the end of the answer."""
+    inflater = Inflater(b"gzip")
+
+    inflater.feed(gzip.compress(STREAM) + gzip.compress(STREAM)[:-1])
+
+    assert not inflater.is_finished
+
+
+def test_a_bomb_in_parts_is_refused_as_well() -> None:
+    """What all members may hold together is bounded, not what each of them may."""
+    bomb = gzip.compress(bytes(16 * 1024 * 1024))
+
+    with pytest.raises(BombError):
+        Inflater(b"gzip").feed(bomb * 4)
+
+
 @pytest.mark.parametrize("in_one_read", [True, False])
 def test_bytes_after_the_compressed_stream_are_refused(*, in_one_read: bool) -> None:
     """Zlib keeps them for ever: memory would grow for as long as they come."""
