@@ -17,6 +17,7 @@ from gateway.cli.trial_table import print_trials, render_trials
 from gateway.config.load import Registry, known_secrets, load_registry
 from gateway.config.problems import ConfigError
 from gateway.config.settings import Settings
+from gateway.core.extras import line_that_installs
 from gateway.upstream.upstreams import Upstreams
 
 CLIENT = "gateway.cli.openai_client"
@@ -101,5 +102,5 @@ def _import_client() -> Any:  # noqa: ANN401 - a module
             raise
         raise TrialError(
             "`gateway keys test` asks providers through the openai package, which is not "
-            "installed; `pip install 'chat-gateway[openai]'` brings it."
+            f"installed; this brings it: {line_that_installs('openai')}"
         ) from None

@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from gateway.config.stores import DatabaseAddress
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Outcome
+from gateway.core.extras import line_that_installs
 from gateway.stores.errors import StoreDamagedError, StoreDeniedError, StoreDownError, StoreError
 from gateway.stores.same_file import SameFile
 
@@ -209,7 +210,9 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
             },
         )
     except ModuleNotFoundError:
-        raise StoreError("PostgreSQL needs a driver: install `chat-gateway[postgres]`.") from None
+        raise StoreError(
+            f"PostgreSQL needs the package asyncpg: {line_that_installs('postgres')}"
+        ) from None
 
 
 def _is_denied(error: Exception) -> bool:

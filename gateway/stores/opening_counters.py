@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from gateway.config.settings import Settings
 from gateway.config.stores import StoresError
+from gateway.core.extras import line_that_installs
 from gateway.stores.counters import CounterStore
 from gateway.stores.errors import StoreError
 from gateway.stores.memory_counters import MemoryCounters
@@ -35,7 +36,7 @@ def make_counters(
             raise
         raise StoreError(
             "stores.counters names a Redis, which needs the package redis: "
-            "pip install 'chat-gateway[redis]'"
+            f"{line_that_installs('redis')}"
         ) from None
     return SharedCounters(
         RedisCounters(address),

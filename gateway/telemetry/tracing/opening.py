@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from gateway import __version__
 from gateway.config.tracing import TracingSpec
 from gateway.core.exchange import Exchange
+from gateway.core.extras import line_that_installs
 from gateway.core.tasks import ReportCrash, Tasks
 from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.tracing.exporter import Exporter
@@ -37,7 +38,7 @@ class Tracing:
             }:
                 raise
             raise TracingError(
-                "tracing needs the package opentelemetry-proto: pip install 'chat-gateway[otel]'"
+                f"tracing needs the package opentelemetry-proto: {line_that_installs('otel')}"
             ) from None
         self.tracer = Tracer(spec)
         self._spec = spec

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from gateway.cli.main import app
 from gateway.cli.try_credentials import CLIENT
+from gateway.core.extras import line_that_installs
 from gateway.simulator import Simulator
 
 RIGHT = "sk-canary-right-4411"
@@ -153,4 +154,4 @@ def test_without_the_package_it_is_said_how_to_get_it(
     code, _, err = run("two")
 
     assert code == 1
-    assert "pip install 'chat-gateway[openai]'" in err
+    assert line_that_installs("openai") in err

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import subprocess
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
@@ -11,11 +12,21 @@ from pydantic import SecretStr
 from sqlalchemy import text
 
 from gateway.config.stores import DatabaseAddress
+from gateway.core.extras import line_that_installs
 from gateway.stores.database import make_sqlite_file, open_database
 from gateway.stores.errors import StoreDamagedError, StoreDownError, StoreError
 from tests.plugins.postgresql import PostgresqlServer
 
 PASSWORD = "canary-password"
+WITHOUT_ASYNCPG = """
+import sys
+sys.modules["asyncpg"] = None  # as where the extra is not installed
+from pydantic import SecretStr
+from gateway.config.stores import DatabaseAddress
+from gateway.stores.database import open_database
+url = SecretStr("postgresql://gateway@db.example.org/gateway")
+open_database(DatabaseAddress(shown="db.example.org", url=url), timeout_s=5)
+"""
 
 
 @pytest.fixture
@@ -266,3 +277,13 @@ def test_no_address_is_an_error() -> None:
     """It cannot come from the settings."""
     with pytest.raises(StoreError, match="no database"):
         open_database(DatabaseAddress(shown="nothing"), timeout_s=1)
+
+
+def test_a_missing_driver_says_what_to_install() -> None:
+    """The default install has none for PostgreSQL."""
+    ended = subprocess.run(
+        [sys.executable, "-c", WITHOUT_ASYNCPG], capture_output=True, text=True, check=False
+    )
+
+    assert line_that_installs("postgres") in ended.stderr
+    assert "StoreError" in ended.stderr

@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from gateway.config.settings import Settings
+from gateway.core.extras import line_that_installs
 from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening_counters import make_counters
@@ -71,5 +72,5 @@ def test_a_missing_extra_says_what_to_install() -> None:
         [sys.executable, "-c", WITHOUT_REDIS], capture_output=True, text=True, check=False
     )
 
-    assert "pip install 'chat-gateway[redis]'" in ended.stderr
+    assert line_that_installs("redis") in ended.stderr
     assert "StoreError" in ended.stderr
