@@ -36,6 +36,7 @@ class Checkout:
     banner: str
     port: str
     admin_port: str
+    pid: int
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command there, with this gateway's ports in place of those on the page."""
@@ -127,7 +128,7 @@ def serving(directory: Path) -> Iterator[Checkout]:
             ports = dict(LISTENING.findall(banner))
             assert len(ports) == 2, banner
             # Nobody reads on: a pipe holds 64 KiB, far more than these tests make it log.
-            yield Checkout(directory, banner, ports["listening"], ports["admin"])
+            yield Checkout(directory, banner, ports["listening"], ports["admin"], gateway.pid)
         finally:
             gateway.terminate()
             gateway.communicate(timeout=STOP_S)
