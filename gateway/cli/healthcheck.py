@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 OK = 200
 MAX_BYTES = 64 * 1024
+WHERE = "--url or GATEWAY_ADMIN_URL says where it is; `gateway serve` prints that as `admin`."
 
 
 def check_health(url: str, *, live: bool, timeout_s: float) -> int:
@@ -22,7 +23,7 @@ def check_health(url: str, *, live: bool, timeout_s: float) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     except (OSError, HTTPException) as error:
-        sys.stderr.write(f"No gateway answers at {url}: {type(error).__name__}.\n")
+        sys.stderr.write(f"No admin listener answers at {url}: {_reason_of(error)}. {WHERE}\n")
         return 1
     sys.stdout.write(f"{said}\n")
     return 0 if status == OK else 1
@@ -39,7 +40,14 @@ def _ask(url: str, path: str, timeout_s: float) -> tuple[int, str]:
         body = answer.read(MAX_BYTES)
     finally:
         connection.close()
-    return answer.status, _status_in(body) or f"status {answer.status}"
+    return answer.status, _status_in(body) or f"status {answer.status}: no admin listener. {WHERE}"
+
+
+def _reason_of(error: Exception) -> str:
+    """The system's words; of what came instead of HTTP the kind alone, for it may be anything."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error) or type(error).__name__
+    return type(error).__name__
 
 
 def _status_in(body: bytes) -> str | None:

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from gateway.cli.healthcheck import check_health
+from gateway.cli.healthcheck import WHERE, check_health
 from gateway.serving.service import Service
 
 
@@ -42,7 +42,9 @@ def test_nobody_there_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
         url = f"http://127.0.0.1:{held.getsockname()[1]}"
 
         assert check_health(url, live=False, timeout_s=1) == 1
-    assert capsys.readouterr().err == f"No gateway answers at {url}: ConnectionRefusedError.\n"
+    assert capsys.readouterr().err == (
+        f"No admin listener answers at {url}: Connection refused. {WHERE}\n"
+    )
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8081", "https://127.0.0.1:8081", "http://"])
@@ -68,4 +70,22 @@ async def test_something_else_on_that_port_is_unhealthy(
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         assert await asyncio.to_thread(check_health, url, live=True, timeout_s=5) == 1
 
-    assert capsys.readouterr().out == "status 404\n"
+    assert capsys.readouterr().out == f"status 404: no admin listener. {WHERE}\n"
+
+
+async def test_what_is_no_http_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor does anything of that reach a terminal."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x1b[2J\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        assert await asyncio.to_thread(check_health, url, live=True, timeout_s=5) == 1
+
+    said = capsys.readouterr().err
+    assert said == f"No admin listener answers at {url}: BadStatusLine. {WHERE}\n"
