@@ -38,6 +38,8 @@ COMMANDS = {  # where each command is
     "usage": "gateway.cli.usage:show_usage",
 }
 
+FLAG = ""  # of an option that takes no value; typer writes `<bool>`, as if one had to follow
+
 ConfigOption = Annotated[
     Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
 ]

@@ -10,7 +10,10 @@ import typer
 
 from gateway.cli.commands import ConfigOption, run
 
-app = typer.Typer(help="Look after the database that keys are in.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look after the database that keys, credentials and the ledger are in.",
+    no_args_is_help=True,
+)
 
 
 @app.command()

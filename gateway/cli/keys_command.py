@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.commands import ConfigOption, ProvidersOption, run
+from gateway.cli.commands import FLAG, ConfigOption, ProvidersOption, run
 
 STDIN = "-"
 PREFIX = "gw_"  # what a key of the gateway begins with
@@ -124,7 +124,8 @@ def try_keys(
         float, typer.Option(min=0.1, max=600, help="Seconds to wait for each answer.")
     ] = TRY_S,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print what providers answered for programs.")
+        bool,
+        typer.Option("--json", metavar=FLAG, help="Print what providers answered for programs."),
     ] = False,
 ) -> None:
     """Say which credentials providers accept, or whose key this is; exit 1 if one does not work."""

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.commands import run
+from gateway.cli.commands import FLAG, run
 
 Words = Annotated[
     list[str] | None,
@@ -28,10 +28,14 @@ FileOption = Annotated[
     ),
 ]
 RotatedOption = Annotated[
-    bool, typer.Option("--rotated", "-r", help="Also the files that those were rotated to.")
+    bool,
+    typer.Option(
+        "--rotated", "-r", metavar=FLAG, help="Also the files that those were rotated to."
+    ),
 ]
 FollowOption = Annotated[
-    bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")
+    bool,
+    typer.Option("--follow", "-f", metavar=FLAG, help="Go on with what is written from now on."),
 ]
 LimitOption = Annotated[
     int | None, typer.Option("--limit", "-n", min=1, help="The last so many alone.")
@@ -52,7 +56,7 @@ FormatOption = Annotated[
     ),
 ]
 SummaryOption = Annotated[
-    bool, typer.Option("--summary", help="A table of what the exchanges amount to.")
+    bool, typer.Option("--summary", metavar=FLAG, help="A table of what the exchanges amount to.")
 ]
 ByOption = Annotated[
     list[str] | None,

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli.commands import ConfigOption, ProvidersOption, run
+from gateway.cli.commands import FLAG, ConfigOption, ProvidersOption, run
 from gateway.cli.credentials_command import app as credentials_app
 from gateway.cli.db_command import app as db_app
 from gateway.cli.keys_command import app as keys_app
@@ -62,7 +62,11 @@ def print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 VersionOption = Annotated[
     bool,
     typer.Option(
-        "--version", callback=print_version, is_eager=True, help="Print the version and exit."
+        "--version",
+        callback=print_version,
+        is_eager=True,
+        metavar=FLAG,
+        help="Print the version and exit.",
     ),
 ]
 
@@ -211,7 +215,8 @@ def healthcheck(
         str, typer.Option(envvar="GATEWAY_ADMIN_URL", help="Where its admin listener is.")
     ] = DEFAULT_ADMIN_URL,
     live: Annotated[
-        bool, typer.Option("--live", help="Ask whether it runs, not whether it is ready.")
+        bool,
+        typer.Option("--live", metavar=FLAG, help="Ask whether it runs, not whether it is ready."),
     ] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
 ) -> None:

@@ -44,6 +44,21 @@ def test_the_version_waits_for_nothing() -> None:
     assert done.stdout == "set()\n"
 
 
+def test_flags_do_not_look_as_if_a_value_followed() -> None:
+    """After `--follow <bool>` somebody writes `--follow true`, which is the name of a file."""
+    commands = ((), ("logs",), ("keys", "test"), ("healthcheck",))
+    shown = "".join(run(*command, "--help", env={"COLUMNS": "200"})[1] for command in commands)
+
+    lines = [line for line in shown.splitlines() if "<bool>" in line]
+
+    # Those that every command has of typer's own.
+    assert {line.split()[1] for line in lines} == {
+        "--help",
+        "--install-completion",
+        "--show-completion",
+    }
+
+
 def test_serve_has_the_options_of_the_docs() -> None:
     """They are in start scripts."""
     _, out, _ = run("serve", "--help", env={"COLUMNS": "200"})
