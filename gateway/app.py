@@ -64,6 +64,7 @@ from gateway.middleware.write_access_log import write_access_log
 from gateway.overload.machine import Machine
 from gateway.overload.pressure import Pressure
 from gateway.overload.seats import Seats
+from gateway.plugins.copies import note_prepared_copy
 from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
@@ -140,8 +141,7 @@ def build_app(
     app[PRESSURE] = pressure = make_pressure(settings)
     show_pressure(metrics, pressure)
     add_observers(app, log)
-    trusted = settings.server.trusted_proxies
-    app[PROXIES] = TrustedProxies(trusted) if trusted else None
+    app[PROXIES] = find_proxies(settings)
     app[LIMITER] = None
     if settings.keeps_ledger:
         add_ledger(app)
@@ -151,7 +151,7 @@ def build_app(
         add_limits(app, counters)
     add_tracing(app)
     app[HELD_BODIES] = hold_bodies(settings.server)
-    app.on_response_prepare.extend([note_prepared, add_response_headers])
+    hear_of_heads(app)
     app.cleanup_ctx.extend(
         [
             keep_exporting,  # closed last, when every exchange is settled
@@ -170,6 +170,19 @@ def build_app(
     app.on_shutdown.append(stop_relay)
     add_routes(app)
     return app
+
+
+def hear_of_heads(app: web.Application) -> None:
+    """Have each head that leaves noted and completed."""
+    if app[SETTINGS].middleware:  # nobody else passes on copies
+        app.on_response_prepare.append(note_prepared_copy)
+    app.on_response_prepare.extend([note_prepared, add_response_headers])
+
+
+def find_proxies(settings: Settings) -> TrustedProxies | None:
+    """Whose word a caller's address is; None where it is nobody's."""
+    trusted = settings.server.trusted_proxies
+    return TrustedProxies(trusted) if trusted else None
 
 
 def add_observers(app: web.Application, log: Observer) -> None:

@@ -13,9 +13,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.reset import reset_on_close
 from gateway.plugins.api import EXCHANGE
-
-PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
-"""The response whose head is sent; set by `note_prepared`, whoever prepared it."""
+from gateway.plugins.keys import PREPARED
 
 _log = structlog.get_logger()
 

@@ -25,13 +25,12 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.core.exchange import Exchange, Outcome
-from gateway.middleware.guard_stream import PREPARED
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL
+from gateway.plugins.keys import CALL, PREPARED
+from gateway.plugins.refusals import BY_OPERATOR, translate_refusal
 from gateway.wire.render_errors import render_openai, render_text
 
 CLIENT_ERROR = 400
-SERVER_ERROR = 500
 
 # The request was not read to its end, or not understood: what follows on its connection cannot
 # be trusted to be another one.
@@ -79,6 +78,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 def translate(error: web.HTTPException) -> GatewayError:
     """The errors of aiohttp itself as ours; its sentences quote the request."""
+    if error.get(BY_OPERATOR):
+        return translate_refusal(error)
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowedError(f"This path takes {allowed}.", headers={"Allow": allowed})
@@ -86,11 +87,7 @@ def translate(error: web.HTTPException) -> GatewayError:
         return BodyTooLargeError("The body is too large.")
     if isinstance(error, web.HTTPNotFound):
         return NotFoundError("There is nothing at this path.")
-    # An operator's middleware raised it, and wrote what it says.
-    kind = InternalError if error.status >= SERVER_ERROR else DownstreamError
-    translated = kind(error.text or f"{error.reason}.")
-    translated.status = error.status
-    return translated
+    return translate_refusal(error)
 
 
 def _check_response(returned: object) -> web.StreamResponse:

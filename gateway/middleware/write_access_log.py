@@ -13,8 +13,9 @@ from aiohttp.typedefs import Handler
 from gateway.core.clock import monotonic
 from gateway.core.errors import InternalError, PluginFailedError
 from gateway.core.exchange import Exchange, Outcome
-from gateway.middleware.guard_stream import PREPARED
 from gateway.plugins.api import EXCHANGE
+from gateway.plugins.keys import PREPARED
+from gateway.plugins.refusals import FIRST_ERROR, translate_refusal
 
 # nginx's number for a caller who left before the head; it is never sent.
 CLIENT_CLOSED_REQUEST = 499
@@ -63,7 +64,10 @@ def _note_error(request: web.Request, exchange: Exchange, error: BaseException) 
     if isinstance(error, (asyncio.CancelledError, ConnectionError)):
         _note_cancelled(request, exchange)
     elif isinstance(error, web.HTTPException) and PREPARED not in request:
-        exchange.status = error.status  # a redirect of an operator's middleware
+        exchange.status = error.status  # of an operator's middleware, outside of `render_errors`
+        if error.status >= FIRST_ERROR:
+            exchange.error_code = exchange.error_code or translate_refusal(error).code
+            exchange.ending = exchange.ending or Outcome.REJECTED
     else:
         if isinstance(error, PluginFailedError):
             exchange.error_code = exchange.error_code or error.code

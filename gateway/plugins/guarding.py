@@ -13,7 +13,10 @@ from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core.errors import GatewayError, PluginFailedError
 from gateway.plugins.api import EXCHANGE
+from gateway.plugins.copies import link_copy, unlink_copy
 from gateway.plugins.heads import HeaderError, HeadWatch
+from gateway.plugins.keys import PREPARED
+from gateway.plugins.refusals import BY_OPERATOR
 
 SENTENCE = "A middleware of this gateway's operator made a mistake: {name}. Its log has the reason."
 
@@ -34,31 +37,31 @@ def guard(middleware: Middleware, name: str, *, timeout_s: float) -> Middleware:
         limit = _Limit(timeout_s)
         head = HeadWatch(request)
 
-        async def go_on(request: web.Request) -> web.StreamResponse:
+        async def go_on(given: web.Request) -> web.StreamResponse:
             nonlocal inside
+            link_copy(given, request)
             _refuse(head)
             limit.stop()
             try:
-                return await handler(request)
+                return head.note_answer(await handler(given))
             except BaseException as error:
                 inside = error
                 raise
             finally:
+                unlink_copy(given, request)
                 head.keep()
                 limit.start()
 
         try:
             async with limit.timeout:
-                response = _check(await middleware(request, go_on))
-            _examine(request, name, response, head)
+                response = _check(await middleware(request, go_on), request, head)
+            return _examine(request, name, response, head)
         except BaseException as error:
             # Also what would end the loop, and everybody's streams with it: `sys.exit()`.
             failure = _find_failure(request, name, error, head, is_own=error is not inside)
             if failure is None:
                 raise
             raise failure from None
-        else:
-            return response
         finally:
             inside = failure = None  # their tracebacks hold this frame: a cycle
 
@@ -73,12 +76,13 @@ def _refuse(head: HeadWatch, response: web.StreamResponse | None = None) -> None
 
 def _examine(
     request: web.Request, name: str, response: web.StreamResponse, head: HeadWatch
-) -> None:
+) -> web.StreamResponse:
     """Raise what is wrong with a head; where it is out, or its log line, that is only reported."""
     if not response.prepared and not _is_settled(request):
         _refuse(head, response)
     elif (wrong := head.take_back(response)) is not None:
         _report(request, name, HeaderError(wrong))
+    return response
 
 
 def _find_failure(
@@ -87,8 +91,10 @@ def _find_failure(
     """What the middleware did wrong where an error came out of it; None if that may pass."""
     own_answer = error if is_own and isinstance(error, web.HTTPException) else None
     wrong = head.take_back(own_answer)
-    if isinstance(error, _NOBODY_THERE):
+    if isinstance(error, _NOBODY_THERE) and not (is_own and _is_out_of_place(request, error)):
         return None
+    if own_answer is not None:
+        own_answer[BY_OPERATOR] = True
     if is_own and not isinstance(error, _NO_MISTAKES):
         return _fail(request, name, error)
     if wrong is None:
@@ -97,6 +103,16 @@ def _find_failure(
         return _fail(request, name, HeaderError(wrong))
     _report(request, name, HeaderError(wrong))
     return None
+
+
+def _is_out_of_place(request: web.Request, error: BaseException) -> bool:
+    """Whether it says that the caller has left, and the caller has not: it is about another."""
+    if request.transport is None or request.transport.is_closing():
+        return False
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is not None and not task.cancelling()
+    return isinstance(error, ConnectionError)
 
 
 def _is_settled(request: web.Request) -> bool:
@@ -128,10 +144,18 @@ class _Limit:
             return
 
 
-def _check(returned: object) -> web.StreamResponse:
-    if isinstance(returned, web.StreamResponse):
+def _check(returned: object, request: web.Request, head: HeadWatch) -> web.StreamResponse:
+    if not isinstance(returned, web.StreamResponse):
+        raise TypeError(f"It returned {type(returned).__name__}, not a response.")
+    if not returned.prepared:
         return returned
-    raise TypeError(f"It returned {type(returned).__name__}, not a response.")
+    begun: web.StreamResponse | None = request.get(PREPARED)
+    if begun is not returned:
+        # aiohttp would send nothing at all, and the caller wait.
+        raise RuntimeError("It returned a response that was sent before; each request needs one.")
+    if head.has_other_body(returned):
+        raise RuntimeError("It changed the body of an answer that had begun.")
+    return returned
 
 
 def _fail(request: web.Request, name: str, error: BaseException) -> PluginFailedError:

@@ -30,7 +30,18 @@ class HeadWatch:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
+        self._answer: web.StreamResponse | None = None
+        self._answer_body: object = None
         self.keep()
+
+    def note_answer(self, response: web.StreamResponse) -> web.StreamResponse:
+        """Remember what the rest of the chain has answered, and return it."""
+        self._answer, self._answer_body = response, _body_of(response)
+        return response
+
+    def has_other_body(self, begun: web.StreamResponse) -> bool:
+        """Whether the middleware has given it a body since: the last piece of a stream is one."""
+        return begun is self._answer and _body_of(begun) != self._answer_body
 
     def keep(self) -> None:
         """Take those that are there now for right; others of the chain have been at them."""
@@ -55,6 +66,10 @@ class HeadWatch:
             self._given.update(self._kept)
             self._request[RESPONSE_HEADERS] = self._given
         return wrong
+
+
+def _body_of(response: web.StreamResponse) -> object:
+    return response.body if isinstance(response, web.Response) else None
 
 
 def _find_mistake(added: object) -> str | None:

@@ -35,6 +35,10 @@ WORKER: web.AppKey[Worker] = web.AppKey("worker", Worker)
 """Set by `app`."""
 
 
+PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
+"""The response whose head is sent; set by `guard_stream`, whoever prepared it."""
+
+
 class Call(msgspec.Struct, frozen=True):
     """A request for an answer, read and resolved: what is asked of which provider."""
 

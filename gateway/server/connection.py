@@ -29,6 +29,7 @@ from gateway.core.errors import (
 )
 from gateway.core.request_id import new_request_id
 from gateway.plugins.api import EXCHANGE
+from gateway.plugins.refusals import BY_OPERATOR, translate_refusal
 from gateway.server.connection_limit import ConnectionLimit
 from gateway.server.departures import Departures
 from gateway.wire.fixed_headers import FIXED_HEADERS
@@ -346,6 +347,8 @@ def _respond_to(request: web.BaseRequest, refusal: web.HTTPException) -> web.Res
     if refusal.status < HTTPStatus.BAD_REQUEST:
         return web.Response(status=refusal.status, headers=refusal.headers, body=refusal.body)
     error: GatewayError = MalformedRequestError("The request was refused.")
+    if refusal.get(BY_OPERATOR):
+        return _render(request, translate_refusal(refusal), _id_of(request))
     if refusal.status == HTTPStatus.EXPECTATION_FAILED:
         error = MalformedRequestError("The only expectation that is met is 100-continue.")
     elif refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -358,7 +361,7 @@ def _render(request: web.BaseRequest, error: GatewayError, request_id: str) -> w
     is_openai = dialect_of_path(request.path) is Dialect.OPENAI
     response = web.Response(
         status=error.status,
-        headers={**FIXED_HEADERS, "X-Request-ID": request_id},
+        headers={**error.headers, **FIXED_HEADERS, "X-Request-ID": request_id},
         body=(render_openai if is_openai else render_text)(error, request_id),
         content_type="application/json",
         charset="utf-8",

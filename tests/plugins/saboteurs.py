@@ -11,8 +11,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core.errors import InvalidRequestError
-from gateway.middleware.guard_stream import PREPARED
 from gateway.plugins.api import RESPONSE_HEADERS
+from gateway.plugins.keys import PREPARED
 
 SABOTAGE = "X-Sabotage"
 
@@ -238,6 +238,43 @@ async def mark_answer(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
+@web.middleware
+async def answer_beside_a_copy(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Pass on a copy of the request, and give another answer in place of what that was given."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    await handler(request.clone(headers={**request.headers, "X-Team": "sales"}))
+    return web.json_response({"again": True})
+
+
+@web.middleware
+async def fail_beside_a_copy(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raise while the answer to a copy of the request is under way."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    copy = request.clone()
+    await _begin(copy, handler)
+    raise ValueError("a bug")
+
+
+@web.middleware
+async def ask_with_two_copies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Call the handler a second time, with another copy."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    copies = [request.clone(), request.clone()]
+    return [await handler(copy) for copy in copies][-1]
+
+
+@web.middleware
+async def change_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Write into the body of an answer whose beginning is out."""
+    response = await handler(request)
+    if SABOTAGE in request.headers and isinstance(response, web.Response):
+        response.text = "again"
+    return response
+
+
 LEFT: list[asyncio.Future[bool]] = []
 
 # Made before the handler is called.
@@ -252,6 +289,9 @@ WRONG_HEADERS: tuple[Middleware, ...] = (
 )
 WRONG_HEADERS_AFTERWARDS: tuple[Middleware, ...] = (add_number_afterwards, mark_answer)
 
+# HTTP/1.0 answers have no body of aiohttp's, so this is none there.
+CHUNKED_MISTAKES: tuple[Middleware, ...] = (change_body,)
+
 MISTAKES: tuple[Middleware, ...] = (
     fail,
     fail_afterwards,
@@ -263,4 +303,7 @@ MISTAKES: tuple[Middleware, ...] = (
     return_nothing,
     ask_twice,
     cancel_itself,
+    answer_beside_a_copy,
+    fail_beside_a_copy,
+    ask_with_two_copies,
 )
