@@ -29,6 +29,11 @@ GRACE_S = 1.0
 NEVER = math.inf
 
 
+def exceed_total(label: str, timeouts: TimeoutsSpec) -> UpstreamTotalTimeoutError:
+    """The error of an exchange that takes longer than it may."""
+    return UpstreamTotalTimeoutError(f"{label} did not finish within {timeouts.total_s:g} s.")
+
+
 class Deadlines(msgspec.Struct):
     """The clock of one attempt; all times are seconds on the loop's clock."""
 
@@ -88,9 +93,7 @@ class Deadlines(msgspec.Struct):
         if self.done_at < NEVER:
             return None
         if now >= self.total_at:
-            return UpstreamTotalTimeoutError(
-                f"{self.label} did not finish within {spec.total_s:g} s."
-            )
+            return exceed_total(self.label, spec)
         if is_sending and now >= self.sent_at + spec.request_body_s:
             return UpstreamRequestTimeoutError(
                 f"{self.label} did not take the request within {spec.request_body_s:g} s."

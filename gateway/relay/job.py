@@ -86,6 +86,11 @@ class Job(msgspec.Struct):
         """The provider's name for people."""
         return self.call.provider.label
 
+    @property
+    def total_at(self) -> float:
+        """When all of it has to be over, on the loop's clock."""
+        return self.exchange.started_at + self.call.provider.timeouts.total_s
+
     def forget_request(self) -> None:
         """Past the commit point nothing is sent again: an hour's stream need not hold a prompt."""
         self.request = b""
@@ -175,7 +180,7 @@ class Job(msgspec.Struct):
             label=self.label,
             timeouts=timeouts,
             first_content_s=timeouts.first_content_s if self.call.stream else timeouts.reply_s,
-            total_at=started_at + timeouts.total_s,
+            total_at=self.total_at,
             commit_at=started_at + commit_s if self.call.stream else NEVER,
             comment_every_s=(
                 commit.keep_alive_comment_s if self.call.stream and not is_text else NEVER

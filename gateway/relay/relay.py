@@ -26,6 +26,7 @@ from gateway.credentials.pools import Pools
 from gateway.ledger.ledger import Ledger
 from gateway.plugins.keys import CALL, PROMPT
 from gateway.relay.attempt import Attempt
+from gateway.relay.deadlines import exceed_total
 from gateway.relay.downstream import make_response
 from gateway.relay.job import STREAM_HEADERS, Job, make_job, messages_of
 from gateway.relay.retries import ExchangeRetries
@@ -124,6 +125,8 @@ class Relay:
         """Seconds until another attempt; None when there is to be none."""
         other_s = self._pools.note_failure(job.exchange, job.call, error)
         wait_s = retries.spend(error) if other_s is None else retries.spend_knowing(other_s)
+        if wait_s is not None and monotonic() + wait_s >= job.total_at:
+            return None  # it would be over before it began; what failed says more than that
         # Another credential at once is no retry: it was that credential which failed, and the
         # pool itself keeps count of how many there are to try.
         if wait_s is None or other_s == 0 or job.upstream.retry_tokens.take():
@@ -163,7 +166,10 @@ class Relay:
     async def _take_connection(self, job: Job, *, fresh: bool = False) -> Connection:
         """A connection; the time that opening one takes is not the gateway's own."""
         began_at = monotonic()
-        connection = await job.upstream.take_connection(fresh=fresh)
+        try:
+            connection = await job.upstream.take_connection(fresh=fresh, until=job.total_at)
+        except TimeoutError as error:
+            raise exceed_total(job.label, job.call.provider.timeouts) from error
         if not connection.served:
             job.exchange.waited_s += monotonic() - began_at
         return connection

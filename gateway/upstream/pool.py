@@ -58,11 +58,12 @@ class Pool:
         """Whether a request is under way, or about to be."""
         return self._dialing > 0 or len(self._open) > len(self._idle)
 
-    async def take(self, *, fresh: bool = False) -> Connection:
+    async def take(self, *, fresh: bool = False, until: float | None = None) -> Connection:
         """A connection for one request: the newest idle one, or a new one.
 
         It comes back by itself when its answer has ended and it can serve again.
-        ProviderBusyError when as many as may be are in use; any UpstreamError of a dial.
+        ProviderBusyError when as many as may be are in use; any UpstreamError of a dial, and
+        TimeoutError when that goes on `until` then.
         """
         while self._idle and not fresh:
             connection = self._idle.pop()
@@ -78,7 +79,8 @@ class Pool:
                 "try again shortly.",
                 headers=come_back(),
             )
-        return await self._dial()
+        async with asyncio.timeout_at(until):  # the caller's deadline, where it is the nearer one
+            return await self._dial()
 
     def close_idle(self) -> None:
         """Close those that wait for a request."""

@@ -90,9 +90,14 @@ class Upstream:
         busy = pool.open_connections - idle
         return PoolStanding(self.provider.name, busy, idle, pool.dialing, pool.max_connections)
 
-    async def take_connection(self, *, fresh: bool = False) -> Connection:
-        """A connection to this provider; an UpstreamError or ProviderBusyError when none is."""
-        return await self.pool.take(fresh=fresh)
+    async def take_connection(
+        self, *, fresh: bool = False, until: float | None = None
+    ) -> Connection:
+        """A connection to this provider; an UpstreamError or ProviderBusyError when none is.
+
+        TimeoutError when there is none by `until`, on the loop's clock.
+        """
+        return await self.pool.take(fresh=fresh, until=until)
 
     def render_request(
         self,

@@ -180,6 +180,19 @@ async def test_a_handshake_that_stalls_has_a_deadline(open_scene: OpenScene) -> 
         assert await scene.fail() == (502, "upstream_tls")
 
 
+async def test_the_whole_deadline_holds_while_it_connects(open_scene: OpenScene) -> None:
+    """F04: whoever sets `total_s` waits no longer, whatever a connection may take by itself."""
+
+    async def stall(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+        await asyncio.Event().wait()
+
+    async with RawProvider(stall) as provider:
+        scene = await open_scene(**at(provider.port, "https"), timeouts={"total_s": SHORT_S})
+
+        assert await scene.fail() == (504, "upstream_total_timeout")
+
+
 async def test_a_provider_that_speaks_no_tls_is_a_502(
     open_scene: OpenScene, simulator: Simulator
 ) -> None:

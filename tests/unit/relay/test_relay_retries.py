@@ -148,6 +148,18 @@ async def test_a_connection_that_fails_before_the_first_content_is_tried_again(
     assert simulator.journal.count == 2
 
 
+async def test_nothing_is_tried_again_that_could_not_end_in_time(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """The whole exchange has a deadline, and what failed says more than that it has passed."""
+    gateway = await open_gateway(retries=2, timeouts={"total_s": 2})
+    simulator.script(failing(503, retry_after="3"))
+
+    heard = await gateway.ask(None)
+
+    assert (heard.status, simulator.journal.count) == (503, 1)
+
+
 async def test_comments_of_a_failed_attempt_are_not_shown(
     gateway: Any, simulator: Simulator
 ) -> None:
