@@ -52,6 +52,14 @@ class Usage(msgspec.Struct, frozen=True):
             source="estimate",
         )
 
+    def raise_out(self, tokens_out: int) -> "Usage":
+        """The same with this many tokens out at least, as we estimate them, at our own price."""
+        if self.tokens_out is None or self.tokens_out >= tokens_out:
+            return self
+        return msgspec.structs.replace(
+            self, tokens_out=tokens_out, source="estimate", provider_cost_micros=None
+        )
+
     def plus(self, other: "Usage") -> "Usage":
         """Of two attempts together; an estimate where one of them is."""
         return Usage(

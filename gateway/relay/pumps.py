@@ -113,9 +113,7 @@ class Pump(abc.ABC):
     @property
     def usage(self) -> Usage | None:
         """The provider's count, or our estimate when content came without one."""
-        if self._reader.usage is not None:
-            return self._reader.usage
-        return self._reader.estimate_usage() if self._reader.content_events else None
+        return self._reader.settle_usage()
 
     @property
     def answered(self) -> Answered:

@@ -130,6 +130,7 @@ class StreamReader:
     __slots__ = (
         "_before",
         "_behind",
+        "_counted_events",
         "_finished",
         "_known_bytes",
         "_last_index",
@@ -151,7 +152,8 @@ class StreamReader:
         self.content_events = 0
         self.text_chars = 0
         self.framed_bytes = 0  # of the events that `read_framed` has read
-        self.usage: Usage | None = None
+        self.usage: Usage | None = None  # as the provider has counted it last
+        self._counted_events = 0  # of content, by then
         self.done = False
         self.fault: Any = None  # the provider's error, in its own shape
         self.fault_is_plain = False  # it stands under `error`, where OpenAI clients look
@@ -293,6 +295,17 @@ class StreamReader:
         """The same, where the provider has not counted."""
         return Usage(None, self.count_tokens(), "estimate")
 
+    def settle_usage(self) -> Usage | None:
+        """What the answer has used: the provider's count, or ours of what it has not counted.
+
+        Some count before the first word, and whoever leaves then never hears of the rest.
+        """
+        if self.usage is None:
+            return self.estimate_usage() if self.content_events else None
+        if self.content_events <= self._counted_events:
+            return self.usage
+        return self.usage.raise_out(self.count_tokens())
+
     def _read_foreign(self, kind: bytes, payload: bytes) -> EventKind:
         """Data that is no chunk: an error, a terminator, a keep-alive, or what nobody can read."""
         if self._read_bare_error(payload):
@@ -340,7 +353,10 @@ class StreamReader:
         usage = chunk.usage
         if isinstance(usage, dict) and "cost" in usage:
             usage = find_usage(payload)
-        self.usage = parse_usage(usage) or parse_usage(groq.get("usage")) or self.usage
+        counted = parse_usage(usage) or parse_usage(groq.get("usage"))
+        if counted is not None:
+            self.usage = counted
+            self._counted_events = self.content_events + 1  # with what the same event may hold
 
     def _read_choices(self, choices: list[Choice], payload: bytes) -> EventKind:
         has_content = False

@@ -251,6 +251,28 @@ def test_what_was_relayed_is_estimated_from_events_and_characters() -> None:
     assert long.estimate_usage() == Usage(None, 11, "estimate")
 
 
+NOT_YET = {"prompt_tokens": 3, "completion_tokens": 0, "cost": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("events", "used"),
+    [
+        ([], None),
+        ([text("a"), finish(usage=USAGE)], COUNTED),
+        ([text("a", usage=USAGE)], COUNTED),
+        ([chunk(usage=NOT_YET), text("x" * 41)], Usage(3, 0, "provider", None, None, 10_000)),
+        ([chunk(usage=NOT_YET), text("x" * 40), text("y")], Usage(3, 11, "estimate")),
+        ([chunk(usage=USAGE), text("a"), text("b"), text("c")], COUNTED),
+        ([chunk(usage=NOT_YET), text("a"), text("b"), finish(usage=USAGE)], COUNTED),
+    ],
+)
+def test_a_count_from_before_the_words_is_not_all_of_it(
+    events: list[bytes], used: Usage | None
+) -> None:
+    """Whoever leaves after it would have had the rest for nothing."""
+    assert read_all(*events).settle_usage() == used
+
+
 @pytest.mark.parametrize(
     ("read", "expected"),
     [
