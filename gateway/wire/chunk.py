@@ -91,14 +91,36 @@ def _decode_leniently(payload: bytes) -> Chunk | None:
     # NaN in logprobs and half surrogate pairs are no JSON, but providers send both.
     try:
         return msgspec.convert(json.loads(payload), Chunk)
+    except UnicodeDecodeError:
+        return _decode_broken(payload)
     except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
         return None
+
+
+def _decode_broken(payload: bytes) -> Chunk | None:
+    """The chunk in data that is no UTF-8, unless its text is none: no text is made of that.
+
+    Elsewhere it is no matter: msgspec does not look at it where nobody reads it.
+    """
+    try:
+        chunk = msgspec.convert(_load(payload), Chunk)
+        for choice in chunk.choices or ():
+            if choice.delta is not None and isinstance(choice.delta.content, str):
+                choice.delta.content.encode()
+    except (ValueError, RecursionError):
+        return None
+    return chunk
+
+
+def _load(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
+    """JSON that may be cut in the middle of a character, as the sentences of some errors are."""
+    return json.loads(payload.decode("utf-8", "surrogateescape"))
 
 
 def _find_bare_error(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
     """What an event without `choices` and `error` says of a failure; None where it says nothing."""
     try:
-        value = json.loads(payload)
+        value = _load(payload)
     except (ValueError, RecursionError):
         return None
     if isinstance(value, list) and value:
@@ -111,7 +133,7 @@ def _find_bare_error(payload: bytes) -> Any:  # noqa: ANN401 - the provider's ow
 def _read_bare(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
     """What an event of the type `error` says without `error` in it: an object, or any text."""
     try:
-        value = json.loads(payload)
+        value = _load(payload)
     except (ValueError, RecursionError):
         value = None
     if isinstance(value, list) and value:

@@ -67,6 +67,15 @@ def make_odd(chunk: dict[str, Any], kind: str, line_end: str) -> bytes:
     return f"{kind}data: {json.dumps(chunk)}\n\n".replace("\n", line_end).encode()
 
 
+NO_UTF8 = [
+    b'data: {"choices":[{"index":0,"delta":{"content":"a"}}],%b}\n\n' % field
+    for field in (b'"id":"\xff"', b'"usage":{"x":"\xff"}', b'"error":"\xff"')
+] + [
+    b'data: {"choices":[{"index":0,"delta":{"content":"a",%b}}]}\n\n' % field
+    for field in (b'"role":"\xff"', b'"reasoning":"\xff"', b'"content":"\xff"')
+]
+
+
 EVENTS = st.lists(
     st.one_of(
         ALIKE.map(make_plain),
@@ -78,6 +87,7 @@ EVENTS = st.lists(
             st.sampled_from(["\n", "\n", "\r\n"]),
         ),
         st.sampled_from([b": ping\n\n", b"data: [DONE]\n\n", b"data: x\n\n", b"\n"]),
+        st.sampled_from(NO_UTF8),
     ),
     min_size=1,
     max_size=12,

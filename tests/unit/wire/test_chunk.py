@@ -319,6 +319,23 @@ def test_reading_never_raises(read: bytes) -> None:
     decode_chunk(read)
 
 
+@pytest.mark.parametrize(
+    ("read", "kind"),
+    [
+        (b'data: {"choices":[{"delta":{"content":"a"}}],"id":"\xff"}\n\n', EventKind.CONTENT),
+        (b'data: {"choices":[{"delta":{"content":"a","refusal":"\xff"}}]}\n\n', EventKind.CONTENT),
+        (b'data: {"choices":[{"delta":{"reasoning":"\xff"}}]}\n\n', EventKind.CONTENT),
+        (b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n', EventKind.UNREADABLE),
+        (b'data: {"error":{"message":"cut \xe2\x82"}}\n\n', EventKind.FAULT),
+        (b'data: {"message":"cut \xe2\x82"}\n\n', EventKind.FAULT),
+        (b'event: error\ndata: {"message":"cut \xe2\x82"}\n\n', EventKind.FAULT),
+    ],
+)
+def test_bytes_that_are_no_utf8_matter_in_text_alone(read: bytes, kind: EventKind) -> None:
+    """An error whose sentence was cut in a character is an error, and a word is a word."""
+    assert StreamReader().read(read) is kind
+
+
 odd_values = st.sampled_from([None, "", "a", "stop", "error", 0, 1, 1.0, True, [], {}, USAGE])
 deltas = st.dictionaries(
     st.sampled_from(["content", "role", "reasoning", "tool_calls", "refusal"]), odd_values
