@@ -44,6 +44,8 @@ class Deadlines(msgspec.Struct):
     commit_at: float = NEVER  # the head leaves now, content or not
     comment_every_s: float = NEVER
     sent_at: float = 0.0
+    taken_at: float = 0.0  # of the last look at which the provider had not taken all of it before
+    was_sending: bool = False  # at that look it still had not
     content_at: float | None = None  # of the last content
     longest_gap_s: float = 0.0  # between two pieces of content
     held_back_s: float = 0.0  # between pieces of content, because the caller did not keep up
@@ -76,6 +78,7 @@ class Deadlines(msgspec.Struct):
 
     def next_at(self, now: float, *, is_sending: bool, is_committed: bool) -> float:
         """When to look again."""
+        self._note_sending(now, is_sending=is_sending)
         if self.done_at < NEVER:
             return self.done_at + DONE_LINGER_S
         at = min(self.total_at, self._content_due_at())
@@ -90,6 +93,7 @@ class Deadlines(msgspec.Struct):
     def find_overdue(self, now: float, *, is_sending: bool) -> UpstreamError | None:
         """The deadline that has passed, if one has; none once it is done."""
         spec = self.timeouts
+        self._note_sending(now, is_sending=is_sending)
         if self.done_at < NEVER:
             return None
         if now >= self.total_at:
@@ -125,9 +129,14 @@ class Deadlines(msgspec.Struct):
         """True when it is done and the framing still has not ended."""
         return now >= self.done_at + DONE_LINGER_S
 
+    def _note_sending(self, now: float, *, is_sending: bool) -> None:
+        # Nobody tells when the last byte was taken: it was not before the look before this one.
+        if is_sending or self.was_sending:
+            self.taken_at, self.was_sending = now, is_sending
+
     def _content_due_at(self) -> float:
         if self.is_paused:
             return NEVER
         if self.content_at is None:
-            return self.sent_at + self.first_content_s
+            return max(self.sent_at, self.taken_at) + self.first_content_s
         return self.content_at + self.timeouts.idle_s

@@ -86,6 +86,19 @@ def test_a_deadline_that_has_passed_is_named(
         assert found.status == 504
 
 
+def test_the_first_content_is_waited_for_from_when_the_request_was_taken() -> None:
+    """A picture of many MiB on a slow line takes longer than some providers do for a word."""
+    deadlines = make_deadlines(first_content_s=5.0, commit_at=9000.0)
+
+    assert deadlines.next_at(1000.0, is_sending=True, is_committed=False) == 1005.0
+    assert deadlines.find_overdue(1005.0, is_sending=True) is None
+    assert deadlines.find_overdue(1010.0, is_sending=False) is None  # since when, nobody knows
+    assert deadlines.find_overdue(1014.9, is_sending=False) is None
+    assert deadlines.next_at(1014.9, is_sending=False, is_committed=False) == 1015.0
+    overdue = deadlines.find_overdue(1015.0, is_sending=False)
+    assert isinstance(overdue, UpstreamFirstContentTimeoutError)
+
+
 def test_after_the_terminator_the_end_is_not_waited_for_long() -> None:
     """Some hosts leave the connection open after `[DONE]`."""
     deadlines = make_deadlines(done_at=1100.0)
