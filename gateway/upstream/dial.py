@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import aiohappyeyeballs
 
+from gateway.core.errors import UpstreamError
 from gateway.core.upstream_errors import (
     UpstreamConnectError,
     UpstreamConnectTimeoutError,
@@ -55,7 +56,11 @@ async def open_connection(
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + target.connect_s
     addresses = await _resolve(target, resolver, give_up_at)
-    connected = await _connect(target, addresses, give_up_at)
+    try:
+        connected = await _connect(target, addresses, give_up_at)
+    except UpstreamError:
+        resolver.doubt(target.host, target.port)
+        raise
     if target.tls is None:
         _, protocol = await loop.create_connection(factory, sock=connected)
         return protocol

@@ -18,6 +18,10 @@ LookUp = Callable[[str, int], list[AddressInfo]]
 """Asks the name system; runs in a thread; raises OSError when there is no answer."""
 
 TTL_S = 10.0  # a provider that moves is followed this soon
+# The same where nobody takes a connection there any more: it may just have moved.
+DOUBTED_TTL_S = 1.0
+# Callers may write down as many hosts as they like.
+MAX_NAMES = 1000
 # Threads of its own: one provider's slow name server must not stop file reads or other names.
 MAX_THREADS = 16
 
@@ -25,9 +29,18 @@ MAX_THREADS = 16
 class Resolver:
     """Looks names up off the loop; one look-up at a time for each name, cached for `ttl_s`."""
 
-    def __init__(self, look_up: LookUp | None = None, *, ttl_s: float = TTL_S) -> None:
+    def __init__(
+        self,
+        look_up: LookUp | None = None,
+        *,
+        ttl_s: float = TTL_S,
+        doubted_ttl_s: float = DOUBTED_TTL_S,
+        max_names: int = MAX_NAMES,
+    ) -> None:
         self._ask = look_up or _getaddrinfo
         self._ttl_s = ttl_s
+        self._doubted_ttl_s = doubted_ttl_s
+        self._max_names = max_names
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="resolver")
         self._cache: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
         self._running: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
@@ -35,6 +48,13 @@ class Resolver:
     def close(self) -> None:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def doubt(self, host: str, port: int) -> None:
+        """Ask again soon: what was said leads to nobody."""
+        cached = self._cache.get((host, port))
+        if cached is not None:
+            until, found = cached
+            self._cache[host, port] = (min(until, until - self._ttl_s + self._doubted_ttl_s), found)
 
     async def resolve(
         self, host: str, port: int, *, label: str, allow_private: bool
@@ -78,8 +98,15 @@ class Resolver:
             raise UpstreamDnsError(
                 f"The host name of {label} has no address.", detail=f"{host}: {error}"
             ) from error
-        self._cache[key] = (loop.time() + self._ttl_s, found)
+        self._keep(key, found, loop.time())
         return found
+
+    def _keep(self, key: tuple[str, int], found: list[AddressInfo], now: float) -> None:
+        if len(self._cache) >= self._max_names and key not in self._cache:
+            self._cache = {name: kept for name, kept in self._cache.items() if kept[0] > now}
+            if len(self._cache) >= self._max_names:  # all of them asked for just now
+                del self._cache[next(iter(self._cache))]
+        self._cache[key] = (now + self._ttl_s, found)
 
 
 def _getaddrinfo(host: str, port: int) -> list[AddressInfo]:

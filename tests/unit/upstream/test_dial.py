@@ -160,6 +160,23 @@ async def test_the_next_address_is_tried_when_one_does_not_answer(
         assert peer == ("127.0.0.1", provider.port)
 
 
+async def test_a_host_that_has_moved_is_found_by_the_next_attempt(
+    make_target: MakeTarget, closed_port: int
+) -> None:
+    """F20: its old address takes no connection any more, and the name says another one."""
+    async with RawProvider(answer_with(OK)) as provider:
+        ports = [closed_port, provider.port]
+        resolver = Resolver(lambda *_: [loopback(ports.pop(0))], doubted_ttl_s=0.0)
+        target = make_target(1, host="moved.example")
+
+        await fail_to_open(target, resolver)
+        connection = await open_connection(target, resolver, make_connection)
+        connection.abort()
+        resolver.close()
+
+    assert ports == []
+
+
 def loopback(port: int) -> AddressInfo:
     """What the system says of a port on loopback."""
     return (int(socket.AF_INET), int(socket.SOCK_STREAM), 6, "", ("127.0.0.1", port))

@@ -136,6 +136,32 @@ async def test_an_answer_is_kept_for_a_while_and_then_asked_again(open_resolver:
     assert (kept.asked, gone.asked) == (1, 2)
 
 
+async def test_an_answer_that_led_to_nobody_is_asked_for_again_sooner(open_resolver: Open) -> None:
+    """A provider that has moved is found by the next attempt, not ten seconds later (F20)."""
+    moved, down = Names([PUBLIC], [OTHER]), Names([PUBLIC], [OTHER])
+    resolver, careful = open_resolver(moved, doubted_ttl_s=0.0), open_resolver(down)
+    resolver.doubt("host.example", 443)  # of what is not known there is nothing to doubt
+
+    for one in (resolver, careful):
+        assert await addresses_of(one) == [PUBLIC]
+        one.doubt("host.example", 443)
+
+    assert await addresses_of(resolver) == [OTHER]
+    assert await addresses_of(careful) == [PUBLIC]  # a storm of attempts is none of look-ups
+
+
+async def test_names_are_forgotten_rather_than_kept_without_end(open_resolver: Open) -> None:
+    """Callers may write down another host in every request."""
+    names = Names([PUBLIC])
+    resolver = open_resolver(names, max_names=3)
+
+    for number in (0, 1, 2, 3, 4, 4, 0):
+        await resolver.resolve(f"{number}.example", 443, label="Groq", allow_private=False)
+
+    assert names.asked == 6
+    assert len(resolver._cache) == 3  # noqa: SLF001 - what is held is seen nowhere else
+
+
 async def test_many_who_ask_at_once_are_one_look_up(open_resolver: Open) -> None:
     """A burst after a pause must not be a burst on the name server."""
     names = Names([PUBLIC])
