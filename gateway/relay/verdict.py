@@ -124,6 +124,8 @@ def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> Upstream
         status, fault, label=label, headers=dict(select_headers(whole.headers, secrets))
     )
     error.detail = f"status {whole.status}"
+    if find_header(whole.headers, b"x-should-retry").lower() == b"false":
+        error.is_retryable = False  # OpenAI's own clients go by it
     return error
 
 

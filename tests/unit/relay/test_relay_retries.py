@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.exchange import Outcome
 from gateway.simulator import Simulator
-from tests.plugins.raw_provider import OK, RawProvider, hang_up, read_request, reset
+from tests.plugins.raw_provider import OK, RawProvider, answer_with, hang_up, read_request, reset
 
 OpenGateway = Callable[..., Awaitable[Any]]
 # No jitter in tests: the provider says how long.
@@ -78,6 +78,22 @@ async def test_what_will_not_pass_is_not_tried_again(
     heard = await gateway.ask(None)
 
     assert (heard.status, simulator.journal.count) == (status, 1)
+
+
+@pytest.mark.parametrize("says", ["false", "true", "no"])
+async def test_a_provider_that_asks_not_to_be_tried_again_is_not(
+    open_gateway: OpenGateway, says: str
+) -> None:
+    """OpenAI's own clients go by this header, and whoever writes it knows them."""
+    head = f"HTTP/1.1 503 No\r\nX-Should-Retry: {says}\r\nRetry-After: 0\r\n"
+    answer = head.encode() + b"Content-Length: 0\r\n\r\n"
+    async with RawProvider(answer_with(answer)) as provider:
+        gateway = await open_gateway(retries=1, base_url=f"http://127.0.0.1:{provider.port}/v1")
+
+        await gateway.ask(None)
+        exchange = await gateway.wait_settled()
+
+    assert exchange.attempts == (1 if says == "false" else 2)
 
 
 @pytest.mark.parametrize("preset", ["openai-insufficient-quota", "groq-413"])
