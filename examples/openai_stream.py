@@ -1,6 +1,6 @@
 """The `openai` package against the gateway: a stream, a whole answer, an error.
 
-    python examples/openai_stream.py [URL] [MODEL]
+    python3 examples/openai_stream.py [URL] [MODEL]
 
 The rule here: an answer counts when its end has come.
 """

@@ -1,6 +1,6 @@
 """`/api/chat` with Python's standard library alone.
 
-    python examples/text_stream.py [URL] [PROVIDER] [MODEL]
+    python3 examples/text_stream.py [URL] [PROVIDER] [MODEL]
 
 The rule here: bytes are decoded as they come, because a character may be cut in two.
 """

@@ -110,7 +110,8 @@ def reencrypt(config: Path | None) -> int:
     async def work(_: Settings, opened: OpenCredentials) -> int:
         counts = await reencrypt_all(opened.store, opened.keys)
         newest = opened.keys.newest
-        typer.echo(f"{counts.done} credentials are now sealed with the encryption key {newest}.")
+        what = "1 credential is" if counts.done == 1 else f"{counts.done} credentials are"
+        typer.echo(f"{what} now sealed with the encryption key {newest}.")
         if counts.changed_meanwhile:
             typer.echo(f"{counts.changed_meanwhile} were changed meanwhile; run it once more.")
         for problem in counts.problems:
@@ -119,8 +120,8 @@ def reencrypt(config: Path | None) -> int:
             return 1
         others = sorted(opened.keys.versions - {newest})
         if others and not counts.changed_meanwhile:
-            names = ", ".join(map(str, others))
-            typer.echo(f"Nothing needs {names} any more, but backups.", err=True)
+            names = f"the encryption key{'s' * (len(others) > 1)} {', '.join(map(str, others))}"
+            typer.echo(f"No credential needs {names} any more; backups do.", err=True)
         return 0
 
     return _run(config, work)

@@ -128,10 +128,22 @@ def test_a_key_is_replaced_by_the_next(shell: Shell, directory: Path) -> None:
     code, out, err = shell.run("keys reencrypt")
 
     assert (code, out) == (0, "2 credentials are now sealed with the encryption key 2.\n")
-    assert err == "Nothing needs 1 any more, but backups.\n"
+    assert err == "No credential needs the encryption key 1 any more; backups do.\n"
     assert shell.run("keys reencrypt")[1].startswith("0 credentials")
     (directory / "gateway.yaml").write_text(written.replace("1: '${KEY_1}'", "2: '${KEY_2}'}}"))
     assert [one["encryption_key"] for one in shell.listed()] == [2, 2]
+
+
+def test_a_single_credential_is_one(shell: Shell, directory: Path) -> None:
+    """Whoever has one reads a sentence too."""
+    written = HOLDERS + PROFILES + "stores: {encryption_keys: {1: '${KEY_1}'"
+    (directory / "gateway.yaml").write_text(written + "}}\n")
+    shell.run("credentials set groq --tenant acme", f"{VALUE}\n")
+    (directory / "gateway.yaml").write_text(written + ", 2: '${KEY_2}'}}\n")
+
+    assert shell.run("keys reencrypt")[1] == (
+        "1 credential is now sealed with the encryption key 2.\n"
+    )
 
 
 def test_what_cannot_be_opened_is_said_and_the_rest_is_done(shell: Shell, directory: Path) -> None:
