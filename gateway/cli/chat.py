@@ -6,6 +6,7 @@ The rule here: an answer that is not whole ends in exit code 1, whatever was pri
 import asyncio
 import json
 import os
+import re
 import sys
 
 import typer
@@ -30,6 +31,9 @@ CONNECT_S = 5
 SILENCE_S = 300
 PATH = "/v1/chat/completions"
 OK = 200
+KEY = re.compile(r"[!-~]+")
+UNAUTHENTICATED = "unauthenticated"
+KEY_HINT = " `gateway chat` shows the one in GATEWAY_KEY or --key."
 
 
 class AnswerError(Exception):
@@ -55,7 +59,7 @@ async def _ask(target: str, text: str, url: str, key: str | None) -> None:
         "messages": [{"role": "user", "content": text}],
         "stream": True,
     }
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    headers = {} if key is None else {"Authorization": f"Bearer {_checked(key)}"}
     timeout = ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
     begun = False
     try:
@@ -89,6 +93,16 @@ def _explain(error: Exception, url: str) -> str:
     if isinstance(error, InvalidURL | NonHttpUrlClientError):
         return f"{url} is not the address of a gateway, such as http://127.0.0.1:8080."
     return f"{url} cannot be called: {type(error).__name__}."
+
+
+def _checked(key: str) -> str:
+    """The key, which has to fit into a header; a file often leaves a line break behind it."""
+    if KEY.fullmatch(key) is None:
+        raise AnswerError(
+            "The key in GATEWAY_KEY or --key has a blank, a line break or another character that "
+            "no key has."
+        )
+    return key
 
 
 def _as_typed(text: str) -> str:
@@ -134,16 +148,22 @@ def _fault_in(reader: StreamReader) -> str:
 async def _read_refusal(response: ClientResponse) -> str:
     body = await response.read()
     try:
-        sentence = _message_in(json.loads(body))
+        error = _error_in(json.loads(body))
     except ValueError:
-        sentence = None
-    return sentence or f"The gateway answered {response.status}."
+        error = {}
+    message = error.get("message")
+    if not isinstance(message, str):
+        return (
+            f"{response.url.origin()} answered {response.status}, and not as a gateway answers "
+            "callers; `gateway serve` prints as `listening` where that is."
+        )
+    hint = KEY_HINT if error.get("code") == UNAUTHENTICATED else ""
+    return f"{_printable(message)}{hint}"
 
 
-def _message_in(value: object) -> str | None:
+def _error_in(value: object) -> dict[str, object]:
     error = value.get("error") if isinstance(value, dict) else None
-    message = error.get("message") if isinstance(error, dict) else None
-    return _printable(message) if isinstance(message, str) else None
+    return error if isinstance(error, dict) else {}
 
 
 def _printable(text: str) -> str:

@@ -13,6 +13,7 @@ from gateway.cli.chat import chat
 from gateway.serving.service import Service
 from gateway.simulator import Simulator
 from tests.plugins.chain import StartChain
+from tests.plugins.gateway import StartGateway
 
 CHUNK = b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n'
 
@@ -215,6 +216,51 @@ async def test_the_key_is_shown_to_the_gateway(
 
     assert (code, seen) == (0, ["Bearer gw-1"])
     assert capsys.readouterr().out == "\n"
+
+
+async def test_who_shows_no_key_reads_where_it_is_taken_from(
+    start_gateway: StartGateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The gateway's own words name a header, which nobody writes on a command line."""
+    gateway = await start_gateway(
+        providers={"demo": {"base_url": "simulator:", "auth": {"required": False}}},
+        settings={"auth": [{"kind": "gateway_key", "keys": {"alice": f"sha256:{'0' * 64}"}}]},
+    )
+
+    codes = [await run(gateway.url, "demo/plain", key) for key in (None, "gw_unknown")]
+
+    assert codes == [1, 1]
+    assert (
+        capsys.readouterr().err.count("`gateway chat` shows the one in GATEWAY_KEY or --key.") == 2
+    )
+
+
+@pytest.mark.parametrize("key", ["gw_1\n", "gw 1", "gw_1\x00", "gw_ö", ""])
+async def test_a_key_that_is_none_is_not_taken_for_a_wrong_address(
+    key: str, service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line break comes out of many a file, and cannot be sent."""
+    code = await run(service.url, "demo/plain", key)
+
+    said = capsys.readouterr().err
+    assert code == 1
+    assert said.startswith("The key in GATEWAY_KEY or --key has a blank")
+    assert service.url not in said
+
+
+async def test_another_listener_is_told_from_the_one_for_callers(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two addresses are printed at the start, and one is easily taken for the other."""
+    assert service.admin_url is not None
+
+    code = await run(service.admin_url, "demo/plain")
+
+    assert code == 1
+    assert capsys.readouterr().err == (
+        f"{service.admin_url} answered 404, and not as a gateway answers callers; "
+        "`gateway serve` prints as `listening` where that is.\n"
+    )
 
 
 async def test_an_answer_cannot_command_the_terminal(
