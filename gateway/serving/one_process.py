@@ -30,6 +30,7 @@ from gateway.plugins.loading import PluginError
 from gateway.server.site import ParserError
 from gateway.server.sockets import ListenError
 from gateway.serving.banner import describe_start
+from gateway.serving.open_files import FileLimitError
 from gateway.serving.process_log import closing_log, open_log, print_banner
 from gateway.serving.reloading import Reloader, Source
 from gateway.serving.sd_notify import Notifier
@@ -45,6 +46,7 @@ GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's
 # What is said in one sentence and ends in exit code 1.
 REFUSALS = (
     ContentFileError,
+    FileLimitError,
     IdleRuleError,
     ListenError,
     ParserError,

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from gateway.config.load import Registry, known_secrets
 from gateway.config.settings import Settings
+from gateway.serving.open_files import find_shortage
 from gateway.telemetry.line_file import LineFile
 from gateway.telemetry.log_writer import LogWriter
 from gateway.telemetry.logging import GatewayLog, hear_python
@@ -55,6 +56,8 @@ class CrashError(SystemExit):
 def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Iterator[None]:
     """Write the last lines at the end; also what ends the process, where that was not expected.
 
+    FileLimitError where it is that no file is left.
+
     Python itself would print it on standard error, with every credential that stands in it.
     """
     try:
@@ -62,6 +65,9 @@ def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Itera
     except expected:
         raise
     except Exception as error:  # noqa: BLE001 - the outermost edge of a process
+        shortage = find_shortage(error)
+        if shortage is not None:
+            raise shortage from None
         _log.critical("gateway.crashed", exc_info=error)
         with contextlib.suppress(OSError, ValueError):
             typer.echo("The gateway has crashed; the last line of its log says why.", err=True)

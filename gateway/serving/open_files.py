@@ -1,0 +1,34 @@
+"""A start that failed because this process may open no more files.
+
+The rule here: it is looked for behind whatever came of it, because who needs a file may be a loop,
+a library or a module that is imported late.
+"""
+
+import errno
+import resource
+from collections.abc import Iterator
+
+_SHORTAGES = (errno.EMFILE, errno.ENFILE)
+
+
+class FileLimitError(Exception):
+    """The limit of open files is too low to start."""
+
+
+def find_shortage(error: BaseException) -> FileLimitError | None:
+    """The sentence for whoever set the limit; None where the error has another reason."""
+    if not any(isinstance(one, OSError) and one.errno in _SHORTAGES for one in _causes_of(error)):
+        return None
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return FileLimitError(
+        f"It may open {limit} files and needs more to start, with several workers more again, and "
+        "two for each stream; raise the limit (`ulimit -n 65536`, in a unit of systemd "
+        "LimitNOFILE=)."
+    )
+
+
+def _causes_of(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__ or one.__context__
