@@ -18,7 +18,7 @@ SERVE = "serve --port 0 --admin-port 0 --workers"
     ("files", "workers"), [(16, 1), (16, 2), (24, 2)], ids=["one", "supervisor", "worker"]
 )
 def test_a_limit_that_is_too_low_is_a_sentence(tmp_path: Path, files: int, workers: int) -> None:
-    """L: it was a traceback of asyncio's in the log, and nobody saw which limit was meant."""
+    """It was a traceback of asyncio's in the log, and nobody saw which limit was meant."""
     started = subprocess.run(
         ["bash", "-c", f'ulimit -n {files}; exec "{sys.executable}" -m gateway {SERVE} {workers}'],
         env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "HOME": str(tmp_path)},
