@@ -37,9 +37,7 @@ _REQUEST_ID_NAMES: Final = (
     "mistral-correlation-id",
     "inference-id",
 )
-_RESPONSE_NAMES: Final = frozenset(
-    {"openai-processing-ms", "ratelimit", "ratelimit-policy", "retry-after", "retry-after-ms"}
-)
+_RESPONSE_NAMES: Final = frozenset({"openai-processing-ms", "ratelimit"})
 _RESPONSE_INITIALS: Final = ("r", "x-", "openai-", "anthropic-")  # most names end here
 _RESPONSE_PREFIXES: Final = (
     "x-ratelimit-",

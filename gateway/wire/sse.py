@@ -50,7 +50,7 @@ class EventSplitter:
                 return [event + b"\n\n" for event in bare]
         self._held += data
         events = self._cut()
-        self.at_boundary = not self._held and not self._in_giant
+        self.at_boundary = not self._held  # of a giant's beginning some bytes stay
         return events
 
     def _cut(self) -> list[bytes]:
@@ -64,7 +64,7 @@ class EventSplitter:
             start = found.end()
             found = _EVENT_END.search(self._held, start)
         del self._held[:start]
-        if len(self._held) > self._max_held_bytes or (self._in_giant and self._held):
+        if len(self._held) > self._max_held_bytes or self._in_giant:
             events.extend(self._release_giant())
         self._scanned = max(0, len(self._held) - UNFINISHED_END_BYTES)
         return events

@@ -222,3 +222,19 @@ def test_a_header_that_quotes_the_credential_does_not_come_back() -> None:
     headers = ((b"x-request-id", b"for canary-credential"), (b"x-ratelimit-limit-requests", b"5"))
 
     assert select_headers(headers, ["canary-credential"]) == [("x-ratelimit-limit-requests", "5")]
+
+
+def test_every_name_of_the_list_comes_back() -> None:
+    """Names are sorted out by their first letter before the list is asked."""
+    names = [
+        "ratelimit-remaining",
+        "x-ratelimit-limit-requests",
+        "openai-processing-ms",
+        "anthropic-ratelimit-tokens-limit",
+        "retry-after",
+    ]
+    ids = ["x-request-id", "request-id", "mistral-correlation-id", "inference-id"]
+
+    assert select_headers([(name.encode(), b"5") for name in names]) == [(n, "5") for n in names]
+    for name in ids:
+        assert select_headers([(name.encode(), b"r-1")]) == [("x-upstream-request-id", "r-1")], name

@@ -51,6 +51,10 @@ def test_only_listed_request_headers_go_upstream():
     "given",
     [
         [("traceparent", TRACEPARENT), ("traceparent", TRACEPARENT)],
+        # What a version to come says behind the ids may hold a comma, so the two look like one.
+        [("traceparent", f"01{TRACEPARENT[2:]}-more"), ("traceparent", TRACEPARENT)],
+        [("traceparent", TRACEPARENT), ("Connection", "keep-alive, Traceparent")],
+        [("traceparent", TRACEPARENT), ("connection", "close"), ("connection", "traceparent")],
         [("traceparent", TRACEPARENT.upper())],
         [("traceparent", "ff" + TRACEPARENT[2:])],
         [("traceparent", "00-" + "0" * 32 + TRACEPARENT[35:])],
@@ -65,13 +69,41 @@ def test_what_is_malformed_repeated_or_for_this_hop_stays(given):
 
 
 @pytest.mark.parametrize(
-    "state", ["a", "A=1", "a=1=2", "a=ü", "a=" + "x" * 600, "a=1,b", ",".join(["a=1"] * 33)]
+    "state",
+    [
+        "",
+        "a",
+        "A=1",
+        "a=1=2",
+        "a=ü",
+        "a=" + "x" * 600,
+        "a=1,b",
+        ",".join(["a=1"] * 33),
+        f"a={'x' * 255},b={'x' * 253}",
+    ],
 )
 def test_a_bad_tracestate_does_not_cost_the_trace(state):
     """W3C Trace Context: it is dropped alone."""
     given = [("traceparent", TRACEPARENT), ("tracestate", state)]
 
     assert select_request_headers(given) == [("traceparent", TRACEPARENT)]
+
+
+@pytest.mark.parametrize(
+    "state", [",".join(["a=1"] * 32), f"a={'x' * 255},b={'x' * 252}", "a=1, ,b=2"]
+)
+def test_a_tracestate_at_its_limits_goes_upstream(state):
+    """W3C Trace Context: 32 members, 512 characters, and members may be empty."""
+    given = [("traceparent", TRACEPARENT), ("tracestate", state)]
+
+    assert select_request_headers(given) == given
+
+
+def test_a_trace_without_a_state_is_sent_without_one():
+    """An empty header would be one that nobody sent."""
+    given = [("traceparent", TRACEPARENT)]
+
+    assert select_request_headers(given) == given
 
 
 def test_tracestate_may_be_in_several_lines():
@@ -97,6 +129,9 @@ def test_only_listed_response_headers_come_back():
         ("Strict-Transport-Security", "x"),
         ("X-RateLimit-Reset-Tokens", "2m59.56s"),
         ("anthropic-ratelimit-requests-reset", "2026-01-01T00:00:00Z"),
+        ("x-tokenlimit-remaining", "9"),
+        ("RateLimit-Remaining", "8"),
+        ("x-ratelimit-of-1024", "x" * 1024),
         ("ratelimit", '"api";r=999;t=295'),
         ("RateLimit-Policy", '"default";q=100;w=60'),
         ("Retry-After", "30"),
@@ -108,6 +143,9 @@ def test_only_listed_response_headers_come_back():
     assert select_response_headers(given) == [
         ("x-ratelimit-reset-tokens", "2m59.56s"),
         ("anthropic-ratelimit-requests-reset", "2026-01-01T00:00:00Z"),
+        ("x-tokenlimit-remaining", "9"),
+        ("ratelimit-remaining", "8"),
+        ("x-ratelimit-of-1024", "x" * 1024),
         ("ratelimit", '"api";r=999;t=295'),
         ("ratelimit-policy", '"default";q=100;w=60'),
         ("retry-after", "30"),
@@ -132,6 +170,12 @@ def test_only_listed_response_headers_come_back():
 def test_the_providers_request_id_has_one_name(given, expected):
     """It is what a provider's support asks for, and never taken for ours."""
     assert select_response_headers(given) == [("x-upstream-request-id", expected)]
+
+
+@pytest.mark.parametrize("value", ["0", "1.5", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_a_wait_comes_back_in_the_form_it_was_given(value):
+    """A date is as good as seconds."""
+    assert select_response_headers([("retry-after", value)]) == [("retry-after", value)]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +227,8 @@ def test_the_number_of_headers_is_bounded():
         ("120 seconds", None),
         ("Fri, 99 Dec 2026 00:00:00 GMT", None),
         ("9" * 5000, None),
+        (f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT", None),
+        (f"Mon, 01 Jan 2026 00:00:00 +{'9' * 30}", None),
     ],
 )
 def test_retry_after_is_read_defensively(value, expected):

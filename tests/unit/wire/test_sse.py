@@ -139,10 +139,19 @@ def test_a_giant_event_is_passed_on_in_fragments() -> None:
     assert not isinstance(events[-1], Fragment)
 
 
-def test_an_event_below_the_limit_is_held_whole() -> None:
+def test_once_it_has_begun_a_giant_event_flows_with_each_read() -> None:
+    """Nobody waits for as much again; three bytes stay, in which its end may begin."""
+    splitter = EventSplitter(SMALL_LIMIT_BYTES)
+
+    assert splitter.feed(b"data: " + b"x" * 40) == [b"data: " + b"x" * 37]
+    assert splitter.feed(b"y" * 5) == [b"xxxyy"]
+    assert splitter.feed(b"z") == [b"y"]
+
+
+def test_an_event_up_to_the_limit_is_held_whole() -> None:
     """Only what is too large to read is not read."""
     splitter = EventSplitter(SMALL_LIMIT_BYTES)
-    event = b"data: " + b"x" * (SMALL_LIMIT_BYTES - 8) + b"\n\n"
+    event = b"data: " + b"x" * (SMALL_LIMIT_BYTES - 7) + b"\n\n"
 
     events = feed_all([event[:-1], event[-1:]], splitter)
 
