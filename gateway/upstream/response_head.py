@@ -23,9 +23,8 @@ def check_head(version: str, status: int, headers: Headers) -> bool:
     """Whether the body comes in chunks; HeadError for a head that we do not accept."""
     if version not in _HTTP_1:
         raise HeadError(f"HTTP version {version}")
-    if status == 101:  # noqa: PLR2004 - Switching Protocols, which we never asked for
-        raise HeadError("status 101")
-    if not 200 <= status <= 599:  # noqa: PLR2004 - the final statuses of RFC 9110
+    # The final statuses of RFC 9110; 101 is none, and we never ask to switch protocols.
+    if not 200 <= status <= 599:  # noqa: PLR2004 - as above
         raise HeadError(f"status {status}")
     is_chunked = False
     for name, value in headers:

@@ -66,6 +66,7 @@ def test_a_json_object_without_an_error_is_passed_on(value: object) -> None:
         b'{"choices": [',
         b"data: {}\n\n",
         b"\xff\xfe",
+        b'{"choices": [{"finish_reason": "\xff"}]}',
         DEEP,
     ],
 )
@@ -86,6 +87,8 @@ def test_anything_else_is_no_answer(value: bytes, status: int) -> None:
         ({"error": {"message": "m", "code": "server_error"}}, UpstreamServerError, 500),
         ({"error": "m"}, UpstreamServerError, 502),
         ({"object": "error", "message": "m", "code": 429}, UpstreamRateLimitError, 429),
+        ({"choices": [], "error": {"message": "m", "code": 429}}, UpstreamRateLimitError, 429),
+        ({"choices": [], "object": "error", "message": "m"}, UpstreamServerError, 502),
         ({"choices": [{"finish_reason": "error"}]}, UpstreamServerError, 502),
         ({"choices": [{"error": {"code": 503, "message": "m"}}]}, UpstreamServerError, 503),
         ([{"error": {"code": 404, "message": "m"}}], UpstreamRejectedError, 404),
@@ -103,7 +106,7 @@ def test_an_error_inside_a_success_is_an_error(
     assert error.status == status
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 304, 307, 308])
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308])
 def test_a_redirect_is_never_followed(status: int) -> None:
     """Following it would hand the credential and the prompt to somebody else (fault F16)."""
     error = judge(b"", status, (b"location", b"http://evil.example/"))
@@ -139,11 +142,12 @@ def test_a_providers_error_keeps_its_status(status: int, kind: type[UpstreamErro
 @pytest.mark.parametrize(("status", "passed_on"), [(500, 502), (503, 502), (404, 404), (429, 429)])
 def test_a_5xx_that_is_no_json_is_a_bad_gateway(status: int, passed_on: int) -> None:
     """It was not the provider that answered, but something on the way."""
-    error = judge(b"<html>nginx</html>", status)
+    for body in (b"<html>nginx</html>", DEEP):
+        error = judge(body, status)
 
-    assert error is not None
-    assert error.status == passed_on
-    assert "<html>" not in error.public
+        assert error is not None, body[:10]
+        assert error.status == passed_on, body[:10]
+        assert "<html>" not in error.public
 
 
 def test_a_limit_says_when_to_come_back() -> None:

@@ -104,6 +104,13 @@ def test_a_large_header_is_accepted(size_bytes: int) -> None:
     assert parser.is_complete
 
 
+def test_as_many_headers_as_may_be_are_accepted() -> None:
+    """The limit is the last number that is right."""
+    answer = START + b"X: y\r\n" * (MAX_HEADERS - 1) + b"Content-Length: 0\r\n\r\n"
+
+    assert AnswerParser().feed(answer) is None
+
+
 @pytest.mark.parametrize(
     "excess", [b"x", b"\x00", SIZED, CHUNKED, b"HTTP/1.1 100 Continue\r\n\r\n", b"HTT"]
 )
@@ -155,3 +162,44 @@ def test_the_body_is_taken_once() -> None:
     parser.feed(CHUNKED.replace(b"3\r\nabc", b"1\r\na\r\n2\r\nbc"))
 
     assert [parser.take_body(), parser.take_body()] == [b"abc", b""]
+
+
+@pytest.mark.parametrize(
+    ("reads", "expected"),
+    [
+        ([CHUNKED[:-5]], True),  # one chunk is whole
+        ([CHUNKED[:-5], b"1\r\nd\r\n"], True),
+        ([CHUNKED[:-13]], True),  # the head is
+        ([CHUNKED[:-14]], False),  # the head is not
+        ([CHUNKED[:-10]], False),  # the size line alone
+        ([CHUNKED[:-6]], False),  # half of the line end behind it
+        ([CHUNKED[:-5], b"4\r\na\r\n"], False),  # a line end that is text
+        ([CHUNKED[:-5], b"1"], False),
+        ([CHUNKED], False),  # the end
+        ([SIZED[:-3]], False),  # not in chunks at all
+        ([START + b"\r\na\r\n"], False),
+        ([SIZED[:-3] + b"a\r\n"], False),
+    ],
+)
+def test_it_says_when_the_next_byte_begins_a_chunk(reads: list[bytes], *, expected: bool) -> None:
+    """A chunk that is taken past this parser must be one to it as well."""
+    parser = AnswerParser()
+    for read in reads:
+        assert parser.feed(read) is None
+
+    assert parser.is_at_chunk(reads[-1]) is expected
+
+
+def test_the_next_answer_is_read_afresh() -> None:
+    """Nothing of the one before decides where it ends."""
+    parser = AnswerParser()
+    assert parser.feed(INTERIM * MAX_INTERIM_RESPONSES + CHUNKED) is None
+    parser.take_body()
+    parser.restart()
+    assert (parser.is_headed, parser.is_complete, parser.has_excess) == (False, False, False)
+    assert (parser.headers, parser.head_bytes, parser.is_at_chunk(b"\r\n")) == ([], 0, False)
+
+    assert parser.feed(INTERIM + SIZED[:-3]) is None
+    assert not parser.is_at_chunk(b"\r\n")
+    assert parser.feed(b"abc") is None
+    assert (parser.take_body(), parser.is_complete, parser.keeps_alive) == (b"abc", True, True)
