@@ -226,6 +226,17 @@ class TestOpenAI:
         assert pump_through(pump, cut(stream, 10_000)) == stream
         assert pump.is_complete
 
+    def test_a_piece_of_a_giant_event_is_content(self) -> None:
+        """A provider who sends an image over a slow line is not silent."""
+        pump = OpenAIPump(wants_usage=False)
+        pump.feed(b"data: " + b"x" * MAX_HELD_BYTES)
+        seen = [pump.saw_content]
+        pump.feed(COMMENT[:2])
+        seen.append(pump.saw_content)
+
+        assert seen == [True, True]
+        assert not pump.saw_end
+
     def test_bytes_that_cannot_be_read_are_relayed_all_the_same(self) -> None:
         """A client may understand what we do not (fault G05)."""
         stream = [text("a"), b'data: {"x": \xff}\n\n', b"data: {\n\n", STOP, DONE]
@@ -377,6 +388,14 @@ class TestText:
 
         assert pump_through(pump, [text("a"), DONE, text("late"), text("x") + text("y")]) == b"a"
         assert pump.is_complete
+
+    def test_the_terminator_is_noticed_in_the_read_that_ends_the_text(self) -> None:
+        """From there on the framing has five seconds, and what follows is not read as text."""
+        pump = TextPump()
+
+        assert pump.feed(text("a") + DONE + text("late")) == [b"a"]
+        assert (pump.saw_content, pump.saw_end, pump.has_text) == (True, True, True)
+        assert (pump.is_unreadable, pump.is_between_events) == (False, False)
 
     @pytest.mark.parametrize("reads", [[text("a"), DONE, FAULT], [text("a") + DONE + FAULT]])
     def test_an_error_after_the_terminator_takes_the_answer_back(self, reads: list[bytes]) -> None:

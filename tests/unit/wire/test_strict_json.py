@@ -87,6 +87,7 @@ def test_a_field_given_twice_is_named_and_cut():
         'The body holds the field "model" twice in one object.'
     )
     assert len(refusal(b'{"%s":1,"%s":2}' % (b"k" * 9000, b"k" * 9000))) < 130
+    assert '"ü"' in refusal('{"ü":1,"ü":2}'.encode())
 
 
 def test_colons_quotes_and_braces_in_strings_are_text():
@@ -169,6 +170,19 @@ def test_nesting_passes_up_to_the_limit_and_not_beyond(opening, closing):
 
     assert "a" in parse_object(b'{"a":' + as_deep + b"}")
     assert "deeper than 64" in refusal(b'{"a":' + too_deep + b"}")
+
+
+def test_a_wide_body_is_not_a_deep_one():
+    """A long conversation has more brackets than levels."""
+    talk = [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}] * 500
+    for value in ({"messages": talk}, {"a": [[]] * 100, "b": {"c": [{}, 1] * 100}}):
+        assert parse_object(json.dumps(value).encode()) == value
+
+
+def test_many_brackets_that_do_not_match_are_no_depth():
+    """The parser says what is wrong with them."""
+    assert "it ends too soon" in refusal(b'{"a":' + b"[" * 100)
+    assert "near byte" in refusal(b'{"a":' + b"[}" * 100)
 
 
 @pytest.mark.parametrize(
