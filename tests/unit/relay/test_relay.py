@@ -325,6 +325,22 @@ async def test_times_are_noted_in_their_order(gateway: Any) -> None:
     assert all(times)
 
 
+async def test_one_chunk_is_timed_where_it_is_asked_for(gateway: Any, simulator: Simulator) -> None:
+    """The next one, once; what the caller gets is the same."""
+    noted: list[float] = []
+    gateway.relay.time_next_chunk(noted.append)  # nothing flows: nothing is asked of anybody
+    async with Caller(gateway.port) as caller:
+        body = v1_body({"count": 20, "gap_s": 0.005, "usage": "none"})
+        await caller.send(request_bytes("/v1/chat/completions", body))
+        begun = b"".join([await caller.read_until(b"\n\n") for _ in range(4)])
+        gateway.relay.time_next_chunk(noted.append)
+        heard = Heard(begun + await caller.read_until(LAST_CHUNK))
+
+    assert heard.body == simulator.journal.last.body_sent
+    assert len(noted) == 1
+    assert 0 < noted[0] < 5
+
+
 async def test_a_provider_at_its_cap_is_busy_at_once(open_gateway: OpenGateway) -> None:
     """503 with `Retry-After`, and no queue."""
     gateway = await open_gateway(max_connections=1)
