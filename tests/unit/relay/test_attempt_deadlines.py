@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from gateway.core.errors import UpstreamError
 from gateway.core.upstream_errors import (
+    UpstreamConnectError,
     UpstreamFirstContentTimeoutError,
     UpstreamIdleTimeoutError,
     UpstreamRateLimitError,
@@ -73,6 +74,17 @@ async def test_a_request_that_the_provider_does_not_take_ends_it() -> None:
     attempt.start(b"request")
 
     assert type(await over(attempt)) is UpstreamRequestTimeoutError
+
+
+async def test_what_could_not_be_sent_has_no_deadlines() -> None:
+    """It is over, and nothing is to come due later."""
+    attempt, line = make_attempt(None, Line(fails=True), total_s=SHORT_S)
+    attempt.start(b"request")
+    other, _ = start_stream(total_s=2 * SHORT_S)
+    await over(other)
+
+    assert type(attempt.found.error) is UpstreamConnectError
+    assert line.asked == ["release"]
 
 
 @pytest.mark.parametrize("filler", [COMMENT, b"data:\n\n", event({"choices": []})])

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from gateway.wire.masking import holds_secret, mask_event, mask_fault
+from gateway.wire.redaction import MIN_SECRET_CHARS
 from gateway.wire.sse import parse_event
 
 SECRET = "canary/credential+0451"
@@ -41,7 +42,18 @@ def test_a_comment_loses_the_credential_alone() -> None:
     event = f": for {SECRET}, wait\n\n".encode()
 
     assert mask_event(event, SECRETS) == ": for …0451, wait\n\n".encode()
-    assert mask_event(event, ("short",)) == event
+    assert mask_event(event, ("wait", "")) == event  # too short to be one
+
+
+def test_the_shortest_that_is_looked_for_is_found() -> None:
+    """One character fewer would be found everywhere."""
+    secret = "zq7-" * MIN_SECRET_CHARS
+    for length, is_found in ((MIN_SECRET_CHARS - 1, False), (MIN_SECRET_CHARS, True)):
+        short = secret[:length]
+        text = f"for {short}."
+
+        assert holds_secret(text, [short]) == is_found, short
+        assert (mask_event(text.encode(), [short]) != text.encode()) == is_found, short
 
 
 @pytest.mark.parametrize(
