@@ -293,6 +293,27 @@ async def test_the_head_of_a_chat_leaves_in_time_without_text(open_gateway: Open
     assert b"text/plain" in head
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat/sim"])
+async def test_content_behind_an_early_head_is_the_first_all_the_same(
+    open_gateway: OpenGateway, simulator: Simulator, path: str
+) -> None:
+    """How long the first word took is not to be missing where it took long."""
+    gateway = await open_gateway(
+        settings={"commit": {"v1_max_wait_s": 0.02, "chat_max_wait_s": 0.02}}
+    )
+    stall = {"at": "after_tokens", "for_s": 0.08}
+    script = {"count": 5, "gap_s": 0.002, "usage": "none", "comments": {"before": 2}}
+    simulator.script({**script, "stall": stall})
+
+    heard = await gateway.ask(None, path)
+    exchange = await gateway.wait_settled()
+
+    sent = simulator.journal.last.body_sent
+    assert heard.body == (sent if path.startswith("/v1") else text_of(sent).encode())
+    assert heard.is_whole
+    assert exchange.first_relayed_at < exchange.first_content_at < exchange.upstream_ended_at
+
+
 async def test_headers_of_the_list_come_back_with_a_stream(gateway: Any) -> None:
     """Rate limits and the provider's request id, nothing else."""
     directive = {
