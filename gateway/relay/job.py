@@ -74,6 +74,7 @@ class Job(msgspec.Struct):
     passage: Passage | None = None  # of the present attempt, through the provider's gate
     intent: Intent | None = None  # of the present attempt, where a ledger is kept
     has_resent: bool = False  # once, where a connection that was used before had died
+    asked_at: float = msgspec.field(default_factory=monotonic)  # all of it had come by then
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -172,7 +173,6 @@ class Job(msgspec.Struct):
     def _make_deadlines(self) -> Deadlines:
         """The clock of one attempt."""
         timeouts = self.call.provider.timeouts
-        started_at = self.exchange.started_at
         commit = self.settings.commit
         is_text = self.call.dialect is Dialect.TEXT
         commit_s = commit.chat_max_wait_s if is_text else commit.v1_max_wait_s
@@ -181,7 +181,8 @@ class Job(msgspec.Struct):
             timeouts=timeouts,
             first_content_s=timeouts.first_content_s if self.call.stream else timeouts.reply_s,
             total_at=self.total_at,
-            commit_at=started_at + commit_s if self.call.stream else NEVER,
+            # Not from the start: nobody in between is tired of a request that is still being sent.
+            commit_at=self.asked_at + commit_s if self.call.stream else NEVER,
             comment_every_s=(
                 commit.keep_alive_comment_s if self.call.stream and not is_text else NEVER
             ),

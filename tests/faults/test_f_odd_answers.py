@@ -5,13 +5,24 @@ has said is not lost with its body.
 """
 
 import asyncio
+import json
 
 import pytest
 
 from tests.faults.conftest import OpenScene
 from tests.faults.test_g_odd_streams import HEAD, chunk
+from tests.plugins.raw_caller import Caller
 from tests.plugins.raw_provider import RawProvider, answer_with, read_request
-from tests.plugins.scene import CHAT, PATHS, V1, at, error_of, header_of
+from tests.plugins.scene import (
+    CHAT,
+    MESSAGES,
+    PATHS,
+    V1,
+    at,
+    error_of,
+    header_of,
+    raw_request,
+)
 
 SSE_HEAD = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 JSON_HEAD = SSE_HEAD.replace(b"text/event-stream", b"application/json")
@@ -88,3 +99,23 @@ async def test_a_status_is_not_lost_with_its_body(
     assert error_of(heard) == (status, code)
     assert header_of(heard, "retry-after") == "7"
     assert (await scene.settled())["error_code"] == code
+
+
+async def test_who_sends_a_request_slowly_hears_a_status_all_the_same(
+    open_scene: OpenScene,
+) -> None:
+    """F11: the wait with the head is for an answer; it begins when all of the question is there."""
+    scene = await open_scene(settings={"commit": {"v1_max_wait_s": 0.2}}, retries=1)
+    refusal = {"error": {"status": 503, "retry_after": "0"}, "head_delay_s": 0.05, "times": 1}
+    scene.simulator.script({**refusal, "then": [{"preset": "plain"}]})
+    body = json.dumps({"model": "sim/m", "messages": MESSAGES, "stream": True}).encode()
+    head = raw_request(f"POST {V1} HTTP/1.1", f"Content-Length: {len(body)}", "Connection: close")
+
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(head + body[:-1])
+        await scene.ask({"count": 5, "gap_s": 0.05}, model="other/m")
+        await caller.send(body[-1:])
+        heard = scene.note(await caller.read_to_end())
+
+    assert (heard.status, heard.is_whole) == (200, True)
+    assert scene.upstream_requests == 2

@@ -189,10 +189,13 @@ async def test_the_head_waits_longest_in_the_dialect_that_has_no_comments(desk: 
         desk.make(Dialect.OPENAI, openai()),
     ]
 
+    for job in jobs:
+        assert job.asked_at > 0.0
+        job.asked_at = 107.0  # seven seconds of upload, in which nobody waits for an answer
     clocks = [job._make_deadlines() for job in jobs]  # noqa: SLF001 - what an attempt is given
 
     never = float("inf")
-    assert [clock.commit_at for clock in clocks] == [110.0, 145.0, never]
+    assert [clock.commit_at for clock in clocks] == [117.0, 152.0, never]
     assert [clock.comment_every_s for clock in clocks] == [15.0, never, never]
     assert [clock.first_content_s for clock in clocks] == [120.0, 120.0, 600.0]
     assert {clock.total_at for clock in clocks} == {3700.0}
