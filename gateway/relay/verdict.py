@@ -24,7 +24,7 @@ from gateway.upstream.response_head import find_header
 from gateway.wire.exact import find_usage
 from gateway.wire.headers import select_response_headers
 from gateway.wire.masking import holds_secret
-from gateway.wire.provider_errors import fault_of, read_fault, upstream_error_of
+from gateway.wire.provider_errors import fault_of, is_json, read_fault, upstream_error_of
 
 
 class Whole(msgspec.Struct, frozen=True):
@@ -118,7 +118,7 @@ def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> Upstream
         )
     fault = read_fault(whole.body, label=label, secrets=secrets)
     status = whole.status
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not _is_json(whole.body):
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not is_json(whole.body):
         status = HTTPStatus.BAD_GATEWAY.value
     error = upstream_error_of(
         status, fault, label=label, headers=dict(select_headers(whole.headers, secrets))
@@ -159,11 +159,3 @@ def _judge_odd_success(whole: Whole, label: str, secrets: Sequence[str]) -> Upst
         f"{label} answered with something that is not a JSON object.",
         detail=f"status {whole.status}, content-type {kind!r}, {len(whole.body)} bytes",
     )
-
-
-def _is_json(body: bytes) -> bool:
-    try:
-        json.loads(body)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -22,7 +22,14 @@ from gateway.wire.clean_text import clean_text, clean_value
 from gateway.wire.fault_status import STATUS_OF_WORD, is_credential_refused, is_quota
 from gateway.wire.sse import EventSplitter, parse_event
 
-__all__ = ["fault_of", "is_bare_error", "is_quota", "read_fault", "upstream_error_of"]
+__all__ = [
+    "fault_of",
+    "is_bare_error",
+    "is_json",
+    "is_quota",
+    "read_fault",
+    "upstream_error_of",
+]
 
 MAX_READ_BYTES: Final = 256 * 1024
 _MAX_QUOTED_CHARS: Final = 200
@@ -56,7 +63,7 @@ _STATUS_TEXTS: Final = frozenset(str(status) for status in _ERROR_STATUSES)
 
 def read_fault(body: bytes, *, label: str, secrets: Sequence[str] = ()) -> ProviderFault:
     """What the body of a failed answer says; `secrets` are credentials that must not be in it."""
-    text = body[:MAX_READ_BYTES].decode(errors="replace").strip("\ufeff \t\r\n")
+    text = _text_of_body(body)
     try:
         value = json.loads(_find_event(text) or text)
     except (ValueError, RecursionError):
@@ -68,6 +75,16 @@ def read_fault(body: bytes, *, label: str, secrets: Sequence[str] = ()) -> Provi
     if not isinstance(value, dict):
         return ProviderFault(f"{label} answered with an error and no message.")
     return _read_error(value, label, secrets)
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a failed answer speaks JSON, in an event or without: a page is not the provider's."""
+    text = _text_of_body(body)
+    try:
+        json.loads(_find_event(text) or text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def fault_of(value: object, *, label: str, secrets: Sequence[str] = ()) -> ProviderFault | None:
@@ -110,6 +127,10 @@ def upstream_error_of(
     may_pass = status in _RETRYABLE or status in _SERVER_STATUSES
     error.is_retryable = may_pass and not is_quota(fault)
     return error
+
+
+def _text_of_body(body: bytes) -> str:
+    return body[:MAX_READ_BYTES].decode(errors="replace").strip("\ufeff \t\r\n")
 
 
 def _class_of(status: int, fault: ProviderFault) -> type[UpstreamAnswerError]:

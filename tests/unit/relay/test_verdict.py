@@ -150,6 +150,15 @@ def test_a_5xx_that_is_no_json_is_a_bad_gateway(status: int, passed_on: int) -> 
         assert "<html>" not in error.public
 
 
+@pytest.mark.parametrize("event", [b"data: ", b"event: error\ndata: ", b": busy\n\ndata: "])
+def test_a_5xx_that_came_as_an_event_keeps_its_status(event: bytes) -> None:
+    """Who asks for a stream gets one from some, when it fails as well."""
+    error = judge(event + b'{"error": {"message": "Because."}}\n\n', 529)
+
+    assert error is not None
+    assert (error.status, error.public) == (529, "Because.")
+
+
 def test_a_limit_says_when_to_come_back() -> None:
     """`retry-after` decides whether we wait or the caller does."""
     error = judge({"error": {"message": "m"}}, 429, (b"retry-after", b"7"), (b"set-cookie", b"a=b"))
