@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, Block, blocks
+from tests.plugins.programs import find_curl
 
 STOP_S = 10
 COMMAND_S = 30
 FILES = ("providers.yaml", "README.md")
 DIRECTORIES = ("deploy", "docs", "examples", "gateway", "plugins", "scripts")
+CURL = re.compile(r"\bcurl\b")
 LISTENING = re.compile(r"^(listening|admin) +http://127\.0\.0\.1:(\d+)$", re.MULTILINE)
 # What only `make run` can have: its own interpreter, and a command that the wheel would install.
 PYTHON = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
@@ -40,6 +42,8 @@ class Checkout:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command there, with this gateway's ports in place of those on the page."""
+        if any(CURL.search(part) for part in command):
+            find_curl()  # a bare Debian has none
         return subprocess.run(
             [self._with_ports(part) for part in command],
             cwd=self.directory,

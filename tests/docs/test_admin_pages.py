@@ -10,6 +10,8 @@ import re
 from asyncio.subprocess import PIPE
 from typing import Any
 
+import pytest
+
 from gateway.simulator import Simulator
 from tests.docs.pages import Block, blocks, matches
 from tests.plugins.gateway import Gateway, StartGateway
@@ -84,6 +86,7 @@ async def ask(gateway: Gateway, key: str, question: str) -> None:
     await gateway.log.wait_for_settled(count)
 
 
+@pytest.mark.usefixtures("curl_path")
 async def test_what_an_admin_pastes_does_what_the_pages_show(
     start_gateway: StartGateway, simulator: Simulator
 ) -> None:
@@ -107,6 +110,7 @@ async def test_what_an_admin_pastes_does_what_the_pages_show(
     assert table.splitlines()[0].split() == shows.after[0].text.splitlines()[0].split()
 
 
+@pytest.mark.usefixtures("curl_path")
 async def test_a_credential_is_restored_as_the_page_shows(
     start_gateway: StartGateway, simulator: Simulator
 ) -> None:

@@ -7,6 +7,7 @@ import re
 
 from tests.docs.conftest import CheckoutOf
 from tests.docs.pages import ROOT, read
+from tests.plugins.programs import find_program
 
 PAGE = "docs/operate/logs.md"
 
@@ -15,6 +16,7 @@ def test_the_line_means_a_gateway_of_a_clone(checkout_of: CheckoutOf) -> None:
     """Such a process is called python, so its name alone is not enough to find it."""
     found = re.search(r"^pkill -HUP (?P<whom>.+?) +#", read(PAGE), re.MULTILINE)
     assert found is not None
+    find_program("pgrep", install="apt install procps")
     checkout = checkout_of(PAGE)
 
     meant = checkout.run("sh", "-c", f"exec pgrep {found['whom']}").stdout.split()

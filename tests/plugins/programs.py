@@ -39,6 +39,17 @@ def find_program(program: str, *, install: str, part: str = "") -> Path:
 
 
 @pytest.fixture(scope="session")
+def curl_path() -> Path:
+    """Give the curl program, which pages and the gateway's own lines are written for."""
+    return find_curl()
+
+
+def find_curl() -> Path:
+    """Give the curl program, for whoever asks for it only sometimes."""
+    return find_program("curl", install="apt install curl")
+
+
+@pytest.fixture(scope="session")
 def nginx_path() -> Path:
     """Give the nginx program."""
     return find_program("nginx", install="apt install nginx-light")

@@ -213,6 +213,7 @@ def write_files(directory: Path, state: Path) -> None:
     )
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_it_runs_without_root_and_writes_its_state_alone(directory: Path) -> None:
     """Whoever takes it over can change nothing, and a restart begins with what was shipped."""
     state = directory / "state"

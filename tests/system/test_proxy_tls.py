@@ -13,7 +13,7 @@ import pytest
 
 from gateway.config.provider_blocks import TimeoutsSpec
 from gateway.config.settings import CommitSpec, ServerSpec
-from tests.plugins.programs import find_program
+from tests.plugins.programs import find_curl
 from tests.plugins.proxies.plan import DEPLOY, HTTPS_PORT
 from tests.plugins.proxies.row import BODIES, V1, Row, only_linux
 from tests.plugins.proxies.running import HOST_NAME
@@ -71,7 +71,7 @@ class Curl:
 @asynccontextmanager
 async def curl(row: Row, version: str, *more: str) -> AsyncIterator[Curl]:
     """Ask for a stream by the proxy's name."""
-    program = find_program("curl", install="apt install curl")
+    program = find_curl()
     address = f"{HOST_NAME}:{HTTPS_PORT}"
     running = await asyncio.create_subprocess_exec(
         *(program, "-siN", f"--http{version}", "--cacert", row.proxy.authority),

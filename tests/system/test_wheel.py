@@ -128,6 +128,7 @@ def test_what_init_writes_is_accepted_by_check(installed: Installed) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_the_example_of_a_middleware_starts_once_it_is_switched_on(installed: Installed) -> None:
     """Its lines stand in the file that init writes."""
     installed.run("init")

@@ -79,6 +79,7 @@ def refuse(directory: Path, *options: str) -> str:
     return err
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_it_serves_until_it_is_told_to_stop(directory: Path) -> None:
     """The printed line works when it is pasted, and the end is exit code 0."""
     with started(directory) as running:
@@ -101,6 +102,7 @@ def test_it_serves_until_it_is_told_to_stop(directory: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_a_second_signal_hastens(directory: Path) -> None:
     """Whoever presses Ctrl-C twice means it."""
     with started(directory) as running:
@@ -189,6 +191,7 @@ def test_one_port_for_both_listeners_is_said_to_be_that(directory: Path) -> None
     assert "another program" not in err
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_a_middleware_is_found_beside_its_settings(directory: Path) -> None:
     """Wherever the command is run from."""
     elsewhere = directory / "etc"

@@ -84,6 +84,7 @@ def ask(directory: Path, settings: Path, *options: str) -> str:
     return asked.stdout.lower()
 
 
+@pytest.mark.usefixtures("curl_path")
 @pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["alone", "workers"])
 def test_what_lies_beside_the_settings_wins(tmp_path: Path, options: tuple[str, ...]) -> None:
     """Over the current directory, and over the package of that name in a clone."""
@@ -94,6 +95,7 @@ def test_what_lies_beside_the_settings_wins(tmp_path: Path, options: tuple[str, 
     assert "x-stamp: beside" in ask(tmp_path / "here", settings, *options)
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_what_lies_in_the_current_directory_comes_next(tmp_path: Path) -> None:
     """Before what is installed."""
     settings = write_settings(tmp_path / "etc", "plugins.hello:stamp")
@@ -102,6 +104,7 @@ def test_what_lies_in_the_current_directory_comes_next(tmp_path: Path) -> None:
     assert "x-stamp: here" in ask(tmp_path / "here", settings)
 
 
+@pytest.mark.usefixtures("curl_path")
 @pytest.mark.parametrize("lies", ["etc", "mounted"])
 def test_settings_behind_a_link_have_two_places_beside_them(tmp_path: Path, lies: str) -> None:
     """Kubernetes mounts each file of a ConfigMap as a link into a directory of its own."""
@@ -114,6 +117,7 @@ def test_settings_behind_a_link_have_two_places_beside_them(tmp_path: Path, lies
     assert f"x-stamp: {lies}" in ask(tmp_path / "here", settings)
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_the_place_that_was_given_comes_first(tmp_path: Path) -> None:
     """It is the one that whoever starts the gateway has before them."""
     target = write_settings(tmp_path / "mounted", "mine:stamp")
@@ -126,6 +130,7 @@ def test_the_place_that_was_given_comes_first(tmp_path: Path) -> None:
     assert "x-stamp: etc" in ask(tmp_path / "here", Path("../etc/gateway.yaml"))
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_a_package_may_lie_in_several_places(tmp_path: Path) -> None:
     """One's own beside the one that ships; and two entries of one module, one left out."""
     uses = ("plugins.teams:one", "plugins.teams:other", "plugins.hello:stamp")

@@ -55,6 +55,7 @@ def kill_all_workers(running: subprocess.Popen[str]) -> None:
     wait_for_start(running)
 
 
+@pytest.mark.usefixtures("curl_path")
 def test_a_signal_to_all_is_heard_once_and_answers_are_finished(directory: Path) -> None:
     """K01: terminals and systemd send it to every process; a second one would cut answers off."""
     with started(directory, "--workers", "2", start_new_session=True) as running:
