@@ -82,7 +82,7 @@ def _run(
     settings, registry = _load(config, providers)
     inherited = adopt_sockets(systemd.sockets)
     server = {**overrides.get("server", {}), **place_of(inherited)}
-    source = find_source(config, {**overrides, "server": server})
+    source = find_source(config, {**overrides, "server": server}, registry.source)
     settings = override(settings, source.overrides)
     refuse_unshared_counters(settings)
     refuse_same_port(settings)

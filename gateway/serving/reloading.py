@@ -7,7 +7,8 @@ named and waits for the next start. A mistake changes nothing.
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,17 @@ NAMED = ("server", "admin", RELOADED)  # blocks that the command line may say so
 _log = structlog.get_logger()
 
 
+class WatchedFile(msgspec.Struct, frozen=True):
+    """A file that is read at the start alone, and what was in it then."""
+
+    path: Path
+    digest: bytes | None  # None: it could not be read again, as a pipe cannot
+
+    def has_changed(self) -> bool:
+        """Whether it is another one by now, or none."""
+        return self.digest is not None and _digest_of(self.path) != self.digest
+
+
 class Source(msgspec.Struct, frozen=True):
     """Where the settings of a process are from."""
 
@@ -41,6 +53,7 @@ class Source(msgspec.Struct, frozen=True):
     overrides: Overrides = {}
     generation: int = 1  # how many times the file had been read well when the process began
     has_failed: bool = False  # the last reading before that
+    registry: WatchedFile | None = None
 
     def load(self) -> Settings:
         """The settings as they are now, with what the command line says in their place.
@@ -52,12 +65,22 @@ class Source(msgspec.Struct, frozen=True):
             raise ConfigError([Problem(str(path), 1, 1, "", "is no file that can be read again")])
         return override(load_settings(self.path), self.overrides)
 
+    def find_unread(self) -> list[str]:
+        """The files beside it that have changed, of which nothing is read before the next start."""
+        if self.registry is None or not self.registry.has_changed():
+            return []
+        return [str(self.registry.path)]
 
-def find_source(path: Path | None, overrides: Overrides) -> Source:
-    """Where the settings are from: a file that is there at the start has to be there later."""
+
+def find_source(path: Path | None, overrides: Overrides, registry: Path | None = None) -> Source:
+    """Where the settings are from: a file that is there at the start has to be there later.
+
+    `registry` is the file that the providers were read from.
+    """
     if path is None and is_there(SETTINGS_FILE):
         path = SETTINGS_FILE
-    return Source(path, overrides)
+    watched = None if registry is None else WatchedFile(registry, _digest_of(registry))
+    return Source(path, overrides, registry=watched)
 
 
 def override(settings: Settings, overrides: Overrides) -> Settings:
@@ -139,7 +162,8 @@ class Reloader:
             self._when_begun()
             try:
                 found = await asyncio.to_thread(self._source.load)
-                self._put_in_force(found)
+                unread = await asyncio.to_thread(self._source.find_unread)
+                self._put_in_force(found, unread)
             except ConfigError as error:
                 self._note_failure(str(error.problems[0]), len(error.problems))
             except (ContentFileError, OSError) as error:
@@ -150,7 +174,7 @@ class Reloader:
             finally:  # systemd waits for that word
                 self._when_done()
 
-    def _put_in_force(self, found: Settings) -> None:
+    def _put_in_force(self, found: Settings, unread: Sequence[str]) -> None:
         changed = list(find_changes(self._settings.logging, found.logging, f"{RELOADED}."))
         self._apply(found)
         self._settings = self._settings.model_copy(update={RELOADED: found.logging})
@@ -158,7 +182,7 @@ class Reloader:
         self._failed = False
         if self._speaks:
             _log.info("config.reloaded", generation=self._generation, settings=changed)
-            waiting = list(find_changes(self._settings, found))
+            waiting = [*find_changes(self._settings, found), *unread]
             if waiting:
                 _log.warning("config.needs_restart", settings=waiting)
 
@@ -182,6 +206,13 @@ def find_changes(before: BaseModel, after: BaseModel, prefix: str = "") -> Itera
             yield from find_changes(old, new, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
+
+
+def _digest_of(path: Path) -> bytes | None:
+    try:
+        return sha256(path.read_bytes()).digest() if path.is_file() else None
+    except OSError:
+        return None
 
 
 def _replace(spec: SpecT, given: Mapping[str, object]) -> SpecT:

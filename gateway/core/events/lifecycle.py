@@ -9,8 +9,8 @@ EVENTS = (
     make_event(
         "config.needs_restart",
         "warning",
-        "gateway.yaml was read anew, and says something new beside `logging`, which holds from "
-        "the next start on",
+        "gateway.yaml was read anew, and it or providers.yaml says something new beside `logging`, "
+        "which holds from the next start on",
         "settings",
     ),
     make_event(

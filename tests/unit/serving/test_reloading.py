@@ -98,6 +98,39 @@ async def test_a_mistake_changes_nothing(
     assert not scene.reloader.numbers.has_failed
 
 
+@pytest.mark.parametrize("text", ["providers: {}\n", None], ids=["another", "none"])
+async def test_other_providers_wait_for_a_start_and_are_named(
+    scene: Scene, log_lines: LogLines, text: str | None
+) -> None:
+    """Whoever adds one and reloads would look for it, and be told that all is well."""
+    registry = scene.path.with_name("providers.yaml")
+    registry.write_text("providers: {a: {base_url: https://a.example/v1}}\n")
+    source = find_source(scene.path, {}, registry)
+    reloader = Reloader(source, source.load(), scene.apply)
+    await reloader.reload()
+    assert log_lines.find("config.needs_restart") == []
+    if text is None:
+        registry.unlink()
+    else:
+        registry.write_text(text)
+
+    await reloader.reload()
+
+    [waiting] = log_lines.find("config.needs_restart")
+    assert waiting["settings"] == [str(registry)]
+
+
+async def test_providers_from_a_pipe_are_never_others(scene: Scene, log_lines: LogLines) -> None:
+    """It can be read once, and was."""
+    pipe = scene.path.with_name("pipe")
+    os.mkfifo(pipe)
+    source = find_source(scene.path, {}, pipe)
+
+    await Reloader(source, source.load(), scene.apply).reload()
+
+    assert log_lines.find("config.needs_restart") == []
+
+
 async def test_a_file_that_is_gone_changes_nothing(scene: Scene, log_lines: LogLines) -> None:
     """K04: between its deletion and the next one's arrival."""
     scene.path.unlink()
