@@ -103,6 +103,7 @@ async def test_a_caller_who_left_has_cancelled_what_they_slept_on(cancelled: str
         ([text("a"), STOP[:-2]], None),
         ([text("a"), FAULT, DONE], UpstreamRateLimitError),
         ([FAULT], UpstreamRateLimitError),
+        ([text("a"), FAULT[:-2]], UpstreamRateLimitError),
         ([COMMENT, text("a") + FAULT], UpstreamRateLimitError),
     ],
 )
@@ -222,6 +223,39 @@ async def test_the_head_leaves_when_too_much_waits_for_it() -> None:
         attempt.on_body(COMMENT * 1000)
 
     assert attempt.ready.done()
+
+
+async def test_the_first_content_is_noted_once() -> None:
+    """How long the first word took does not change with the second."""
+    attempt, _ = start_stream()
+    attempt.on_body(text("a"))
+    first_at = attempt.found.first_content_at
+    attempt.on_body(text("b") + text("c"))
+
+    assert 0 < first_at == attempt.found.first_content_at
+
+
+async def test_text_of_an_answer_that_is_not_whole_is_delivered_before_the_failure() -> None:
+    """What came is the caller's, also when its last event was not ended."""
+    attempt, _ = start_stream(TextPump())
+    attempt.on_body(text("a") + text("b")[:-2])
+    attempt.on_end()
+
+    assert type(await over(attempt)) is UpstreamTruncatedError
+    assert (held(attempt), attempt.last) == (b"ab", b"")
+
+
+@pytest.mark.parametrize("comments", [1, 1000])
+async def test_what_ends_a_stream_leaves_with_its_framing_unless_it_is_large(comments: int) -> None:
+    """The server waits for a slow reader of a large piece, without a deadline."""
+    attempt, _ = start_stream(bytes_max=MAX_HELD_BYTES)
+    tail = DONE + b": and a word after it\n\n" * comments
+    attempt.on_body(text("a") + tail)
+    attempt.on_end()
+
+    assert await over(attempt) is None
+    joined = (text("a"), tail) if comments == 1 else (text("a") + tail, b"")
+    assert (held(attempt), attempt.last) == joined
 
 
 async def test_nothing_is_timed_before_content_flows() -> None:

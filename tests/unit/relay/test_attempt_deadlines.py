@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from typing_extensions import override
 
+from gateway.core.clock import monotonic
 from gateway.core.errors import UpstreamError
 from gateway.core.upstream_errors import (
     UpstreamConnectError,
@@ -87,6 +88,22 @@ async def test_what_could_not_be_sent_has_no_deadlines() -> None:
     assert line.asked == ["release"]
 
 
+async def test_what_has_been_taken_or_comes_in_pieces_is_not_late() -> None:
+    """A request that is sent is no longer sending, and a reply that has begun is on its way."""
+    sent, _ = make_attempt(None, request_body_s=SHORT_S)
+    begun, _ = make_attempt(None, first_content_s=2 * SHORT_S)
+    blank, _ = make_attempt(None, first_content_s=2 * SHORT_S)
+    for attempt, body in ((sent, b""), (begun, b'{"choices": '), (blank, b" \n")):
+        attempt.start(b"request")
+        attempt.on_head(200, [])
+        attempt.on_body(body)
+
+    assert type(await over(blank)) is UpstreamFirstContentTimeoutError
+    assert (sent.has_ended, begun.has_ended) == (False, False)
+    sent.abandon()
+    begun.abandon()
+
+
 @pytest.mark.parametrize("filler", [COMMENT, b"data:\n\n", event({"choices": []})])
 async def test_only_content_keeps_it_alive(filler: bytes) -> None:
     """Keep-alives once came for 17 minutes (wire 1.6)."""
@@ -126,6 +143,28 @@ async def test_silence_is_filled_with_comments_once_the_head_is_out() -> None:
     assert held(attempt).count(b": keep-alive\n\n") >= 2  # the third is about to be written
 
 
+async def test_comments_begin_with_the_content_that_sends_the_head() -> None:
+    """The timer was set for something that is due much later."""
+    pump = CommentingPump()
+    attempt, _ = start_stream(pump, comment_every_s=SHORT_S)
+    attempt.on_body(text("a"))
+
+    async with asyncio.timeout(TIMEOUT_S):
+        await pump.third_comment.wait()
+    attempt.abandon()
+
+
+async def test_what_the_provider_says_puts_a_comment_off() -> None:
+    """Its own comments are as good as ours."""
+    attempt, _ = start_stream(comment_every_s=900)
+    attempt.on_body(text("a"))
+    before_at = attempt.found.deadlines.comment_at
+    attempt.on_body(COMMENT)
+
+    assert attempt.found.deadlines.comment_at > before_at
+    attempt.abandon()
+
+
 async def test_blanks_before_a_text_are_not_its_first_content() -> None:
     """They are left out; what the log says came first is what the caller saw first."""
     attempt, _ = start_stream(TextPump())
@@ -146,6 +185,19 @@ async def test_no_comment_is_written_into_half_an_event() -> None:
     await over(attempt)
 
     assert held(attempt) == b""
+
+
+async def test_from_the_terminator_on_the_framing_has_its_seconds() -> None:
+    """They are counted from the terminator, not from what follows it."""
+    attempt, _ = start_stream()
+    before_at = monotonic()
+    attempt.on_body(text("a") + DONE)
+    due_at = attempt._due_at  # noqa: SLF001 - five seconds are too long for a test
+    attempt.on_body(COMMENT)
+
+    assert before_at + DONE_LINGER_S <= due_at <= monotonic() + DONE_LINGER_S
+    assert attempt._due_at == due_at  # noqa: SLF001 - as above
+    attempt.abandon()
 
 
 async def test_a_provider_that_stays_after_its_terminator_is_not_waited_for() -> None:
