@@ -100,6 +100,28 @@ async def test_an_http_1_0_caller_sees_a_reset(
     writer.close()
 
 
+@pytest.mark.parametrize("has_left", [True, False])
+async def test_an_error_of_a_connection_that_has_ended_is_no_news(
+    start_chain: StartChain, log_lines: LogLines, *, has_left: bool
+) -> None:
+    """Callers leave all the time; an error of a connection that is there is a mistake."""
+
+    @web.middleware
+    async def lose(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await handler(request)
+        assert request.transport is not None
+        if has_left:
+            request.transport.close()
+        raise ConnectionResetError("lost")
+
+    chain = await start_chain(stream, chain=insert("guard_stream", lose))
+
+    reply = await chain.ask()
+
+    assert not reply.is_whole
+    assert len(log_lines.find("stream.cut")) == (0 if has_left else 1)
+
+
 async def test_what_was_cut_is_not_settled_as_finished(start_chain: StartChain) -> None:
     """The log line is what operators count by."""
     chain = await start_chain(stream, chain=insert("authenticate", fail))
