@@ -314,6 +314,19 @@ async def test_content_behind_an_early_head_is_the_first_all_the_same(
     assert exchange.first_relayed_at < exchange.first_content_at < exchange.upstream_ended_at
 
 
+async def test_the_longest_silence_within_an_answer_is_on_record(
+    gateway: Any, simulator: Simulator
+) -> None:
+    """It is what a reader of the answer has felt."""
+    stall = {"at": "after_tokens", "after_tokens": 6, "for_s": 0.1}
+    simulator.script({"count": 12, "gap_s": 0.002, "usage": "none", "stall": stall})
+
+    await gateway.ask(None)
+    exchange = await gateway.wait_settled()
+
+    assert 0.09 < exchange.longest_gap_s < exchange.ended_at - exchange.first_content_at
+
+
 async def test_headers_of_the_list_come_back_with_a_stream(gateway: Any) -> None:
     """Rate limits and the provider's request id, nothing else."""
     directive = {

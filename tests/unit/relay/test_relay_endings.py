@@ -215,8 +215,10 @@ async def test_a_reply_that_is_not_whole_or_not_a_reply_is_a_bad_gateway(
     assert heard.json["code"].startswith("upstream_")
 
 
-async def test_a_stream_without_end_is_cut_at_its_limit(open_gateway: OpenGateway) -> None:
-    """A model in a circle (fault G07)."""
+async def test_a_stream_without_end_is_cut_at_its_limit(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """A model in a circle (fault G07); what came before the limit came once."""
     gateway = await open_gateway(settings={"server": {"max_stream_bytes": 20_000}})
 
     heard = await gateway.ask({"preset": "long", "gap_s": 0.0001})
@@ -225,6 +227,8 @@ async def test_a_stream_without_end_is_cut_at_its_limit(open_gateway: OpenGatewa
     assert not heard.is_whole
     assert len(heard.body) < 30_000 + 65_536
     assert exchange.error_code == "upstream_reply_too_large"
+    relayed = heard.body[: heard.body.index(b'data: {"error"')]
+    assert simulator.journal.last.body_sent.startswith(relayed.removesuffix(b"event: error\n"))
 
 
 async def test_an_exchange_may_take_so_long_in_all_and_no_longer(open_gateway: OpenGateway) -> None:

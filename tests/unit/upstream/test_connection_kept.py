@@ -1,6 +1,7 @@
 """One connection after another request: when it may be used again, and who may hold it back."""
 
 import asyncio
+import gzip
 
 import pytest
 
@@ -111,6 +112,30 @@ async def test_a_connection_serves_one_request_after_another() -> None:
         connection.abort()
 
     assert heard == [(["head", "body", "end"], b"ok")] * 3
+
+
+async def test_each_answer_is_decoded_as_its_own_head_says() -> None:
+    """One head for each, wherever its reads end, and nothing left of the one before."""
+    packed = gzip.compress(b"packed", mtime=0)
+    length = b"Content-Length: %d\r\n" % len(packed)
+    answers = {
+        "packed": START + length + b"Content-Encoding: gzip\r\n\r\n" + packed,
+        "ok": OK,
+        "a": CHUNKED + b"1\r\na\r\n0\r\n\r\n",
+    }
+    async with RawProvider(answer_with(b"", then="wait")) as provider:
+        connection, _ = await open_line(provider)
+        for text in ("packed", "ok", "packed", "a", "ok"):
+            recorder = Recorder()
+            connection.send(REQUEST, recorder)
+            answer = answers[text]
+            for at in range(len(answer)):
+                connection.data_received(answer[at : at + 1])
+
+            assert recorder.body == text.encode(), text
+            assert (recorder.calls[0], recorder.calls.count("head")) == ("head", 1), text
+            assert recorder.calls[-1] == "end", text
+        connection.abort()
 
 
 async def test_a_connection_held_back_by_the_last_bytes_serves_again() -> None:
