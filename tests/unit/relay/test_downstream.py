@@ -294,6 +294,66 @@ async def test_a_gone_caller_is_written_to_in_vain(listener: Listener) -> None:
     assert left[0].bytes_out == 0
 
 
+@pytest.mark.parametrize(("version", "takes"), [("1.1", True), ("1.0", False)])
+async def test_a_framed_chunk_leaves_as_it_stands_where_there_is_framing(
+    listener: Listener, version: str, *, takes: bool
+) -> None:
+    """A caller without chunks would read the size as text."""
+    seen: list[bool] = []
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        seen.append(downstream.takes_chunks)
+        await downstream.open(request, request[RESPONSE])
+        seen.append(downstream.takes_chunks)
+        if takes:
+            downstream.put_framed(b"3\r\nabc\r\n")
+        assert downstream.bytes_out == 0  # whoever has framed it counts it
+        downstream.detach()
+        seen.append(downstream.takes_chunks)
+        downstream.put_framed(b"4\r\nlate\r\n")
+
+    heard = await hear(listener, steps, version=version)
+
+    assert seen == [False, takes, False]
+    assert heard.body == (b"abc" if takes else b"")
+
+
+async def test_a_framed_chunk_for_a_gone_caller_is_written_in_vain(listener: Listener) -> None:
+    """The provider's callback must not see it, and no second one is tried."""
+    left: list[bool] = []
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        assert request.transport is not None
+        request.transport.abort()
+        downstream.put_framed(b"1\r\na\r\n")
+        downstream.put_framed(b"1\r\nb\r\n")
+        left.append(True)
+
+    assert (await hear(listener, steps)).body == b""
+    assert left == [True]
+
+
+async def test_framed_chunks_go_through_the_same_mark(listener: Listener) -> None:
+    """Nearly all that a slow caller gets is one of those."""
+    full = asyncio.Event()
+
+    async def steps(downstream: Downstream, request: web.Request) -> None:
+        await downstream.open(request, request[RESPONSE])
+        downstream.put_framed(b"2000\r\n%b\r\n" % bytes(8192))  # nobody is to be told yet
+        downstream.on_full = full.set
+        while not full.is_set():
+            assert downstream.unsent_bytes <= HIGH_WATER_BYTES
+            downstream.put_framed(b"2000\r\n%b\r\n" % bytes(8192))
+        assert downstream.unsent_bytes > HIGH_WATER_BYTES
+
+    listener.steps.append(steps)
+    async with Caller(listener.port, small_buffer=True) as caller:
+        await caller.send(request_bytes("/", {}))
+        async with asyncio.timeout(TIMEOUT_S):
+            await full.wait()
+
+
 async def test_a_slow_caller_is_noticed_and_waited_for(listener: Listener) -> None:
     """Back-pressure begins above the high-water mark and ends when they have read."""
     full: list[int] = []
