@@ -3,7 +3,8 @@
 The rule here: what has been imported and collected is frozen once, before the first test, and what
 a file of tests has left is frozen after it. A fault test collects at its end, so that what was
 never awaited says so. With eight thousand tests in the heap, and what those before it have left,
-that took 0.5 s each time, and 0.02 s without.
+that took 0.5 s each time, and 0.02 s without. Until that first test nothing is looked for: all that
+is imported and collected stays, and looking takes a twelfth of it.
 """
 
 import gc
@@ -11,9 +12,20 @@ import gc
 _last_file = ""
 
 
+def pytest_configure() -> None:
+    """Look for nothing while tests are collected."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Freeze the modules, the tests and what pytest knows about them."""
     freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Leave the collector as it was, wherever the collection ended."""
+    gc.enable()
 
 
 def pytest_runtest_logfinish(location: tuple[str, int | None, str]) -> None:
