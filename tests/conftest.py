@@ -7,6 +7,7 @@ pytest_plugins = [
     "tests.plugins.programs",  # first: others import it
     "tests.plugins.declared",
     "tests.plugins.admins",
+    "tests.plugins.authorities",
     "tests.plugins.authority",
     "tests.plugins.browser",
     "tests.plugins.chain",

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import ROOT, Block, blocks
+from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.programs import find_curl
 
 STOP_S = 10
@@ -71,6 +72,7 @@ def environment(directory: Path) -> dict[str, str]:
         "PATH": f"{directory / 'bin'}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(directory),
         "LANG": "C.UTF-8",
+        **FEW_AUTHORITIES,
     }
 
 

@@ -20,6 +20,7 @@ from gateway.config.stores import StoresSpec
 from gateway.simulator import Simulator
 from gateway.stores.opening import open_keys
 from tests.plugins.admins import ADMIN, ADMIN_KEY, AUTHORIZATION
+from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.canaries import files_in, refuse_leaks
 from tests.plugins.gateway_process import ROOT, GatewayProcess, gateway_process
 from tests.plugins.scene import eventually
@@ -133,7 +134,7 @@ async def run_command(directory: Path, *arguments: str) -> tuple[int | None, str
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "keys", *arguments),
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**FEW_AUTHORITIES, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

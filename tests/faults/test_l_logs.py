@@ -21,6 +21,7 @@ from gateway.core.clock import monotonic
 from gateway.telemetry.exchange_log import MAX_LINE_BYTES
 from gateway.telemetry.storm import LINES_A_SECOND
 from tests.faults.conftest import OpenScene
+from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.declared import refuse_undeclared
 from tests.plugins.gateway import CREDENTIAL
 from tests.plugins.raw_caller import Caller, Heard
@@ -78,7 +79,7 @@ async def logging_to(
         *(sys.executable, "-m", "gateway", "serve", "--config", "gateway.yaml"),
         *("--port", "0", "--admin-port", "0", *options),
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**FEW_AUTHORITIES, "PYTHONPATH": str(ROOT)},
         stdout=output,
         stderr=asyncio.subprocess.PIPE,
     )

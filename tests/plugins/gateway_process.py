@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.canaries import Place, files_in, refuse_leaks, seen_of
 from tests.plugins.declared import refuse_undeclared
 from tests.plugins.gateway import CREDENTIAL
@@ -232,7 +233,7 @@ async def gateway_process(
     running = await asyncio.create_subprocess_exec(
         *(*command, sys.executable, "-m", "gateway", "serve", *files, *ports),
         cwd=directory,
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, **FEW_AUTHORITIES, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=2**22,

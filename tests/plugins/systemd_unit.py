@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.raw_caller import Caller, Heard
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +56,7 @@ class Unit:
             *(sys.executable, "-S", "-c", HAND_OVER, str(descriptor), *command),
             cwd=self._directory,
             env={
+                **FEW_AUTHORITIES,
                 "PYTHONPATH": str(ROOT),
                 "NOTIFY_SOCKET": str(self._directory / "notify"),
                 "LISTEN_FDS": "1",

@@ -24,6 +24,7 @@ import yaml
 
 from gateway.cli.commands import COMMANDS
 from gateway.config.load import load_settings
+from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.command_line import options_of
 from tests.plugins.namespaces import PART
 from tests.plugins.programs import find_program, refuse
@@ -169,6 +170,7 @@ def locked_in(state: Path, directory: Path) -> Iterator[subprocess.Popen[str]]:
         cwd=directory,
         env={
             "PATH": os.environ["PATH"],
+            **FEW_AUTHORITIES,
             "PYTHONPATH": str(ROOT),
             "HOME": str(state),
             "PYTHONDONTWRITEBYTECODE": "1",

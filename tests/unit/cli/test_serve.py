@@ -19,6 +19,7 @@ import pytest
 
 from gateway.cli.serve import raise_file_limit
 from gateway.stores.tables import SCHEMA
+from tests.plugins.authorities import FEW_AUTHORITIES
 
 ROOT = Path(__file__).parents[3]
 PROVIDERS = """
@@ -47,7 +48,12 @@ def started(
     with subprocess.Popen(
         [*command, *options],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "GROQ_API_KEY": CREDENTIAL, "DB_PASSWORD": PASSWORD},
+        env={
+            **FEW_AUTHORITIES,
+            "PYTHONPATH": str(ROOT),
+            "GROQ_API_KEY": CREDENTIAL,
+            "DB_PASSWORD": PASSWORD,
+        },
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -252,7 +258,7 @@ def test_on_a_terminal_it_reloads_and_ends_with_it(directory: Path) -> None:
     with subprocess.Popen(
         [*command, "--port", "0", "--admin-port", "0"],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
+        env={**FEW_AUTHORITIES, "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.authorities import FEW_AUTHORITIES
+
 ROOT = Path(__file__).parents[3]
 PROVIDERS = """
 providers:
@@ -54,7 +56,7 @@ def started(directory: Path, settings: Path, *options: str) -> Iterator[subproce
     with subprocess.Popen(
         [*command, "--port", "0", "--admin-port", "0", *options],
         cwd=directory,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**FEW_AUTHORITIES, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
