@@ -29,14 +29,14 @@ def load_middleware(use: str) -> Middleware:
     """
     module_name, _, name = use.partition(":")
     module = _import(module_name, use)
-    found = getattr(module, name, None)
-    if found is None:
+    if not hasattr(module, name):
         known = [known for known in vars(module) if not known.startswith("_")]
         place = getattr(module, "__file__", None)
         raise PluginError(
             f"middleware {use}: {module_name} has no {name}{_nearest(name, known)}"
             + (f"; it is {place}" if place else "")
         )
+    found = getattr(module, name)
     if not callable(found):
         raise PluginError(f"middleware {use}: is not a function")
     if getattr(found, "__middleware_version__", None) != 1:

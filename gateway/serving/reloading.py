@@ -93,6 +93,15 @@ def override(settings: Settings, overrides: Overrides) -> Settings:
     return settings.model_copy(update=given)
 
 
+def keep_reloads() -> None:
+    """Have a SIGHUP wait for who hears it: until then it would end a gateway that starts.
+
+    Where there is a terminal it may have gone, and that does end it.
+    """
+    if not os.isatty(STANDARD_INPUT):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+
+
 class Reloader:
     """Reads the file again when it is told to, one time after the other.
 
@@ -149,7 +158,7 @@ class Reloader:
                 tasks.spawn("reload", self.reload())
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take_signal)
-        # A worker is started with it blocked, so that none is lost while it imports.
+        # Blocked since the start, so that none is lost or ends what does not listen yet.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     async def reload(self) -> None:

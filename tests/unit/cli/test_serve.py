@@ -108,6 +108,27 @@ def test_it_serves_until_it_is_told_to_stop(directory: Path) -> None:
     ]
 
 
+def test_a_reload_before_it_listens_waits(directory: Path) -> None:
+    """K04: who rotates logs sends SIGHUP to all that run, and it ended one that was starting."""
+    config = directory / "pipe.yaml"
+    os.mkfifo(config)
+
+    with started(directory, "--config", str(config)) as running:
+        with config.open("w") as opened:  # by the gateway as well: it reads its settings
+            running.send_signal(signal.SIGHUP)
+            opened.write("logging: {level: info}\n")
+        lines = read_banner(running)
+        assert running.stdout is not None
+        heard: set[str] = set()
+        while not heard >= {"config.reload_failed", "gateway.started"}:  # a pipe is read once
+            heard.add(json.loads(running.stdout.readline())["event"])
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=START_S)
+
+    assert running.returncode == 0
+    assert lines
+
+
 @pytest.mark.usefixtures("curl_path")
 def test_a_second_signal_hastens(directory: Path) -> None:
     """Whoever presses Ctrl-C twice means it."""

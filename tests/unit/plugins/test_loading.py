@@ -17,6 +17,7 @@ MODULE = """
 from aiohttp import web
 
 NUMBER = 1
+NOTHING = None
 
 @web.middleware
 async def good(request, handler):
@@ -76,6 +77,7 @@ def test_a_middleware_is_found_by_module_and_name() -> None:
         ("mine_for_tests.deeper:x", "mine_for_tests"),
         ("mine_for_tests:goood", r"has no goood \(did you mean good\?\)"),
         ("mine_for_tests:NUMBER", "is not a function"),
+        ("mine_for_tests:NOTHING", "is not a function"),
         ("mine_for_tests:undecorated", "lacks the decorator @web.middleware"),
         ("mine_for_tests:one_argument", r"must be `async def one_argument\(request, handler\)`"),
         ("mine_for_tests:wrong_names", r"must be `async def wrong_names\(request, handler\)`"),
