@@ -39,6 +39,18 @@ async def test_a_refused_credential_is_replaced_within_the_request(
     assert (exchange.attempts, exchange.credential_id) == (3, "K2")
 
 
+async def test_another_credential_at_once_is_no_retry_of_the_provider_s(
+    open_gateway: OpenGateway, simulator: Simulator
+) -> None:
+    """It was the credential that failed; the provider is not in trouble."""
+    budget = {"share": 0, "spare": 0}
+    gateway = await open_gateway(shown=CREDENTIALS, retries=2, retry_budget=budget)
+    simulator.answer_credential("sk-0", REFUSED)
+
+    assert (await gateway.ask("plain")).status == 200
+    assert shown(simulator) == ["sk-0", "sk-1"]
+
+
 async def test_each_further_credential_costs_a_retry(
     open_gateway: OpenGateway, simulator: Simulator
 ) -> None:

@@ -139,6 +139,27 @@ async def test_there_are_as_many_retries_as_the_registry_says(
     assert simulator.journal.count == exchange.attempts == retries + 1
 
 
+@pytest.mark.parametrize(
+    ("budget", "attempts"),
+    [
+        ({"share": 0, "spare": 3}, [3, 2, 1]),
+        ({"share": 1, "spare": 0}, [2, 2, 2]),  # each request brings one
+        ({"share": 0, "spare": 0}, [1, 1, 1]),
+        ({"share": 0, "spare": 0, "enabled": False}, [3, 3, 3]),
+    ],
+)
+async def test_all_requests_together_have_so_many_retries(
+    open_gateway: OpenGateway, simulator: Simulator, budget: dict[str, Any], attempts: list[int]
+) -> None:
+    """A provider in trouble is not to get three times the load."""
+    gateway = await open_gateway(retries=2, retry_budget=budget, breaker={"enabled": False})
+    simulator.script(failing(503, times=99))
+
+    for number, expected in enumerate(attempts, 1):
+        assert (await gateway.ask(None)).status == 503
+        assert (await gateway.wait_settled(number)).attempts == expected, number
+
+
 async def test_a_long_wait_is_passed_on_and_not_slept(gateway: Any, simulator: Simulator) -> None:
     """The caller may have better things to do."""
     simulator.script(failing(429, retry_after="30"))
