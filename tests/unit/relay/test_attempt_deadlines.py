@@ -90,7 +90,7 @@ async def test_what_could_not_be_sent_has_no_deadlines() -> None:
 
 async def test_what_has_been_taken_or_comes_in_pieces_is_not_late() -> None:
     """A request that is sent is no longer sending, and a reply that has begun is on its way."""
-    sent, _ = make_attempt(None, request_body_s=SHORT_S)
+    sent, _ = make_attempt(None, request_body_s=SHORT_S, commit_s=1.5 * SHORT_S)
     begun, _ = make_attempt(None, first_content_s=2 * SHORT_S)
     blank, _ = make_attempt(None, first_content_s=2 * SHORT_S)
     for attempt, body in ((sent, b""), (begun, b'{"choices": '), (blank, b" \n")):
