@@ -30,7 +30,7 @@ class OwnEndpoints:
         self, provider: Provider, base_url: str, models: tuple[Model, ...] = ()
     ) -> Provider:
         """The provider at another address; CredentialUnusableError when it must not live there."""
-        key = (provider.name, base_url, tuple((model.id, model.context) for model in models))
+        key = ("at", provider.name, base_url, tuple((one.id, one.context) for one in models))
         found = self._providers.get(key)
         if found is None:
             found = self._keep(key, _make(provider, base_url, models))
@@ -50,7 +50,7 @@ class OwnEndpoints:
             for name, field in named.items()
             if field in profile
         }
-        key = (provider.name, provider.base_url, tuple(headers.items()))
+        key = ("with", provider.name, tuple(headers.items()))
         found = self._providers.get(key)
         if found is None:
             found = self._keep(key, _make_with(provider, headers))

@@ -80,6 +80,17 @@ def test_an_endpoint_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert endpoints.provider_at(OURS, urls[0]) is not first
 
 
+def test_an_endpoint_is_made_anew_for_other_models_and_another_provider() -> None:
+    """Somebody who adds a model to their profile is not told that it is not there."""
+    endpoints, url = OwnEndpoints(), "https://mine.example.org/v1"
+    groq = provider_of("groq")
+    wanted = ((), (Model(id="x"),), (Model(id="x", context=9),), (Model(id="x"), Model(id="y")))
+
+    for models in wanted:
+        assert endpoints.provider_at(OURS, url, models).models == models
+        assert endpoints.provider_at(groq, url, models).name == "groq", models
+
+
 @pytest.mark.parametrize("name", ["", "a\nb", "a" * 257, "\x7f"])
 def test_the_name_of_a_model_is_short_and_printable(name: str) -> None:
     """It is logged and sent."""
@@ -115,3 +126,20 @@ def test_a_header_from_a_profile_is_one_line() -> None:
         OwnEndpoints().provider_with(ORG, {"team": SecretStr("canary\r\nX-Evil: 1")})
 
     assert "canary" not in f"{refused.value.public}{refused.value.detail}"
+
+
+def test_who_writes_down_the_address_of_the_entry_changes_nothing_for_others() -> None:
+    """Whoever came first, what is the operator's stays with the entry, and only there."""
+    entry = ORG.model_copy(update={"models": (Model(id="m"),), "default_model": "m"})
+    for order in ("at", "with"), ("with", "at"):
+        endpoints = OwnEndpoints()
+        made = {
+            way: endpoints.provider_at(entry, entry.base_url)
+            if way == "at"
+            else endpoints.provider_with(entry, {})
+            for way in order
+        }
+
+        assert (made["at"].headers, made["at"].models) == ({}, ()), order
+        assert made["with"].headers == {"X-Title": "Ours"}, order
+        assert (made["with"].models, made["with"].default_model) == (entry.models, "m"), order
