@@ -8,6 +8,7 @@ from gateway.limits.answers import (
     refuse_blindly,
     refuse_for_ever,
     refuse_for_now,
+    refuse_the_rest,
     refuse_unpriced,
     render_headers,
     say_duration,
@@ -88,6 +89,22 @@ def test_a_refusal_says_which_rule_and_when_to_come_back(
     assert (refusal.status, refusal.code, refusal.public) == (429, code, sentence)
     assert refusal.headers["Retry-After"] == retry_after
     assert refusal.headers.get("x-should-retry") == ("false" if wait_s > 3_600 else None)
+
+
+def test_an_answer_that_was_stopped_says_when_there_is_more() -> None:
+    """As whole seconds, never 0; nobody should send the same again by themselves."""
+    for cap, wait_s, again, retry_after in (
+        ({"tokens_per_minute": 60}, 0.2, "the next tokens are there in 1 second.", "1"),
+        ({"tokens_per_minute": 60}, 61.0, "the next tokens are there in 61 seconds.", "61"),
+        ({"tokens_per_minute": 60}, 60.5, "the next tokens are there in 61 seconds.", "61"),
+        ({"tokens_per_day": 60}, 82_800.0, "the next day begins at 2026-06-02 00:00", "82800"),
+    ):
+        use = uses_of(**cap)[0]
+
+        refusal = refuse_the_rest(use, Standing(0, 9.0, wait_s), MIDNIGHT + 3_600)
+
+        assert again in refusal.public, cap
+        assert refusal.headers == {"Retry-After": retry_after, "x-should-retry": "false"}, cap
 
 
 def test_one_is_said_as_one() -> None:

@@ -241,6 +241,16 @@ async def test_what_is_too_large_is_refused_before_anything_is_counted(
     assert limiter.count_places() == {"r0": 0}
 
 
+async def test_what_is_just_small_enough_is_let_in(store: CounterStore, hand: Hand) -> None:
+    """A limit is the most that is allowed."""
+    asked = msgspec.structs.replace(ASKED, output_tokens=50, asked_output_tokens=50)
+
+    for rule in ({"max_body_bytes": 400}, {"max_output_tokens": 50}, {"max_output_tokens": 51}):
+        _, grant = await ask(make_limiter(store, hand, rule), asked)
+
+        assert code_of(grant) is None, rule
+
+
 async def test_what_is_too_long_is_said_of_the_field_that_the_caller_has_written(
     store: CounterStore, hand: Hand
 ) -> None:
