@@ -116,6 +116,19 @@ def test_too_many_groups_are_told_by_their_number() -> None:
         principal_of(claims, spec, kind="jwt", prefix="")
 
 
+def test_as_many_groups_as_may_be_are_taken_and_each_must_be_a_name() -> None:
+    """Groups are logged and compared: what cannot be shown is in none."""
+    spec = ClaimsSpec(groups="roles")
+    most = [f"g{number}" for number in range(MAX_GROUPS)]
+
+    caller = principal_of({"sub": "a", "roles": most}, spec, kind="jwt", prefix="")
+
+    assert caller.groups == tuple(most)
+    for bad in ("", " g", "g ", "g\nadmin", "\x00", "g" * 257, 7, None):
+        with pytest.raises(ClaimError, match="not a list of g"):
+            principal_of({"sub": "a", "roles": ["chat", bad]}, spec, kind="jwt", prefix="")
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
