@@ -408,6 +408,20 @@ async def test_memory_is_bounded(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
     assert scene.store.questions == 4
 
 
+async def test_keys_that_nobody_has_push_out_none_that_is_known(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else whoever tries keys makes the store be asked about everybody's again."""
+    monkeypatch.setattr(stored_keys, "ANSWERS_MAX", 2)
+    key = await scene.create()
+    for tried in (key, make_key(), make_key(), make_key()):
+        await scene.keys.recognise(tried, HERE)
+    questions = scene.store.questions
+
+    assert await scene.keys.recognise(key, HERE) is not None
+    assert scene.store.questions == questions
+
+
 async def test_no_key_and_no_pepper_is_kept_or_logged(scene: Scene, log_lines: LogLines) -> None:
     """Not in the lines, not in the texts of what is raised."""
     key, unknown = await scene.create(networks=("10.0.0.0/8",)), make_key()
