@@ -109,7 +109,10 @@ def test_what_did_not_happen_is_null() -> None:
 
     fields = describe_exchange(exchange)
 
-    names = ("principal", "provider", "tokens_in", "first_content_s", "upstream_s", "added_s")
+    times = ("first_content_s", "upstream_s", "added_s")
+    refusal = ("error_code", "error_detail", "refused_by")
+    others = ("principal", "provider", "tokens_in", "upstream_request_id", "trace_id")
+    names = (*times, *refusal, *others)
     assert [fields[name] for name in names] == [None] * len(names)
     assert json.dumps(fields)
 

@@ -120,6 +120,21 @@ def test_a_whole_reply_has_no_first_content(series: ExchangeSeries) -> None:
     assert spread(series, "gateway_added_seconds") == (1, pytest.approx(0.01))
 
 
+def test_waits_and_content_without_a_time_add_nothing(series: ExchangeSeries) -> None:
+    """A provider that answers at once is not slower for what the gateway held back."""
+    settle(series, attempts=1, upstream_started_at=100.0, upstream_ended_at=100.25)
+    settle(
+        series,
+        attempts=1,
+        upstream_started_at=100.0,
+        upstream_ended_at=100.25,
+        held_back_s=0.5,
+    )
+    settle(series, attempts=0, upstream_ended_at=100.25)
+
+    assert spread(series, "gateway_upstream_duration_seconds") == (2, 0.25)
+
+
 def test_gaps_are_the_mean_and_the_longest_of_a_stream(series: ExchangeSeries) -> None:
     """One number for each stream: a chunk costs nothing for it."""
     stream = {

@@ -21,6 +21,26 @@ def test_so_many_a_second_and_the_rest_is_counted() -> None:
     assert guard.due_at == NEVER
 
 
+def test_a_reason_is_found_wherever_it_stands() -> None:
+    """What the log is given of an error is the error, or what `sys.exc_info` says."""
+    error = ValueError("canary")
+    for fields, reason in (
+        ({"exc_info": error}, "ValueError"),
+        ({"exc_info": (ValueError, error, None)}, "ValueError"),
+        ({"exc_info": (None, None, None), "logger": "asyncio"}, "asyncio"),
+        ({"exc_info": True, "error_code": "stalled"}, "stalled"),
+        ({"task": "t" * 99}, "t" * 64),
+        ({}, None),
+    ):
+        guard = StormGuard()
+        for _ in range(LINES_A_SECOND + 1):
+            guard.admits("library.logged", fields, 1.0)
+
+        found = [line["reason"] for line in guard.sum_up(2.0)]
+
+        assert found == [reason], fields
+
+
 def test_the_next_second_has_its_own() -> None:
     """What went on is said again, with what has come since."""
     guard = StormGuard()
