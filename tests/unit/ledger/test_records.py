@@ -31,6 +31,7 @@ def test_a_begin_comes_back_and_is_booked_as_lost() -> None:
     first, second = lost.attempts
     assert (lost.id, lost.outcome, lost.principal) == (row.id, Outcome.LOST, "alice")
     assert (lost.provider, lost.started_at_ms) == ("sim", row.started_at_ms)
+    assert (lost.bytes_in, lost.stream, lost.tenant) == (row.bytes_in, row.stream, row.tenant)
     assert first == row.attempts[0]
     assert (second.number, second.provider, second.outcome) == (2, "second", Outcome.LOST)
     assert (second.tokens_in, second.tokens_out, second.tokens_source) == (50, None, "estimate")
