@@ -91,6 +91,21 @@ async def test_a_lapsed_hold_is_forgotten_in_the_end(hand: Hand) -> None:
     assert len(counters) == 0
 
 
+async def test_each_lease_ends_at_its_own_time(hand: Hand) -> None:
+    """J03: one that ended a moment ago puts off no other."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    place = Charge("p", CounterKind.PLACES, 2, 1)
+    await counters.admit("a", [place])
+    hand.advance(LEASE_S / 2)
+    await counters.admit("b", [place])
+    found = []
+    for hold_ids in ("cd", "ef"):
+        hand.advance(LEASE_S / 2)
+        found += [(await counters.admit(hold_id, [place])).is_admitted for hold_id in hold_ids]
+
+    assert found == [True, False, True, False]
+
+
 async def test_what_was_let_in_elsewhere_counts_here(hand: Hand) -> None:
     """J01: whether it fits or not, and until it is settled."""
     counters = MemoryCounters(hand.clock, hand.wall)
