@@ -116,13 +116,14 @@ def test_names_and_durations_are_checked_alone_too() -> None:
 
 async def test_a_key_is_handed_out_and_not_kept(sqlite_keys: OpenKeys) -> None:
     """What is shown of it later is its beginning."""
-    key, stored = await create_key(sqlite_keys, wanted(expires="1h"), NOW)
+    key, stored = await create_key(sqlite_keys, wanted(tenant="acme", expires="1h"), NOW)
 
     shown = describe_key(stored, NOW)
 
     assert is_key(key)
     assert await sqlite_keys.store.find_key(sqlite_keys.peppers.digests(key)) == stored
-    assert (shown["state"], shown["expires_at"]) == ("active", "2027-01-15T09:00:00Z")
+    assert (shown["state"], shown["tenant"]) == ("active", "acme")
+    assert shown["expires_at"] == "2027-01-15T09:00:00Z"
     assert key[:8] in str(shown)
     assert key not in str(shown)
 
@@ -139,6 +140,16 @@ async def test_a_rotation_says_when_the_old_key_ends(sqlite_keys: OpenKeys) -> N
     await sqlite_keys.store.disable_key("alice", NOW)
     with pytest.raises(KeyDisabledError):
         await rotate_key(sqlite_keys, "alice", 60, NOW)
+
+
+async def test_a_rotation_lets_no_key_outlive_its_holder(sqlite_keys: OpenKeys) -> None:
+    """Who is told that the old key works for two hours more relies on it."""
+    await create_key(sqlite_keys, wanted(expires="1h"), NOW)
+
+    for overlap_s, end in ((7_200, NOW + 3_600), (60, NOW + 60)):
+        _, old_ends_at = await rotate_key(sqlite_keys, "alice", overlap_s, NOW)
+
+        assert old_ends_at == end, overlap_s
 
 
 async def test_no_key_is_made_with_another_pepper(sqlite_keys: OpenKeys) -> None:
