@@ -86,6 +86,12 @@ def test_what_the_registry_caps_is_not_set_aside() -> None:
     assert (asked.output_tokens, asked.asked_output_tokens) == (100, 9_000)
 
 
+def test_as_many_answers_as_are_asked_for_and_one_where_nobody_says() -> None:
+    """Null is what SDKs write for what is not given."""
+    for fields, choices in (({}, 1), ({"n": None}, 1), ({"n": 1}, 1), ({"n": 3}, 3)):
+        assert read_asked(make_request(completion(**fields))).choices == choices, fields
+
+
 @pytest.mark.parametrize("value", ["4096", 1.5, 1e9, True, -1, [1]])
 def test_a_length_that_a_provider_may_read_in_its_own_way_is_refused(value: object) -> None:
     """A caller could otherwise ask for more than a rule allows."""

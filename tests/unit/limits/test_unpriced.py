@@ -40,6 +40,13 @@ def test_what_has_no_price_is_named() -> None:
     )
 
 
+def test_of_the_models_that_a_rule_is_for_those_are_named() -> None:
+    """Others are none of its business."""
+    (sentence,) = find(match={"provider": "a", "model": ["priced", "half"]})
+
+    assert "such as a/half; " in sentence
+
+
 def test_nobody_is_told_to_write_what_their_rule_cannot_have() -> None:
     """The limits of `anonymous` have no `unpriced`."""
     rule = AnonymousLimitSpec(name="anonymous", on="everything", money_per_day=Decimal(1))
