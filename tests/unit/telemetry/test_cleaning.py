@@ -182,7 +182,11 @@ def test_what_needs_no_cleaning_stays(value: object) -> None:
 
 def test_anything_else_becomes_text() -> None:
     """The line has to be written whatever somebody logs."""
-    assert json.dumps(Cleaner().clean({"bytes": b"a\xff", "object": ValueError("x\n")}))
+    cleaned = Cleaner().clean({"bytes": b"a\xff", "object": ValueError("x\n")})
+
+    assert json.dumps(cleaned)
+    assert isinstance(cleaned, dict)
+    assert cleaned["bytes"] == "a\xff"
 
 
 def test_a_traceback_keeps_its_lines() -> None:

@@ -140,4 +140,7 @@ def test_no_line_is_longer_than_2_kilobytes() -> None:
     lines = stream.getvalue().split("\n")[:-1]
     assert len(lines) == 5
     assert all(len(line.encode()) < MAX_LINE_BYTES for line in lines)
-    assert all(json.loads(line)["outcome"] == "finished" for line in lines)
+    for fields in map(json.loads, lines):
+        assert fields["outcome"] == "finished"
+        for name in ("model", "path", "credential_id"):
+            assert fields[name].endswith("…"), name
