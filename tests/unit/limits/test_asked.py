@@ -89,7 +89,7 @@ def test_what_the_registry_caps_is_not_set_aside() -> None:
 def test_as_many_answers_as_are_asked_for_and_one_where_nobody_says() -> None:
     """Null is what SDKs write for what is not given."""
     for fields, choices in (({}, 1), ({"n": None}, 1), ({"n": 1}, 1), ({"n": 3}, 3)):
-        assert read_asked(make_request(completion(**fields))).choices == choices, fields
+        assert read(completion(**fields)).choices == choices, fields
 
 
 @pytest.mark.parametrize("value", ["4096", 1.5, 1e9, True, -1, [1]])
