@@ -253,6 +253,18 @@ async def test_a_store_that_does_not_answer_makes_nobody_a_stranger(
     assert len(log_lines.find("key_store.failed")) == 1  # of each change, not of each request
 
 
+async def test_that_nobody_has_a_key_is_not_believed_while_the_store_is_gone(scene: Scene) -> None:
+    """It may have been made since: its holder is told to wait, not that it is wrong (E13)."""
+    unknown = make_key()
+    assert await scene.keys.recognise(unknown, HERE) is None
+    scene.store.is_down = True
+    scene.clock.now += FRESH_S
+
+    for _ in range(2):
+        with pytest.raises(AuthUnavailableError):
+            await scene.keys.recognise(unknown, HERE)
+
+
 async def test_a_store_that_answers_again_is_believed(scene: Scene, log_lines: LogLines) -> None:
     """Above all about keys that were ended meanwhile."""
     key = await scene.create()
