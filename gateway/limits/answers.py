@@ -187,20 +187,20 @@ def render_headers(
         standings = [_find_tightest(standings, places) for places in wording.told]
     if not standings:
         return {}
-    told = [
-        f"{label}{one.remaining};t={ceil((one.wait_s or one.reset_s) - DUST_S)}"
-        for label, one in zip(wording.labels, standings, strict=True)
-    ]
+    left, told = [], []
+    for label, one in zip(wording.labels, standings):  # noqa: B905 - one each; `strict` takes 0.2 µs
+        remaining = str(one.remaining)
+        left.append(remaining)
+        told.append(f"{label}{remaining};t={ceil((one.wait_s or one.reset_s) - DUST_S)}")
     headers = {"RateLimit-Policy": wording.policy, "RateLimit": ", ".join(told)}
     for names, place, others in wording.units:
         tightest = place
         for other in others:
             if standings[other].remaining < standings[tightest].remaining:
                 tightest = other
-        standing = standings[tightest]
         headers[names.limit] = wording.capacities[tightest]
-        headers[names.remaining] = str(standing.remaining)
-        headers[names.reset] = say_duration(standing.reset_s)
+        headers[names.remaining] = left[tightest]
+        headers[names.reset] = say_duration(standings[tightest].reset_s)
     return headers
 
 
