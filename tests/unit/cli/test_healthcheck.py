@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -54,20 +56,25 @@ def test_an_address_that_is_none_is_said(url: str, capsys: pytest.CaptureFixture
     assert "--url needs to be the admin listener's" in capsys.readouterr().err
 
 
+@asynccontextmanager
+async def saying(answer: bytes) -> AsyncIterator[str]:
+    """Run a server that says the same to everybody; its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
 async def test_something_else_on_that_port_is_unhealthy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What it says is nobody's business, and may hold commands for a terminal."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n\x1b[2J!")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with saying(b"HTTP/1.1 404 Not Found\r\nContent-Length: 5\r\n\r\n\x1b[2J!") as url:
         assert await asyncio.to_thread(check_health, url, live=True, timeout_s=5) == 1
 
     assert capsys.readouterr().out == f"status 404: no admin listener. {WHERE}\n"
@@ -75,16 +82,7 @@ async def test_something_else_on_that_port_is_unhealthy(
 
 async def test_what_is_no_http_is_unhealthy(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor does anything of that reach a terminal."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"\x1b[2J\r\n\r\n")
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with saying(b"\x1b[2J\r\n\r\n") as url:
         assert await asyncio.to_thread(check_health, url, live=True, timeout_s=5) == 1
 
     said = capsys.readouterr().err
