@@ -6,6 +6,7 @@ file name, and when it is not a credential that somebody put into the wrong head
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from multidict import istr
 
 from gateway.core.clock import monotonic
 from gateway.core.credential_shapes import holds_issued
@@ -27,7 +28,7 @@ IN_FLIGHT: web.AppKey[InFlight] = web.AppKey("in_flight", InFlight)
 PROXIES: web.AppKey[TrustedProxies | None] = web.AppKey("proxies", TrustedProxies)
 """Set by `app`; None where `server.trusted_proxies` names none."""
 
-REQUEST_ID = "X-Request-ID"
+REQUEST_ID = istr("X-Request-ID")
 MAX_PATH_CHARS = 512
 
 
