@@ -38,6 +38,11 @@ class Findings(msgspec.Struct, eq=False):
         """True when the caller has been shown the provider's own error event."""
         return self.pump is not None and self.pump.fault_was_relayed
 
+    @property
+    def left_event_open(self) -> bool:
+        """True when the caller has been shown a part of an event without its end."""
+        return self.pump is not None and self.pump.left_event_open
+
     def take_error(self) -> GatewayError:
         """Why it failed, to be raised; it is let go here.
 

@@ -43,6 +43,7 @@ from gateway.wire.headers import select_request_headers
 from gateway.wire.render_errors import render_openai_event
 
 END_OF_HEAD = b"\r\n\r\n"
+END_OF_EVENT = b"\n\n"
 
 _STREAM_HEADERS = {
     # nginx holds a stream back to its end unless told otherwise (measured).
@@ -188,10 +189,16 @@ class Job(msgspec.Struct):
             ),
         )
 
-    def last_words(self, error: GatewayError, *, already_told: bool) -> bytes:
+    def last_words(
+        self, error: GatewayError, *, already_told: bool, in_event: bool = False
+    ) -> bytes:
         """What is written before a begun stream is cut off."""
         if self.call.dialect is Dialect.OPENAI:
-            return b"" if already_told else render_openai_event(error, self.exchange.request_id)
+            if already_told:
+                return b""
+            event = render_openai_event(error, self.exchange.request_id)
+            # Behind half an event it would be the other half of that.
+            return END_OF_EVENT + event if in_event else event
         if self.call.provider.on_stream_error == "notice":
             return f"\n\n[{error.public}]\n".encode()
         return b""

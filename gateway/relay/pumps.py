@@ -96,6 +96,11 @@ class Pump(abc.ABC):
         return False
 
     @property
+    def left_event_open(self) -> bool:
+        """True when the caller has a part of an event, which our own would become a part of."""
+        return False
+
+    @property
     def content_events(self) -> int:
         """How many events with content have come."""
         return self._reader.content_events
@@ -196,6 +201,11 @@ class OpenAIPump(Pump):
     @override
     def fault_was_relayed(self) -> bool:
         return self._fault_was_relayed
+
+    @property
+    @override
+    def left_event_open(self) -> bool:
+        return self._splitter.is_in_giant
 
     def _take_all(self, events: list[bytes]) -> list[bytes]:
         self.is_plain = self.saw_content = self.saw_end = False

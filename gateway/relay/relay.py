@@ -326,7 +326,11 @@ class Relay:
             self._pools.note_failure(job.exchange, job.call, error)
             job.note_failure(error)
         attempt.downstream.break_off(
-            job.last_words(error, already_told=attempt.found.fault_was_relayed),
+            job.last_words(
+                error,
+                already_told=attempt.found.fault_was_relayed,
+                in_event=attempt.found.left_event_open,
+            ),
             stall_s=job.call.provider.timeouts.write_stall_s,
         )
 

@@ -37,6 +37,11 @@ class EventSplitter:
         self._max_held_bytes = max_held_bytes
 
     @property
+    def is_in_giant(self) -> bool:
+        """True when a part of an event has been given out, and its end has not come."""
+        return self._in_giant
+
+    @property
     def held(self) -> bytes:
         """The beginning of an event whose end has not come."""
         return bytes(self._held)

@@ -108,6 +108,19 @@ async def test_a_giant_line_is_relayed_and_not_read(scene: Scene) -> None:
     assert heard.body == scene.simulator.journal.last.body_sent
 
 
+async def test_a_failure_in_a_giant_line_is_an_event_of_its_own(open_scene: OpenScene) -> None:
+    """G06: written behind the half of an image, it would be that event's other half."""
+    answer = stream_of(chunk(), b"data: " + b"x" * 600_000)
+    async with RawProvider(answer_with(answer)) as provider:
+        scene = await open_scene(**at(provider.port))
+        heard = await scene.ask(None, V1)
+
+    assert not heard.is_whole
+    *_, last, end = heard.body.split(b"\n\n")
+    assert end == b""
+    assert json.loads(last.removeprefix(b"data: "))["error"]["code"] == "upstream_truncated"
+
+
 async def test_a_line_without_an_end_is_no_text(scene: Scene) -> None:
     """G06: what cannot be read cannot be turned into text, and is not left out quietly."""
     heard = await scene.ask({"junk": {"kind": "giant_line", "after_tokens": 2}}, CHAT)
