@@ -57,6 +57,8 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._is_answering = False
+        # Of a request that is read once more: its headers, as they came.
+        self._declined: list[tuple[str, str]] | None = None
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -73,8 +75,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(BAD_REQUEST)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
 
@@ -105,6 +107,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Called by the parser."""
+        if self._parser.should_upgrade():
+            return
+        if self._declined is not None:
+            self._headers, self._declined = self._declined, None
         expected = next((v for k, v in self._headers if k.lower() == "expect"), "")
         if expected.lower() == "100-continue" and not self._is_answering:
             self.transport.write(CONTINUE)
@@ -119,6 +125,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """Called by the parser."""
+        if self._parser.should_upgrade():
+            return
         request = Request(
             method=self._parser.get_method().decode("latin-1"),
             path=self._target.decode("latin-1"),
@@ -129,6 +137,23 @@ class Connection(asyncio.Protocol):
         self._queue.append(request)
         if not self._is_answering:
             self._answer_next()
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read on as if no other protocol had been offered; a server may (RFC 9110, 7.8).
+
+        Java's client offers HTTP/2 with its first request, and httptools passes over the body then.
+        """
+        method = self._parser.get_method()
+        if method == b"CONNECT":
+            self._refuse(BAD_REQUEST)
+            return
+        version, self._declined = self._parser.get_http_version(), self._headers
+        lines = [b"%b %b HTTP/%b" % (method, self._target, version.encode())]
+        for name, value in self._headers:
+            if name.lower() != "upgrade":
+                lines.append(f"{name}: {value}".encode("latin-1"))
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
 
     def _answer_next(self) -> None:
         self._is_answering = bool(self._queue) and not self.transport.is_closing()

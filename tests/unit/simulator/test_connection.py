@@ -1,5 +1,7 @@
 """Requests on a connection: one after the other, in pieces, and broken ones."""
 
+import pytest
+
 
 async def test_pipelined_requests_are_answered_in_order(peer, simulator, make_request):
     """A thousand of them must not nest either."""
@@ -34,6 +36,32 @@ async def test_a_body_is_called_for_when_the_client_waits(peer, make_request):
     heard = await peer.send(make_request(b'{"simulate":{"body":"abc"}}', headers=headers))
 
     assert heard.raw.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_the_offer_of_another_protocol_is_declined(peer, simulator, make_request, method):
+    """Java's client and `curl --http2` offer HTTP/2 with the first request of a connection."""
+    offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk")
+    body, path = b'{"simulate":{"body":"abc"}}', "/v1/chat/completions"
+    if method == "GET":
+        body, path = b"", "/v1/models/demo"
+    offered = make_request(body, method=method, path=path, headers=(*offer, "Expect: 100-continue"))
+    last = make_request(b'{"simulate":{"body":"end"}}')
+
+    heard = await peer.send(offered + last)
+
+    assert heard.raw.count(b"HTTP/1.1 100 Continue") == 1
+    assert heard.raw.count(b"HTTP/1.1 200 OK") == 2
+    assert heard.raw.endswith(b"end")
+    first, _ = simulator.journal
+    assert (first.body, first.header("upgrade")) == (body, "h2c")
+
+
+async def test_no_tunnel_is_opened(peer):
+    """There is nothing to be reached through it."""
+    heard = await peer.send(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n")
+
+    assert heard.status == 400
 
 
 async def test_what_is_not_http_gets_a_400(peer):
