@@ -89,4 +89,5 @@ def _document(body: bytes) -> Directive:
 
 
 def _unknown(method: str, path: str) -> Directive:
-    return refuse(404, f"Unknown request URL: {method} {path[:128]}.", "unknown_url")
+    shown = path[:128] or "/"
+    return refuse(404, f"Unknown request URL: {method} {shown}.", "unknown_url")

@@ -42,6 +42,13 @@ async def test_a_wrong_request_is_refused_as_openai_does(
     assert (heard.status, heard.json["error"]["code"]) == (status, code)
 
 
+async def test_the_path_that_is_not_there_is_named(peer, make_request):
+    """The root is one: who asks for it has forgotten the rest of the address."""
+    heard = await peer.send(make_request(method="GET", path="/"))
+
+    assert heard.json["error"]["message"] == "Unknown request URL: GET /."
+
+
 async def test_a_directive_works_on_any_path(peer, make_request):
     """Whatever a gateway passes through can be tested."""
     heard = await peer.send(make_request(b'{"simulate":{"body":"abc"}}', path="/v1/embeddings"))
