@@ -26,10 +26,12 @@ _VERSIONS = (HttpVersion11, HttpVersion10)
 _REFUSED = re.compile(
     r"%(?:2[fF]|5[cC]|[01][0-9a-fA-F]|7[fF])|(?:\.|%2[eE]){2}|[\x00-\x20\\#\x7f-\U0010ffff]"
 )
-# SDKs write the slashes of `<provider>/<model>` as %2F; nothing else in the path may be odd.
+# SDKs write the slashes of `<provider>/<model>` as %2F, and what else an id may hold as they like;
+# nothing else in the path may be odd.
 _MODEL_PATH = re.compile(
     r"/v1/models/[a-z0-9][a-z0-9_-]{0,62}"
-    r"(?:(?:/|%2[fF])(?:(?!\.\.)[A-Za-z0-9._:@+~-]|%(?:3[aA]|40|2[bB]))+)+"
+    r"(?:(?:/|%2[fF])"
+    r"(?:(?!\.\.)[A-Za-z0-9._:@+~!$&'()*,;=-]|%(?!2[eEfF]|5[cC]|7[fF])[2-7][0-9a-fA-F])+)+"
 )
 # A name or an address, and a port (RFC 9110, 7.2); nginx refuses all else, and aiohttp nothing.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")

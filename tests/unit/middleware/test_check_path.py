@@ -27,6 +27,12 @@ REFUSED = [
     "/v1/models/GROQ%2Fx",
     "/v1/models/groq%2F",
     "/v1/models/groq%2Fa b",
+    "/v1/models/groq%2F%2e%2e%2Fx",
+    "/v1/models/groq%2F%5cx",
+    "/v1/models/groq%2F%7f",
+    "/v1/models/groq%2F%C3%A9",
+    "/v1/models/groq%2F%2Fx",
+    "/v1/models/groq%2F%zz",
 ]
 ALLOWED = [
     "/api/keys",
@@ -36,6 +42,8 @@ ALLOWED = [
     "/v1/models/openrouter%2fmeta-llama%2Fllama-3.1-8b:free",
     "/v1/models/cloudflare%2F%40cf%2Fmeta%2Fllama%3Afree",
     "/v1/models/openrouter/meta-llama%2Fllama-3.1",
+    "/v1/models/lmstudio%2FQwen%202.5%20(Q4,%20%5B7B%5D)",
+    "/v1/models/mine%2F100%25",
 ]
 
 
