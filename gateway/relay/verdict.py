@@ -75,7 +75,8 @@ def judge_fault(
 def select_headers(headers: Headers, secrets: Sequence[str] = ()) -> list[tuple[str, str]]:
     """The provider's headers that may come back to the caller; none that quotes a credential."""
     candidates = [
-        (name.decode("latin-1"), value.decode("latin-1"))
+        # Blanks around a value are none of it (RFC 9110, 5.5), and llhttp keeps those behind it.
+        (name.decode("latin-1"), value.strip(b" \t").decode("latin-1"))
         for name, value in headers
         if name[:1] in _INITIALS  # content-type, date, server: most end here
     ]

@@ -230,6 +230,12 @@ def test_a_header_for_the_provider_s_connection_stays_there() -> None:
     assert select_headers(headers) == [("x-ratelimit-limit-requests", "5")]
 
 
+@pytest.mark.parametrize("value", [b"7 ", b"7\t", b" 7", b"7"])
+def test_blanks_around_a_value_are_none_of_it(value: bytes) -> None:
+    """llhttp keeps those behind it, and then the wait that a provider asks for would be unread."""
+    assert select_headers([(b"retry-after", value)]) == [("retry-after", "7")]
+
+
 def test_a_header_that_quotes_the_credential_does_not_come_back() -> None:
     """An id that holds it would be in the log, the ledger and the caller's hands."""
     headers = ((b"x-request-id", b"for canary-credential"), (b"x-ratelimit-limit-requests", b"5"))
