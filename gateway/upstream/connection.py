@@ -180,14 +180,13 @@ class Connection(asyncio.Protocol):
         if self._inflater is not None:
             try:
                 body = self._inflater.feed(body)
+            except BombError as error:
+                message = f"{self.label} sent a compressed answer that is too large when unpacked."
+                self._give_up(UpstreamReplyTooLargeError(message, detail=str(error)))
+                return
             except InflateError as error:
-                kind = (
-                    UpstreamReplyTooLargeError
-                    if isinstance(error, BombError)
-                    else UpstreamBadResponseError
-                )
                 message = f"{self.label} sent a compressed answer that cannot be read."
-                self._give_up(kind(message, detail=str(error)))
+                self._give_up(UpstreamBadResponseError(message, detail=str(error)))
                 return
         if body:
             self._receiver.on_body(body)

@@ -254,6 +254,7 @@ async def test_a_compressed_answer_is_read(scene: Scene, path: str) -> None:
 async def test_a_bomb_is_not_unpacked(scene: Scene, path: str) -> None:
     """F17: sixty-four megabytes out of sixty-four kilobytes."""
     assert await scene.fail("gzip-bomb", path) == (502, "upstream_reply_too_large")
+    assert b"too large when unpacked" in scene.heard[-1].body
 
 
 async def test_a_reply_over_the_limit_is_a_502(open_scene: OpenScene) -> None:

@@ -232,7 +232,7 @@ def test_a_header_for_the_provider_s_connection_stays_there() -> None:
 
 @pytest.mark.parametrize("value", [b"7 ", b"7\t", b" 7", b"7"])
 def test_blanks_around_a_value_are_none_of_it(value: bytes) -> None:
-    """llhttp keeps those behind it, and then the wait that a provider asks for would be unread."""
+    """Llhttp keeps those behind it, and then the wait that a provider asks for would be unread."""
     assert select_headers([(b"retry-after", value)]) == [("retry-after", "7")]
 
 
