@@ -116,7 +116,8 @@ def _open_socket(info: AddressInfo) -> socket.socket:
 async def _start_tls(
     target: Target, context: ssl.SSLContext, connected: socket.socket, protocol: ProtocolT
 ) -> ProtocolT:
-    server_name = target.server_name or target.host
+    # The dot behind a name that is whole is for resolvers: no certificate has it (RFC 6066, 3).
+    server_name = target.server_name or target.host.removesuffix(".")
     try:
         async with asyncio.timeout(target.tls_s):
             return await start_tls(protocol, context, sock=connected, server_name=server_name)

@@ -249,6 +249,18 @@ async def test_the_name_on_the_certificate_may_be_named(
         connection.abort()
 
 
+async def test_a_name_may_end_in_a_dot(
+    make_target: MakeTarget, authority: trustme.CA, ca_file: Path
+) -> None:
+    """In Kubernetes it saves five look-ups for each one; the certificate knows nothing of it."""
+    async with RawProvider(answer_with(OK), context_for(authority, "llm.example")) as provider:
+        resolver = Resolver(lambda *_: [loopback(provider.port)])
+        target = make_target(provider.port, tls=open_tls_context(ca_file), host="llm.example.")
+        connection = await open_connection(target, resolver, make_connection)
+        assert connection.is_open
+        connection.abort()
+
+
 @pytest.mark.parametrize(
     ("name", "is_known"), [("127.0.0.1", False), ("other.example", True), ("127.0.0.2", True)]
 )
