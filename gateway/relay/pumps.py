@@ -15,7 +15,7 @@ from gateway.core.usage import Usage
 from gateway.wire.answered import read_ending
 from gateway.wire.chunk import CONTENT, DONE, FAULT, GIANT, UNREADABLE, USAGE, StreamReader
 from gateway.wire.masking import mask_event, mask_fault
-from gateway.wire.sse import MAX_HELD_BYTES, EventSplitter
+from gateway.wire.sse import BYTE_ORDER_MARK, MAX_HELD_BYTES, EventSplitter
 from gateway.wire.text import TextEncoder
 
 # Of an event that text is to be read from. An image of two megabytes may come in one, beside a text
@@ -143,7 +143,15 @@ class OpenAIPump(Pump):
     terminator waits for the end of the framing, so that a broken stream never shows one.
     """
 
-    __slots__ = ("_fault_was_relayed", "_secrets", "_tail", "_tail_bytes", "_wants_usage")
+    __slots__ = (
+        "_fault_was_relayed",
+        "_has_begun",
+        "_has_commented",
+        "_secrets",
+        "_tail",
+        "_tail_bytes",
+        "_wants_usage",
+    )
     may_join = True
 
     def __init__(self, *, wants_usage: bool, secrets: Sequence[str] = ()) -> None:
@@ -153,6 +161,8 @@ class OpenAIPump(Pump):
         self._tail: list[bytes] = []  # the terminator and whatever follows it
         self._tail_bytes = 0
         self._fault_was_relayed = False
+        self._has_begun = False  # an event of the provider's has come
+        self._has_commented = False  # a comment of ours stands before it
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
@@ -195,7 +205,10 @@ class OpenAIPump(Pump):
 
     @override
     def keep_alive(self) -> bytes:
-        return b": keep-alive\n\n" if self._splitter.at_boundary and not self._tail else b""
+        if self._tail or not self._splitter.at_boundary:
+            return b""
+        self._has_commented = True
+        return b": keep-alive\n\n"
 
     @property
     @override
@@ -209,6 +222,8 @@ class OpenAIPump(Pump):
 
     def _take_all(self, events: list[bytes]) -> list[bytes]:
         self.is_plain = self.saw_content = self.saw_end = False
+        if not self._has_begun and events:
+            self._begin(events)
         read = self._reader.read
         relayed: list[bytes] = []
         for event in events:
@@ -229,6 +244,12 @@ class OpenAIPump(Pump):
                 self._fault_was_relayed = self._reader.fault_is_plain and not self._tail
                 break
         return [b"".join(relayed)] if len(relayed) > 1 else relayed
+
+    def _begin(self, events: list[bytes]) -> None:
+        self._has_begun = True
+        if self._has_commented:
+            # It marks the beginning of a stream; anywhere else the event that has it is lost.
+            events[0] = events[0].removeprefix(BYTE_ORDER_MARK)
 
     def _hold_back(self, event: bytes) -> None:
         self.saw_end = True

@@ -17,7 +17,7 @@ MAX_HELD_BYTES = 256 * 1024
 # The longest that may turn out to be the end of an event, or a part of it: CR LF CR.
 UNFINISHED_END_BYTES = 3
 
-_BOM = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Fragment(bytes):
@@ -89,7 +89,7 @@ def parse_event(event: bytes) -> tuple[bytes, bytes | None]:
     end = len(event) - 2
     if event.startswith(b"data: ") and event.find(b"\n") == end and b"\r" not in event:
         return b"", event[6:end]
-    return _parse_lines(event.removeprefix(_BOM).splitlines())
+    return _parse_lines(event.removeprefix(BYTE_ORDER_MARK).splitlines())
 
 
 def _parse_lines(lines: list[bytes]) -> tuple[bytes, bytes | None]:

@@ -15,6 +15,7 @@ from gateway.wire.sse import MAX_HELD_BYTES
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": OPENROUTER PROCESSING\n\n"
+MARK = b"\xef\xbb\xbf"
 
 
 def event(value: object, kind: str = "") -> bytes:
@@ -262,6 +263,23 @@ class TestOpenAI:
             said.append(pump.keep_alive())
 
         assert said == [b": keep-alive\n\n", b"", b": keep-alive\n\n", b""]
+
+    def test_a_byte_order_mark_behind_a_comment_of_ours_is_none(self) -> None:
+        """There a reader takes it for a part of the field's name, and the first text is lost."""
+        pump = OpenAIPump(wants_usage=False)
+        first = pump.keep_alive() + b"".join(pump.feed(MARK + text("a")))
+        later = b"".join(pump.feed(MARK + text("b")))
+
+        assert first == b": keep-alive\n\n" + text("a")
+        assert later == MARK + text("b")  # it was there without us, too
+
+    def test_a_byte_order_mark_at_the_beginning_stays(self) -> None:
+        """Every byte of the provider's, as it is."""
+        pump = OpenAIPump(wants_usage=False)
+        assert pump.feed(MARK + text("a")) == [MARK + text("a")]
+        pump.keep_alive()
+
+        assert pump.feed(MARK + text("b")) == [MARK + text("b")]
 
     def test_an_answer_without_usage_is_estimated(self) -> None:
         """It is not free because the provider forgot to count."""
