@@ -32,6 +32,9 @@ SILENCE_S = 300
 PATH = "/v1/chat/completions"
 OK = 200
 KEY = re.compile(r"[!-~]+")
+# Control characters, and the marks that turn the direction of text around. Not all that is called
+# unprintable: a no-break space is, and the joiner in the emoji of a family.
+COMMANDS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 UNAUTHENTICATED = "unauthenticated"
 KEY_HINT = " `gateway chat` shows the one in GATEWAY_KEY or --key."
 
@@ -168,6 +171,4 @@ def _error_in(value: object) -> dict[str, object]:
 
 def _printable(text: str) -> str:
     """The text without commands to the terminal, which a model could be made to write."""
-    if text.isprintable():
-        return text
-    return "".join(char for char in text if char.isprintable() or char in "\n\t")
+    return COMMANDS.sub("", text)

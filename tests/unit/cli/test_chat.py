@@ -272,3 +272,24 @@ async def test_an_answer_cannot_command_the_terminal(
     await run(f"http://127.0.0.1:{chain.port}")
 
     assert capsys.readouterr().out == "a[2Jb\n\tc\n"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Bonjour\u00a0! 10\u202f%",  # no-break spaces
+        "\u6771\u3000\u4eac",  # the space of Chinese and Japanese
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # Persian, with its non-joiner
+        "\U0001f469\u200d\U0001f469\u200d\U0001f467",  # a family: three emoji, joined
+        "a\u00adb\u200e\u0378",  # a soft hyphen, a mark, and a letter of a later Unicode
+    ],
+)
+async def test_an_answer_keeps_every_letter(
+    start_chain: StartChain, capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    """Python calls unprintable what many languages are written with."""
+    chain = await start_chain(stream(CHUNK % answer.encode(), b"data: [DONE]\n\n"))
+
+    await run(f"http://127.0.0.1:{chain.port}")
+
+    assert capsys.readouterr().out == f"{answer}\n"
