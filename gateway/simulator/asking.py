@@ -5,6 +5,7 @@ The rule here: a request is read leniently, as providers read it; what is not th
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,5 +90,10 @@ def read_topic(body: dict[str, Any]) -> str:
     """A few harmless words of the last message: never its whole length, never its markup."""
     texts = _message_texts(body.get("messages")) or [""]
     words = texts[-1][: 8 * MAX_TOPIC_CHARS].split()
-    kept = "".join(c for c in " ".join(words[:MAX_TOPIC_WORDS]) if c.isalnum() or c in " '-")
+    kept = "".join(c for c in " ".join(words[:MAX_TOPIC_WORDS]) if _is_of_a_word(c))
     return kept[:MAX_TOPIC_CHARS].strip()
+
+
+def _is_of_a_word(char: str) -> bool:
+    # The vowels of Hindi and Thai are marks, and no letters to Python.
+    return char.isalnum() or char in " '-" or unicodedata.category(char).startswith("M")

@@ -53,6 +53,7 @@ def test_the_number_of_choices_is_capped():
         ([{"type": "text", "text": "from parts"}, {"type": "image_url"}], "from parts"),
         ("one two three four five six seven eight nine", "one two three four five six seven"),
         ("x" * 1000, "x" * 48),
+        ("नमस्ते, สวัสดี", "नमस्ते สวัสดี"),
         (None, ""),
     ],
 )
