@@ -6,6 +6,7 @@ The rule here: what it prints is enough to point a client at it.
 import asyncio
 import contextlib
 import socket
+from shlex import quote
 
 import typer
 
@@ -33,5 +34,7 @@ def simulate(host: str, port: int) -> int:
 
 def _print_address(simulator: Simulator) -> None:
     url = local_url(simulator.base_url)
+    # zsh would look for files that fit the brackets of an IPv6 address.
+    address = quote(f"{url}/chat/completions")
     # At once: who waits for the first line may close the pipe after it.
-    typer.echo(f"base URL   {url}\ntry it with\ncurl -N {url}/chat/completions -d '{QUESTION}'")
+    typer.echo(f"base URL   {url}\ntry it with\ncurl -N {address} -d '{QUESTION}'")

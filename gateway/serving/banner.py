@@ -5,6 +5,7 @@ Rule: names only. A credential is said to be there, and nothing else of it.
 
 import json
 from collections.abc import Iterable, Iterator
+from shlex import quote
 
 from gateway.auth.local import is_loopback
 from gateway.catalog.listing import is_callable
@@ -67,8 +68,11 @@ def _curl(settings: Settings, registry: Registry, url: str) -> str | None:
     wants_key = bool(kinds) and "anonymous" not in kinds
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if wants_key else ""
     if settings.server.unix_socket is not None:
-        key, url = f"{key} --unix-socket {settings.server.unix_socket}", "http://localhost"
-    return f"curl -N{key} {url}/api/chat/{provider.name} -d '{text}'"
+        socket = quote(str(settings.server.unix_socket))
+        key, url = f"{key} --unix-socket {socket}", "http://localhost"
+    # zsh would look for files that fit the brackets of an IPv6 address.
+    address = quote(f"{url}/api/chat/{provider.name}")
+    return f"curl -N{key} {address} -d '{text}'"
 
 
 def _find_example(registry: Registry) -> Provider | None:

@@ -43,6 +43,19 @@ def test_on_every_address_it_names_one_that_can_be_called() -> None:
     assert url.startswith("http://127.0.0.1:")
 
 
+def test_the_line_survives_a_shell() -> None:
+    """In zsh the brackets of an IPv6 address are a pattern."""
+    command = [sys.executable, "-m", "gateway", "simulate", "--host", "::1", "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        lines = [running.stdout.readline() for _ in range(3)]
+        running.send_signal(signal.SIGINT)
+
+    if running.returncode == 1:
+        pytest.skip("this machine has no IPv6")
+    assert "curl -N 'http://[::1]:" in lines[-1]
+
+
 def test_who_has_read_its_address_may_close_the_pipe() -> None:
     """As `| head -1` does in a script: it said that it could not listen, and ended."""
     command = [sys.executable, "-m", "gateway", "simulate", "--port", "0"]

@@ -55,6 +55,17 @@ def test_the_demo_is_what_to_try_first(registry: Registry) -> None:
     assert shlex.split(line)[:3] == ["curl", "-N", f"{URL}/api/chat/demo"]
 
 
+def test_the_address_survives_a_shell_too(registry: Registry) -> None:
+    """In zsh the brackets of an IPv6 address are a pattern; and a path may have blanks."""
+    lines = describe_start(Settings(), registry, url="http://[::1]:8080", admin_url=None)
+    server = ServerSpec(unix_socket="/run/my gateway/socket")
+
+    behind = describe(registry, Settings(server=server, auth=(ANYBODY,)))[-1]
+
+    assert "'http://[::1]:8080/api/chat/demo'" in lines[-1]
+    assert shlex.split(behind)[2:4] == ["--unix-socket", "/run/my gateway/socket"]
+
+
 def test_the_line_survives_a_shell() -> None:
     """A quote in a model's name must not end the argument."""
     line = describe(
@@ -111,4 +122,4 @@ def test_all_addresses_are_said_and_one_is_called(registry: Registry, url: str, 
     lines = describe_start(settings, registry, url=url, admin_url=url)
 
     assert lines[:2] == [f"listening    {url}", f"admin        {url}"]
-    assert f" {local}/api/chat/demo" in lines[-1]
+    assert f"{local}/api/chat/demo" in shlex.split(lines[-1])
