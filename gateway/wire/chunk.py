@@ -88,9 +88,9 @@ def decode_chunk(payload: bytes) -> Chunk | None:
 
 
 def _decode_leniently(payload: bytes) -> Chunk | None:
-    # NaN in logprobs and half surrogate pairs are no JSON, but providers send both.
+    # NaN in logprobs, half surrogate pairs and tabs in texts are no JSON, but providers send them.
     try:
-        return msgspec.convert(json.loads(payload), Chunk)
+        return msgspec.convert(json.loads(payload, strict=False), Chunk)
     except UnicodeDecodeError:
         return _decode_broken(payload)
     except (ValueError, RecursionError):  # msgspec.ValidationError is a ValueError
@@ -114,7 +114,7 @@ def _decode_broken(payload: bytes) -> Chunk | None:
 
 def _load(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
     """JSON that may be cut in the middle of a character, as the sentences of some errors are."""
-    return json.loads(payload.decode("utf-8", "surrogateescape"))
+    return json.loads(payload.decode("utf-8", "surrogateescape"), strict=False)
 
 
 def _find_bare_error(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape

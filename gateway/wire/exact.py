@@ -29,7 +29,7 @@ def find_usage(body: bytes) -> Any:  # noqa: ANN401 - whatever a provider sends
 def _find_leniently(body: bytes) -> Any:  # noqa: ANN401 - as above
     # NaN and half surrogate pairs are no JSON, but providers send both.
     try:
-        value = json.loads(body, parse_float=parse_decimal)
+        value = json.loads(body, parse_float=parse_decimal, strict=False)
     except (ValueError, RecursionError):
         return None
     return value.get("usage") if isinstance(value, dict) else None

@@ -35,7 +35,7 @@ def mask_fault(event: bytes, secrets: Sequence[str]) -> bytes:
     """
     kind, payload = parse_event(event)
     try:
-        said = json.loads((payload or b"").decode("utf-8", "replace"))
+        said = json.loads((payload or b"").decode("utf-8", "replace"), strict=False)
         masked = _mask_value(said, secrets)
     except (ValueError, RecursionError):  # not JSON, or deeper than anybody reads
         text = event.decode("utf-8", "surrogateescape")

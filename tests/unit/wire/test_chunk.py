@@ -336,6 +336,21 @@ def test_bytes_that_are_no_utf8_matter_in_text_alone(read: bytes, kind: EventKin
     assert StreamReader().read(read) is kind
 
 
+@pytest.mark.parametrize(
+    ("read", "kind", "content"),
+    [
+        (b'data: {"choices":[{"delta":{"content":"a\tb"}}]}\n\n', EventKind.CONTENT, "a\tb"),
+        (b'data: {"error":{"message":"a\tb"}}\n\n', EventKind.FAULT, ""),
+        (b'data: {"message":"a\tb"}\n\n', EventKind.FAULT, ""),
+    ],
+)
+def test_a_tab_in_a_text_is_a_tab(read: bytes, kind: EventKind, content: str) -> None:
+    """JSON wants it escaped; who writes JSON by hand does not."""
+    reader = StreamReader()
+
+    assert (reader.read(read), reader.text) == (kind, content)
+
+
 odd_values = st.sampled_from([None, "", "a", "stop", "error", 0, 1, 1.0, True, [], {}, USAGE])
 deltas = st.dictionaries(
     st.sampled_from(["content", "role", "reasoning", "tool_calls", "refusal"]), odd_values

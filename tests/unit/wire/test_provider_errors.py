@@ -118,6 +118,14 @@ SHAPES = {
         b'{"detail":[{"loc":["body","model"],"msg":"Field required","input":{"p":"the prompt"}}]}',
         ProviderFault("body.model: Field required", param="body.model"),
     ),
+    "by hand": (
+        b'{"error":{"message":"No.\nWait a bit.","type":"busy"}}',
+        ProviderFault("No. Wait a bit.", type="busy"),
+    ),
+    "by hand, in an event": (
+        b'data: {"error":{"message":"No.\tWait a bit.","type":"busy"}}\n\n',
+        ProviderFault("No. Wait a bit.", type="busy"),
+    ),
     "fastapi, text": (b'{"detail":"Not Found"}', ProviderFault("Not Found")),
     "llama.cpp": (
         (
