@@ -59,7 +59,9 @@ def read_ask(request: Request, body: dict[str, Any]) -> Ask:
     """What a chat request asks for."""
     options = body.get("stream_options")
     texts = _message_texts(body.get("messages"))
-    limit = body.get("max_completion_tokens", body.get("max_tokens"))
+    limit = body.get("max_completion_tokens")
+    if limit is None:  # as it is where a client writes what it does not set
+        limit = body.get("max_tokens")
     choices = body.get("n")
     model = body.get("model")
     return Ask(

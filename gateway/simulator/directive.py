@@ -76,7 +76,7 @@ class Directive(Spec, frozen=True):
     ] = ()
     choices: Annotated[
         Annotated[int, Meta(ge=1, le=128)] | None,
-        Meta(description="number of choices; by default the request's `n`"),
+        Meta(description="number of choices; by default the request's `n`, up to 16"),
     ] = None
     first_choice: Annotated[
         Number, Meta(description="index that opens each round of choices (llama.cpp: 1)")

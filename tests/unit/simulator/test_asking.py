@@ -40,6 +40,13 @@ def test_wrong_types_have_no_effect():
     assert (ask.model, ask.stream, ask.choices, ask.max_tokens) == ("demo", False, 1, None)
 
 
+def test_a_limit_that_is_null_is_none():
+    """Clients write null for what they do not set, and the old name beside it."""
+    body = {"max_completion_tokens": None, "max_tokens": 5}
+
+    assert read_ask(_request(), body).max_tokens == 5
+
+
 def test_the_number_of_choices_is_capped():
     """A caller of the demo must not multiply it a million times."""
     assert read_ask(_request(), {"n": 10**9}).choices == 16
