@@ -65,7 +65,15 @@ from gateway.overload.machine import Machine
 from gateway.overload.pressure import Pressure
 from gateway.overload.seats import Seats
 from gateway.plugins.copies import note_prepared_copy
-from gateway.plugins.keys import ONLY_WORKER, REGISTRY, SETTINGS, WORKER, Worker
+from gateway.plugins.keys import (
+    CHAT,
+    COMPLETIONS,
+    ONLY_WORKER,
+    REGISTRY,
+    SETTINGS,
+    WORKER,
+    Worker,
+)
 from gateway.plugins.loading import place
 from gateway.profile.handlers import (
     PER_MINUTE,
@@ -253,7 +261,7 @@ async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
 def add_routes(app: web.Application) -> None:
     """Everything that is answered on the public listener."""
     router = app.router
-    for path, name in (("/api/chat/{provider}", "chat"), ("/v1/chat/completions", "completions")):
+    for path, name in (("/api/chat/{provider}", CHAT), ("/v1/chat/completions", COMPLETIONS)):
         resource = router.add_resource(path, name=name)
         # "100 Continue" invites the body: not before we know who is calling.
         resource.add_route("POST", relay_exchange, expect_handler=postpone_continue)

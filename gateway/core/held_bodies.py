@@ -4,9 +4,16 @@ The rule here: a body counts from its first byte until nothing of it is needed a
 """
 
 import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
 from gateway.core.errors import OverloadedError
 from gateway.core.retry_after import come_back
+
+# A larger body is parsed in a thread: 1 MiB takes 3 ms, in which nobody else is served.
+MAX_INLINE_BYTES = 256 * 1024
+
+ParsedT = TypeVar("ParsedT")
 
 
 class HeldBodies:
@@ -14,7 +21,7 @@ class HeldBodies:
 
     def __init__(self, max_bytes: int) -> None:
         self.held_bytes = 0
-        self.parsing = asyncio.Lock()  # parsing a large one takes three times its size
+        self._parsing = asyncio.Lock()  # parsing a large one takes three times its size
         self._max_bytes = max_bytes
 
     def check_room(self, body_bytes: int) -> None:
@@ -24,6 +31,13 @@ class HeldBodies:
                 "The gateway holds as many request bodies as it can; try again in a moment.",
                 headers=come_back(),
             )
+
+    async def parse(self, read: Callable[[bytes], ParsedT], body: bytes) -> ParsedT:
+        """What `read` makes of a body, or of a part of one; of large ones one at a time."""
+        if len(body) <= MAX_INLINE_BYTES:
+            return read(body)
+        async with self._parsing:
+            return await asyncio.to_thread(read, body)
 
 
 class HeldBody:

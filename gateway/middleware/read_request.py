@@ -5,9 +5,7 @@ a byte of it is parsed.
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import lru_cache
-from typing import TypeVar
 
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
@@ -23,6 +21,7 @@ from gateway.core.errors import (
     BodyTooLargeError,
     InvalidRequestError,
     MalformedRequestError,
+    PluginFailedError,
     ProviderNotFoundError,
     RequestTimeoutError,
 )
@@ -30,26 +29,27 @@ from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
 from gateway.credentials.own_endpoints import unfilled
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, HELD_BODY, PROMPT, REGISTRY, SETTINGS, Call
+from gateway.plugins.keys import (
+    CALL,
+    CHAT,
+    HELD_BODY,
+    PROMPT,
+    REGISTRY,
+    RELAYED_ROUTES,
+    SETTINGS,
+    Call,
+)
 from gateway.wire.chat_request import ChatRequest, read_chat
 from gateway.wire.checks import require_model_text
 from gateway.wire.completions_request import CompletionsRequest, read_completions
 from gateway.wire.estimates import estimate_tokens
 from gateway.wire.redaction import redact
 
-CHAT = "chat"  # names of routes
-COMPLETIONS = "completions"
-
-# A larger body is parsed in a thread: 1 MiB takes 3 ms, in which nobody else is served.
-MAX_INLINE_BYTES = 256 * 1024
 # Bodies of the largest size that may be held at a time, unless a sum is set. Each is there twice,
 # as it came and as it is sent; with one in parsing and what the allocator keeps, the process takes
 # 380 MiB (measured).
 LARGEST_BODIES = 3
 EXPECTATION_FAILED = 417
-
-ParsedT = TypeVar("ParsedT")
-
 
 HELD_BODIES: web.AppKey[HeldBodies] = web.AppKey("held_bodies", HeldBodies)
 """Set by `app`, with `hold_bodies`."""
@@ -73,12 +73,14 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
     route = request.match_info.route.name
     if "Expect" in request.headers:
         _check_expectation(request)
-    if route not in {CHAT, COMPLETIONS}:
+    if route not in RELAYED_ROUTES:
         return await handler(request)
     app = request.app  # found anew each time it is asked for
     held = request[HELD_BODY] = HeldBody(app[HELD_BODIES])
     try:
         body = await _Body(request, app[SETTINGS].server, held).read()
+        if not body and request.content.total_bytes:
+            raise _taken_away()
         request[CALL] = await _make_call(request, app[REGISTRY], body, route)
         del body  # its fields are what is sent
         return await handler(request)
@@ -155,6 +157,13 @@ def _check_expectation(request: web.Request) -> None:
         raise refusal
 
 
+def _taken_away() -> PluginFailedError:
+    return PluginFailedError(
+        "A middleware of this gateway's operator has read the body, and nothing is left of it.",
+        detail="read before read_request; a middleware further in gets it from read_messages",
+    )
+
+
 async def _invite_body(request: web.Request) -> None:
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -162,13 +171,13 @@ async def _invite_body(request: web.Request) -> None:
 
 
 async def _make_call(request: web.Request, registry: Registry, body: bytes, route: str) -> Call:
-    one_at_a_time = request.app[HELD_BODIES].parsing
+    parse = request.app[HELD_BODIES].parse
     exchange = request[EXCHANGE]
     exchange.bytes_in = len(body)
     if route == CHAT:
         provider = _find_provider(registry, request.match_info["provider"])
         exchange.provider = provider.name
-        chat, exchange.prompt_tokens = await _parse(_read_chat, body, one_at_a_time)
+        chat, exchange.prompt_tokens = await parse(_read_chat, body)
         if provider.is_custom:  # which row it is; `check_key` finds the model that it names
             row = require_model_text(chat.custom_model_id or "", "customModelId")
             model, exchange.price = _find_model(provider, row, "customModelId")
@@ -177,7 +186,7 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
         request[PROMPT] = chat
         call = Call(Dialect.TEXT, provider, model, stream=True, wants_usage=False)
     else:
-        asked, exchange.prompt_tokens = await _parse(_read_completions, body, one_at_a_time)
+        asked, exchange.prompt_tokens = await parse(_read_completions, body)
         provider = _find_provider(registry, asked.provider, "model")
         model, exchange.price = _find_model(provider, asked.model, "model")
         request[PROMPT] = asked
@@ -206,15 +215,6 @@ def _read_completions(body: bytes) -> tuple[CompletionsRequest, int]:
     """The same for the other dialect; all its fields go upstream."""
     asked = read_completions(body)
     return asked, estimate_tokens(asked.fields.values())
-
-
-async def _parse(
-    read: Callable[[bytes], ParsedT], body: bytes, one_at_a_time: asyncio.Lock
-) -> ParsedT:
-    if len(body) <= MAX_INLINE_BYTES:
-        return read(body)
-    async with one_at_a_time:
-        return await asyncio.to_thread(read, body)
 
 
 def _find_provider(registry: Registry, name: str, param: str | None = None) -> Provider:

@@ -11,21 +11,19 @@ from aiohttp.typedefs import Handler
 from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Exchange
 from gateway.core.retry_after import come_back
-from gateway.middleware.read_request import CHAT, COMPLETIONS
 from gateway.overload.door import SENTENCE
 from gateway.overload.pressure import Pressure
 from gateway.plugins.api import EXCHANGE
+from gateway.plugins.keys import RELAYED_ROUTES
 
 PRESSURE: web.AppKey[Pressure] = web.AppKey("pressure", Pressure)
 """Set by `app`; its seats are one of the observers, so that they hear of every end."""
-
-_ROUTES = frozenset((CHAT, COMPLETIONS))
 
 
 @web.middleware
 async def shed_load(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let as many requests for answers through as can be borne, and nobody above their share."""
-    if request.match_info.route.name in _ROUTES:
+    if request.match_info.route.name in RELAYED_ROUTES:
         pressure, exchange = request.app[PRESSURE], request[EXCHANGE]
         holder = _holder_of(exchange)
         if not pressure.seats.take(exchange, holder):

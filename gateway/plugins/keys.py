@@ -1,4 +1,4 @@
-"""Typed keys under which the chain passes values on, and the app keeps its parts.
+"""Typed keys under which the chain passes values on, and the app keeps its parts; names of routes.
 
 The rule here: a value is set by exactly one middleware (or by `app`), named in its docstring.
 """
@@ -17,6 +17,11 @@ from gateway.wire.completions_request import CompletionsRequest
 
 REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
 """What providers.yaml says; set by `app`."""
+
+CHAT = "chat"
+COMPLETIONS = "completions"
+RELAYED_ROUTES = frozenset({CHAT, COMPLETIONS})
+"""Names of the routes that ask a provider; all others are answered by the gateway itself."""
 
 SETTINGS: web.AppKey[Settings] = web.AppKey("settings", Settings)
 """What gateway.yaml says; set by `app`."""

@@ -219,11 +219,6 @@ def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Jo
     return Job(request, exchange, call, settings, upstream, message, held, credential, grant)
 
 
-def messages_of(prompt: Prompt) -> bytes:
-    """What is asked, as JSON."""
-    return prompt.messages if isinstance(prompt, ChatRequest) else prompt.fields["messages"]
-
-
 def _render_request(
     request: web.Request,
     upstream: Upstream,

@@ -25,10 +25,11 @@ from gateway.core.upstream_errors import UpstreamConnectError
 from gateway.credentials.pools import Pools
 from gateway.ledger.ledger import Ledger
 from gateway.plugins.keys import CALL, PROMPT
+from gateway.plugins.prompts import messages_of
 from gateway.relay.attempt import Attempt
 from gateway.relay.deadlines import exceed_total
 from gateway.relay.downstream import make_response
-from gateway.relay.job import STREAM_HEADERS, Job, make_job, messages_of
+from gateway.relay.job import STREAM_HEADERS, Job, make_job
 from gateway.relay.retries import ExchangeRetries
 from gateway.relay.verdict import Whole
 from gateway.relay.whole_reply import PIECE_BYTES, send_whole

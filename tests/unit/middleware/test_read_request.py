@@ -13,10 +13,10 @@ from gateway.config.settings import ServerSpec, Settings
 from gateway.core.clock import monotonic
 from gateway.core.errors import OverloadedError
 from gateway.core.exchange import Outcome
+from gateway.core.held_bodies import MAX_INLINE_BYTES
 from gateway.middleware.check_key import check_key
 from gateway.middleware.read_request import (
     LARGEST_BODIES,
-    MAX_INLINE_BYTES,
     hold_bodies,
 )
 from gateway.plugins.api import EXCHANGE
