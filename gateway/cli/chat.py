@@ -25,7 +25,7 @@ from aiohttp import (
 from gateway.wire.chunk import EventKind, StreamReader
 from gateway.wire.provider_errors import fault_of
 from gateway.wire.sse import EventSplitter
-from gateway.wire.text import TextEncoder
+from gateway.wire.text_encoder import TextEncoder
 
 CONNECT_S = 5
 SILENCE_S = 300

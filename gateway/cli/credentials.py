@@ -18,9 +18,9 @@ from gateway.config.load import load_registry
 from gateway.config.problems import ConfigError
 from gateway.config.settings import Settings
 from gateway.core.clock import system_clock
+from gateway.core.credential_owner import KEY_HOLDER, TENANT, USER, name_owner
 from gateway.core.durations import render_time
 from gateway.core.errors import InvalidRequestError
-from gateway.core.owner import KEY_HOLDER, TENANT, USER, name_owner
 from gateway.credentials.profile_keys import check_key_text, ending_of, new_version
 from gateway.stores.credentials import StoredCredential
 from gateway.stores.envelope import open_envelope, seal

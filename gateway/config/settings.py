@@ -24,7 +24,7 @@ from gateway.config.anonymous import AnonymousAuth
 from gateway.config.key_hashes import check_hashes
 from gateway.config.ledger import LedgerSpec
 from gateway.config.limit_rules import MONEY_SUFFIX, LimitSpec
-from gateway.config.logs import LoggingSpec
+from gateway.config.logging import LoggingSpec
 from gateway.config.mistakes import Mistake, refuse
 from gateway.config.networks import ProxyNetwork
 from gateway.config.overload import OverloadSpec

@@ -13,7 +13,7 @@ from gateway.config.load import Registry
 from gateway.config.profiles import ProfilesSpec
 from gateway.config.registry import Provider
 from gateway.config.settings import Settings
-from gateway.core.owner import owner_of, tenant_of
+from gateway.core.credential_owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
 from gateway.credentials.custom_models import CustomModels
 from gateway.credentials.finder import CredentialFinder

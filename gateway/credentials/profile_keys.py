@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from gateway.config.credentials import VISIBLE
 from gateway.core.clock import Clock, system_clock
+from gateway.core.credential_owner import owner_of
 from gateway.core.errors import (
     CredentialUnavailableError,
     InvalidRequestError,
@@ -20,7 +21,6 @@ from gateway.core.errors import (
     NoProfileError,
 )
 from gateway.core.identity import Principal
-from gateway.core.owner import owner_of
 from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.stored import Opened
 from gateway.credentials.supabase_profiles import Subjects

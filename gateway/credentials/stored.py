@@ -10,9 +10,9 @@ import msgspec
 import structlog
 
 from gateway.core.credential import Credential
+from gateway.core.credential_owner import TENANT
 from gateway.core.errors import CredentialUnavailableError
 from gateway.core.identity import Principal
-from gateway.core.owner import TENANT
 from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.own_endpoints import OwnEndpoints
 from gateway.credentials.source import Found, check_usable, moved_to

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
-from gateway.core.reset import reset_on_close
+from gateway.core.tcp_reset import reset_on_close
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import PREPARED
 

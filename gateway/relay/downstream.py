@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
-from gateway.core.reset import reset_on_close
+from gateway.core.tcp_reset import reset_on_close
 from gateway.relay.stalls import put_off_by_reading, unacknowledged_bytes
 
 # Above this the provider is read no further until the caller has caught up.

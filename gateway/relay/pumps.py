@@ -16,7 +16,7 @@ from gateway.wire.answered import read_ending
 from gateway.wire.chunk import CONTENT, DONE, FAULT, GIANT, UNREADABLE, USAGE, StreamReader
 from gateway.wire.masking import mask_event, mask_fault
 from gateway.wire.sse import BYTE_ORDER_MARK, MAX_HELD_BYTES, EventSplitter
-from gateway.wire.text import TextEncoder
+from gateway.wire.text_encoder import TextEncoder
 
 # Of an event that text is to be read from. An image of two megabytes may come in one, beside a text
 # that is nothing but words: left unread, it would take the words with it.

@@ -21,7 +21,7 @@ from gateway.core.upstream_errors import (
 from gateway.core.usage import Usage, parse_usage
 from gateway.upstream.receiver import Headers
 from gateway.upstream.response_head import find_header
-from gateway.wire.exact import find_usage
+from gateway.wire.exact_usage import find_usage
 from gateway.wire.headers import select_response_headers
 from gateway.wire.masking import holds_secret
 from gateway.wire.provider_errors import fault_of, is_json, read_fault, upstream_error_of

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.config.logs import LoggingSpec
+from gateway.config.logging import LoggingSpec
 from gateway.core.events import EVENTS
 
 REQUEST_ID = "request_id"

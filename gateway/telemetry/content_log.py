@@ -11,7 +11,7 @@ import stat
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from gateway.config.logs import STDERR, ContentLogSpec
+from gateway.config.logging import STDERR, ContentLogSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.content import Content
 from gateway.core.events.exchange import CONTENT
@@ -20,7 +20,7 @@ from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.line_file import LineFile
 from gateway.telemetry.log_writer import MAX_BYTES, LogWriter
 from gateway.telemetry.sinks import Sink
-from gateway.wire.spoken import render_answer, render_prompt
+from gateway.wire.transcript import render_answer, render_prompt
 
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 OWNER_ONLY = 0o600

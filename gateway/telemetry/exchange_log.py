@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from gateway.config.logs import LoggingSpec
+from gateway.config.logging import LoggingSpec
 from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.credential import SOMEBODYS
 from gateway.core.events.exchange import SETTLED
@@ -18,7 +18,7 @@ from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.exchange_fields import FOREIGN, describe_exchange
 from gateway.telemetry.rendering import Render, encode_json
 from gateway.telemetry.sinks import Sink
-from gateway.telemetry.storm import NEVER
+from gateway.telemetry.storm_guard import NEVER
 
 MAX_LINE_BYTES = 2_048
 # Of each field that others can fill, one after the other until the line is short enough.

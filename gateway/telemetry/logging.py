@@ -18,7 +18,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 from typing_extensions import override
 
-from gateway.config.logs import LoggingSpec
+from gateway.config.logging import LoggingSpec
 from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange
@@ -30,7 +30,7 @@ from gateway.telemetry.exchange_fields import describe_exchange
 from gateway.telemetry.exchange_log import ExchangeLog
 from gateway.telemetry.rendering import Render, make_console, render_json, render_logfmt
 from gateway.telemetry.sinks import Sink, StreamSink
-from gateway.telemetry.storm import NEVER, StormGuard
+from gateway.telemetry.storm_guard import NEVER, StormGuard
 
 MAX_FRAMES = 20
 CONSOLE = "console"

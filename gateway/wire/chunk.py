@@ -13,8 +13,14 @@ import msgspec
 
 from gateway.core.usage import Usage, parse_usage
 from gateway.wire.estimates import CHARS_PER_TOKEN
-from gateway.wire.exact import find_usage
-from gateway.wire.plain import SIZE_LINES, SIZES, UNDECODABLE, decode_plain, find_surroundings
+from gateway.wire.exact_usage import find_usage
+from gateway.wire.plain_events import (
+    SIZE_LINES,
+    SIZES,
+    UNDECODABLE,
+    decode_plain,
+    find_surroundings,
+)
 from gateway.wire.provider_errors import is_bare_error
 from gateway.wire.sse import Fragment, parse_event
 

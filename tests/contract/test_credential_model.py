@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from pydantic import SecretStr
 
+from gateway.core.credential_owner import owner_of, tenant_of
 from gateway.core.errors import CredentialUnavailableError
 from gateway.core.identity import Principal
-from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
 from gateway.credentials.finder import CredentialFinder
 from gateway.credentials.lookup_cache import FRESH_S, REST_S, STALE_S, LookupCache

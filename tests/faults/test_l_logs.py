@@ -19,7 +19,7 @@ import yaml
 
 from gateway.core.clock import monotonic
 from gateway.telemetry.exchange_log import MAX_LINE_BYTES
-from gateway.telemetry.storm import LINES_A_SECOND
+from gateway.telemetry.storm_guard import LINES_A_SECOND
 from tests.faults.conftest import OpenScene
 from tests.plugins.authorities import FEW_AUTHORITIES
 from tests.plugins.declared import refuse_undeclared

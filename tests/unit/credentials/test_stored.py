@@ -4,9 +4,9 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.core.credential import Credential
+from gateway.core.credential_owner import owner_of, tenant_of
 from gateway.core.errors import CredentialUnavailableError, CredentialUnusableError
 from gateway.core.identity import ANONYMOUS, Principal
-from gateway.core.owner import owner_of, tenant_of
 from gateway.core.tasks import Tasks
 from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.own_endpoints import OwnEndpoints

@@ -1,6 +1,6 @@
 """Which lines are written."""
 
-from gateway.config.logs import EventLogSpec, LoggingSpec
+from gateway.config.logging import EventLogSpec, LoggingSpec
 from gateway.telemetry.choosing import LEVELS, Choice
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from gateway.config.logs import ContentLogSpec
+from gateway.config.logging import ContentLogSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import Principal
 from gateway.logs.lines import LineCutter

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from gateway.config.logs import EventLogSpec, LoggingSpec
+from gateway.config.logging import EventLogSpec, LoggingSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import ANONYMOUS
 from gateway.telemetry.exchange_log import MAX_LINE_BYTES

@@ -12,7 +12,7 @@ from typing import Literal
 import pytest
 import structlog
 
-from gateway.config.logs import ContentLogSpec, EventLogSpec, LoggingSpec
+from gateway.config.logging import ContentLogSpec, EventLogSpec, LoggingSpec
 from gateway.core.clock import monotonic
 from gateway.core.exchange import Exchange, Outcome
 from gateway.telemetry.line_file import LineFile

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.wire.chunk import StreamReader
-from gateway.wire.plain import SIZE_LINES, decode_plain, find_surroundings
+from gateway.wire.plain_events import SIZE_LINES, decode_plain, find_surroundings
 
 BEFORE = b'data: {"id":"c-1","choices":[{"index":0,"delta":{"content":"'
 BEHIND = b'"},"finish_reason":null}],"content":"z","usage":null}\n\n'

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.core.credential_owner import name_owner, owner_of, tenant_of
 from gateway.core.identity import ANONYMOUS, Principal
-from gateway.core.owner import name_owner, owner_of, tenant_of
 
 
 def test_the_sort_is_part_of_the_name() -> None:

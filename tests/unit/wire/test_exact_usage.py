@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.wire.exact import find_usage
+from gateway.wire.exact_usage import find_usage
 
 
 def test_a_fraction_is_a_decimal() -> None:

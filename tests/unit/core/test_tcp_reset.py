@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from gateway.core.reset import reset_on_close
+from gateway.core.tcp_reset import reset_on_close
 
 
 def test_the_other_side_hears_a_reset() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.wire.spoken import MAX_READ_BYTES, render_answer, render_prompt
+from gateway.wire.transcript import MAX_READ_BYTES, render_answer, render_prompt
 
 PARTS = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:"}}]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config.load import load_settings
-from gateway.config.logs import ContentLogSpec, EventLogSpec, LoggingSpec
+from gateway.config.logging import ContentLogSpec, EventLogSpec, LoggingSpec
 from gateway.config.problems import ConfigError
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.text import TextEncoder
+from gateway.wire.text_encoder import TextEncoder
 
 # Everything JavaScript's trimStart removes (ECMAScript, WhiteSpace and LineTerminator).
 JS_BLANKS = [

@@ -1,6 +1,6 @@
 """One mistake does not fill the disk."""
 
-from gateway.telemetry.storm import LINES_A_SECOND, MAX_KINDS, NEVER, StormGuard
+from gateway.telemetry.storm_guard import LINES_A_SECOND, MAX_KINDS, NEVER, StormGuard
 
 
 def test_so_many_a_second_and_the_rest_is_counted() -> None:
