@@ -34,7 +34,7 @@ COMMANDS = {  # where each command is
     "keys test": "gateway.cli.keys:try_key",
     "keys test providers": "gateway.cli.try_credentials:try_credentials",
     "logs": "gateway.cli.logs:show_logs",
-    "providers": "gateway.cli.list_providers:list_providers",
+    "providers": "gateway.cli.providers:list_providers",
     "schema": "gateway.cli.check:print_schema",
     "serve": "gateway.cli.serve:serve",
     "simulate": "gateway.cli.simulate:simulate",

@@ -6,10 +6,8 @@ Rule: of a credential the last four characters are shown, and of a short one non
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from gateway.cli.providers import WIDE
+from gateway.cli.tables import print_table
 from gateway.core.durations import render_time
 from gateway.stores.credentials import StoredCredential
 
@@ -20,17 +18,7 @@ def print_credentials(
     rows: Sequence[tuple[StoredCredential, str | None]], console: Console | None = None
 ) -> None:
     """Print one row for each credential; each comes with its last characters."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)
-    table = Table()
-    for heading in COLUMNS:
-        table.add_column(heading, overflow="fold")
-    for stored, ending in rows:
-        # As plain text: a square bracket in a name would be read as markup.
-        table.add_row(*map(Text, _cells(stored, ending)))
-    console.print(table)
+    print_table(COLUMNS, (_cells(stored, ending) for stored, ending in rows), console)
 
 
 def _cells(stored: StoredCredential, ending: str | None) -> tuple[str, ...]:

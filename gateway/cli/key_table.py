@@ -6,10 +6,8 @@ Rule: of a key only the first characters are shown, as the store has no more of 
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from gateway.cli.providers import WIDE
+from gateway.cli.tables import print_table
 from gateway.core.durations import render_time
 from gateway.stores.keys import StoredKey, StoredSecret, is_over
 
@@ -18,17 +16,7 @@ COLUMNS = ("name", "state", "key", "tenant", "groups", "for", "expires")
 
 def print_keys(keys: Sequence[StoredKey], now: float, console: Console | None = None) -> None:
     """Print one row for each key."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)
-    table = Table()
-    for heading in COLUMNS:
-        table.add_column(heading, overflow="fold")
-    for key in keys:
-        # As plain text: a square bracket in a name would be read as markup.
-        table.add_row(*map(Text, _cells(key, now)))
-    console.print(table)
+    print_table(COLUMNS, (_cells(key, now) for key in keys), console)
 
 
 def render_key(key: StoredKey, now: float) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.providers import WIDE
+from gateway.cli.tables import WIDE
 from gateway.ledger.usage import show_usd
 from gateway.logs.quantiles import Quantiles
 from gateway.logs.reading import Reader

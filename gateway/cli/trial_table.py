@@ -8,28 +8,16 @@ from collections.abc import Sequence
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from gateway.cli.credential_trial import Trial
-from gateway.cli.providers import WIDE
+from gateway.cli.tables import print_table
 
 COLUMNS = ("provider", "credential", "result", "answer", "latency", "models", "says")
 
 
 def print_trials(trials: Sequence[Trial], console: Console | None = None) -> None:
     """Print one row for each credential."""
-    if console is None:
-        console = Console()
-        if not console.is_terminal:
-            console = Console(width=WIDE)
-    table = Table()
-    for heading in COLUMNS:
-        table.add_column(heading, overflow="fold")
-    for trial in trials:
-        # As plain text: a square bracket in a message would be read as markup.
-        table.add_row(*map(Text, _cells(trial)))
-    console.print(table)
+    print_table(COLUMNS, (_cells(trial) for trial in trials), console)
 
 
 def render_trials(trials: Sequence[Trial]) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.providers import WIDE
+from gateway.cli.tables import WIDE, add_row, find_console
 from gateway.ledger.usage import NUMBERS, numbers_of
 from gateway.stores.ledger import UsageQuery, UsageRow
 
@@ -26,10 +26,8 @@ def print_usage(
 ) -> None:
     """Print one line for each sum, or one list where lines would be too long."""
     numbers = [dict(zip(NUMBERS, numbers_of(row), strict=True)) for row in rows]
-    if console is None:
-        console = Console()
-        if not console.is_terminal:  # nobody's line is too short
-            console = Console(width=max(WIDE, _width(query, rows, numbers, NUMBERS)))
+    # Where there is no terminal nobody's line is too short.
+    console = console or find_console(max(WIDE, _width(query, rows, numbers, NUMBERS)))
     busy = [n for n in NUMBERS if n in ALWAYS or any(float(one[n]) for one in numbers)]
     for columns in (list(NUMBERS), busy):
         if _width(query, rows, numbers, columns) <= console.width:
@@ -68,8 +66,7 @@ def _make_table(
     for name in columns:
         table.add_column(_heading(name), justify="right", no_wrap=True)
     for row, shown in zip(rows, numbers, strict=True):
-        # As plain text: a square bracket in a name would be read as markup.
-        table.add_row(*map(Text, (*row.of, *(shown[name] for name in columns))))
+        add_row(table, (*row.of, *(shown[name] for name in columns)))
     return table
 
 
