@@ -46,7 +46,7 @@ def misplaced_middlewares(document: Document) -> list[Problem]:
     written = settings.get("middleware")
     known = [*CHAIN_NAMES]
     if settings.get("tracing") is not None:
-        known.append(BEGIN_TRACE)
+        known.insert(known.index(FIRST) + 1, BEGIN_TRACE)
     problems: list[Problem] = []
     own: list[str] = []
     for index, entry in enumerate(written if isinstance(written, list) else ()):

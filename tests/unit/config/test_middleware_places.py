@@ -65,8 +65,11 @@ def test_one_s_own_may_be_named_further_down() -> None:
 
 def test_tracing_has_a_place_where_there_is_tracing() -> None:
     """Without, it is not in the chain."""
+    (sentence,) = said("after: logging", more="tracing: {}\n")
+
     assert said("after: begin_trace", more="tracing: {}\n") == []
     assert len(said("after: begin_trace")) == 1
+    assert ", assign_request_id, begin_trace, write_access_log, " in sentence
 
 
 @pytest.mark.parametrize("text", ["middleware: 5\n", "middleware: [5]\n", "", "- a\n", "x"])
