@@ -43,12 +43,23 @@ COMMANDS = {  # where each command is
 
 FLAG = ""  # of an option that takes no value; typer writes `<bool>`, as if one had to follow
 
+
+def _check_format(value: str) -> str:
+    if value not in {"table", "json"}:
+        raise typer.BadParameter("needs to be `table` or `json`")
+    return value
+
+
 ConfigOption = Annotated[
     Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
 ]
 ProvidersOption = Annotated[
     Path | None,
     typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option("--format", help="`table`, or `json` for programs.", callback=_check_format),
 ]
 
 

@@ -4,12 +4,11 @@ The rule here: this file imports typer alone, as `main` does. No credential is a
 user of the machine sees those.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.cli.commands import ConfigOption, run
+from gateway.cli.commands import ConfigOption, FormatOption, ProvidersOption, run
 
 app = typer.Typer(
     help="Set and delete the providers' credentials of principals and tenants.",
@@ -26,10 +25,6 @@ Kind = Annotated[
         "with a token or a session. Needed where `auth` has both."
     ),
 ]
-Providers = Annotated[
-    Path | None,
-    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
-]
 
 
 @app.command("set")
@@ -39,7 +34,7 @@ def set_credential(
     tenant: Tenant = None,
     principal: Principal = None,
     kind: Kind = None,
-    providers: Providers = None,
+    providers: ProvidersOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Keep a credential: the one that is typed, or the first line of standard input."""
@@ -58,14 +53,10 @@ def list_credentials(
     tenant: Tenant = None,
     principal: Principal = None,
     kind: Kind = None,
-    output: Annotated[
-        str, typer.Option("--format", help="`table`, or `json` for programs.")
-    ] = "table",
+    output: FormatOption = "table",
     config: ConfigOption = None,
 ) -> None:
     """Show every credential but the credentials themselves; by default everybody's."""
-    if output not in {"table", "json"}:
-        raise typer.BadParameter("needs to be `table` or `json`", param_hint="--format")
     run("credentials list", whose=(tenant, principal, kind), output=output, config=config)
 
 
@@ -76,7 +67,7 @@ def delete_credential(
     tenant: Tenant = None,
     principal: Principal = None,
     kind: Kind = None,
-    providers: Providers = None,
+    providers: ProvidersOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Forget a credential; running gateways do so within ten seconds."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.commands import FLAG, ConfigOption, ProvidersOption, run
+from gateway.cli.commands import FLAG, ConfigOption, FormatOption, ProvidersOption, run
 
 STDIN = "-"
 PREFIX = "gw_"  # what a key of the gateway begins with
@@ -70,14 +70,10 @@ def create(  # noqa: PLR0913 - each is an option of the command
 
 @app.command("list")
 def list_keys(
-    output: Annotated[
-        str, typer.Option("--format", help="`table`, or `json` for programs.")
-    ] = "table",
+    output: FormatOption = "table",
     config: ConfigOption = None,
 ) -> None:
     """Show every key but the keys themselves."""
-    if output not in {"table", "json"}:
-        raise typer.BadParameter("needs to be `table` or `json`", param_hint="--format")
     run("keys list", output=output, config=config)
 
 
