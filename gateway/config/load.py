@@ -208,15 +208,7 @@ def _default_registry() -> Path:
 def _parse_registry(document: Document, path: Path) -> RegistryFile:
     """Return the providers of a document, each with its key as its name."""
     secrets = open_registry_secrets(document, path)
-    problems = secrets + _name_problems(document)
-    try:
-        written = _validate(RegistryFile, document)
-    except ConfigError as error:
-        others = [*problems[len(secrets) :], *error.problems]
-        raise ConfigError([*without_said(secrets, others), *others]) from None
-    if problems:
-        raise ConfigError(problems)
-    return written
+    return _parse(RegistryFile, document, secrets, _name_problems(document))
 
 
 def _credential_problem(document: Document, name: str, error: CredentialError) -> Problem:
@@ -248,14 +240,20 @@ def _name_problems(document: Document) -> list[Problem]:
 def _parse_settings(document: Document, path: Path) -> Settings:
     """Return the settings of a document, with references where secrets will be."""
     secrets = open_settings_secrets(document, path)
-    problems = secrets + misplaced_middlewares(document)
+    return _parse(Settings, document, secrets, misplaced_middlewares(document))
+
+
+def _parse(
+    model: type[SpecT], document: Document, secrets: list[Problem], others: list[Problem]
+) -> SpecT:
+    """Return the document as a model; ConfigError with that and what was found before."""
     try:
-        written = _validate(Settings, document)
+        written = _validate(model, document)
     except ConfigError as error:
-        others = [*problems[len(secrets) :], *error.problems]
+        others = [*others, *error.problems]
         raise ConfigError([*without_said(secrets, others), *others]) from None
-    if problems:
-        raise ConfigError(problems)
+    if secrets or others:
+        raise ConfigError([*secrets, *others])
     return written
 
 

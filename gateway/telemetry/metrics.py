@@ -26,7 +26,6 @@ from gateway.telemetry.loop_watch import LoopWatch
 from gateway.telemetry.numbers import Numbers, is_known, lone, numbers_of
 from gateway.telemetry.series import Distribution
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 NO_LEDGER = LedgerNumbers(0, 0, 0, is_store_down=False)
 AS_STARTED = ConfigNumbers(generation=1, failures=0, has_failed=False)
 WHOLE_LOG = LogNumbers(dropped=0, sampled=0, withheld=0)
