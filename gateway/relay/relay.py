@@ -97,7 +97,7 @@ class Relay:
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         retries = ExchangeRetries(job.call.provider.retries, self._clock)
         job.enter_gate()
-        job.upstream.retry_tokens.count_request(job.exchange.started_at)
+        job.upstream.retry_budget.count_request(job.exchange.started_at)
         while True:
             self._begin_attempt(job)
             try:
@@ -130,7 +130,7 @@ class Relay:
             return None  # it would be over before it began; what failed says more than that
         # Another credential at once is no retry: it was that credential which failed, and the
         # pool itself keeps count of how many there are to try.
-        if wait_s is None or other_s == 0 or job.upstream.retry_tokens.take():
+        if wait_s is None or other_s == 0 or job.upstream.retry_budget.take():
             return wait_s
         return None
 

@@ -17,7 +17,7 @@ Report = Callable[[int], None]
 """Told how many retries were not made, at most once each half, when there were any."""
 
 
-class RetryTokens:
+class RetryBudget:
     """The retries of one provider, counted against its requests of the last seconds."""
 
     __slots__ = (

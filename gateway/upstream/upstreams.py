@@ -23,7 +23,7 @@ from gateway.upstream.dial import Target
 from gateway.upstream.gate import Gate
 from gateway.upstream.pool import Pool
 from gateway.upstream.resolver import Resolver
-from gateway.upstream.retry_tokens import RetryTokens
+from gateway.upstream.retry_budget import RetryBudget
 from gateway.upstream.tls import open_tls_context
 
 COMPLETIONS_PATH = "/chat/completions"
@@ -59,7 +59,7 @@ class Upstream:
         self.host = host
         self.port = parts.port or (HTTPS_PORT if secure else HTTP_PORT)
         self.gate = Gate(provider, has_lagged)
-        self.retry_tokens = RetryTokens(
+        self.retry_budget = RetryBudget(
             provider.retry_budget, partial(_report_held_back, provider.name)
         )
         self.pool = Pool(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.config.provider_blocks import RetryBudgetSpec
-from gateway.upstream.retry_tokens import HALF_S, RetryTokens
+from gateway.upstream.retry_budget import HALF_S, RetryBudget
 
 
 class Hand:
@@ -17,16 +17,16 @@ class Hand:
         self.now = 1_000.0
         self.told: list[int] = []
         spec = RetryBudgetSpec.model_validate(fields)
-        self.tokens = RetryTokens(spec, self.told.append, lambda: self.now)
+        self.budget = RetryBudget(spec, self.told.append, lambda: self.now)
 
     def request(self, times: int = 1) -> None:
         """Requests that begin now."""
         for _ in range(times):
-            self.tokens.count_request(self.now)
+            self.budget.count_request(self.now)
 
     def retry(self, times: int = 1) -> int:
         """How many of so many retries may be made."""
-        return sum(self.tokens.take() for _ in range(times))
+        return sum(self.budget.take() for _ in range(times))
 
 
 def test_a_storm_gets_a_fifth() -> None:
