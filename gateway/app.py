@@ -7,7 +7,6 @@ startup; what is opened is closed in the reverse order.
 from collections.abc import AsyncIterator
 from functools import partial
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
@@ -89,6 +88,7 @@ from gateway.stores.counters import CounterStore
 from gateway.stores.opening import OpenKeys, open_keys
 from gateway.stores.opening_counters import make_counters
 from gateway.telemetry.content_log import ContentLog
+from gateway.telemetry.crashes import report_crash
 from gateway.telemetry.in_flight import InFlight
 from gateway.telemetry.logging import log_exchange
 from gateway.telemetry.metrics import Metrics, Watched
@@ -413,8 +413,3 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
 async def stop_relay(app: web.Application) -> None:
     """End the answers that are still going on when the time to drain is over."""
     app[RELAY].stop()
-
-
-def report_crash(task: str, error: BaseException) -> None:
-    """Say that a background task died of a mistake of ours."""
-    structlog.get_logger().error("task.crashed", task=task, exc_info=error)

@@ -6,7 +6,6 @@ cryptography take a tenth of a second to import.
 
 from collections.abc import AsyncIterator
 
-import structlog
 from aiohttp import web
 
 from gateway.auth.anonymous import Anonymous
@@ -19,6 +18,7 @@ from gateway.config.anonymous import AnonymousAuth
 from gateway.config.settings import GatewayKeyAuth, Settings
 from gateway.core.tasks import Tasks
 from gateway.plugins.keys import SETTINGS
+from gateway.telemetry.crashes import report_crash
 from gateway.upstream.resolver import Resolver
 
 METHODS: web.AppKey[tuple[Method, ...]] = web.AppKey("methods", tuple)
@@ -27,7 +27,7 @@ METHODS: web.AppKey[tuple[Method, ...]] = web.AppKey("methods", tuple)
 
 async def open_methods(app: web.Application) -> AsyncIterator[None]:
     """Make the methods of `auth`; nothing is asked of anybody before the first caller comes."""
-    tasks = Tasks(_report_crash)
+    tasks = Tasks(report_crash)
     resolver = Resolver()
     app[METHODS] = make_methods(app[SETTINGS], tasks, resolver, app.get(STORED_KEYS))
     yield
@@ -61,7 +61,3 @@ def _make_key_method(spec: GatewayKeyAuth, stored_keys: StoredKeys | None) -> Me
     if stored_keys is None:
         raise RuntimeError("The database of keys has not been opened.")
     return StoredKeyMethod(stored_keys)
-
-
-def _report_crash(task: str, error: BaseException) -> None:
-    structlog.get_logger().error("task.crashed", task=task, exc_info=error)

@@ -7,7 +7,6 @@ readiness. Whatever else there is stands behind the guard.
 from collections.abc import Callable
 from http import HTTPStatus
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -29,6 +28,7 @@ from gateway.core.errors import GatewayError, InternalError, MethodNotAllowedErr
 from gateway.core.request_id import new_request_id
 from gateway.core.tasks import Tasks
 from gateway.stores.opening import OpenKeys
+from gateway.telemetry.crashes import report_crash
 from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.render_errors import render_text
 
@@ -56,7 +56,7 @@ def build_admin_app(
         settings.admin, settings.caller_digests, proxies=settings.server.trusted_proxies
     )
     app[BODY_TIMEOUT_S] = settings.server.request_body_timeout_s
-    app[keys.DESK] = keys.KeyDesk(find_keys, Tasks(_report_crash))
+    app[keys.DESK] = keys.KeyDesk(find_keys, Tasks(report_crash))
     app.on_shutdown.append(finish_changes)
     if fetch_usage is not None:
         app[FETCH_USAGE] = fetch_usage
@@ -142,7 +142,3 @@ def _translate(refusal: web.HTTPException, app: web.Application) -> GatewayError
     error = InternalError("This page could not be shown.")
     error.status = refusal.status
     return error
-
-
-def _report_crash(task: str, error: BaseException) -> None:
-    structlog.get_logger().error("task.crashed", task=task, exc_info=error)

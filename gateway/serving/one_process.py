@@ -14,7 +14,7 @@ import msgspec
 import structlog
 import uvloop
 
-from gateway.app import METRICS, add_content_log, report_crash
+from gateway.app import METRICS, add_content_log
 from gateway.config.listeners import SamePortError
 from gateway.config.load import SETTINGS_FILE, Registry
 from gateway.config.settings import Settings
@@ -38,6 +38,7 @@ from gateway.serving.service import PATIENCE_S, SIGNALS, Service
 from gateway.serving.shared import Shared
 from gateway.stores.errors import StoreError
 from gateway.telemetry.content_log import ContentFileError
+from gateway.telemetry.crashes import report_crash
 from gateway.telemetry.logging import GatewayLog
 from gateway.telemetry.tracing.opening import TracingError
 

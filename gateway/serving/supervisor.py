@@ -27,6 +27,7 @@ from gateway.serving.shared import Shared, open_shared
 from gateway.serving.worker import HASTEN
 from gateway.serving.worker_place import Death, Sockets, Start, WorkerPlace
 from gateway.serving.worker_watchdog import WorkerWatchdog
+from gateway.telemetry.crashes import report_crash
 from gateway.telemetry.logging import GatewayLog
 from gateway.telemetry.supervision import Supervision
 
@@ -80,7 +81,7 @@ class Supervisor:
         self._sockets: Sockets = {}
         self._failure: WorkerError | None = None
         self._opening = asyncio.Lock()
-        self._tasks = Tasks(self._crashed)
+        self._tasks = Tasks(report_crash)
         self._reloader = Reloader(
             source,
             settings,
@@ -294,6 +295,3 @@ class Supervisor:
             self._watchdog.stop()
         if self._shared is not None:
             self._shared.close()
-
-    def _crashed(self, task: str, error: BaseException) -> None:
-        _log.error("task.crashed", task=task, exc_info=error)

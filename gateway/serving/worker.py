@@ -17,7 +17,6 @@ from typing import Literal
 import msgspec
 import typer
 
-from gateway.app import report_crash
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.tasks import Tasks
@@ -27,6 +26,7 @@ from gateway.serving.process_log import CrashError
 from gateway.serving.service import Service
 from gateway.serving.shared import Shared
 from gateway.telemetry.board import Board
+from gateway.telemetry.crashes import report_crash
 from gateway.telemetry.logging import GatewayLog
 
 # Not a second SIGTERM: systemd sends one to every process of a service, and the supervisor another.
