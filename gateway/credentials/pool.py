@@ -233,4 +233,5 @@ def _gravity_and_load(slot: Slot) -> tuple[int, int, int]:
 
 
 def _load(slot: Slot) -> tuple[int, int]:
+    """What is compared: requests in flight, then who has waited longest for one."""
     return slot.in_flight, slot.last_used

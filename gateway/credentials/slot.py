@@ -44,11 +44,6 @@ class Slot:
         self.last_status = 0
         self.failed_at = 0.0
 
-    @property
-    def load(self) -> tuple[int, int]:
-        """What is compared: requests in flight, then who has waited longest for one."""
-        return self.in_flight, self.last_used
-
     def give_back(self, who: object) -> None:
         """A request needs it no longer; once for each time that it was taken."""
         self.in_flight -= 1

@@ -108,7 +108,7 @@ class Limiter:
                 if rule.stops_streams and exchange.stream:
                     shares += make_shares(rule, taken, asked, output_tokens)
             elif rule.is_tried_out:
-                exchange.would_refuse += (rule.name,)
+                exchange.note_would_refuse(rule.name)
             else:
                 exchange.refused_by = rule.name
                 grant.refusal = refusal

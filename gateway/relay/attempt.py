@@ -293,9 +293,10 @@ class Attempt:
             if self._is_flowing or self.downstream.held_bytes > MAX_HELD_BYTES:
                 self._commit()
         if pump.saw_end or self._left_bytes < 0:
-            self._note_terminator(pump, now)
+            self._look_at_end(pump, now)
 
-    def _note_terminator(self, pump: Pump, now: float) -> None:
+    def _look_at_end(self, pump: Pump, now: float) -> None:
+        """Fail where it ends so, or is too long; wait for its framing where it has all come."""
         if pump.fault is not None or pump.is_unreadable:
             limits, is_begun = self._limits, self.downstream.is_open
             self.fail(judge_fault(pump.fault, limits.label, limits.secrets, is_begun=is_begun))

@@ -35,7 +35,7 @@ def exceed_total(label: str, timeouts: TimeoutsSpec) -> UpstreamTotalTimeoutErro
 
 
 class Deadlines(msgspec.Struct):
-    """The clock of one attempt; all times are seconds on the loop's clock."""
+    """The clock of one attempt; all times are seconds of `core.clock.monotonic`."""
 
     label: str
     timeouts: TimeoutsSpec
