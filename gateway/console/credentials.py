@@ -4,7 +4,6 @@ The rule here: names, states and codes; a credential itself is not within reach.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import structlog
@@ -13,6 +12,7 @@ from aiohttp import web
 from gateway.console.bodies import OPTIONAL_TEXT, read_fields
 from gateway.console.guard import ADMIN, CLIENT
 from gateway.core.credential import CredentialStanding
+from gateway.core.durations import render_time
 from gateway.core.errors import NotFoundError
 
 ListCredentials = Callable[[], Iterable[CredentialStanding]]
@@ -84,20 +84,14 @@ def _describe(standing: CredentialStanding) -> dict[str, Any]:
         "provider": standing.provider,
         "credential_id": standing.id,
         "state": standing.state,
-        "since": _say_time(standing.since),
-        "until": _say_time(standing.until),
+        "since": render_time(standing.since),
+        "until": render_time(standing.until),
         "in_flight": standing.in_flight,
         "last_error": standing.last_error or None,
         "last_status": standing.last_status or None,
-        "last_error_at": _say_time(standing.last_error_at),
+        "last_error_at": render_time(standing.last_error_at),
         **({"workers": standing.workers} if standing.workers else {}),
     }
-
-
-def _say_time(at: float | None) -> str | None:
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _render_table(rows: Sequence[dict[str, Any]]) -> str:

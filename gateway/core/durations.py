@@ -35,8 +35,17 @@ def parse_span(text: str) -> float:
     return float(found["count"]) * _SPAN_UNITS_S[found["unit"]]
 
 
-def render_time(at: int | None) -> str | None:
+def render_time(at: float | None) -> str | None:
     """A Unix time as `2026-11-28T05:52:00Z`; None for None."""
     if at is None:
         return None
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def render_timestamp(at: float) -> str:
+    """A Unix time as lines of the log have it: `2026-11-28T05:52:00.125Z`.
+
+    Who reads the log compares them as text.
+    """
+    moment = datetime.fromtimestamp(at, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -5,8 +5,9 @@ The rule here: all of it has to hold.
 
 from collections.abc import Sequence
 
+from gateway.core.durations import render_timestamp
 from gateway.logs.conditions import Condition
-from gateway.logs.lines import Fields, render_timestamp
+from gateway.logs.lines import Fields
 
 
 class Choice:

@@ -13,10 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from gateway.core.clock import system_clock
-from gateway.core.durations import parse_span
+from gateway.core.durations import parse_span, render_timestamp
 from gateway.core.moments import parse_date, parse_moment
 from gateway.logs.fields import FLAGS, LABEL, LEVELS, NUMBERS, FieldError, find_field, is_time
-from gateway.logs.lines import Fields, as_text, render_timestamp
+from gateway.logs.lines import Fields, as_text
 
 # Of every condition; a path has a slash, or none of these signs.
 _CONDITION = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)(?P<sign>!=|>=|<=|!~|==|=|>|<|~)(?P<value>.*)")

@@ -14,7 +14,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
-from gateway.logs.lines import ByteSource, parse_line, render_timestamp
+from gateway.core.durations import render_timestamp
+from gateway.logs.lines import ByteSource, parse_line
 
 GZIP: Final = b"\x1f\x8b"
 LOOK_BYTES: Final = 64 * 1024  # a banner is shorter, so that the first line begins in these

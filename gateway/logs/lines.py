@@ -5,7 +5,6 @@ tracebacks and other programs' lines are part of every log.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -106,12 +105,6 @@ def parse_line(line: bytes) -> Fields | None:
     if type(fields.get("event")) is str and type(fields.get("timestamp")) is str:
         return fields
     return None
-
-
-def render_timestamp(at: float) -> str:
-    """A Unix time as lines have it."""
-    moment = datetime.fromtimestamp(at, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def as_text(value: object) -> str:

@@ -9,11 +9,11 @@ import json
 import os
 import stat
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from gateway.config.logging import STDERR, ContentLogSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.content import Content
+from gateway.core.durations import render_timestamp
 from gateway.core.events.exchange import CONTENT
 from gateway.core.exchange import Exchange
 from gateway.telemetry.cleaning import Cleaner
@@ -112,9 +112,8 @@ class ContentLog:
             _cut(clean(text, secrets), self._max_bytes)
             for text in (content.prompt, "".join(content.answer))
         )
-        now = datetime.fromtimestamp(self._clock(), UTC)
         line = {
-            "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": render_timestamp(self._clock()),
             "level": "info",
             "event": CONTENT,
             "request_id": exchange.request_id,

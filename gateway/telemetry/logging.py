@@ -11,7 +11,6 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, TextIO
 
 import structlog
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from gateway.config.logging import LoggingSpec
 from gateway.core.clock import Clock, monotonic, system_clock
+from gateway.core.durations import render_timestamp
 from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange
 from gateway.core.log_numbers import LogNumbers
@@ -159,9 +159,8 @@ class GatewayLog:
         return event_dict
 
     def _shape(self, _: WrappedLogger, __: str, event_dict: EventDict) -> EventDict:
-        now = datetime.fromtimestamp(self._clock(), UTC)
         line: dict[str, Any] = {
-            "timestamp": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": render_timestamp(self._clock()),
             "level": event_dict.pop("level"),
             "event": event_dict.pop("event"),
         }

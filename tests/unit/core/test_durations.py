@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.core.durations import parse_duration, parse_span, render_time
+from gateway.core.durations import parse_duration, parse_span, render_time, render_timestamp
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,14 @@ def test_a_duration_ends_within_a_lifetime() -> None:
 def test_a_time_is_written_in_utc() -> None:
     """The same on every machine."""
     assert render_time(1_800_000_000) == "2027-01-15T08:00:00Z"
+    assert render_time(1_800_000_000.9) == "2027-01-15T08:00:00Z"
     assert render_time(None) is None
+
+
+def test_a_line_of_the_log_has_thousandths() -> None:
+    """Texts are compared: a digit less would put a line on the wrong side."""
+    assert render_timestamp(1_800_000_000) == "2027-01-15T08:00:00.000Z"
+    assert render_timestamp(1_800_000_000.0015) == "2027-01-15T08:00:00.001Z"
 
 
 @pytest.mark.parametrize(

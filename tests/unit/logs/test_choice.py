@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.core.moments import parse_moment
-from gateway.logs.choice import Choice, is_slow, render_timestamp
+from gateway.logs.choice import Choice, is_slow
 from gateway.logs.conditions import parse_condition
 from tests.plugins.log_lines import other, settled
 
@@ -52,12 +52,6 @@ def test_slow_is_what_somebody_waited_for(fields: dict[str, object], *, slow: bo
 def test_what_is_no_exchange_is_not_slow() -> None:
     """A start has no wait."""
     assert not Choice(slow_s=0.0).takes(other("gateway.started"))
-
-
-def test_a_time_is_written_as_lines_have_it() -> None:
-    """Texts are compared: a digit less would put a line on the wrong side."""
-    assert render_timestamp(1_800_000_000) == "2027-01-15T08:00:00.000Z"
-    assert render_timestamp(1_800_000_000.0015) == "2027-01-15T08:00:00.001Z"
 
 
 def test_looking_inside_costs_and_is_known() -> None:
