@@ -11,7 +11,7 @@ import textwrap
 import threading
 import traceback
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -29,7 +29,7 @@ from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.exchange_fields import describe_exchange
 from gateway.telemetry.exchange_log import ExchangeLog
 from gateway.telemetry.rendering import Render, make_console, render_json, render_logfmt
-from gateway.telemetry.sinks import Sink, StreamSink
+from gateway.telemetry.sinks import Sink
 from gateway.telemetry.storm_guard import NEVER, StormGuard
 
 MAX_FRAMES = 20
@@ -41,19 +41,6 @@ _log = structlog.get_logger()
 def log_exchange(exchange: Exchange) -> None:
     """Write the one line of a settled exchange; an observer."""
     _log.info(SETTLED, **describe_exchange(exchange))
-
-
-def configure_logging(
-    settings: LoggingSpec,
-    *,
-    stream: TextIO,
-    secrets: Sequence[str] = (),
-    clock: Clock = system_clock,
-) -> "GatewayLog":
-    """Send every line to a stream, those of libraries too; `secrets` never appear in one."""
-    log = GatewayLog(StreamSink(stream), secrets, clock, is_terminal=stream.isatty())
-    log.apply(settings)
-    return log
 
 
 class GatewayLog:

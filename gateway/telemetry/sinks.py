@@ -3,9 +3,7 @@
 The rule here: taking a line never fails, and never waits.
 """
 
-from typing import Protocol, TextIO
-
-from typing_extensions import override
+from typing import Protocol
 
 
 class Sink(Protocol):
@@ -28,29 +26,3 @@ class Sink(Protocol):
 
         May be called again.
         """
-
-
-class StreamSink(Sink):
-    """A stream of this process's own, such as one in memory: written at once."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.dropped = 0
-        self.max_bytes = 0  # nothing waits
-
-    @override
-    def put(self, line: bytes) -> None:
-        try:
-            self._stream.write(line.decode())
-            self._stream.flush()
-        except (OSError, ValueError):
-            self.dropped += 1
-
-    @override
-    def flush(self, timeout_s: float) -> bool:
-        return True
-
-    @override
-    def close(self, timeout_s: float) -> bool:
-        """Leave it open: it is somebody else's."""
-        return True

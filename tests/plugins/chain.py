@@ -41,10 +41,10 @@ from gateway.middleware.shed_load import PRESSURE
 from gateway.plugins.keys import REGISTRY, SETTINGS
 from gateway.server.site import listen, make_runner
 from gateway.telemetry.in_flight import InFlight
-from gateway.telemetry.logging import configure_logging
 from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 from tests.plugins.declared import be_strict, refuse_undeclared
+from tests.plugins.memory_log import configure_logging
 
 TIMEOUT_S = 10
 CREDENTIAL = "gsk_CanaryCanaryCanaryCanary0001"

@@ -34,9 +34,10 @@ from gateway.server.site import close_idle_connections
 from gateway.serving.service import Service
 from gateway.simulator import Simulator
 from gateway.stores.counters import CounterStore
-from gateway.telemetry.logging import GatewayLog, configure_logging
+from gateway.telemetry.logging import GatewayLog
 from tests.plugins.canaries import files_in, processes_below, refuse_leaks
 from tests.plugins.declared import refuse_undeclared
+from tests.plugins.memory_log import configure_logging
 from tests.plugins.tables import lay_tables
 
 TIMEOUT_S = 10

@@ -10,7 +10,8 @@ from gateway.config.logging import EventLogSpec, LoggingSpec
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.identity import ANONYMOUS
 from gateway.telemetry.exchange_log import MAX_LINE_BYTES
-from gateway.telemetry.logging import configure_logging, log_exchange
+from gateway.telemetry.logging import log_exchange
+from tests.plugins.memory_log import configure_logging
 
 JSON = LoggingSpec(format="json")
 SECRET = "sk-proj-CanaryCanaryCanaryCanary"
