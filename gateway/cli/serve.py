@@ -4,8 +4,6 @@ The rule here: whatever is wrong is said before anything listens, all of it at o
 """
 
 import asyncio
-import contextlib
-import resource
 from pathlib import Path
 
 import typer
@@ -26,11 +24,11 @@ from gateway.middleware.enforce_limits import (
 from gateway.plugins.loading import PluginError
 from gateway.server.socket_activation import adopt_sockets, place_of
 from gateway.serving.one_process import REFUSALS, serve_alone
+from gateway.serving.process_limits import forbid_core_dumps, raise_file_limit
 from gateway.serving.reloading import Overrides, find_source, keep_reloads, override
 from gateway.serving.sd_notify import Notifier
 from gateway.serving.supervisor import WorkerError, supervise
 
-MAX_OPEN_FILES = 1_048_576  # where the hard limit is "unlimited", macOS refuses that itself
 EXIT_CONFIG = 78  # sysexits(3): only a person can mend it
 # Of REFUSALS those that the same configuration brings about each time.
 MISTAKES = (
@@ -41,7 +39,6 @@ MISTAKES = (
     ToothlessRuleError,
     UnsafeBindError,
 )
-DUMPED_MEMORY = Path("/proc/self/coredump_filter")  # core(5)
 
 
 def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> int:
@@ -96,26 +93,6 @@ def _run(
         supervise(settings, registry, source, Notifier(systemd), inherited)
     else:
         serve_alone(settings, registry, source, Notifier(systemd), inherited)
-
-
-def raise_file_limit() -> None:
-    """Take as many open files as the system gives: a stream needs two."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else hard
-    if wanted <= soft:
-        return
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (OSError, ValueError):
-        return  # what there was before has to do
-
-
-def forbid_core_dumps() -> None:
-    """Leave nothing of the memory behind in a crash: it holds credentials, and what people ask."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # The kernel asks for no limit where a program takes the dumps; this leaves it nothing to take.
-    with contextlib.suppress(OSError):  # there is none outside Linux, and nowhere without /proc
-        DUMPED_MEMORY.write_text("0")
 
 
 def _load(config: Path | None, providers: Path | None) -> tuple[Settings, Registry]:

@@ -7,7 +7,7 @@ import resource
 
 import pytest
 
-from gateway.cli.serve import raise_file_limit
+from gateway.serving.process_limits import raise_file_limit
 
 
 def need_files(count: int) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import pty
-import resource
 import shlex
 import shutil
 import signal
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.serve import raise_file_limit
 from gateway.stores.tables import SCHEMA
 from tests.plugins.authorities import FEW_AUTHORITIES
 
@@ -249,14 +247,6 @@ def test_a_middleware_that_is_not_there_stops_the_start(directory: Path) -> None
     )
 
     assert "there is no module nowhere" in refuse(directory)
-
-
-def test_the_limit_of_open_files_is_raised() -> None:
-    """The default of 1,024 is 500 streams."""
-    raise_file_limit()
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert hard in {soft, resource.RLIM_INFINITY}
 
 
 def test_several_workers_do_not_each_let_in_what_a_rule_says(directory: Path) -> None:
