@@ -89,6 +89,14 @@ def test_the_wheel_holds_the_gateway_and_what_init_writes_alone(wheel: Path) -> 
     assert example == (ROOT / "plugins/hello.py").read_bytes()
 
 
+def test_the_wheel_says_that_it_has_types(wheel: Path) -> None:
+    """Without that mark a type checker reads nothing of what a middleware imports (PEP 561)."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+
+    assert "gateway/py.typed" in names
+
+
 def test_the_version_is_the_distributions_own(installed: Installed, wheel: Path) -> None:
     """`gateway --version` is the first thing a bug report is asked for."""
     done = installed.run("--version")
