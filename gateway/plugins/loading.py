@@ -37,8 +37,11 @@ def load_middleware(use: str) -> Middleware:
             + (f"; it is {place}" if place else "")
         )
     found = getattr(module, name)
-    if not callable(found):
-        raise PluginError(f"middleware {use}: is not a function")
+    if not inspect.isroutine(found):
+        kind = "a class" if inspect.isclass(found) else f"of the type {type(found).__name__}"
+        raise PluginError(
+            f"middleware {use}: is {kind} and no function; a method of an object would be one"
+        )
     if getattr(found, "__middleware_version__", None) != 1:
         raise PluginError(f"middleware {use}: lacks the decorator @web.middleware of aiohttp")
     if not inspect.iscoroutinefunction(found) or not _takes_both(found):
@@ -62,7 +65,10 @@ def place(chain: Sequence[Middleware], specs: Iterable[MiddlewareSpec]) -> tuple
         name = name_of(middleware)
         names = [name_of(one) for one in placed]
         if name in names:
-            raise PluginError(f"middleware {spec.use}: the chain has a {name} already; rename it")
+            raise PluginError(
+                f"middleware {spec.use}: the chain has one called {name} already; give this one "
+                "another `__name__`"
+            )
         beside = spec.after or spec.before or ""
         if beside not in names:
             raise PluginError(

@@ -40,6 +40,24 @@ def not_async(request, handler): ...
 
 @web.middleware
 async def authenticate(request, handler): ...
+
+class Sort:
+    @web.middleware
+    async def __call__(self, request, handler): ...
+
+    @web.middleware
+    async def method(self, request, handler): ...
+
+AN_OBJECT = Sort()
+method = AN_OBJECT.method
+
+def make(name):
+    @web.middleware
+    async def made(request, handler): ...
+    made.__name__ = name
+    return made
+
+first, second = make("first"), make("second")
 """
 
 
@@ -76,8 +94,10 @@ def test_a_middleware_is_found_by_module_and_name() -> None:
         ("nowhere:stamp", "there is no module nowhere; it is looked for beside gateway.yaml"),
         ("mine_for_tests.deeper:x", "mine_for_tests"),
         ("mine_for_tests:goood", r"has no goood \(did you mean good\?\)"),
-        ("mine_for_tests:NUMBER", "is not a function"),
-        ("mine_for_tests:NOTHING", "is not a function"),
+        ("mine_for_tests:NUMBER", "is of the type int and no function"),
+        ("mine_for_tests:NOTHING", "is of the type NoneType and no function"),
+        ("mine_for_tests:Sort", "is a class and no function"),
+        ("mine_for_tests:AN_OBJECT", "is of the type Sort and no function; a method of an object"),
         ("mine_for_tests:undecorated", "lacks the decorator @web.middleware"),
         ("mine_for_tests:one_argument", r"must be `async def one_argument\(request, handler\)`"),
         ("mine_for_tests:wrong_names", r"must be `async def wrong_names\(request, handler\)`"),
@@ -138,7 +158,7 @@ def test_the_order_of_our_own_stays() -> None:
         ),
         (
             MiddlewareSpec(use="mine_for_tests:authenticate", after="authenticate"),
-            "the chain has a authenticate already; rename it",
+            "the chain has one called authenticate already; give this one another `__name__`",
         ),
     ],
 )
@@ -146,6 +166,18 @@ def test_a_place_that_cannot_be_is_refused(spec: MiddlewareSpec, sentence: str) 
     """With the names that there are."""
     with pytest.raises(PluginError, match=sentence):
         place(CHAIN, [spec])
+
+
+def test_a_method_and_what_a_function_makes_are_middlewares_like_others() -> None:
+    """One that has settings, or is there twice, is written so."""
+    placed = names(
+        MiddlewareSpec(use="mine_for_tests:method", after="authenticate"),
+        MiddlewareSpec(use="mine_for_tests:first", after="method"),
+        MiddlewareSpec(use="mine_for_tests:second", after="first"),
+    )
+
+    index = placed.index("authenticate") + 1
+    assert placed[index : index + 3] == ["method", "first", "second"]
 
 
 def test_no_spec_is_the_chain_as_it_is() -> None:
