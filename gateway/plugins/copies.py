@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from gateway.plugins.keys import PREPARED
+from gateway.plugins.keys import PREPARED, PROMPT
 
 _COPY_OF: web.RequestKey[web.Request] = web.RequestKey("copy_of", web.Request)
 
@@ -16,10 +16,14 @@ _OWN = frozenset({_COPY_OF, PREPARED})  # what is told in its own way
 
 
 def link_copy(copy: web.Request, request: web.Request) -> None:
-    """Note whose copy goes further in; what a middleware wrote on it is the request's as well."""
+    """Note whose copy goes further in; what a middleware wrote on it is the request's as well.
+
+    The prompt is the copy's alone until that is back.
+    """
     if copy is request:
         return
     _learn_from(copy, request)
+    request.pop(PROMPT, None)  # the relay lets go of the copy's; an hour's stream need hold none
     copy[_COPY_OF] = request
     if PREPARED in request:  # the answer to another copy has begun
         copy[PREPARED] = request[PREPARED]

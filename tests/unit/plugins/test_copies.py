@@ -9,7 +9,12 @@ from aiohttp.test_utils import make_mocked_request
 
 from gateway.plugins.api import RESPONSE_HEADERS
 from gateway.plugins.copies import link_copy, note_prepared_copy, unlink_copy
-from gateway.plugins.keys import CREDENTIAL, PREPARED
+from gateway.plugins.keys import CREDENTIAL, PREPARED, PROMPT
+from gateway.wire.completions_request import read_completions
+
+PROMPT_READ = read_completions(
+    b'{"model": "groq/m", "messages": [{"role": "user", "content": "Hi"}]}'
+)
 
 
 def make_copies() -> list[web.Request]:
@@ -55,6 +60,22 @@ def test_what_was_written_on_one_is_on_the_other() -> None:
 
     assert request[RESPONSE_HEADERS] == {"X-Team": "sales"}
     assert CREDENTIAL in request
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+def test_a_prompt_is_let_go_with_the_copy(*, is_sent: bool) -> None:
+    """A stream may last an hour; where nothing was sent, the handler may be called again."""
+    request = make_mocked_request("POST", "/")
+    request[PROMPT] = PROMPT_READ
+    copy = request.clone()
+
+    link_copy(copy, request)
+    was_held = PROMPT in request
+    if is_sent:
+        del copy[PROMPT]  # as the relay does when the answer begins
+    unlink_copy(copy, request)
+
+    assert (was_held, PROMPT in request) == (False, not is_sent)
 
 
 async def test_the_request_itself_is_no_copy() -> None:
