@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from gateway.auth.fetching import FetchError, Jwk
 from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import AuthUnavailableError
+from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 
 FRESH_S = 600.0  # then they have to be fetched again
@@ -83,7 +84,7 @@ class KeySet:
             "The gateway cannot check this token just now, because the keys of its issuer "
             "cannot be fetched; try again shortly.",
             detail=f"keys of {self._issuer}: {self._failure}",
-            headers={"Retry-After": f"{RETRY_S:.0f}"},
+            headers=come_back(RETRY_S),
         )
 
     def _start_fetch(self) -> None:

@@ -18,6 +18,7 @@ from gateway.core.errors import AddressNotAllowedError, AuthUnavailableError
 from gateway.core.gateway_key import KEY_CHARS, is_key
 from gateway.core.identity import Principal
 from gateway.core.key_holder import KeyHolder, parse_network
+from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import StoreError
 from gateway.stores.keys import StoredKey, is_over
@@ -278,7 +279,7 @@ def _unavailable() -> AuthUnavailableError:
         "Keys cannot be looked up at the moment, so whether this one is known is open. "
         "Try again in a moment.",
         detail="the store of keys does not answer",
-        headers={"Retry-After": "1"},
+        headers=come_back(),
     )
 
 

@@ -30,6 +30,7 @@ from gateway.core.errors import (
     InvalidRequestError,
     ShuttingDownError,
 )
+from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import (
     KeyDisabledError,
@@ -257,7 +258,7 @@ async def _run(
 
 
 def _stopping() -> ShuttingDownError:
-    return ShuttingDownError("The gateway is stopping; nothing was changed.")
+    return ShuttingDownError("The gateway is stopping; nothing was changed.", headers=come_back())
 
 
 def _note(event: str, request: web.Request, name: str) -> None:
@@ -313,5 +314,5 @@ def _translate(error: StoreError) -> GatewayError:
             _log.error("admin.failed", reason=sentence)
             return StoreUnavailableError(
                 "The database of keys does not answer. Try again in a moment.",
-                headers={"Retry-After": "1"},
+                headers=come_back(),
             )

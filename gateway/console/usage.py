@@ -13,6 +13,7 @@ from gateway.core.errors import (
     InvalidRequestError,
     NotFoundError,
 )
+from gateway.core.retry_after import come_back
 from gateway.ledger.usage import UsageError, make_query, render_csv, render_json
 from gateway.stores.errors import StoreError
 from gateway.stores.ledger import UsageQuery, UsageRow
@@ -48,7 +49,9 @@ async def show_usage(request: web.Request) -> web.Response:
         rows = await fetch_usage(query)
     except StoreError as error:
         raise AccountingUnavailableError(
-            "The database of the ledger does not answer; try again.", detail=str(error)
+            "The database of the ledger does not answer; try again.",
+            detail=str(error),
+            headers=come_back(),
         ) from None
     if form == "csv":
         return web.Response(text=render_csv(query, rows), content_type="text/csv")

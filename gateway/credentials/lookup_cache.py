@@ -14,6 +14,7 @@ import structlog
 
 from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import CredentialUnavailableError
+from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import StoreError
 
@@ -89,7 +90,7 @@ class LookupCache(Generic[KeyT, ValueT]):
             raise CredentialUnavailableError(
                 "Credentials cannot be looked up at the moment. Try again in a moment.",
                 detail=f"{self._store} does not answer",
-                headers={"Retry-After": "1"},
+                headers=come_back(),
             )
         return answer.value
 

@@ -21,6 +21,7 @@ from gateway.core.errors import (
     NoProfileError,
 )
 from gateway.core.identity import Principal
+from gateway.core.retry_after import come_back
 from gateway.credentials.lookup_cache import LookupCache
 from gateway.credentials.stored import Opened
 from gateway.credentials.supabase_profiles import Subjects
@@ -206,5 +207,5 @@ def _translated() -> Iterator[None]:
         raise CredentialUnavailableError(
             "Credentials cannot be reached at the moment. Try again in a moment.",
             detail=str(error),
-            headers={"Retry-After": "1"},
+            headers=come_back(),
         ) from None

@@ -18,6 +18,7 @@ from gateway.core.durations import MS_PER_S
 from gateway.core.errors import AccountingUnavailableError, GatewayError
 from gateway.core.exchange import Exchange, report_failure
 from gateway.core.ledger_numbers import LedgerNumbers
+from gateway.core.retry_after import come_back
 from gateway.ledger.condition import Condition
 from gateway.ledger.given_up import report_given_up
 from gateway.ledger.held_rows import HeldRows
@@ -299,5 +300,5 @@ def _in_the_next_turn(callback: Callable[[], None]) -> None:
 def _refuse() -> AccountingUnavailableError:
     return AccountingUnavailableError(
         "The gateway cannot keep account of this request just now; try again.",
-        headers={"Retry-After": str(RETRY_AFTER_S)},
+        headers=come_back(RETRY_AFTER_S),
     )

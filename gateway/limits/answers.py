@@ -26,6 +26,7 @@ from gateway.core.errors import (
     TokenRateExceededError,
 )
 from gateway.core.money import say_usd
+from gateway.core.retry_after import come_back
 from gateway.limits.asked import Asked
 from gateway.limits.rules import Cap, Rule, Use
 from gateway.stores.counters import SOON_S, CounterKind, Standing
@@ -143,7 +144,7 @@ def refuse_blindly(rule: Rule) -> InternalError:
         "The gateway cannot count requests just now, and does not let any in uncounted; "
         "try again in a moment.",
         detail=f"rule={rule.name}: the counters do not answer",
-        headers={"Retry-After": str(UNCOUNTED_S)},
+        headers=come_back(UNCOUNTED_S),
     )
 
 

@@ -20,6 +20,7 @@ from gateway.core.errors import (
     UpstreamError,
 )
 from gateway.core.exchange import Exchange, Outcome
+from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
 from gateway.credentials.pools import Pools
@@ -92,7 +93,9 @@ class Relay:
     def stop(self) -> None:
         """End every answer in flight: the gateway is shutting down."""
         for attempt in list(self._attempts):
-            attempt.fail(ShuttingDownError("The gateway is shutting down; try again."))
+            attempt.fail(
+                ShuttingDownError("The gateway is shutting down; try again.", headers=come_back())
+            )
 
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         retries = ExchangeRetries(job.call.provider.retries, self._clock)

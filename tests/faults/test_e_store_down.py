@@ -52,7 +52,7 @@ async def test_a_database_that_does_not_answer_is_503_and_never_401(
         for path in PATHS:
             heard = await ask_with(scene, bearer(other), path=path)
             assert error_of(heard) == (503, "auth_unavailable")
-            assert header_of(heard, "retry-after") == "1"
+            assert 1 <= int(header_of(heard, "retry-after") or 0) <= 4
             assert (await ask_with(scene, bearer(known), path=path)).status == 200
         for method, page in (("GET", "/keys/bob"), ("POST", "/keys/bob/disable")):
             heard = scene.note(await ask_admin(scene, method, page))

@@ -179,7 +179,7 @@ async def test_an_issuer_that_cannot_be_asked_is_a_503(
     for path in PATHS:
         heard = await show(scene, token, path=path)
         assert error_of(heard) == (503, "auth_unavailable")
-        assert header_of(heard, "retry-after") == "5"
+        assert 5 <= int(header_of(heard, "retry-after") or 0) <= 9
         assert header_of(heard, "x-should-retry") == "false"
     assert issuer.key_requests == 1
     assert scene.upstream_requests == 0

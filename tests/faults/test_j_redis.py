@@ -287,7 +287,7 @@ async def test_a_rule_says_who_is_let_in_meanwhile(
     heard = await scene.ask("plain", path)
 
     assert error_of(heard) == (503, "limits_unavailable")
-    assert header_of(heard, "retry-after") == "5"
+    assert 5 <= int(header_of(heard, "retry-after") or 0) <= 9
     line = await scene.settled()
     assert (line["outcome"], line["refused_by"]) == ("rejected", "r1")
     assert scene.upstream_requests == 0

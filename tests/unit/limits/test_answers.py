@@ -205,7 +205,7 @@ def test_an_outage_is_not_the_callers_fault() -> None:
     refusal = refuse_blindly(rule)
 
     assert (refusal.status, refusal.code) == (503, "limits_unavailable")
-    assert refusal.headers == {"Retry-After": "5"}
+    assert 5 <= int(refusal.headers["Retry-After"]) <= 9
     assert refusal.detail == "rule=few: the counters do not answer"
 
 
