@@ -101,7 +101,7 @@ async def test_a_store_that_is_down_is_503_and_never_401(
     reply = await chain.ask(headers=[("x-api-key", make_key())])
 
     assert (reply.status, reply.json()["error"]["code"]) == (503, "auth_unavailable")
-    assert reply.headers["retry-after"] == "1"
+    assert 1 <= int(reply.headers["retry-after"]) <= 4
 
 
 @pytest.mark.parametrize("wrong", [make_key, lambda: "a typo"], ids=["a key", "no key"])
