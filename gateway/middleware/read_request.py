@@ -21,7 +21,6 @@ from gateway.core.errors import (
     BodyTooLargeError,
     InvalidRequestError,
     MalformedRequestError,
-    PluginFailedError,
     ProviderNotFoundError,
     RequestTimeoutError,
 )
@@ -79,8 +78,6 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
     held = request[HELD_BODY] = HeldBody(app[HELD_BODIES])
     try:
         body = await _Body(request, app[SETTINGS].server, held).read()
-        if not body and request.content.total_bytes:
-            raise _taken_away()
         request[CALL] = await _make_call(request, app[REGISTRY], body, route)
         del body  # its fields are what is sent
         return await handler(request)
@@ -155,13 +152,6 @@ def _check_expectation(request: web.Request) -> None:
         refusal = MalformedRequestError("The only expectation that is met is 100-continue.")
         refusal.status = EXPECTATION_FAILED
         raise refusal
-
-
-def _taken_away() -> PluginFailedError:
-    return PluginFailedError(
-        "A middleware of this gateway's operator has read the body, and nothing is left of it.",
-        detail="read before read_request; a middleware further in gets it from read_messages",
-    )
 
 
 async def _invite_body(request: web.Request) -> None:

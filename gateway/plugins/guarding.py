@@ -15,10 +15,14 @@ from gateway.core.errors import GatewayError, PluginFailedError
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.copies import link_copy, unlink_copy
 from gateway.plugins.heads import HeaderError, HeadWatch
-from gateway.plugins.keys import PREPARED
+from gateway.plugins.keys import HELD_BODY, PREPARED, RELAYED_ROUTES
 from gateway.plugins.refusals import BY_OPERATOR
 
 SENTENCE = "A middleware of this gateway's operator made a mistake: {name}. Its log has the reason."
+BODY_TAKEN = (
+    "It read the body, and nothing is left of it; a middleware that stands `after: read_request` "
+    "gets the messages from read_messages."
+)
 
 # A connection that broke is judged where it is known who broke it.
 _NOBODY_THERE = (asyncio.CancelledError, ConnectionError, GeneratorExit)
@@ -40,7 +44,7 @@ def guard(middleware: Middleware, name: str, *, timeout_s: float) -> Middleware:
         async def go_on(given: web.Request) -> web.StreamResponse:
             nonlocal inside
             link_copy(given, request)
-            _refuse(head)
+            _judge_so_far(request, head)
             limit.stop()
             try:
                 return head.note_answer(await handler(given))
@@ -72,6 +76,15 @@ def _refuse(head: HeadWatch, response: web.StreamResponse | None = None) -> None
     wrong = head.take_back(response)
     if wrong is not None:
         raise HeaderError(wrong)
+
+
+def _judge_so_far(request: web.Request, head: HeadWatch) -> None:
+    """Raise for a header that cannot be sent, or where it has read the body that others are to."""
+    _refuse(head)
+    if HELD_BODY in request or request.match_info.route.name not in RELAYED_ROUTES:
+        return
+    if request.content.total_bytes and request.content.at_eof():
+        raise RuntimeError(BODY_TAKEN)
 
 
 def _examine(

@@ -49,13 +49,6 @@ async def pass_copy(request: web.Request, handler: Handler) -> web.StreamRespons
     return await handler(request.clone())
 
 
-@web.middleware
-async def take_body(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Read what only `read_request` may."""
-    await request.read()
-    return await handler(request)
-
-
 @pytest.fixture(autouse=True)
 def forget() -> None:
     """What one test has seen is not another's."""
@@ -177,19 +170,6 @@ async def test_too_late_is_an_error_that_says_when(
 
     assert (reply.status, exchange.error_code) == (500, "plugin_error")
     assert TOO_LATE in log_lines.find("middleware.failed")[0]["exception"]
-
-
-async def test_a_body_that_a_middleware_has_read_is_the_operators_mistake(
-    start_chain: StartChain,
-) -> None:
-    """The caller would be told to send JSON, which they have done."""
-    chain = await start(start_chain, take_body, after=authenticate)
-
-    reply = await ask(chain, ASKED)
-    exchange = await chain.wait_settled()
-
-    assert (reply.status, exchange.error_code) == (500, "plugin_error")
-    assert "read_messages" in exchange.error_detail
 
 
 def test_both_dialects_keep_their_messages_as_json() -> None:
