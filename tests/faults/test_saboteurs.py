@@ -22,6 +22,7 @@ from tests.plugins.saboteurs import (
     hang,
     hang_afterwards,
     leave_python,
+    read_body,
     refuse,
     refuse_like_aiohttp,
     return_nothing,
@@ -187,6 +188,21 @@ async def test_where_nothing_was_sent_it_is_an_error_with_a_status(
     assert is_named == (BEFORE_THE_HEAD[mistake][1] == "plugin_error")
     named = [line["middleware"] for line in find(scene, "middleware.failed")]
     assert named == ([name_of(mistake)] if is_named else [])
+
+
+@pytest.mark.parametrize("size", [10, 200_000])
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_body_that_a_middleware_has_read_is_not_the_callers_mistake(
+    open_scene: OpenScene, path: str, size: int
+) -> None:
+    """An empty body is a 400, and the caller has sent one that is not."""
+    scene = await open_sabotaged(open_scene, read_body, "authenticate")
+
+    heard = await scene.ask("plain", path, headers=HEADERS, padding="x" * size)
+
+    assert error_of(heard) == (500, "plugin_error")
+    assert "made a mistake: read_body." in str(heard.json)
+    assert scene.simulator.journal.count == 0
 
 
 async def test_a_long_answer_is_no_hanging_middleware(open_scene: OpenScene) -> None:

@@ -112,6 +112,14 @@ async def ask_twice(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 @web.middleware
+async def read_body(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Read what `read_request` is to read."""
+    if SABOTAGE in request.headers:
+        await request.read()
+    return await handler(request)
+
+
+@web.middleware
 async def swallow_cancellation(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take a caller who left for an error and answer it."""
     try:
