@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from gateway.ledger.places import SEGMENT_GLOB
+from gateway.ledger.places import find_segments, is_journal
 from gateway.ledger.records import End
-from gateway.ledger.segment import SET_ASIDE, Segment
+from gateway.ledger.segment import Segment
 from gateway.stores.errors import RowRefusedError
 from gateway.stores.ledger import LedgerExchange, LedgerStore
 
@@ -29,9 +29,7 @@ def read_ended(parent: Path) -> Iterator[list[LedgerExchange]]:
     if not parent.is_dir():
         return
     for place in sorted(parent.iterdir()):
-        if place.suffix == SET_ASIDE or not place.is_dir():
-            continue
-        for path in sorted(place.glob(SEGMENT_GLOB)):
+        for path in find_segments(place) if is_journal(place) else ():
             with suppress(FileNotFoundError):  # committed and deleted meanwhile
                 yield from _read_segment(path)
 

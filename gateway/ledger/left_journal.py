@@ -12,17 +12,22 @@ from gateway.stores.ledger import LedgerExchange
 LOST_ROWS = 500  # given at a time
 
 
+class UnreadableError(Exception):
+    """What a dead process has left cannot be read just now; the text says why."""
+
+
 class LeftJournal:
-    """A journal to be read to its end, once."""
+    """A journal to be read to its end, once; UnreadableError when that cannot be."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._segments = [Segment.open(path) for path in place.segments]
+        self._segments: list[Segment] = []
         self._begun: dict[str, Begin] = {}  # no more than were under way at a time
         self._lost: list[LedgerExchange] | None = None
         self._lost_given = 0
         self.ended = 0  # exchanges whose end was there
         self.torn_bytes = 0  # at the end: a line that was being written
+        self._open()
 
     @property
     def name(self) -> str:
@@ -68,8 +73,19 @@ class LeftJournal:
             segment.close()
         self._place.release()
 
+    def _open(self) -> None:
+        try:
+            for path in self._place.segments:
+                self._segments.append(Segment.open(path))
+        except OSError as error:
+            self.close()
+            raise UnreadableError(error.strerror) from None
+
     def _read(self, segment: Segment) -> list[LedgerExchange]:
-        rows = segment.read()
+        try:
+            rows = segment.read()
+        except OSError as error:
+            raise UnreadableError(error.strerror) from None
         if rows is None:
             self.torn_bytes += segment.skip_rest()
         ended = []

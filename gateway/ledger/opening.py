@@ -17,7 +17,7 @@ from gateway.core.durations import MS_PER_S
 from gateway.core.tasks import ReportCrash, Tasks
 from gateway.ledger.journal import Journal
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.places import Place
+from gateway.ledger.places import Place, make_name
 from gateway.ledger.syncing import Syncer
 from gateway.ledger.writer import Writer
 from gateway.stores.errors import StoreDamagedError, StoreDownError, StoreError
@@ -82,7 +82,7 @@ def make_journal(spec: LedgerSpec) -> Journal:
 
 
 def _new_name() -> str:
-    return f"{int(system_clock() * MS_PER_S):011x}-{secrets.token_hex(6)}"
+    return make_name(int(system_clock() * MS_PER_S), secrets.token_hex(6))
 
 
 async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:

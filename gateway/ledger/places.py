@@ -1,11 +1,13 @@
 """Whose journal is whose: a directory for each process, locked for as long as it lives.
 
 The rule here: the lock is the kernel's and goes with the process, whatever ends it. Whoever gets
-the lock of a directory that is not theirs has it from somebody who is dead.
+the lock of a journal that is not theirs has it from somebody who is dead. What is no journal is
+nobody's business: the directory may be the root of a disk, or hold other things of the operator's.
 """
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +16,30 @@ from typing import Self
 from gateway.ledger.segment import SET_ASIDE
 
 OWNER_ONLY_DIRECTORY = 0o700
-SEGMENT_GLOB = "*.journal"
+
+_NAME = re.compile(r"[0-9a-f]{11,}-[0-9a-f]{12}")  # when it was made, and by chance
+_SEGMENT_GLOB = "*.journal"
+
+
+def make_name(at_ms: int, chance: str) -> str:
+    """What a journal is called."""
+    return f"{at_ms:011x}-{chance}"
+
+
+def find_segments(directory: Path) -> list[Path]:
+    """The files of a journal, in their order, and what stands in the place of one.
+
+    But no pipe: whoever opens that waits for somebody who writes.
+    """
+    return sorted(path for path in directory.glob(_SEGMENT_GLOB) if path.is_file() or path.is_dir())
+
+
+def is_journal(path: Path) -> bool:
+    """Whether it is one, also under another name, and not set aside for a person."""
+    if path.suffix == SET_ASIDE or path.is_symlink() or not path.is_dir():
+        return False
+    has_our_name = _NAME.fullmatch(path.name) is not None
+    return has_our_name or any(one.is_file() for one in find_segments(path))
 
 
 class Place:
@@ -41,7 +66,7 @@ class Place:
         if not parent.is_dir():  # somebody has deleted it: what has ended is in memory
             return
         for path in sorted(parent.iterdir()):
-            if path == own or path.suffix == SET_ASIDE or not path.is_dir():
+            if path == own or not is_journal(path):
                 continue
             left = cls._lock(path)
             if left is not None:
@@ -66,7 +91,7 @@ class Place:
     @property
     def segments(self) -> list[Path]:
         """The files of its journal, in their order."""
-        return sorted(self.path.glob(SEGMENT_GLOB))
+        return find_segments(self.path)
 
     def remove(self) -> None:
         """Remove the directory and let go of it; what is still in it is for a person to look at."""

@@ -15,7 +15,7 @@ import structlog
 
 from gateway.ledger.held_rows import TAKEN_ROWS
 from gateway.ledger.ledger import Ledger
-from gateway.ledger.left_journal import LeftJournal
+from gateway.ledger.left_journal import LeftJournal, UnreadableError
 from gateway.ledger.places import Place
 from gateway.ledger.records import encode_line
 from gateway.ledger.segment import OWNER_ONLY, Segment
@@ -55,6 +55,7 @@ class Writer:
         self._taken: tuple[Source, list[LedgerExchange]] | None = None
         self._left: list[LeftJournal] = []
         self._look_at = 0.0
+        self._unreadable: set[str] = set()  # of which the log knows
         self._failures = 0
         self._damaged = 0
         self._stopping = asyncio.Event()
@@ -149,11 +150,7 @@ class Writer:
             await self._bring(*self._taken)
         self._look_for_left()
         while self._left:
-            left = self._left[0]
-            await self._drain(left)
-            self._left.pop(0)
-            _report(left)
-            left.remove()
+            await self._bring_left(self._left[0])
         await self._drain_journal()
         self._report_damage()
         await self._drain(self._ledger.held)
@@ -163,6 +160,24 @@ class Writer:
         if journal.damaged > self._damaged:
             _log.error("ledger.damaged", lines=journal.damaged - self._damaged, kept=journal.path)
             self._damaged = journal.damaged
+
+    async def _bring_left(self, left: LeftJournal) -> None:
+        """Bring a dead process's journal in; one that cannot be read is left for the next look."""
+        try:
+            await self._drain(left)
+        except UnreadableError as error:
+            self._left.pop(0)
+            left.close()
+            self._note_unreadable(left.name, error)
+            return
+        self._left.pop(0)
+        _report(left)
+        left.remove()
+
+    def _note_unreadable(self, name: str, error: UnreadableError) -> None:
+        if name not in self._unreadable:  # which it may be for ever
+            self._unreadable.add(name)
+            _log.error("ledger.journal_unreadable", journal=name, reason=str(error))
 
     async def _drain_journal(self) -> None:
         """Bring what is there now.
@@ -239,9 +254,8 @@ class Writer:
         for place in Place.find_left(self._parent, self._ledger.journal.path):
             try:
                 self._left.append(LeftJournal(place))
-            except OSError:
-                place.release()
-                raise
+            except UnreadableError as error:
+                self._note_unreadable(place.path.name, error)
 
 
 def _report(left: LeftJournal) -> None:

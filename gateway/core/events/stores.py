@@ -51,6 +51,13 @@ EVENTS = (
     ),
     make_event("ledger.journal_recovered", "info", "lines can be written again"),
     make_event(
+        "ledger.journal_unreadable",
+        "error",
+        "what a dead process has left cannot be read; it is tried again every minute, and said "
+        "once",
+        "journal reason",
+    ),
+    make_event(
         "ledger.recovered",
         "info",
         "the journal of a dead process was brought in",

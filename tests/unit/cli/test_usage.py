@@ -10,10 +10,12 @@ from typer.testing import CliRunner
 from gateway.cli.main import app
 from gateway.config.stores import StoresSpec
 from gateway.ledger.journal import Journal
-from gateway.ledger.places import Place
+from gateway.ledger.places import Place, make_name
 from gateway.stores.opening import open_ledger_store
 from tests.plugins.ledgers import new_row
 from tests.unit.ledger.conftest import write_whole
+
+JOURNAL = make_name(1_700_000_000_000, "0123456789ab")
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_what_a_running_gateway_has_not_brought_in_is_in_the_sums(directory: Pat
 def test_a_journal_that_cannot_be_read_is_said(directory: Path) -> None:
     """The sums are those of the database then."""
     asyncio.run(save(directory))
-    (directory / "gateway.journal" / "live" / "1.journal").mkdir(parents=True)
+    (directory / "gateway.journal" / JOURNAL / "1.journal").mkdir(parents=True)
 
     code, written, err = run("--format", "csv")
 

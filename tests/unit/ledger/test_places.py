@@ -1,19 +1,22 @@
 """Whose journal is whose, when processes live, die and race."""
 
 import asyncio
+import os
 import stat
 import sys
 from pathlib import Path
 
 import pytest
 
-from gateway.ledger.places import Place
+from gateway.ledger.places import Place, make_name
+
+LEFT = make_name(1_700_000_000_000, "0123456789ab")
 
 HOLD = """
 import sys
 from pathlib import Path
 from gateway.ledger.places import Place
-Place.make(Path(sys.argv[1]), "other")
+Place.make(Path(sys.argv[1]), sys.argv[2])
 print("locked", flush=True)
 sys.stdin.read()
 """
@@ -39,19 +42,19 @@ def test_a_directory_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_what_somebody_holds_is_not_left(tmp_path: Path) -> None:
     """Nobody brings in the journal of a process that still writes."""
-    own, other = Place.make(tmp_path, "own"), Place.make(tmp_path, "other")
+    own, other = Place.make(tmp_path, "own"), Place.make(tmp_path, LEFT)
 
     assert list(Place.find_left(tmp_path, own.path)) == []
 
     other.release()
-    assert names(list(Place.find_left(tmp_path, own.path))) == ["other"]
+    assert names(list(Place.find_left(tmp_path, own.path))) == [LEFT]
     own.release()
 
 
 async def test_a_killed_process_leaves_its_journal(tmp_path: Path) -> None:
     """K02: the kernel lets go of the lock, whatever ended the process."""
     running = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", HOLD, str(tmp_path)),
+        *(sys.executable, "-c", HOLD, str(tmp_path), LEFT),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -62,12 +65,12 @@ async def test_a_killed_process_leaves_its_journal(tmp_path: Path) -> None:
     running.kill()
     await running.wait()
 
-    assert names(list(Place.find_left(tmp_path, tmp_path / "own"))) == ["other"]
+    assert names(list(Place.find_left(tmp_path, tmp_path / "own"))) == [LEFT]
 
 
 def test_of_two_who_find_it_one_has_it(tmp_path: Path) -> None:
     """And who comes later finds nothing, also when it was removed between look and lock."""
-    Place.make(tmp_path, "left").release()
+    Place.make(tmp_path, LEFT).release()
 
     (first,) = Place.find_left(tmp_path, tmp_path / "own")
 
@@ -77,11 +80,31 @@ def test_of_two_who_find_it_one_has_it(tmp_path: Path) -> None:
 
 
 def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
-    """Files, and what was set aside for a person."""
+    """Files, what was set aside for a person, and other things: it may be the root of a disk."""
     (tmp_path / "refused.journal").write_text("")
     (tmp_path / "a.damaged").mkdir()
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "logs" / "old.journal").mkdir(parents=True)
+    (tmp_path / "current").symlink_to(LEFT)
 
     assert list(Place.find_left(tmp_path, tmp_path / "own")) == []
+
+
+def test_a_journal_under_another_name_is_one(tmp_path: Path) -> None:
+    """Whoever moves one here from another machine may give it a name that says which."""
+    (tmp_path / "machine-2").mkdir()
+    (tmp_path / "machine-2" / "00000001.journal").write_bytes(b"")
+
+    assert names(list(Place.find_left(tmp_path, tmp_path / "own"))) == ["machine-2"]
+
+
+def test_a_pipe_is_no_segment(tmp_path: Path) -> None:
+    """To open one takes until somebody writes into it, and the loop would stand still."""
+    place = Place.make(tmp_path, LEFT)
+    os.mkfifo(place.path / "00000001.journal")
+
+    assert place.segments == []
+    place.release()
 
 
 def test_what_is_left_in_it_is_kept(tmp_path: Path) -> None:

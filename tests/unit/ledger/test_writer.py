@@ -175,6 +175,30 @@ async def test_what_others_have_left_is_brought_in(
     assert names_in(tmp_path) == ["own"]
 
 
+async def test_what_cannot_be_read_keeps_nobody_out(
+    ledger: Ledger,
+    store: FickleLedgerStore,
+    writer: Writer,
+    open_journal: OpenJournal,
+    log_lines: LogLines,
+) -> None:
+    """One bad file of a dead process took no row of any other to the database, for ever."""
+    dead, bad = open_journal("a-dead"), open_journal("bad")
+    write_whole(dead, new_row("a"))
+    (bad.path / "00000002.journal").mkdir()
+    kill(dead)
+    kill(bad)
+    finish(begin(ledger))
+
+    assert await writer.flush() == FLUSH_S
+
+    assert len(store.rows) == 2
+    assert writer.caught_up.is_set()
+    (line,) = log_lines.find("ledger.journal_unreadable")
+    assert (line["journal"], line["reason"]) == ("bad", "Is a directory")
+    assert bad.path.is_dir()
+
+
 async def test_rows_that_no_file_takes_go_straight_to_the_store(
     ledger: Ledger, store: FickleLedgerStore, writer: Writer
 ) -> None:
