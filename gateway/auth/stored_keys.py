@@ -244,14 +244,17 @@ class StoredKeys:
         if found is None:
             return _NOBODY
         state = found.state_at(self._time_of_day())
-        if state == "active":
+        answer = _NOBODY
+        if state != "disabled":
             try:
-                return _admit(found)
+                # Also one that has expired, which is looked at each time: the clock may be wrong.
+                answer = _admit(found)
             except ValueError:
                 # A network that was put there by hand; others are in this answer too.
                 state = "unreadable"
-        _log.info("key.refused", key=found.name, reason=state)
-        return _NOBODY
+        if state != "active":
+            _log.info("key.refused", key=found.name, reason=state)
+        return answer
 
     def _remember(self, digest: bytes, answer: _Answer) -> None:
         answers = self._unknown if answer.holder is None else self._known

@@ -18,15 +18,17 @@ class VerifiedTokens:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: dict[bytes, tuple[float, Principal]] = {}
+        # When it was verified, until when that counts, and who the token is about.
+        self._entries: dict[bytes, tuple[float, float, Principal]] = {}
 
     def find(self, digest: bytes) -> Principal | None:
         """Who the token is about, when it was verified and still counts."""
         entry = self._entries.get(digest)
         if entry is None:
             return None
-        if self._clock() < entry[0]:
-            return entry[1]
+        # A clock that was set back says nothing of how long ago that was.
+        if entry[0] <= self._clock() < entry[1]:
+            return entry[2]
         del self._entries[digest]
         return None
 
@@ -35,7 +37,8 @@ class VerifiedTokens:
         self._entries.pop(digest, None)
         if len(self._entries) >= MAX_TOKENS:
             del self._entries[next(iter(self._entries))]
-        self._entries[digest] = (min(until, self._clock() + KEEP_S), principal)
+        now = self._clock()
+        self._entries[digest] = (now, min(until, now + KEEP_S), principal)
 
 
 def digest_of(text: str) -> bytes:

@@ -199,6 +199,20 @@ async def test_a_key_ends_at_its_second(scene: Scene) -> None:
     assert await scene.worker().recognise(key, HERE) is None
 
 
+async def test_a_key_that_a_wrong_clock_ended_is_good_again(scene: Scene) -> None:
+    """A machine starts with a clock that is ahead, and sets it right: no key stays lost."""
+    wall = Clock()
+    wall.now = scene.clock.now + 3600
+    opened = OpenKeys(scene.store, scene.opened.peppers, scene.opened.revision)
+    keys = StoredKeys(opened, scene.tasks, clock=scene.clock, time_of_day=wall)
+    key = await scene.create(expires_at=int(scene.clock.now) + 60)
+    assert await keys.recognise(key, HERE) is None
+
+    wall.now -= 3600
+
+    assert await keys.recognise(key, HERE) is not None
+
+
 async def test_a_new_key_is_known_soon_even_where_it_was_tried_before(scene: Scene) -> None:
     """That it is unknown is believed no longer than that another is known."""
     key, stored = new_key(scene.opened.peppers)

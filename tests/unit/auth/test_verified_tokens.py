@@ -38,6 +38,16 @@ def test_a_token_is_looked_at_again_after_a_while() -> None:
     assert tokens.find(b"1") is None
 
 
+def test_a_token_is_looked_at_again_when_the_clock_was_set_back() -> None:
+    """Or it would be believed for as long as that was: an hour, after its key was withdrawn."""
+    clock = Clock()
+    tokens = VerifiedTokens(clock)
+    tokens.keep(b"1", ANN, 9e9)
+
+    clock.now -= 1
+    assert tokens.find(b"1") is None
+
+
 def test_the_oldest_makes_room() -> None:
     """Whoever makes many tokens fills nothing up."""
     tokens = VerifiedTokens(Clock())
