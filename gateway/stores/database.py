@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pydantic import SecretStr
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, ExceptionContext, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -30,7 +30,10 @@ OWNER_ONLY = 0o600
 POOL_SIZE = 4
 POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
 
-INSUFFICIENT_PRIVILEGE = "42501"  # of PostgreSQL's codes
+# Of PostgreSQL's codes.
+INSUFFICIENT_PRIVILEGE = "42501"
+READ_ONLY = "25006"
+QUERY_CANCELED = "57014"
 
 _WRITES = "gateway_writes"
 
@@ -191,7 +194,7 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
             {"ssl": parts.query["sslmode"]}
         )
     try:
-        return create_async_engine(
+        engine = create_async_engine(
             parts,
             hide_parameters=True,
             pool_size=POOL_SIZE,
@@ -213,6 +216,19 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
         raise StoreError(
             f"PostgreSQL needs the package asyncpg: {line_that_installs('postgres')}"
         ) from None
+    event.listen(engine.sync_engine, "handle_error", _drop_outdated)
+    return engine
+
+
+def _drop_outdated(context: ExceptionContext) -> None:
+    """Use no connection again that may not write, or has no time for a statement.
+
+    A session keeps what it was told when it began, and the server it began on: that the database
+    may be written again (a full disk, a failover) is heard by new ones alone.
+    """
+    code = getattr(context.original_exception, "sqlstate", None)
+    if code in {READ_ONLY, QUERY_CANCELED}:
+        context.is_disconnect = True  # and so are all others of the pool
 
 
 def _is_denied(error: Exception) -> bool:

@@ -236,6 +236,36 @@ async def test_connections_that_a_server_ended_are_replaced(
     await database.close()
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("default_transaction_read_only", "on", "read-only transaction"),
+        ("statement_timeout", "'1ms'", "statement timeout"),
+    ],
+)
+async def test_a_database_that_was_restricted_is_used_again_when_that_is_over(
+    postgresql: PostgresqlServer, setting: str, value: str, said: str
+) -> None:
+    """A session keeps what it was told at its start: the ledger wrote no row until a restart."""
+    address = postgresql.make_database()
+    name = address.partition("?")[0].rpartition("/")[2]
+    database = open_database(DatabaseAddress(shown="pg", url=SecretStr(address)), timeout_s=5)
+    async with database.write() as connection:
+        await connection.execute(text("CREATE TABLE t (n INTEGER)"))
+    slow_insert = text("INSERT INTO t SELECT count(*) FROM generate_series(1, 100000)")
+
+    postgresql.run(f"ALTER DATABASE {name} SET {setting} = {value};")
+    postgresql.end_connections(address)
+    with pytest.raises(StoreDownError, match=said):
+        async with database.write() as connection:
+            await connection.execute(slow_insert)
+    postgresql.run(f"ALTER DATABASE {name} RESET {setting};")
+
+    async with database.write() as connection:
+        await connection.execute(slow_insert)
+    await database.close()
+
+
 async def test_no_statement_has_a_name_at_the_server(postgresql: PostgresqlServer) -> None:
     """A pooler gives the next transaction another connection, on which that name is not known."""
     url = SecretStr(postgresql.make_database())
