@@ -60,8 +60,10 @@ async def _bring_in(settings: Settings, store: LedgerStore) -> None:
     try:
         await bring_in(directory, store)
     except OSError as error:
-        typer.echo(
-            f"{directory}: cannot be read ({error.strerror}); what has ended in the last seconds "
-            "may be missing.",
-            err=True,
-        )
+        _say_missing(directory, f"cannot be read ({error.strerror})")
+    except StoreError as error:  # it may be read all the same: its disk is full, or it is a copy
+        _say_missing(directory, f"cannot be brought in ({error})")
+
+
+def _say_missing(directory: Path, why: str) -> None:
+    typer.echo(f"{directory}: {why}; what has ended in the last seconds may be missing.", err=True)

@@ -11,8 +11,12 @@ from gateway.cli.main import app
 from gateway.config.stores import StoresSpec
 from gateway.ledger.journal import Journal
 from gateway.ledger.places import Place, make_name
+from gateway.stores.database import open_database
 from gateway.stores.opening import open_ledger_store
+from gateway.stores.schema import upgrade_schema
+from gateway.stores.sql_ledger import SqlLedgerStore
 from tests.plugins.ledgers import new_row
+from tests.plugins.postgresql import PostgresqlServer
 from tests.unit.ledger.conftest import write_whole
 
 JOURNAL = make_name(1_700_000_000_000, "0123456789ab")
@@ -36,6 +40,16 @@ async def save(directory: Path) -> None:
     spec = StoresSpec(database=f"sqlite:///{directory / 'gateway.db'}")
     store = await open_ledger_store(spec, timeout_s=5)
     await store.save([new_row("p-1"), new_row("p-2", principal="bob")])
+    await store.close()
+
+
+async def upgrade_and_save(address: str) -> None:
+    """One exchange, on a server."""
+    spec = StoresSpec(database=address)
+    database = open_database(spec.find_database({}), timeout_s=5)
+    await upgrade_schema(database)
+    store = SqlLedgerStore(database)
+    await store.save([new_row("p-1")])
     await store.close()
 
 
@@ -86,6 +100,24 @@ def test_a_journal_that_cannot_be_read_is_said(directory: Path) -> None:
 
     assert (code, written.splitlines()[1][:4]) == (0, "2,2,")
     assert "gateway.journal: cannot be read (Is a directory); what has ended" in err
+
+
+def test_a_database_that_takes_nothing_has_sums_all_the_same(
+    directory: Path, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only one, or one whose disk is full: just then somebody asks."""
+    address = postgresql.make_database()
+    asyncio.run(upgrade_and_save(address))
+    name = address.partition("?")[0].rpartition("/")[2]
+    postgresql.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on;")
+    write_whole(Journal(Place.make(directory / "gateway.journal", "live")), new_row("p-2"))
+    monkeypatch.setenv("DATABASE", address)
+    (directory / "gateway.yaml").write_text('stores: {database: "${DATABASE}"}\n')
+
+    code, written, err = run("--format", "csv")
+
+    assert (code, written.splitlines()[1][:4]) == (0, "1,1,")
+    assert "gateway.journal: cannot be brought in (postgresql:" in err
 
 
 @pytest.mark.parametrize(
