@@ -81,22 +81,30 @@ def parse_usage(value: object) -> Usage | None:
         return None
     tokens_in = _count(value.get("prompt_tokens"))
     tokens_out = _count(value.get("completion_tokens"))
-    if _PLAIN.issuperset(value) and tokens_in is not None and tokens_out is not None:
+    total = value.get("total_tokens")
+    if (
+        _PLAIN.issuperset(value)
+        and tokens_in is not None
+        and tokens_out is not None
+        and (total is None or total == tokens_in + tokens_out)
+    ):
         return Usage(tokens_in, tokens_out, "provider")
     cost = _read_cost(value)
     if tokens_in is None and tokens_out is None and cost is None:
         return None
-    reasoning = _read_reasoning(value)
-    if tokens_out is not None and reasoning:
-        # xAI's `completion_tokens` are without those of reasoning; only the sum tells.
-        answered = tokens_out + reasoning
-        if _count(value.get("total_tokens")) == (tokens_in or 0) + answered:
-            tokens_out = answered
+    cached, reasoning = _read_cached(value), _read_reasoning(value)
+    if tokens_out is not None:
+        # `completion_tokens` of xAI and Google are without those of reasoning; only the sum tells,
+        # and Google says nothing more of them.
+        hidden = (_count(total) or 0) - (tokens_in or 0) - tokens_out
+        is_thought = tokens_in is not None and reasoning is None and hidden != cached
+        if hidden > 0 and (hidden == reasoning or is_thought):
+            tokens_out, reasoning = tokens_out + hidden, hidden
     return Usage(
         tokens_in,
         tokens_out,
         "provider",
-        _at_most(_read_cached(value), tokens_in),
+        _at_most(cached, tokens_in),
         _at_most(reasoning, tokens_out),
         cost,
     )

@@ -76,6 +76,10 @@ def test_what_came_from_a_cache_is_read_wherever_it_stands(
             291,
             290,
         ),
+        # Google as well, and only the sum says so.
+        ({"completion_tokens": 198, "total_tokens": 615}, 603, 405),
+        ({"completion_tokens": 198, "total_tokens": 10**18}, 198, None),
+        ({"completion_tokens": 198, "total_tokens": 5}, 198, None),
         ({"completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 9}}, 1, None),
         ({"completion_tokens": 8, "completion_tokens_details": {"reasoning_tokens": -1}}, 8, None),
     ],
