@@ -40,7 +40,7 @@ def make_query(by: Iterable[str], since: str | None, until: str | None, now: flo
     words = tuple(dict.fromkeys(word for part in by for word in part.split(",") if word))
     for word in words:
         if word not in DIMENSIONS:
-            raise UsageError(f"by: {word!r} is none of {', '.join(DIMENSIONS)}")
+            raise UsageError(f"by: needs to be of {', '.join(DIMENSIONS)}")
     since_ms, until_ms = _read_time("since", since, now), _read_time("until", until, now)
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         raise UsageError("since: has to be before until")

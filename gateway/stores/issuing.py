@@ -26,6 +26,13 @@ LISTS = ("groups", "providers", "models", "networks")
 
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}/[\x21-\x7e]{1,256}")
 _FORMS = {"groups": forms.PRINCIPAL, "providers": forms.PROVIDER_NAME}
+_NAMED = {
+    "name": "the name of whoever holds it",
+    "tenant": "the name of one",
+    "groups": "the name of one",
+    "providers": "the name of one",
+    "models": "the name of one",
+}
 
 
 class KeyFieldError(ValueError):
@@ -57,6 +64,7 @@ def check_wanted(
         raise KeyFieldError("name", "needs a letter or a digit, not dots alone")
     if tenant:
         _check("tenant", tenant, forms.PRINCIPAL)
+        _refuse_key("tenant", tenant)
     checked = {field: _check_list(field, lists.get(field, ())) for field in LISTS}
     expires_at = None if expires is None else read_end("expires", expires, now)
     return WantedKey(name=name, tenant=tenant, expires_at=expires_at, **checked)
@@ -65,8 +73,7 @@ def check_wanted(
 def check_name(name: str) -> None:
     """Raise KeyFieldError when no key can have this name."""
     _check("name", name, forms.PRINCIPAL)
-    if is_key(name):  # it would be in every list, and in every line about its holder
-        raise KeyFieldError("name", "is a key, and not the name of whoever holds it")
+    _refuse_key("name", name)
 
 
 def read_duration(field: str, text: str) -> int:
@@ -172,6 +179,11 @@ def _hash(key: str, peppers: Peppers, now: int) -> StoredSecret:
     return StoredSecret(peppers.digest(key), peppers.newest, shown_part(key), now)
 
 
+def _refuse_key(field: str, text: str) -> None:
+    if is_key(text):  # it would be in every list, and in every line about its holder
+        raise KeyFieldError(field, f"is a key, and not {_NAMED[field]}")
+
+
 def _check_list(field: str, values: Iterable[str]) -> tuple[str, ...]:
     """The values of a list, each once and in order."""
     return tuple(sorted({_check_item(field, value) for value in values}))
@@ -188,8 +200,10 @@ def _check_item(field: str, value: str) -> str:
     if field == "models":
         if _MODEL.fullmatch(value) is None:
             raise KeyFieldError(field, "needs to be PROVIDER/MODEL")
+        _refuse_key(field, value.partition("/")[2])
     else:
         _check(field, value, _FORMS[field])
+        _refuse_key(field, value)
     return value
 
 

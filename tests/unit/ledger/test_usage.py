@@ -47,7 +47,7 @@ def test_a_time_is_a_date_or_so_long_ago(text: str | None, at_ms: int | None) ->
 @pytest.mark.parametrize(
     ("by", "since", "until", "said"),
     [
-        (["principle"], None, None, "by: 'principle' is none of principal, tenant"),
+        (["principle"], None, None, "by: needs to be of principal, tenant"),
         ([], "yesterday", None, "since: needs to be 7d"),
         ([], "7", None, "since: needs to be 7d"),
         ([], "2026-13-01", None, "since: needs to be 7d"),
