@@ -15,6 +15,7 @@ from pathlib import Path
 from gateway.stores.errors import StoreError
 
 SECRET_BYTES = 32
+OWNER_ONLY = 0o600
 
 _LINE = re.compile(r"(?P<version>[1-9][0-9]{0,3}):(?P<secret>\S+)")
 
@@ -46,7 +47,10 @@ def ensure_version_file(path: Path, lost: str | None) -> None:
         return
     if lost is not None:
         raise StoreError(f"{path} is not there, and {lost}")
-    make_version_file(path)
+    try:
+        make_version_file(path)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be made: {error.strerror}") from None
 
 
 def make_version_file(path: Path) -> None:
@@ -57,8 +61,19 @@ def make_version_file(path: Path) -> None:
             file.write(f"1:{secrets.token_hex(SECRET_BYTES)}\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link appears whole or not at all, and never in place of another.
         with contextlib.suppress(FileExistsError):
-            os.link(name, path)
+            _put(Path(name), path)
     finally:
-        Path(name).unlink()
+        Path(name).unlink(missing_ok=True)
+
+
+def _put(made: Path, path: Path) -> None:
+    """Give what was made its name; FileExistsError where something has that."""
+    try:
+        # A link appears whole or not at all, and never in place of another.
+        os.link(made, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without links; for a moment it is there and empty
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
+        made.replace(path)
