@@ -74,7 +74,8 @@ class Marks:
             if mark.worked_at is not None
             else (mark.failed_at, last.failed_at)
         )
-        return at is None or last_at is None or at - last_at >= AGAIN_S
+        # A clock that was set back says nothing of how long ago that was.
+        return at is None or last_at is None or not 0 <= at - last_at < AGAIN_S
 
     async def _write_all(self) -> None:
         wait_s = GATHER_S

@@ -131,6 +131,18 @@ async def test_the_same_is_not_written_again_and_again(tasks: Tasks) -> None:
     ]
 
 
+async def test_a_clock_that_was_set_back_is_no_reason_to_write_nothing(tasks: Tasks) -> None:
+    """For an hour nobody would have seen whether a credential works."""
+    notebook, clock = Notebook(), Clock()
+    marks = Marks(notebook, tasks, clock)
+    for seconds in (0, -3600):
+        clock.now += seconds
+        marks.observe(exchange_of(7))
+        assert await tasks.wait(LONG_S)
+
+    assert notebook.notes == [{7: Mark(worked_at=NOW)}, {7: Mark(worked_at=NOW - 3600)}]
+
+
 async def test_a_store_that_is_down_takes_them_later(tasks: Tasks) -> None:
     """Nobody waits, and nothing is lost but what did not fit."""
     notebook = Notebook()
