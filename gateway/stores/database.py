@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from pydantic import SecretStr
 from sqlalchemy import URL, Connection, ExceptionContext, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from gateway.config.stores import DatabaseAddress
 from gateway.core.dialect import Dialect
@@ -28,6 +29,7 @@ from gateway.stores.same_file import SameFile
 
 OWNER_ONLY = 0o600
 POOL_SIZE = 4
+SUMS_S = 300.0  # for a question about a year of exchanges: a million take 5 s
 POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
 
 # Of PostgreSQL's codes.
@@ -36,6 +38,13 @@ READ_ONLY = "25006"
 QUERY_CANCELED = "57014"
 
 _WRITES = "gateway_writes"
+_POOL: Final = {
+    "pool_size": POOL_SIZE,
+    "max_overflow": 0,
+    "pool_timeout": POOL_WAIT_S,
+    # Firewalls and restarts end idle connections; no caller should be who finds out.
+    "pool_pre_ping": True,
+}
 
 
 class Database:
@@ -114,6 +123,18 @@ def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
     return Database(address, _open_postgresql(address.url, timeout_s), timeout_s)
 
 
+def open_for_sums(address: DatabaseAddress, *, timeout_s: float) -> Database | None:
+    """The same server, for questions that take long and are asked seldom; None for a file.
+
+    A file has no deadline. Of a server each question has a connection of its own, which says within
+    `timeout_s` whether there is anybody to wait for.
+    """
+    if address.url is None:
+        return None
+    engine = _open_postgresql(address.url, timeout_s, is_for_sums=True)
+    return Database(address, engine, timeout_s)
+
+
 def make_sqlite_file(address: DatabaseAddress) -> None:
     """Make an empty file for the owner alone; SQLite gives its other files the same mode.
 
@@ -187,7 +208,7 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
-def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
+def _open_postgresql(url: SecretStr, timeout_s: float, *, is_for_sums: bool = False) -> AsyncEngine:
     parts = make_url(url.get_secret_value()).set(drivername="postgresql+asyncpg")
     if "sslmode" in parts.query:  # as libpq calls it, and every tutorial
         parts = parts.difference_update_query(["sslmode"]).update_query_dict(
@@ -197,14 +218,10 @@ def _open_postgresql(url: SecretStr, timeout_s: float) -> AsyncEngine:
         engine = create_async_engine(
             parts,
             hide_parameters=True,
-            pool_size=POOL_SIZE,
-            max_overflow=0,
-            pool_timeout=POOL_WAIT_S,
-            # Firewalls and restarts end idle connections; no caller should be who finds out.
-            pool_pre_ping=True,
+            **({"poolclass": NullPool} if is_for_sums else _POOL),
             connect_args={
                 "timeout": timeout_s,
-                "command_timeout": timeout_s,
+                "command_timeout": SUMS_S if is_for_sums else timeout_s,
                 # A pooler that gives each transaction another connection of the server's (Supabase,
                 # pgbouncer) knows no prepared statement by its name.
                 "statement_cache_size": 0,

@@ -59,9 +59,12 @@ async def open_ledger_store(
     spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
 ) -> LedgerStore:
     """Open the store of the ledger; an SQLite file is made where there is none."""
+    from gateway.stores.database import open_for_sums  # noqa: PLC0415 - heavy
     from gateway.stores.sql_ledger import SqlLedgerStore  # noqa: PLC0415 - heavy
 
-    return SqlLedgerStore(await open_checked(spec, environ, timeout_s=timeout_s))
+    database = await open_checked(spec, environ, timeout_s=timeout_s)
+    sums = open_for_sums(find_address(spec, environ), timeout_s=timeout_s)
+    return SqlLedgerStore(database, sums)
 
 
 async def open_checked(

@@ -50,8 +50,10 @@ _ATTEMPTS = LedgerExchange.__struct_fields__.index("attempts")  # these are rows
 class SqlLedgerStore:
     """A `LedgerStore` in a database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sums: Database | None = None) -> None:
+        """Make one; `sums` has more time than `database`, where that has a deadline."""
         self._database = database
+        self._sums = sums or database
         self._exchange_insert = _Insert(
             exchanges, _without_attempts(LedgerExchange.__struct_fields__)
         )
@@ -75,13 +77,13 @@ class SqlLedgerStore:
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
         """The sums, in the order of what they are of."""
-        async with self._database.read() as connection:
+        async with self._sums.read() as connection:
             found = await connection.execute(_usage_statement(query))
             return [_usage_row(row, query) for row in found]
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
         """What was used by exchanges that began in that time, for each caller and model."""
-        async with self._database.read() as connection:
+        async with self._sums.read() as connection:
             found = await connection.execute(_spent_statement(since_ms, until_ms))
             return [
                 Spent(
@@ -98,7 +100,9 @@ class SqlLedgerStore:
 
     async def close(self) -> None:
         """Let go of every connection; called once, last."""
-        await self._database.close()
+        await self._sums.close()
+        if self._sums is not self._database:
+            await self._database.close()
 
 
 def _without_attempts(values: tuple[ValueT, ...]) -> tuple[ValueT, ...]:

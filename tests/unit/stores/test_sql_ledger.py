@@ -1,5 +1,6 @@
 """The ledger in tables, beyond what every store of it does (tests/contract)."""
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -11,11 +12,25 @@ from gateway.core.attempts import AttemptRecord
 from gateway.core.dialect import Dialect
 from gateway.core.exchange import Exchange, Outcome
 from gateway.ledger.rows import Started, end_of
+from gateway.stores.database import Database
 from gateway.stores.errors import StoreDownError
-from gateway.stores.opening import find_address
+from gateway.stores.ledger import UsageQuery
+from gateway.stores.opening import find_address, open_ledger_store
 from gateway.stores.sql_ledger import SqlLedgerStore
 from tests.plugins.ledgers import new_row
 from tests.plugins.stored_keys import ENVIRON, make_tables, spec_of
+
+# Whether somebody has waited for a lock for three times as long as whoever is hasty may.
+WAITS_LONG = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+    "AND clock_timestamp() - query_start > interval '0.6 s'"
+)
+
+
+async def waits_long(database: Database) -> bool:
+    """Whether that is so by now."""
+    async with database.read() as connection:
+        return bool(await connection.scalar(text(WAITS_LONG)))
 
 
 async def test_a_period_goes_by_an_index(tmp_path: Path) -> None:
@@ -65,3 +80,25 @@ async def test_a_store_that_fails_says_so_and_nothing_of_the_rows(
 
     assert "INSERT" not in str(refused.value)
     assert "canary" not in str(refused.value)
+
+
+@pytest.mark.parametrize("ledger_address", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("asks", ["fetch_usage", "fetch_spent"])
+async def test_a_sum_takes_as_long_as_it_takes(
+    ledger_address: str, ledger_store: SqlLedgerStore, asks: str
+) -> None:
+    """Of a month with millions of exchanges none was ever known, and budgets began anew."""
+    await ledger_store.save([new_row("p-1")])
+    hasty = await open_ledger_store(spec_of(ledger_address), ENVIRON, timeout_s=0.2)
+    question = (UsageQuery(()),) if asks == "fetch_usage" else (0, 2**62)
+    database = ledger_store._database  # noqa: SLF001 - somebody else of the same server
+    try:
+        async with database.write() as busy:
+            await busy.execute(text("LOCK TABLE ledger_exchanges"))
+            asked = asyncio.create_task(getattr(hasty, asks)(*question))
+            while not asked.done() and not await waits_long(database):
+                pass
+
+        assert len(await asked) == 1
+    finally:
+        await hasty.close()
