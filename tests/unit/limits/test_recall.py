@@ -6,11 +6,13 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from typing_extensions import override
 
 from gateway.config.anonymous import AnonymousAuth
 from gateway.config.limit_rules import LimitSpec
 from gateway.core.tasks import Tasks
 from gateway.limits.recall import (
+    AT_ONCE,
     find_recallable,
     keep_recalling,
     keep_recalling_shared,
@@ -51,6 +53,14 @@ class Ledger:
             self.failures -= 1
             raise StoreDownError("gateway.db: no answer")
         return [ALICE, BOB, NOBODY] + [ALICE] * (since_ms < MIDNIGHT * 1_000)
+
+
+class LargeLedger(Ledger):
+    """Books with many rows."""
+
+    @override
+    async def fetch_spent(self, since_ms: int, until_ms: int) -> Sequence[Spent]:
+        return [ALICE] * (5 * AT_ONCE)
 
 
 def make_specs(**fields: object) -> list[LimitSpec]:
@@ -107,6 +117,25 @@ async def test_each_window_has_sums_of_its_own(later: Hand) -> None:
     now = int(later.wall() * 1_000)
     first, today = int(MIDNIGHT * 1_000), int((MIDNIGHT + 2 * 86_400) * 1_000)
     assert ledger.asked == [(first, now), (today, now)]
+
+
+async def test_requests_have_their_turns_meanwhile(hand: Hand) -> None:
+    """Twenty thousand callers took two seconds at once, each time that Redis came back."""
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    others = asyncio.create_task(count_turns())
+    counters = MemoryCounters(hand.clock, hand.wall)
+    rules = find_recallable(make_specs(tokens_per_day=1_000))
+    await recall_spent(rules, counters, LargeLedger(), until=hand.wall())
+    others.cancel()
+
+    assert turns >= 5
 
 
 async def test_those_without_a_key_have_theirs() -> None:
