@@ -27,6 +27,8 @@ POSTGRESQL_SCHEMES = ("postgresql", "postgres")  # the second is what some hoste
 POSTGRESQL_PORT = 5432
 PARAMETERS = ("host", "port", "user", "sslmode", "ssl", "target_session_attrs")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+SESSION_ATTRS = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
+PORT_MAX = 65535
 MEMORY = "memory"
 REDIS_SCHEMES = ("redis", "rediss")
 UNIX = "unix"
@@ -346,6 +348,14 @@ def _check_address(text: str) -> None:
             )
         if name in {"sslmode", "ssl"} and value not in SSL_MODES:
             raise ValueError(f"needs a `{name}` of {', '.join(SSL_MODES)}")
+        if name == "target_session_attrs" and value not in SESSION_ATTRS:
+            raise ValueError(f"needs a `{name}` of {', '.join(SESSION_ATTRS)}")
+        if name == "port" and not all(map(_is_port, value.split(","))):
+            raise ValueError(f"needs a `port` from 1 to {PORT_MAX}, or one for each host")
+
+
+def _is_port(text: str) -> bool:
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and 1 <= int(text) <= PORT_MAX
 
 
 def _split(text: str) -> SplitResult:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 from sqlalchemy import URL, Connection, ExceptionContext, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -229,6 +229,8 @@ def _open_postgresql(url: SecretStr, timeout_s: float, *, is_for_sums: bool = Fa
                 "prepared_statement_name_func": str,  # an empty one
             },
         )
+    except ArgumentError as error:  # hosts and ports that do not go together
+        raise StoreError(f"The address of the database cannot be used: {error}") from None
     except ModuleNotFoundError:
         raise StoreError(
             f"PostgreSQL needs the package asyncpg: {line_that_installs('postgres')}"

@@ -90,6 +90,9 @@ def test_a_variable_may_be_a_part_of_a_path() -> None:
         ("postgresql://gw@db/x?password=canary", "`password`"),
         ("postgresql://gw@db/x?CANARY%3Dx", "a parameter that is not known"),
         ("postgresql://gw@db/x?sslmode=requires", "`sslmode` of disable, allow"),
+        ("postgresql://gw@/x?host=a&target_session_attrs=rw", "`target_session_attrs` of any"),
+        ("postgresql://gw@/x?host=a&port=x", "a `port` from 1 to 65535"),
+        ("postgresql://gw@/x?host=a,b&port=5432,65536", "a `port` from 1 to 65535"),
         ("postgresql://gw@db:port/x", "needs to be sqlite:///"),
     ],
 )

@@ -303,6 +303,15 @@ async def test_a_frozen_server_is_given_up(postgresql: PostgresqlServer) -> None
     await database.close()
 
 
+def test_hosts_and_ports_that_do_not_go_together_are_said() -> None:
+    """In a sentence."""
+    url = SecretStr(f"postgresql://gw:{PASSWORD}@/gateway?host=a,b&port=1,2,3")
+
+    with pytest.raises(StoreError, match="cannot be used: number of hosts and ports") as refused:
+        open_database(DatabaseAddress(shown="pg", url=url), timeout_s=1)
+    assert PASSWORD not in str(refused.value)
+
+
 def test_no_address_is_an_error() -> None:
     """It cannot come from the settings."""
     with pytest.raises(StoreError, match="no database"):
