@@ -21,6 +21,7 @@ local LEASE = 30 * SECOND
 local SOON = SECOND
 local TOLERANCE = 2 -- what two roundings are off by
 local REAPED_AT_ONCE = 100 -- so that no call takes long
+local KEYS_AT_ONCE = 4000 -- Lua has room for 8000 values that are handed over
 local SPARE_MS = 60000
 -- A hold outlives its counters, or what it has set aside would stay set aside for ever.
 local HELD_MS = 40 * 86400 * 1000
@@ -70,9 +71,29 @@ local function amount_of(charge, used)
   return used.tokens
 end
 
+local function ignore()
+end
+
+-- Calls a command with so many keys at a time.
+local function call_in_parts(command, keys, take)
+  for first = 1, #keys, KEYS_AT_ONCE do
+    local last = math.min(first + KEYS_AT_ONCE - 1, #keys)
+    take(redis.call(command, unpack(keys, first, last)))
+  end
+end
+
 -- MGET, because it takes a key of another type for one that is not there.
 local function read(keys)
-  return redis.call('MGET', unpack(keys))
+  if #keys <= KEYS_AT_ONCE then
+    return redis.call('MGET', unpack(keys))
+  end
+  local found = {}
+  call_in_parts('MGET', keys, function(part)
+    for _, text in ipairs(part) do
+      found[#found + 1] = text
+    end
+  end)
+  return found
 end
 
 local function new_counter(charge)
@@ -243,7 +264,7 @@ local function write()
     gone[#gone + 1] = slot .. 'h:' .. id
   end
   if #gone > 0 then
-    redis.call('DEL', unpack(gone))
+    call_in_parts('DEL', gone, ignore)
   end
   if #ended > 0 then
     redis.call('ZREM', open_holds, unpack(ended))

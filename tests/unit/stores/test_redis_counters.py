@@ -235,6 +235,25 @@ async def test_a_thousand_lost_holds_are_let_go_in_pieces(
     assert await remaining(counters, many) == 1_000
 
 
+async def test_a_request_may_count_in_ten_thousand_places(
+    counters: RedisCounters, valkey: RedisServer
+) -> None:
+    """Who is in 256 groups counts in each of them for each number of each rule.
+
+    Lua hands over 8000 values at most: such a request was uncounted, or was counted by halves.
+    """
+    charges = [Charge(f"p{number}", CounterKind.PLACES, 1, 1) for number in range(10_000)]
+
+    assert (await counters.admit("a", charges)).is_admitted
+    assert not (await counters.admit("b", charges[-1:])).is_admitted
+    counters.settle("a", Used())
+
+    assert (await counters.admit("c", charges)).is_admitted
+    counters.settle("c", Used())
+    await counters.close()
+    assert valkey.run("KEYS", "{chat-gateway}:c:*") == []
+
+
 async def test_a_name_that_is_no_text_is_counted_too(counters: RedisCounters) -> None:
     """I17: a token of another issuer may bring half of a surrogate pair."""
     names = [Charge(f"p{name}", CounterKind.PLACES, 1, 1) for name in ("\ud800", "\ud801")]
