@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, column, inspect, select, table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.stores.database import Database
 from gateway.stores.errors import SchemaError
@@ -24,10 +25,7 @@ _VERSION = table("alembic_version", column("version_num"))
 async def fetch_version(database: Database) -> str | None:
     """The version of the tables; None where there are none."""
     async with database.read() as connection:
-        if not await connection.run_sync(lambda sync: inspect(sync).has_table(_VERSION.name)):
-            return None
-        found: str | None = await connection.scalar(select(_VERSION.c.version_num))
-        return found
+        return await _read_version(connection)
 
 
 async def is_empty(database: Database) -> bool:
@@ -64,15 +62,23 @@ async def check_schema(database: Database) -> None:
 
 async def upgrade_schema(database: Database) -> tuple[str | None, str]:
     """Bring the tables to this gateway's version; the versions before and after."""
-    before = await fetch_version(database)
-    if before is not None and before not in _find_known():
+    found = await fetch_version(database)
+    if found is not None and found not in _find_known():
         await check_schema(database)
     run_migrations = _load_migrations()  # before the lock: nobody else waits for an import
     async with database.write() as connection:
         if not database.is_sqlite:  # two at a time would both make the first table
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})"))
+        before = await _read_version(connection)  # another may have been faster
         await connection.run_sync(run_migrations)
     return before, SCHEMA
+
+
+async def _read_version(connection: AsyncConnection) -> str | None:
+    if not await connection.run_sync(lambda sync: inspect(sync).has_table(_VERSION.name)):
+        return None
+    found: str | None = await connection.scalar(select(_VERSION.c.version_num))
+    return found
 
 
 async def find_damage(database: Database) -> str | None:
