@@ -3,6 +3,8 @@
 The rule here: a credential is handed on wrapped; it is looked at nowhere in the chain.
 """
 
+from collections.abc import Iterator
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
@@ -11,7 +13,7 @@ from gateway.core.cost import FREE
 from gateway.core.credential import is_callers_own
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
-from gateway.credentials.finder import CREDENTIALS
+from gateway.credentials.finder import CREDENTIALS, OPERATOR
 from gateway.credentials.own_endpoints import unfilled
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, Call
@@ -57,13 +59,22 @@ def _missing(call: Call, *, has_profiles: bool) -> GatewayError:
     if call.dialect is Dialect.TEXT:
         sentence = missing_key_sentence(provider.label)
     else:
-        # A path on the gateway's machine is for its log.
-        where_to = where if FILE_PREFIX not in where else "what the registry names"
-        sentence = (
-            f"The gateway has no credential for {provider.label}; whoever runs it sets {where_to}"
-        )
-        sentence += ", or you set one in your profile." if has_profiles else "."
+        remedy = ", or ".join(_say_remedies(call, where, has_profiles=has_profiles))
+        sentence = f"The gateway has no credential for {provider.label}; {remedy}."
     detail = f"{where} is not set"
     if has_profiles:
         detail += f", nor is {provider.key} of the profile"
     return CredentialNotFoundError(sentence, detail=detail)
+
+
+def _say_remedies(call: Call, where: str, *, has_profiles: bool) -> Iterator[str]:
+    """What would help, where the registry says that it is looked for there."""
+    order = call.provider.credential_order
+    if OPERATOR in order or not has_profiles:
+        # A path on the gateway's machine is for its log.
+        where_to = where if FILE_PREFIX not in where else "what the registry names"
+        yield f"whoever runs it sets {where_to}"
+    if has_profiles and "profile" in order:
+        yield "you set one in your profile"
+    elif OPERATOR not in order and has_profiles:
+        yield "whoever runs it sets one for your tenant"

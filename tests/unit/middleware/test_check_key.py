@@ -180,6 +180,31 @@ async def test_an_openai_client_is_told_of_the_profile(start_chain: StartChain) 
     assert "or you set one in your profile" in reply.json()["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("order", "remedy"),
+    [
+        (("operator",), "; whoever runs it sets the environment variable MINE_API_KEY."),
+        (("profile",), "; you set one in your profile."),
+        (("tenant",), "; whoever runs it sets one for your tenant."),
+    ],
+)
+async def test_nobody_is_sent_where_no_credential_is_looked_for(
+    start_chain: StartChain, order: tuple[str, ...], remedy: str
+) -> None:
+    """They set one there, and nothing changed."""
+    mine = MINE.model_copy(update={"credential_order": order})
+    chain = await start_chain(
+        show_credential,
+        registry=make_registry(mine=mine),
+        credentials=CredentialFinder({"profile": Profile(AZURE)}, Pools({})),
+    )
+
+    body = b'{"model":"mine/m","messages":[{"role":"user"}]}'
+    reply = await chain.ask("POST", "/v1/chat/completions", body=body)
+
+    assert reply.json()["error"]["message"].endswith(remedy)
+
+
 async def test_a_store_that_does_not_answer_is_no_missing_key(start_chain: StartChain) -> None:
     """503 with a code of its own, and nobody goes looking for a key (E13)."""
     reply, _ = await ask_with_profiles(start_chain, Profile(MINE, is_down=True), "mine")
