@@ -129,7 +129,9 @@ class KeySet:
             for key in self._published
             if (kid is None or key.get("kid") == kid) and _fits(key, algorithm)
         ]
-        key = _build(fitting[0], algorithm) if len(fitting) == 1 else None
+        # The same one twice is one: some publish a key once for each of their tenants.
+        is_one = bool(fitting) and all(_public(key) == _public(fitting[0]) for key in fitting[1:])
+        key = _build(fitting[0], algorithm) if is_one else None
         if key is not None:  # what is not there is not kept: anybody can ask for that
             self._built[kid, algorithm] = key
         return key
@@ -158,9 +160,12 @@ def _is_or_unsaid(key: Jwk, name: str, wanted: str) -> bool:
     return said is None or said == wanted
 
 
+def _public(key: Jwk) -> Jwk:
+    return {name: value for name, value in key.items() if name in _PUBLIC_FIELDS}
+
+
 def _build(key: Jwk, algorithm: str) -> Key | None:
-    public = {name: value for name, value in key.items() if name in _PUBLIC_FIELDS}
     try:
-        return jwt.PyJWK(public, algorithm)
+        return jwt.PyJWK(_public(key), algorithm)
     except (jwt.PyJWTError, ValueError, TypeError):
         return None  # published, and not a key

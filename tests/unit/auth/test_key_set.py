@@ -233,6 +233,14 @@ async def test_two_keys_with_one_id_are_told_apart_by_their_sort(published: Publ
     assert not await published.has("old")  # which of them, nobody can say
 
 
+async def test_a_key_that_is_published_twice_is_one(published: Published) -> None:
+    """Some do so for each of their tenants, or with a certificate beside the second."""
+    published.keys = [OLD, {**OLD, "x5t": "abc", "issuer": "https://login.example.org/tenant-2"}]
+
+    assert await published.has("old")
+    assert await published.key_set.find(None, "RS256") is not None
+
+
 async def test_a_key_that_is_written_in_an_odd_way_does_not_take_the_others_with_it(
     published: Published,
 ) -> None:
