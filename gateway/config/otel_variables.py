@@ -26,6 +26,23 @@ SAMPLERS = {
     "parentbased_always_off": (0.0, True),
     "parentbased_traceidratio": (None, True),
 }
+# Which variables fill in a field; the first that is set does.
+_FILLED_BY = {
+    **{
+        field: (f"{_TRACES}{name}", f"{_ALL}{name}")
+        for field, name in (
+            ("ca_file", "CERTIFICATE"),
+            ("compression", "COMPRESSION"),
+            ("endpoint", "ENDPOINT"),
+            ("timeout_s", "TIMEOUT"),
+        )
+    },
+    "export_every_s": ("OTEL_BSP_SCHEDULE_DELAY",),
+    "max_queued_spans": ("OTEL_BSP_MAX_QUEUE_SIZE",),
+    "resource": ("OTEL_RESOURCE_ATTRIBUTES",),
+    "sample_ratio": ("OTEL_TRACES_SAMPLER_ARG",),
+    "service_name": ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"),
+}
 PROTOCOL = "http/protobuf"
 EXPORTER = "otlp"
 
@@ -70,7 +87,7 @@ def fill_in(written: TracingSpec, environ: Environ) -> TracingSpec | None:
     found["resource"] = resource
     if "headers" not in found:
         found["headers"] = fill_headers(written.headers, environ)
-    return _validated(written, found)
+    return _validated(written, found, environ)
 
 
 def _read_exporter(environ: Environ) -> dict[str, Any]:
@@ -170,15 +187,17 @@ def _read_headers(environ: Environ, name: str) -> dict[str, str]:
     return headers
 
 
-def _validated(written: TracingSpec, found: dict[str, Any]) -> TracingSpec:
+def _validated(written: TracingSpec, found: dict[str, Any], environ: Environ) -> TracingSpec:
     """Values that came from elsewhere are held against the same rules, secrets apart."""
     headers = found.pop("headers")
     merged = {**written.model_dump(exclude={"headers"}), **found}
     try:
         checked = TracingSpec.model_validate(merged)
     except ValidationError as error:
-        place = ".".join(map(str, error.errors()[0]["loc"])) or "tracing"
+        place = error.errors()[0]["loc"]
+        names = _FILLED_BY.get(str(place[0]), ()) if place else ()
+        variable = next((name for name in names if environ.get(name)), "OTEL_…")
         raise VariableError(
-            f"a variable of OpenTelemetry's (OTEL_…) gives {place} a value that it cannot have"
+            f"{variable} gives {'.'.join(map(str, place)) or 'tracing'} a value that it cannot have"
         ) from None
     return checked.model_copy(update={"headers": headers})

@@ -129,8 +129,17 @@ def test_a_variable_can_switch_it_off(environ: dict[str, str]) -> None:
         ({HEADERS: "a b=c"}, "HEADERS holds a header that cannot be sent"),
         ({HEADERS: "Host=c"}, "HEADERS holds a header that cannot be sent"),
         ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://a"}, "has to end in /v1/traces"),
-        ({ENDPOINT: "collector:4318"}, "gives endpoint a value that it cannot have"),
-        ({"OTEL_RESOURCE_ATTRIBUTES": "A B=1"}, "gives resource"),
+        ({ENDPOINT: "collector:4318"}, f"{ENDPOINT} gives endpoint a value that it cannot have"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "A B=1"}, "OTEL_RESOURCE_ATTRIBUTES gives resource"),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=a%09b"}, "OTEL_RESOURCE_ATTRIBUTES gives serv"),
+        (
+            {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "2"},
+            "OTEL_TRACES_SAMPLER_ARG gives sample_ratio",
+        ),
+        (
+            {"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT": "0", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"},
+            "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT gives timeout_s",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(environ: dict[str, str], sentence: str) -> None:
