@@ -27,6 +27,7 @@ DEFAULT_ADMIN_URL = "http://127.0.0.1:8081"
 PORT_MAX = 65_535
 WORKERS_MAX = 256
 FIRST_PROCESS = 1
+STANDARD_INPUT = 0
 
 
 class LogFormat(StrEnum):
@@ -89,6 +90,16 @@ def hear_sigterm_as_first_process() -> None:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
+def keep_reloads() -> None:
+    """Have a SIGHUP wait for who hears it: until then it would end a gateway that starts.
+
+    Before anything else is imported, which takes a second on a machine with much to do. Where there
+    is a terminal it may have gone, and that does end it.
+    """
+    if not os.isatty(STANDARD_INPUT):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+
+
 @app.callback()
 def choose_command(
     *,
@@ -126,6 +137,7 @@ def serve(  # noqa: PLR0913 - one for each option
     ] = None,
 ) -> None:
     """Start the gateway in the foreground."""
+    keep_reloads()
     run(
         "serve",
         config=config,

@@ -25,7 +25,7 @@ from gateway.plugins.loading import PluginError
 from gateway.server.socket_activation import adopt_sockets, place_of
 from gateway.serving.one_process import REFUSALS, serve_alone
 from gateway.serving.process_limits import forbid_core_dumps, raise_file_limit
-from gateway.serving.reloading import Overrides, find_source, keep_reloads, override
+from gateway.serving.reloading import Overrides, find_source, override
 from gateway.serving.sd_notify import Notifier
 from gateway.serving.supervisor import WorkerError, supervise
 
@@ -48,7 +48,6 @@ def serve(config: Path | None, providers: Path | None, overrides: Overrides) -> 
     A service manager that listens gets 78 where it would try the same mistake again.
     """
     mistaken = 1
-    keep_reloads()
     try:
         systemd = take_systemd()
         if systemd.notify_address is not None:

@@ -93,15 +93,6 @@ def override(settings: Settings, overrides: Overrides) -> Settings:
     return settings.model_copy(update=given)
 
 
-def keep_reloads() -> None:
-    """Have a SIGHUP wait for who hears it: until then it would end a gateway that starts.
-
-    Where there is a terminal it may have gone, and that does end it.
-    """
-    if not os.isatty(STANDARD_INPUT):
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
-
-
 class Reloader:
     """Reads the file again when it is told to, one time after the other.
 

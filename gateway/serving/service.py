@@ -170,6 +170,8 @@ class Service:
         count = self.app[IN_FLIGHT].count
         if self._was_told.is_set():
             return f"Draining, exchanges in flight: {count}."
+        if not self._sites:  # somebody may ask before it listens, as a reload does
+            return "Starting."
         return f"Listening on {self.url}, exchanges in flight: {count}."
 
     async def wait_until_told(self) -> None:

@@ -13,7 +13,17 @@ from tests.docs.pages import ROOT, blocks
 from tests.plugins.programs import MORE_PATH, find_program
 
 # What needs root, a terminal or the service itself.
-LEFT_OUT = ("vi ", "systemctl ", "a2en", "a2dis", "apachectl ", "nginx -t", "curl ", "cat ", "chmod ")
+LEFT_OUT = (
+    "vi ",
+    "systemctl ",
+    "a2en",
+    "a2dis",
+    "apachectl ",
+    "nginx -t",
+    "curl ",
+    "cat ",
+    "chmod ",
+)
 
 
 MINE, OLD = "# edited by an operator\n", "# of an older version\n"

@@ -127,6 +127,22 @@ def test_a_reload_before_it_listens_waits(directory: Path) -> None:
     assert lines
 
 
+def test_a_reload_waits_from_the_first_import_on(directory: Path) -> None:
+    """K04: what `serve` imports takes a second on a busy machine, and ended meanwhile."""
+    sends = "import os, signal\nos.kill(os.getpid(), signal.SIGHUP)\nraise SystemExit(0)\n"
+    (directory / "structlog.py").write_text(sends)  # found first, before the package
+
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "serve"],
+        cwd=directory,
+        env={"PYTHONPATH": f"{directory}{os.pathsep}{ROOT}"},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+    assert done.returncode == 0
+
+
 @pytest.mark.usefixtures("curl_path")
 def test_a_second_signal_hastens(directory: Path) -> None:
     """Whoever presses Ctrl-C twice means it."""

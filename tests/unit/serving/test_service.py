@@ -131,3 +131,13 @@ async def test_a_port_in_use_leaves_nothing_behind(service: Service, registry: R
     with pytest.raises(ListenError, match=str(port)):
         await second.start()
     await second.stop()
+
+
+async def test_whoever_asks_before_it_listens_is_told_so(registry: Registry) -> None:
+    """A SIGHUP that waited for the gateway to start is answered with how it fares."""
+    service = Service(Settings(), registry, list[Exchange]().append)
+
+    described = service.describe()
+    await service.stop()
+
+    assert described == "Starting."
