@@ -84,6 +84,15 @@ def test_what_a_page_tells_to_copy_is_accepted_and_an_upgrade_keeps_what_was_edi
     assert [name for name in names if (tmp_path / name).read_text() == OLD] == []
 
 
+def test_apache_is_started_anew_with_its_threads() -> None:
+    """At a reload it keeps `ThreadLimit` as it was, and ends at half of the streams."""
+    (setup,) = (
+        block.text for block in blocks("docs/operate/apache.md") if "a2enconf" in block.text
+    )
+
+    assert setup.splitlines()[-1].startswith("systemctl restart apache2")
+
+
 def run(texts: list[str], root: Path) -> None:
     """Run the lines of some blocks with another place for `/etc`."""
     lines = [
