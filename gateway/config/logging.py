@@ -17,10 +17,12 @@ from gateway.core.events.exchange import CONTENT
 KIBIBYTE = 1024
 MEBIBYTE = 1024 * KIBIBYTE
 STDERR = "stderr"
+ALL = "all"
+# What elsewhere stands for standard output, or for the other word.
+_OTHER_STREAMS = frozenset({"-", "stdout"})
 
 LogFormat = Literal["auto", "json", "console", "logfmt"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-LoggedPrincipal = Annotated[str, StringConstraints(pattern=forms.LOGGED_PRINCIPAL)]
 
 
 def _check_event(name: str) -> str:
@@ -32,7 +34,26 @@ def _check_event(name: str) -> str:
     return name
 
 
+def _check_place(to: str) -> str:
+    if to.lower() in _OTHER_STREAMS:
+        raise ValueError(f"needs to be a file, or {STDERR}; a file of that name is ./{to}")
+    if to.lower() == STDERR and to != STDERR:
+        raise ValueError(f"write {STDERR}; a file of that name is ./{to}")
+    return to
+
+
+def _check_principal(name: str) -> str:
+    if name == ALL:
+        raise ValueError(f"means everybody where it stands alone: write `principals: {ALL}`")
+    return name
+
+
 EventName = Annotated[str, AfterValidator(_check_event)]
+LoggedPrincipal = Annotated[
+    str,
+    StringConstraints(pattern=forms.LOGGED_PRINCIPAL),
+    AfterValidator(_check_principal),
+]
 
 
 class EventLogSpec(Spec):
@@ -58,7 +79,7 @@ class EventLogSpec(Spec):
 class ContentLogSpec(Spec):
     """Prompts and answers, for some or all who call."""
 
-    to: str = Field(
+    to: Annotated[str, AfterValidator(_check_place)] = Field(
         min_length=1,
         description="A file, from the directory of this one; or `stderr`. Never standard output.",
     )

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Sequence
 
-from gateway.config.logging import STDERR, ContentLogSpec
+from gateway.config.logging import ALL, STDERR, ContentLogSpec
 from gateway.core.clock import Clock, system_clock
 from gateway.core.content import Content
 from gateway.core.durations import render_timestamp
@@ -25,7 +25,6 @@ from gateway.wire.transcript import render_answer, render_prompt
 STANDARD_OUTPUT, STANDARD_ERROR = 1, 2
 OWNER_ONLY = 0o600
 OTHERS, OTHERS_READ = 0o077, 0o044  # bits of a mode
-ALL = "all"
 # A prompt and an answer, each byte of which is written as `\u0001`, and the rest of the line.
 LINE_FACTOR = 2 * len("\\u0001") + 1
 

@@ -55,6 +55,12 @@ def test_all_that_may_be_written(tmp_path: Path) -> None:
         ),
         ("  content: {to: x}\n", "logging.content.principals: is missing"),
         ("  content: {to: stderr, principals: alice}\n", "logging.content.principals: needs to be"),
+        # A file of that name would be made, and nobody look for one.
+        ("  content: {to: stdout, principals: all}\n", "a file of that name is ./stdout"),
+        ("  content: {to: '-', principals: all}\n", "logging.content.to: needs to be a file, or"),
+        ("  content: {to: STDERR, principals: all}\n", "logging.content.to: write stderr"),
+        # Nobody would be logged.
+        ("  content: {to: x, principals: [all]}\n", "write `principals: all`"),
         ("  buffer_bytes: 10\n", "logging.buffer_bytes: needs to be 65536 or more"),
     ],
 )
