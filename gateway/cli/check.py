@@ -36,6 +36,7 @@ from gateway.middleware.enforce_limits import (
 )
 from gateway.plugins.finding import places_of
 from gateway.plugins.missing import find_missing
+from gateway.telemetry.tracing.opening import UnknownProviderError, refuse_unknown_providers
 
 NOT_HERE = "(the gateway would not start here)"
 SCHEMAS = {"providers": registry_schema, "gateway": settings_schema}
@@ -94,6 +95,11 @@ def _compare(
                 refuse_idle_rules(file, registry)
         except IdleRuleError as error:
             yield document.problem(("limits",), _one_line(error), at_key=True)
+        try:
+            if registry.providers and file.tracing is not None:
+                refuse_unknown_providers(file.tracing, registry.providers)
+        except UnknownProviderError as error:
+            yield document.problem(("tracing", "propagate_to"), _one_line(error))
 
 
 def _join(files: Mapping[Path, RegistryFile | Settings]) -> Registry:

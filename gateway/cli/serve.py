@@ -28,6 +28,7 @@ from gateway.serving.process_limits import forbid_core_dumps, raise_file_limit
 from gateway.serving.reloading import Overrides, find_source, override
 from gateway.serving.sd_notify import Notifier
 from gateway.serving.supervisor import WorkerError, supervise
+from gateway.telemetry.tracing.opening import UnknownProviderError, refuse_unknown_providers
 
 EXIT_CONFIG = 78  # sysexits(3): only a person can mend it
 # Of REFUSALS those that the same configuration brings about each time.
@@ -37,6 +38,7 @@ MISTAKES = (
     SamePortError,
     SystemdError,
     ToothlessRuleError,
+    UnknownProviderError,
     UnsafeBindError,
 )
 
@@ -85,6 +87,8 @@ def _run(
     refuse_same_port(settings)
     refuse_unsafe_bind(settings, registry)
     refuse_idle_rules(settings, registry)
+    if settings.tracing is not None:
+        refuse_unknown_providers(settings.tracing, registry.providers)
     asyncio.run(prove_rules(settings.rules))
     raise_file_limit()
     forbid_core_dumps()

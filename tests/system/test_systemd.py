@@ -130,7 +130,12 @@ async def test_only_what_may_pass_is_tried_again(directory: Path) -> None:
             await unit.start()
             assert await unit.wait() == EXIT_CONFIG
 
-    assert "gateway.yaml:1:10: server.prt: unknown key" in unit.output
+            assert "gateway.yaml:1:10: server.prt: unknown key" in unit.output
+            (directory / "gateway.yaml").write_text("tracing: {propagate_to: [nobody]}\n")
+            await unit.start("--workers", "2")
+            assert await unit.wait() == EXIT_CONFIG
+
+    assert "tracing.propagate_to names nobody" in unit.output
     [codes] = re.findall(r"\nRestartPreventExitStatus=(.*)\n", SERVICE.read_text())
     usage, credentials = 2, 243  # of typer and systemd; with the former an option that is unknown
     assert {int(code) for code in codes.split()} == {usage, EXIT_CONFIG, credentials}

@@ -24,6 +24,10 @@ class TracingError(ValueError):
     """Traces cannot be sent as `tracing` says."""
 
 
+class UnknownProviderError(TracingError):
+    """`tracing.propagate_to` names a provider that there is not."""
+
+
 class Tracing:
     """What begins traces, and what tells the collector of them."""
 
@@ -78,13 +82,18 @@ def open_tracing(
     spec: TracingSpec, *, providers: Collection[str], secrets: Sequence[str]
 ) -> Tracing:
     """Tracing as the settings say; TracingError when it cannot be."""
+    refuse_unknown_providers(spec, providers)
+    return Tracing(spec, secrets)
+
+
+def refuse_unknown_providers(spec: TracingSpec, providers: Collection[str]) -> None:
+    """Raise UnknownProviderError when the trace is for a provider that there is not."""
     unknown = [name for name in spec.propagate_to or () if name not in providers]
     if unknown:
-        raise TracingError(
+        raise UnknownProviderError(
             f"tracing.propagate_to names {unknown[0]}, and there is no such provider; "
             f"there are: {', '.join(providers)}"
         )
-    return Tracing(spec, secrets)
 
 
 def _describe(spec: TracingSpec) -> dict[str, str | int]:

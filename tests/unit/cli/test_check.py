@@ -170,6 +170,7 @@ def test_what_stops_the_start_is_a_mistake(capsys: pytest.CaptureFixture[str]) -
         "  - {name: a, on: everything, requests_per_minute: 1, match: {provider: nine}}\n"
         "middleware:\n"
         "  - {use: 'plugins.hello:stamp', after: authentcate}\n"
+        "tracing: {propagate_to: [mine, nine]}\n"
     )
 
     assert check([]) == 1
@@ -185,6 +186,7 @@ def test_what_stops_the_start_is_a_mistake(capsys: pytest.CaptureFixture[str]) -
     assert [line[: line.index(": ", 20) + 1] for line in second] == [
         "gateway.yaml:1:19: server.workers:",
         "gateway.yaml:2:1: limits:",
+        "gateway.yaml:6:25: tracing.propagate_to:",
     ]
     assert "did you mean mine?" in second[1]
     assert "stores.counters" not in second[0]
