@@ -60,8 +60,11 @@ ADDED_PATH = "/chat/completions"
 ALLOW = "say allow_private: true when that is meant"
 
 
-def check_base_url(url: str, *, allow_private: bool) -> None:
-    """Raise ValueError with the reason when a provider must not live at this URL."""
+def check_base_url(url: str, *, allow_private: bool, credential: str = "leave them out") -> None:
+    """Raise ValueError with the reason when nothing must be called at this URL.
+
+    `credential` is what to do with a user and password in it.
+    """
     if re.search(r"[^\x21-\x7e]|\\", url):
         raise ValueError(
             "holds white space, a control character, a backslash or a letter outside ASCII; "
@@ -71,7 +74,7 @@ def check_base_url(url: str, *, allow_private: bool) -> None:
     if parts.scheme not in {"http", "https"}:
         raise ValueError("needs to start with http:// or https://")
     if "@" in parts.netloc:
-        raise ValueError("holds a user or password; give the credential by `env` or `credential`")
+        raise ValueError(f"holds a user or password; {credential}")
     if "#" in url:
         raise ValueError("holds a fragment; leave out the # and all after it")
     if "?" in url:

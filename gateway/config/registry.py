@@ -280,7 +280,11 @@ class Provider(Spec):
                 )
             return url
         # Where allow_private itself is wrong, that is the mistake to report, not the address.
-        check_base_url(url, allow_private=fields.data.get("allow_private", True))
+        check_base_url(
+            url,
+            allow_private=fields.data.get("allow_private", True),
+            credential="give the credential by `env` or `credential`",
+        )
         return url.rstrip("/")
 
     @field_validator("credentials")

@@ -105,7 +105,7 @@ class TracingSpec(Spec):
     @field_validator("endpoint")
     @classmethod
     def _is_an_address(cls, endpoint: str) -> str:
-        check_base_url(endpoint, allow_private=True)
+        check_base_url(endpoint, allow_private=True, credential="give the credential in `headers`")
         return endpoint
 
     @field_validator("headers")

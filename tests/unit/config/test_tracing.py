@@ -75,6 +75,7 @@ def test_a_secret_is_written_as_a_reference(tmp_path: Path) -> None:
         ("tracing: {headers: {x: 'a\\nb'}}", "tracing.headers.x: holds a broken"),
         ("tracing: {sample_ratio: 1.5}", "1:25: tracing.sample_ratio: needs to be 1 or less"),
         ("tracing: {endpoint: x}", "1:21: tracing.endpoint: needs to start with http"),
+        ("tracing: {endpoint: 'http://u:p@a'}", "give the credential in `headers`"),
         ("tracing: {url: x}", "1:11: tracing.url: unknown key"),
         ("tracing: {resource: {'A B': x}}", "tracing.resource"),
         ("tracing: {ca_file: nowhere.pem}", "1:20: tracing.ca_file: there is no such file"),
