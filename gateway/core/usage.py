@@ -1,7 +1,7 @@
 """Tokens consumed, who counted them, and what the provider says it charges for them.
 
 The rule here: what a provider says is last-wins and checked, never added up (a provider may
-repeat a cumulative count in every chunk).
+repeat a cumulative count in every chunk); only a count of none does not undo one that was made.
 """
 
 from collections.abc import Mapping
@@ -50,6 +50,30 @@ class Usage(msgspec.Struct, frozen=True):
             tokens_in=tokens_in if self.tokens_in is None else self.tokens_in,
             tokens_out=tokens_out if self.tokens_out is None else self.tokens_out,
             source="estimate",
+        )
+
+    def correct(self, later: "Usage") -> "Usage":
+        """The same as a later report of one answer has it; what that has as none, or not, stays.
+
+        Some count the prompt before the first word and the answer behind the last, each time with
+        zeros for the rest; and behind the count some send one of zeros.
+        """
+        if later.tokens_in and later.tokens_out:
+            return later
+        cost = later.provider_cost_micros
+        if not later.tokens_out:
+            if not later.tokens_in and not cost:
+                return self
+            cost = cost or self.provider_cost_micros
+        read = later if later.tokens_in else self
+        written = later if later.tokens_out else self
+        return Usage(
+            read.tokens_in,
+            written.tokens_out,
+            later.source,
+            read.tokens_cached,
+            written.tokens_reasoning,
+            cost,
         )
 
     def raise_out(self, tokens_out: int) -> "Usage":

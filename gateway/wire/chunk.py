@@ -330,7 +330,7 @@ class StreamReader:
         """
         if self.usage is None:
             return self.estimate_usage() if self.content_events else None
-        if self.content_events <= self._counted_events:
+        if self.content_events <= self._counted_events and self.usage.tokens_out != 0:
             return self.usage
         return self.usage.raise_out(self.count_tokens())
 
@@ -383,8 +383,14 @@ class StreamReader:
             usage = find_usage(payload)
         counted = parse_usage(usage) or parse_usage(groq.get("usage"))
         if counted is not None:
-            self.usage = counted
+            self._note_count(counted)
+
+    def _note_count(self, counted: Usage) -> None:
+        if counted.tokens_out or not self.content_events:
             self._counted_events = self.content_events + 1  # with what the same event may hold
+        elif counted.tokens_out == 0:  # by who counts nothing: there is an answer
+            counted = msgspec.structs.replace(counted, tokens_out=None)
+        self.usage = counted if self.usage is None else self.usage.correct(counted)
 
     def _read_choices(self, choices: list[Choice], payload: bytes) -> EventKind:
         has_content = False

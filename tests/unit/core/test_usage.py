@@ -156,6 +156,23 @@ def test_what_nobody_counted_is_estimated() -> None:
     assert Usage(None, None, "estimate").tokens == 0
 
 
+@pytest.mark.parametrize(
+    ("later", "corrected"),
+    [
+        (Usage(2, 3, "provider"), Usage(2, 3, "provider")),
+        (Usage(0, 0, "provider"), Usage(9, 5, "provider", 4, 2, 50)),
+        (Usage(None, None, "provider"), Usage(9, 5, "provider", 4, 2, 50)),
+        (Usage(None, None, "provider", None, None, 60), Usage(9, 5, "provider", 4, 2, 60)),
+        (Usage(7, 0, "provider", 1), Usage(7, 5, "provider", 1, 2, 50)),
+        (Usage(0, 7, "provider", None, 3), Usage(9, 7, "provider", 4, 3)),
+        (Usage(0, 7, "provider", None, None, 70), Usage(9, 7, "provider", 4, None, 70)),
+    ],
+)
+def test_a_later_report_corrects_what_it_has_counted(later: Usage, corrected: Usage) -> None:
+    """What was charged for fewer tokens out is not what they cost by now."""
+    assert Usage(9, 5, "provider", 4, 2, 50).correct(later) == corrected
+
+
 def test_two_attempts_add_up() -> None:
     """I09: both are billed."""
     first, second = Usage(3, 4, "provider", 1, None, 50), Usage(5, None, "estimate", 2, 3)

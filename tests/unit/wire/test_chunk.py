@@ -252,6 +252,43 @@ def test_what_was_relayed_is_estimated_from_events_and_characters() -> None:
 
 
 NOT_YET = {"prompt_tokens": 3, "completion_tokens": 0, "cost": 0.01}
+NOTHING = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+ANSWER_ALONE = {"prompt_tokens": 0, "completion_tokens": 4}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [text("a"), finish(usage=USAGE), chunk(usage=NOTHING)],
+        [text("a", usage=USAGE), finish(x_groq={"usage": NOTHING})],
+        [chunk(usage=NOT_YET), text("a"), chunk(usage=ANSWER_ALONE), chunk(usage=NOTHING)],
+        [text("a"), chunk(usage=USAGE), chunk(usage={"prompt_tokens": 3})],
+        [text("a", usage={**USAGE, "completion_tokens": 9}), finish(usage=USAGE)],
+    ],
+)
+def test_a_count_of_none_does_not_undo_one_that_was_made(events: list[bytes]) -> None:
+    """Who sends zeros last would be charged nothing; a smaller count is a correction."""
+    assert read_all(*events).settle_usage() == COUNTED
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [text("x" * 41), chunk(usage=NOTHING)],
+        [text("x" * 41, usage=NOTHING), finish(usage=NOTHING), DONE],
+    ],
+)
+def test_an_answer_that_was_counted_as_none_is_estimated(events: list[bytes]) -> None:
+    """Servers that do not count say 0 of everything."""
+    used = read_all(*events).settle_usage()
+
+    assert used is not None
+    assert used.fill(0, 11) == Usage(0, 11, "estimate")
+
+
+def test_no_answer_may_be_counted_as_none() -> None:
+    """That is no lie: the provider has failed before its first word."""
+    assert read_all(chunk(usage=NOTHING)).settle_usage() == Usage(0, 0, "provider")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +297,16 @@ NOT_YET = {"prompt_tokens": 3, "completion_tokens": 0, "cost": 0.01}
         ([], None),
         ([text("a"), finish(usage=USAGE)], COUNTED),
         ([text("a", usage=USAGE)], COUNTED),
-        ([chunk(usage=NOT_YET), text("x" * 41)], Usage(3, 0, "provider", None, None, 10_000)),
+        ([chunk(usage=NOT_YET), text("x" * 41)], Usage(3, 11, "estimate")),
+        ([chunk(usage=USAGE), text("x" * 41)], COUNTED),
+        (
+            [
+                chunk(usage={**USAGE, "completion_tokens": 1}),
+                *[text("a")] * 3,
+                chunk(usage=NOTHING),
+            ],
+            Usage(3, 3, "estimate"),
+        ),
         ([chunk(usage=NOT_YET), text("x" * 40), text("y")], Usage(3, 11, "estimate")),
         ([chunk(usage=USAGE), text("a"), text("b"), text("c")], COUNTED),
         ([chunk(usage=NOT_YET), text("a"), text("b"), finish(usage=USAGE)], COUNTED),
