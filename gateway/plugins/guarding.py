@@ -37,39 +37,56 @@ def guard(middleware: Middleware, name: str, *, timeout_s: float) -> Middleware:
 
     @functools.wraps(middleware)
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
-        inside: BaseException | None = None
         limit = _Limit(timeout_s)
         head = HeadWatch(request)
-
-        async def go_on(given: web.Request) -> web.StreamResponse:
-            nonlocal inside
-            link_copy(given, request)
-            _judge_so_far(request, head)
-            limit.stop()
-            try:
-                return head.note_answer(await handler(given))
-            except BaseException as error:
-                inside = error
-                raise
-            finally:
-                unlink_copy(given, request)
-                head.keep()
-                limit.start()
-
+        rest = _Rest(request, handler, limit, head)
         try:
             async with limit.timeout:
-                response = _check(await middleware(request, go_on), request, head)
+                response = _check(await middleware(request, rest.handle), request, head)
             return _examine(request, name, response, head)
         except BaseException as error:
             # Also what would end the loop, and everybody's streams with it: `sys.exit()`.
-            failure = _find_failure(request, name, error, head, is_own=error is not inside)
+            failure = _find_failure(request, name, error, head, is_own=error is not rest.error)
             if failure is None:
                 raise
             raise failure from None
         finally:
-            inside = failure = None  # their tracebacks hold this frame: a cycle
+            rest.error = failure = None  # their tracebacks hold this frame: a cycle
 
     return guarded
+
+
+class _Rest:
+    """The rest of the chain, as the middleware of one request is given it."""
+
+    def __init__(
+        self, request: web.Request, handler: Handler, limit: "_Limit", head: HeadWatch
+    ) -> None:
+        self._request = request
+        self._handler = handler
+        self._limit = limit
+        self._head = head
+        self._is_called = False
+        self.error: BaseException | None = None  # what came out of it
+
+    async def handle(self, given: web.Request) -> web.StreamResponse:
+        """Its answer; the middleware's time stands still meanwhile."""
+        if self._is_called:
+            # Further in the mistake would be anybody's: the body is read, the answer begun.
+            raise RuntimeError("It called its handler twice; each request is handled once.")
+        self._is_called = True
+        link_copy(given, self._request)
+        _judge_so_far(self._request, self._head)
+        self._limit.stop()
+        try:
+            return self._head.note_answer(await self._handler(given))
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            unlink_copy(given, self._request)
+            self._head.keep()
+            self._limit.start()
 
 
 def _refuse(head: HeadWatch, response: web.StreamResponse | None = None) -> None:

@@ -17,6 +17,8 @@ from tests.plugins.saboteurs import (
     CHUNKED_MISTAKES,
     MISTAKES,
     SABOTAGE,
+    ask_twice,
+    ask_twice_at_once,
     fail,
     fail_afterwards,
     hang,
@@ -162,6 +164,8 @@ async def test_a_cancellation_swallowed_before_the_head_is_settled_too(
 
 
 BEFORE_THE_HEAD = {
+    ask_twice: (500, "plugin_error"),
+    ask_twice_at_once: (500, "plugin_error"),
     fail: (500, "plugin_error"),
     fail_afterwards: (500, "plugin_error"),
     hang: (500, "plugin_error"),

@@ -120,6 +120,15 @@ async def read_body(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 @web.middleware
+async def ask_twice_at_once(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Call the handler twice and take the first answer, as somebody in a hurry would."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    first, _ = await asyncio.gather(handler(request), handler(request))
+    return first
+
+
+@web.middleware
 async def swallow_cancellation(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Take a caller who left for an error and answer it."""
     try:

@@ -6,6 +6,7 @@ import gc
 import weakref
 
 import pytest
+import structlog
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from aiohttp.typedefs import Handler, Middleware
@@ -103,6 +104,38 @@ async def test_a_caller_who_leaves_is_no_mistake() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@web.middleware
+async def ask_in_turn(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Call the handler again when it has answered."""
+    await handler(request)
+    return await handler(request)
+
+
+@web.middleware
+async def ask_at_once(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Call the handler again while it is at work."""
+    first, _ = await asyncio.gather(handler(request), handler(request))
+    return first
+
+
+@pytest.mark.parametrize("middleware", [ask_in_turn, ask_at_once], ids=name_of)
+async def test_a_handler_is_called_once(middleware: Middleware) -> None:
+    """The second call would find the body read or the answer begun: further in, and not here."""
+    calls = []
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        calls.append(request)
+        return await answer(request)
+
+    with structlog.testing.capture_logs() as log, pytest.raises(PluginFailedError, match="mine"):
+        await call(middleware, count)
+
+    assert len(calls) == 1
+    (line,) = log
+    assert (line["event"], line["middleware"]) == ("middleware.failed", "mine")
+    assert "called its handler twice" in str(line["exc_info"])
 
 
 async def test_a_handler_may_outlive_its_middleware() -> None:
