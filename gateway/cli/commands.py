@@ -65,9 +65,22 @@ FormatOption = Annotated[
 
 def run(command: str, **arguments: Any) -> None:  # noqa: ANN401 - whatever that command takes
     """Run a command of the table and exit with its code."""
+    _refuse_gone_directory()
     module, _, name = COMMANDS[command].partition(":")
     function: Callable[..., int] = getattr(_load(module), name)
     raise typer.Exit(function(**arguments))
+
+
+def _refuse_gone_directory() -> None:
+    """End with a sentence where no file can be looked for in the current directory."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        typer.echo(
+            "The directory that this was started in has been deleted; change to one that is there.",
+            err=True,
+        )
+        raise typer.Exit(1) from None
 
 
 def _load(module: str) -> ModuleType:

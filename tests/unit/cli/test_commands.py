@@ -1,6 +1,7 @@
 """From a command's name to its function."""
 
 import importlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,31 @@ def test_what_a_command_returns_is_the_exit_code(capsys: pytest.CaptureFixture[s
 
     assert ended.value.exit_code == 0
     assert capsys.readouterr().out.startswith("{")
+
+
+@pytest.mark.parametrize("command", ["serve", "check", "usage"])
+def test_a_directory_that_is_gone_is_said(
+    tmp_path: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell may stand in what a deployment has replaced; no traceback, and no `no such file`."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", command],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "The directory that this was started in has been deleted; change to one that is there.\n"
+    )
 
 
 def test_no_garbage_is_looked_for_among_what_a_command_imports() -> None:
