@@ -3,6 +3,7 @@
 Rule: what is there already is never touched.
 """
 
+import shlex
 from pathlib import Path
 
 import typer
@@ -16,6 +17,7 @@ EXAMPLE = Path("plugins/hello.py")  # what the lines in gateway.yaml name; a whe
 def init(directory: Path) -> int:
     """Write the files to begin with into a directory; 0 when all are there afterwards."""
     try:
+        directory.mkdir(parents=True, exist_ok=True)
         for name in (REGISTRY_FILE, SETTINGS_FILE):
             _write_new(directory / name, shipped_file(str(name)).read_bytes(), OWNER_ONLY)
         (directory / EXAMPLE).parent.mkdir(exist_ok=True)
@@ -23,7 +25,9 @@ def init(directory: Path) -> int:
     except OSError as error:
         typer.echo(f"{error.filename}: cannot be written: {error.strerror}", err=True)
         return 1
-    typer.echo("Next: `gateway check`, then `gateway serve`.")
+    is_here = directory.resolve() == Path.cwd()
+    change = "" if is_here else f"`cd {shlex.quote(str(directory))}`, then "
+    typer.echo(f"Next: {change}`gateway check`, then `gateway serve`.")
     return 0
 
 

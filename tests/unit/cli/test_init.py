@@ -14,13 +14,16 @@ from gateway.config.settings import Settings
 ROOT = Path(__file__).parents[3]
 
 
-def test_what_is_written_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_is_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The first thing a new operator does after it is to start."""
     monkeypatch.chdir(tmp_path)
 
     code = init(Path())
 
     assert code == 0
+    assert capsys.readouterr().out.endswith("Next: `gateway check`, then `gateway serve`.\n")
     assert check([]) == 0
     assert "demo" in load_registry(environ={}).providers
     assert load_settings() == Settings(ledger=LedgerSpec(enabled=False))
@@ -82,14 +85,28 @@ def test_where_no_directory_can_be_that_is_said(
     assert "plugins: cannot be written" in capsys.readouterr().err
 
 
-def test_a_directory_that_is_not_there_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_directory_that_is_not_there_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With those above it, as `git init` does; and the next step leads into it."""
+    monkeypatch.chdir(tmp_path)
+
+    code = init(Path("new/my gateway"))
+
+    assert code == 0
+    assert (tmp_path / "new/my gateway/gateway.yaml").exists()
+    assert "Next: `cd 'new/my gateway'`, then `gateway check`, then" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["file", "file/new"])
+def test_where_a_file_is_there_is_no_directory(
+    tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No traceback for a typo."""
-    code = init(tmp_path / "none")
+    (tmp_path / "file").touch()
 
-    assert code == 1
-    assert "cannot be written" in capsys.readouterr().err
+    assert init(tmp_path / place) == 1
+    assert f"{place}: cannot be written: " in capsys.readouterr().err
 
 
 def test_every_setting_stands_in_the_template_with_its_default(tmp_path: Path) -> None:
