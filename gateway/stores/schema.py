@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.stores.database import Database
 from gateway.stores.errors import SchemaError
-from gateway.stores.tables import SCHEMA
+from gateway.stores.tables import SCHEMA, metadata
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 UPGRADE_LOCK = 7_202_611  # any number that nobody else of this database takes
@@ -40,6 +40,7 @@ async def check_schema(database: Database) -> None:
     if found == SCHEMA:
         return
     if found is None:
+        await _refuse_unversioned(database)
         raise SchemaError(
             f"{database.shown} has no tables of the gateway, which needs schema {SCHEMA}; "
             "`gateway db upgrade` makes them."
@@ -63,7 +64,9 @@ async def check_schema(database: Database) -> None:
 async def upgrade_schema(database: Database) -> tuple[str | None, str]:
     """Bring the tables to this gateway's version; the versions before and after."""
     found = await fetch_version(database)
-    if found is not None and found not in _find_known():
+    if found is None:
+        await _refuse_unversioned(database)
+    elif found not in _find_known():
         await check_schema(database)
     run_migrations = _load_migrations()  # before the lock: nobody else waits for an import
     async with database.write() as connection:
@@ -79,6 +82,21 @@ async def _read_version(connection: AsyncConnection) -> str | None:
         return None
     found: str | None = await connection.scalar(select(_VERSION.c.version_num))
     return found
+
+
+async def _refuse_unversioned(database: Database) -> None:
+    """Raise SchemaError where there are tables of ours: nobody can tell of which version."""
+    async with database.read() as connection:
+        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+    ours = sorted(metadata.tables.keys() & set(names))
+    # Asked once more, after the tables: somebody else may have made both in this moment.
+    if ours and await fetch_version(database) is None:
+        raise SchemaError(
+            f"{database.shown} has tables of a gateway ({', '.join(ours)}), and nothing that says "
+            f"of which version: no row in {_VERSION.name}. Only a part of it was restored, or that "
+            "table was lost. Go back to a whole backup, or give `stores.database` a database of "
+            "its own."
+        )
 
 
 async def find_damage(database: Database) -> str | None:

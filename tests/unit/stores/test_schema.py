@@ -106,6 +106,26 @@ async def test_a_schema_that_no_gateway_made_is_no_older_one(
     await database.close()
 
 
+@pytest.mark.parametrize("loss", ["DROP TABLE alembic_version", "DELETE FROM alembic_version"])
+async def test_tables_whose_version_is_lost_are_not_taken_for_none(
+    database_address: str, loss: str
+) -> None:
+    """A part of a backup was restored; to make the tables anew fails, with a driver's words."""
+    database = database_of(database_address)
+    await upgrade_schema(database)
+    async with database.write() as connection:
+        await connection.execute(text("DROP TABLE pepper_checks"))
+        await connection.execute(text(loss))
+
+    for refuse in (check_schema, upgrade_schema):
+        with pytest.raises(SchemaError, match="nothing that says of which version") as refused:
+            await refuse(database)
+        assert "(gateway_key_secrets, gateway_keys, ledger_attempts, " in str(refused.value)
+        assert "Go back to a whole backup" in str(refused.value)
+        assert "db upgrade" not in str(refused.value)
+    await database.close()
+
+
 async def test_two_upgrades_at_once_are_one(database_address: str) -> None:
     """Two machines are updated at the same time."""
     databases = [database_of(database_address) for _ in range(2)]
@@ -122,7 +142,9 @@ async def test_an_upgrade_that_fails_leaves_nothing(database_address: str) -> No
     """Half a migration would be neither version (J15)."""
     database = database_of(database_address)
     async with database.write() as connection:
-        await connection.execute(text("CREATE TABLE gateway_key_secrets (n INTEGER)"))
+        await connection.execute(text("CREATE TABLE other (n INTEGER)"))
+        # A name that the second of the two tables of the first migration needs.
+        await connection.execute(text("CREATE INDEX ix_gateway_key_secrets_name ON other (n)"))
 
     with pytest.raises(Exception, match="already exists"):
         await upgrade_schema(database)
