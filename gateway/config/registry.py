@@ -42,6 +42,7 @@ from gateway.config.provider_blocks import (
     TlsSpec,
 )
 from gateway.config.spec import Spec
+from gateway.core.cost import FREE, Price
 
 SIMULATOR = "simulator:"
 SIMULATED_PROVIDER = "demo"
@@ -233,6 +234,14 @@ class Provider(Spec):
         if model is None:
             return (id_or_alias,)
         return (model.id,) if model.alias is None else (model.id, model.alias)
+
+    def price_of(self, model: Model | None) -> Price | None:
+        """What tokens of this model cost, or of one that is not listed; None if nobody knows.
+
+        Nobody charges for what the simulator says, so that is free unless it has a price.
+        """
+        price = None if model is None else model.price
+        return FREE if price is None and self.is_simulated else price
 
     @property
     def is_simulated(self) -> bool:

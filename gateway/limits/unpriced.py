@@ -38,8 +38,8 @@ def _names_of(spec: LimitSpec, providers: Mapping[str, Provider]) -> Iterable[st
     for provider in providers.values():
         if provider.is_placeholder or (wanted is not None and provider.name not in wanted):
             continue
-        if not provider.models:
+        if not provider.models and provider.price_of(None) is None:
             yield f"{provider.name}/*"
         for model in provider.models:
-            if model.price is None and (models is None or model.id in models):
+            if provider.price_of(model) is None and (models is None or model.id in models):
                 yield f"{provider.name}/{model.id}"

@@ -231,4 +231,4 @@ def _find_model(provider: Provider, asked: str, field: str) -> tuple[str, Price 
             f"`{field}` names no model, and {provider.label} has no default.", param=field
         )
     known = provider.find_model(wanted)
-    return (wanted, None) if known is None else (known.id, known.price)
+    return wanted if known is None else known.id, provider.price_of(known)

@@ -10,14 +10,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from gateway.core.cost import FREE_VERSION
 from gateway.stores.counters import LEASE_S
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.opening import open_ledger_store
 from tests.faults.conftest import OpenScene
 from tests.faults.test_i_limits import left_of, open_limited
 from tests.plugins.counters import Hand
+from tests.plugins.gateway import StartGateway
 from tests.plugins.ledgers import new_attempt, new_row
 from tests.plugins.raw_caller import Heard
 from tests.plugins.scene import (
@@ -162,6 +165,26 @@ async def test_a_model_without_a_price_is_refused(open_scene: OpenScene, path: s
 
     assert error_of(heard) == (403, "model_unpriced")
     assert scene.upstream_requests == 0
+
+
+async def test_what_the_simulator_says_is_free(start_gateway: StartGateway) -> None:
+    """I11: whoever tries a budget out asks the demo for a preset, which nobody has priced."""
+    rule = {"name": "r0", "on": "everything", "money_per_day": 1}
+    gateway = await start_gateway(
+        providers={"demo": {"base_url": "simulator:"}},
+        settings={"limits": [rule]},
+    )
+    body = {"model": "demo/plain", "messages": [{"role": "user", "content": "Hi"}]}
+
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{gateway.url}/v1/chat/completions", json=body) as heard,
+    ):
+        await heard.read()
+
+    (line,) = await gateway.log.wait_for_settled()
+    assert (heard.status, line["cost_micros"]) == (200, 0)
+    assert line["price_version"] == FREE_VERSION
 
 
 async def test_a_model_without_a_price_may_be_let_through(open_scene: OpenScene) -> None:

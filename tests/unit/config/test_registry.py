@@ -8,6 +8,7 @@ from pydantic import SecretStr, ValidationError
 from gateway.config import forms
 from gateway.config.provider_blocks import Model
 from gateway.config.registry import ROUTE_SEGMENTS, Provider, RegistryFile
+from gateway.core.cost import FREE
 
 URL = "https://llm.example.org/v1"
 CANARY = "sk-canary-77b0"
@@ -159,6 +160,23 @@ def test_a_model_goes_by_all_of_its_names() -> None:
     assert provider.names_of("a") == provider.names_of("first") == ("a", "first")
     assert provider.names_of("b") == ("b",)
     assert provider.names_of("of-no-entry") == ("of-no-entry",)
+
+
+@pytest.mark.parametrize("model", [None, Model(id="a"), Model(id="b", price_in_usd_per_mtok=1)])
+def test_what_the_simulator_says_is_free(model: Model | None) -> None:
+    """A preset is no model of the registry, and no budget has to refuse it."""
+    demo = Provider(name="demo", base_url="simulator:")
+    other = Provider(name="p", base_url=URL)
+
+    assert (demo.price_of(model), other.price_of(model)) == (FREE, None)
+
+
+def test_a_price_may_be_tried_with_the_simulator() -> None:
+    """To see what a budget does."""
+    demo = Provider(name="demo", base_url="simulator:")
+    model = Model(id="a", price_in_usd_per_mtok=1, price_out_usd_per_mtok=2)
+
+    assert demo.price_of(model) == model.price != FREE
 
 
 def test_two_models_cannot_go_by_one_name() -> None:

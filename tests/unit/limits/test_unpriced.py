@@ -6,6 +6,7 @@ import pytest
 
 from gateway.config.anonymous import AnonymousLimitSpec
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.provider_blocks import Model
 from gateway.config.registry import Provider
 from gateway.limits.unpriced import find_unpriced
 
@@ -38,6 +39,16 @@ def test_what_has_no_price_is_named() -> None:
     assert "The rule r counts money and refuses models without a price, such as a/half, b/*; " in (
         sentence
     )
+
+
+def test_the_simulator_needs_no_price() -> None:
+    """What it says costs nothing."""
+    rule = LimitSpec.model_validate({"name": "r", "on": "everything", "money_per_day": 1})
+    demo = Provider(name="demo", base_url="simulator:")
+
+    assert find_unpriced([rule], {"demo": demo}) == []
+    listed = demo.model_copy(update={"models": (Model(id="plain"),)})
+    assert find_unpriced([rule], {"demo": listed}) == []
 
 
 def test_of_the_models_that_a_rule_is_for_those_are_named() -> None:
