@@ -58,6 +58,7 @@ class Writer:
         self._unreadable: set[str] = set()  # of which the log knows
         self._failures = 0
         self._damaged = 0
+        self._set_aside_ids: set[str] = set()  # of rows whose batch is not committed yet
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
         self._flushing = asyncio.Lock()  # what was taken is one batch at a time
@@ -212,6 +213,7 @@ class Writer:
             await store.save(rows)
         except RowRefusedError:
             await self._save_singly(store, rows)
+            self._set_aside_ids.difference_update(row.id for row in rows)
 
     async def _get_store(self) -> LedgerStore:
         async with self._opening:
@@ -233,7 +235,10 @@ class Writer:
             try:
                 await store.save([row])
             except RowRefusedError as error:
+                if row.id in self._set_aside_ids:  # and the store failed at one behind it
+                    continue
                 self._set_aside(row)
+                self._set_aside_ids.add(row.id)
                 _log.error("ledger.row_refused", id=row.id, reason=str(error), kept_in=REFUSED)
 
     def _set_aside(self, row: LedgerExchange) -> None:

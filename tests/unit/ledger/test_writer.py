@@ -266,10 +266,14 @@ async def test_what_is_held_goes_into_what_room_there_is(ledger: Ledger) -> None
 class ChoosyStore(FickleLedgerStore):
     """Takes no row of Mallory's."""
 
+    sulks_after_refusing = False  # is away for every row but a refused one
+
     @override
     async def save(self, exchanges: Sequence[LedgerExchange]) -> None:
         if any(row.principal == "mallory" for row in exchanges):
             raise RowRefusedError("gateway.db: takes no such row (DataError)")
+        if self.sulks_after_refusing:
+            raise StoreDownError("gateway.db: Connection refused")
         await super().save(exchanges)
 
 
@@ -297,6 +301,30 @@ async def test_a_row_that_is_refused_keeps_nobody_out(
     assert payload is not None
     assert decode_payload(payload) == bad
     assert not ledger.counts.is_store_down
+
+
+async def test_a_refused_row_is_set_aside_once_however_often_its_batch_is_tried(
+    ledger: Ledger, log_lines: LogLines, tmp_path: Path
+) -> None:
+    """A database that fails at the next row made another copy at each trial, for as long."""
+    store = ChoosyStore()
+    store.sulks_after_refusing = True
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store)
+    write_whole(ledger.journal, new_row("b", principal="mallory"), new_row("c"))
+    for _ in range(3):
+        await writer.flush()
+    assert ledger.journal.backlog_bytes > 0
+    store.sulks_after_refusing = False
+
+    await writer.flush()
+
+    assert sorted(store.rows) == ["c"]
+    assert len((tmp_path / REFUSED).read_bytes().splitlines()) == 1
+    assert len(log_lines.find("ledger.row_refused")) == 1
 
 
 async def test_a_refused_row_that_a_full_disk_takes_in_part_is_kept(
