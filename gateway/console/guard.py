@@ -29,7 +29,7 @@ from gateway.core.admin_errors import (
 from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import OriginRefusedError, UnauthenticatedError
 from gateway.core.gateway_key import is_key
-from gateway.wire.forwarded import UNIX, TrustedProxies
+from gateway.wire.forwarded import TrustedProxies, name_peer
 
 OPEN = frozenset({"/healthz", "/readyz", "/metrics"})
 """Pages for machines that hold no key; they show nothing of anybody."""
@@ -69,7 +69,7 @@ class Guard:
 
     def find_client(self, request: web.Request) -> str:
         """Where the request comes from."""
-        return self._proxies.find_client(request.remote or UNIX, request.headers)
+        return self._proxies.find_client(name_peer(request.remote), request.headers)
 
     def admit(self, request: web.Request, client: str) -> str:
         """The name of the admin who asks from there; raises for everybody else."""

@@ -4,6 +4,8 @@ The rule here: a caller's own id is used only when it is harmless in a header, a
 file name, and when it is not a credential that somebody put into the wrong header.
 """
 
+from typing import Never
+
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from multidict import istr
@@ -17,7 +19,7 @@ from gateway.middleware.write_access_log import settle_unseen
 from gateway.plugins.api import EXCHANGE, RESPONSE_HEADERS
 from gateway.telemetry.in_flight import InFlight
 from gateway.wire.fixed_headers import FIXED_HEADERS
-from gateway.wire.forwarded import UNIX, TrustedProxies
+from gateway.wire.forwarded import UNKNOWN, TrustedProxies, name_peer
 
 OBSERVERS: web.AppKey[tuple[Observer, ...]] = web.AppKey("observers", tuple)
 """Who is told when an exchange is settled; set by `app`."""
@@ -40,10 +42,10 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     is_usable = is_request_id(given) and not holds_issued(given)
     request_id = given if is_usable else new_request_id()
     path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
-    client_address = request.remote or UNIX
+    peer = client_address = name_peer(request.remote)
     proxies = app[PROXIES]
     if proxies is not None:
-        client_address = proxies.find_client(client_address, request.headers)
+        client_address = proxies.find_client(peer, request.headers)
     request[EXCHANGE] = Exchange(
         request_id=request_id,
         started_at=monotonic(),
@@ -56,12 +58,24 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     request[RESPONSE_HEADERS] = {**FIXED_HEADERS, REQUEST_ID: request_id}
     app[IN_FLIGHT].count_in()
     try:
+        if peer == UNKNOWN:
+            _end_connection(request)
         response = await handler(request)
     except BaseException as error:
         settle_unseen(request, response=None, error=error)
         raise
     settle_unseen(request, response=response, error=None)
     return response
+
+
+def _end_connection(request: web.Request) -> Never:
+    """Raise that the caller has left; the loop is going to find it out a moment later.
+
+    They would be told that nobody knows them, since they have no address any more.
+    """
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError("The caller left before the connection was accepted.")
 
 
 async def add_response_headers(request: web.Request, response: web.StreamResponse) -> None:

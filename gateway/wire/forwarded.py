@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from gateway.core.key_holder import Address, Network, parse_address, parse_network
 
 UNIX: Final = "unix"  # the peer on a socket in the file system, which has no address
-UNKNOWN: Final = "unknown"  # a proxy that is trusted names nobody who can be told apart
+UNKNOWN: Final = "unknown"  # nobody who can be told apart: named by a proxy, or gone already
 HOPS_MAX: Final = 32  # proxies in a row
 
 _CACHED = 4_096
@@ -37,6 +37,15 @@ class Headers(Protocol):
         """Every value of one header, in the order in which they came."""
 
 
+def name_peer(remote: str | None) -> str:
+    """The peer of a connection: an address, `unix`, or UNKNOWN for one that has left already.
+
+    `remote` is what aiohttp has; None where somebody reset the connection while it waited to be
+    accepted, since uvloop asks for the address only then.
+    """
+    return UNKNOWN if remote is None else remote or UNIX
+
+
 class TrustedProxies:
     """The proxies that say truly who called them."""
 
@@ -54,7 +63,7 @@ class TrustedProxies:
     def find_client(self, peer: str, headers: Headers) -> str:
         """The address that called: the peer's own, unless it is a proxy that names another.
 
-        `peer` is an address or `unix`. UNKNOWN where a proxy gives something that is no address.
+        `peer` is what `name_peer` gives. UNKNOWN where a proxy gives something that is no address.
         """
         if not self._trusts_peer(peer):
             return peer

@@ -11,6 +11,7 @@ import socket
 
 import pytest
 
+from gateway.core.reset import reset_on_close
 from gateway.server.sockets import UNACKNOWLEDGED_MS
 from tests.faults.conftest import OpenScene
 from tests.plugins.open_files import need_files
@@ -305,6 +306,29 @@ async def test_connections_that_come_and_go_leave_nothing(scene: Scene) -> None:
             await caller.send(b"GET /api/keys HTTP/1.1\r\n"[: turn % 26])
             if turn % 3 == 0:
                 caller.reset()
+
+
+@pytest.mark.parametrize("authorized", [True, False])
+async def test_who_left_before_they_were_accepted_is_gone(
+    open_scene: OpenScene, *, authorized: bool
+) -> None:
+    """A10: a restart takes a while, and who has given up meanwhile is nobody who is refused.
+
+    Their connection has no address any more: on this machine it was 401 without `auth` as well.
+    """
+    scene = await open_scene()
+    body = json.dumps(body_of(V1, "plain")).encode()
+    length = f"Content-Length: {len(body)}"
+    # Not a turn of the loop from here to the reset: the connection is the kernel's alone.
+    with socket.create_connection(("127.0.0.1", scene.gateway.port)) as caller:
+        caller.sendall(raw_request(f"POST {V1} HTTP/1.1", length, body=body, authorized=authorized))
+        reset_on_close(caller)
+
+    line = await scene.settled()
+
+    assert (line["outcome"], line["status"], line["error_code"]) == ("client_gone", 499, None)
+    assert (line["client"], line["attempts"]) == ("unknown", 0)
+    assert scene.upstream_requests == 0
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ EXCHANGE_FIELDS = {
     "duration_s": "from the arrival of the request to the end",
     "client": (
         "the address that called; behind a proxy that is the proxy's, unless "
-        "`server.trusted_proxies` names it; then `unknown` where it gives no address"
+        "`server.trusted_proxies` names it; then `unknown` where it gives no address, and of a "
+        "caller who left before the connection was accepted"
     ),
     "method": "of the request",
     "path": "of the request, without its query, at most 512 characters",

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from gateway.core.key_holder import parse_address
-from gateway.wire.forwarded import HOPS_MAX, UNKNOWN, TrustedProxies, parse_node
+from gateway.wire.forwarded import HOPS_MAX, UNIX, UNKNOWN, TrustedProxies, name_peer, parse_node
 
 PROXY = "10.0.0.1"
 PROXIES = TrustedProxies(["10.0.0.0/24", "fd00::/64"])
@@ -168,3 +168,10 @@ def test_an_address_is_an_address(text: str) -> None:
 def test_anything_else_is_none(text: str) -> None:
     """Also a zone, which means something on another machine alone."""
     assert parse_node(text) is None
+
+
+def test_who_has_left_is_not_taken_for_a_proxy_on_a_socket() -> None:
+    """What they say of others would be believed where `unix` is trusted."""
+    assert [name_peer(remote) for remote in ("192.0.2.1", "", None)] == ["192.0.2.1", UNIX, UNKNOWN]
+    headers = CIMultiDict({"X-Forwarded-For": "192.0.2.1"})
+    assert TrustedProxies([UNIX]).find_client(name_peer(None), headers) == UNKNOWN
