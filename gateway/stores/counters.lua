@@ -9,8 +9,8 @@
 -- ARGV     1 what to do, 2 the time in microseconds ('': Redis's own), 3 '1' when it is sent again
 --
 -- Beside that set, and in its hash slot, there are
---   <slot>c:<counter>  "a r t e": of a rate, when all of it is back (a), what is set aside (r), and
---                      when that was written (t); of places, how many are taken (r); of a quota,
+--   <slot>c:<counter>  "a r t e": of a rate, when all of it is back (a), what is set aside (r), when
+--                      that was written (t), and what came back in a million seconds (e); of places, how many are taken (r); of a quota,
 --                      what was used (a) and is set aside (r) in the window from t to e
 --   <slot>recalled     there is one: days and months go on where the ledger says
 --   <slot>h:<hold>     what a hold has taken, as its charges; '' for one that is settled, where that
@@ -53,6 +53,11 @@ end
 
 local function span(amount, per_s)
   return math.floor(amount * SECOND / per_s + 0.5)
+end
+
+-- A rate, as it is written: it is compared with others, and tells by how much they differ.
+local function rate_of(charge)
+  return math.max(1, math.floor(charge[PER_S] * SECOND + 0.5))
 end
 
 local function counts_time(kind)
@@ -152,6 +157,32 @@ local function roll(charge)
   end
 end
 
+-- Goes on at another rate: a higher one shortens what is still to come back. A lower one does not
+-- lengthen it: what was used when it was allowed is no debt.
+local function tune(charge)
+  local counter = counters[charge[KEY]]
+  if not counts_time(charge[KIND]) then
+    return
+  end
+  local rate = rate_of(charge)
+  if counter.e == rate then
+    return
+  end
+  if counter.e > 0 and counter.e < rate and counter.a > now then
+    counter.a = now + math.floor((counter.a - now) * counter.e / rate + 0.5)
+  end
+  counter.e = rate
+  changed[charge[KEY]] = true
+end
+
+-- What is booked by who began at another rate is booked at that of now.
+local function rate_per_s(counter, charge)
+  if counter.e == 0 or counter.e == rate_of(charge) then
+    return charge[PER_S]
+  end
+  return counter.e / SECOND
+end
+
 -- What comes late counts in the window that is now; months are taken to be as long as their own was.
 local function roll_on(charge)
   local counter, length = counters[charge[KEY]], charge[ENDS] - charge[STARTS]
@@ -201,7 +232,7 @@ end
 local function book(charge, amount)
   local counter = touch(charge)
   if charge[KIND] == TOKENS then
-    counter.a = math.max(now, counter.a) + span(amount, charge[PER_S])
+    counter.a = math.max(now, counter.a) + span(amount, rate_per_s(counter, charge))
   elseif counts_window(charge[KIND]) then
     counter.a = math.min(MOST, counter.a + amount)
   end
@@ -327,6 +358,7 @@ local function admit(id, packed)
   local is_held = is_repeated and read({slot .. 'h:' .. id})[1]
   for index, charge in ipairs(charges) do
     roll(charge)
+    tune(charge)
     waits[index] = is_held and 0 or wait_of(charge)
   end
   local is_admitted, taken = true, charges

@@ -61,29 +61,53 @@ class MemoryCounter(abc.ABC):
         """True when a new counter would say the same."""
 
 
-class RequestsCounter(MemoryCounter):
+class RateCounter(MemoryCounter):
     """GCRA: `full_at` is when all that was taken has come back (the theoretical arrival time)."""
 
-    __slots__ = ("_before", "full_at")
+    __slots__ = ("full_at", "per_s")
 
     def __init__(self) -> None:
         self.full_at = 0.0
+        self.per_s = 0.0  # at which it comes back, as the last who asked had it
+
+    def tune(self, per_s: float, now: float) -> None:
+        """Go on at another rate: a higher one shortens what is still to come back.
+
+        A lower one does not lengthen it: what was used when it was allowed is no debt.
+        """
+        if 0.0 < self.per_s < per_s and self.full_at > now:
+            self.full_at = now + (self.full_at - now) * self.per_s / per_s
+        self.per_s = per_s
+
+
+class RequestsCounter(RateCounter):
+    """What is taken is used at once."""
+
+    __slots__ = ("_before",)
+
+    def __init__(self) -> None:
+        super().__init__()
         self._before = 0.0  # what it was when the last charge was taken
 
     @override
     def wait_s(self, charge: Charge, now: float) -> float:
+        self.tune(charge.per_s, now)
         ahead_s = self.full_at - now if self.full_at > now else 0.0
         over_s = ahead_s + (charge.cost - charge.capacity) / charge.per_s
         return over_s if over_s > EPSILON_S else 0.0
 
     @override
     def take(self, charge: Charge, now: float) -> None:
+        self.tune(charge.per_s, now)
         begins_at = max(now, self.full_at)
         self.full_at = begins_at + charge.cost / charge.per_s
 
     @override
     def enter(self, charge: Charge, now: float) -> Standing | None:
-        full_at, cost, capacity, per_s = self.full_at, charge.cost, charge.capacity, charge.per_s
+        cost, capacity, per_s = charge.cost, charge.capacity, charge.per_s
+        if per_s != self.per_s:
+            self.tune(per_s, now)
+        full_at = self.full_at
         ahead_s = full_at - now if full_at > now else 0.0
         if ahead_s + (cost - capacity) / per_s > EPSILON_S:
             return None
@@ -117,17 +141,18 @@ class RequestsCounter(MemoryCounter):
         return self.full_at <= now
 
 
-class TokensCounter(MemoryCounter):
-    """GCRA of what was used, beside what is set aside."""
+class TokensCounter(RateCounter):
+    """What was used, beside what is set aside."""
 
-    __slots__ = ("full_at", "reserved")
+    __slots__ = ("reserved",)
 
     def __init__(self) -> None:
-        self.full_at = 0.0
+        super().__init__()
         self.reserved = 0
 
     @override
     def wait_s(self, charge: Charge, now: float) -> float:
+        self.tune(charge.per_s, now)
         ahead_s = self.full_at - now if self.full_at > now else 0.0
         over_s = ahead_s + (charge.cost - charge.capacity) / charge.per_s
         if over_s + self.reserved / charge.per_s <= EPSILON_S:
@@ -136,11 +161,15 @@ class TokensCounter(MemoryCounter):
 
     @override
     def take(self, charge: Charge, now: float) -> None:
+        self.tune(charge.per_s, now)
         self.reserved += charge.cost
 
     @override
     def enter(self, charge: Charge, now: float) -> Standing | None:
-        full_at, cost, capacity, per_s = self.full_at, charge.cost, charge.capacity, charge.per_s
+        cost, capacity, per_s = charge.cost, charge.capacity, charge.per_s
+        if per_s != self.per_s:
+            self.tune(per_s, now)
+        full_at = self.full_at
         ahead_s = full_at - now if full_at > now else 0.0
         if ahead_s + (cost - capacity) / per_s + self.reserved / per_s > EPSILON_S:
             return None
@@ -158,12 +187,12 @@ class TokensCounter(MemoryCounter):
         self.reserved -= charge.cost
         full_at = self.full_at
         begins_at = full_at if full_at > now else now  # noqa: FURB136 - see the top
-        self.full_at = begins_at + used.tokens / charge.per_s
+        self.full_at = begins_at + used.tokens / self.per_s
 
     @override
     def book(self, amount: int, charge: Charge, now: float) -> None:
         begins_at = max(now, self.full_at)
-        self.full_at = begins_at + amount / charge.per_s
+        self.full_at = begins_at + amount / (self.per_s or charge.per_s)
 
     @override
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:

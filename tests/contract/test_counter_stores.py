@@ -265,6 +265,54 @@ async def test_a_limit_that_is_lowered_below_what_is_used_holds(store: CounterSt
     assert await is_admitted(store, "d", place(1), quota(1, capacity=50))
 
 
+async def test_a_rate_that_is_raised_shortens_what_is_waited_for(
+    store: CounterStore, hand: Hand
+) -> None:
+    """Whoever is given more has not to pay their debt at the old rate first."""
+    await admit(store, "a", tokens(10))
+    store.settle("a", Used(700))
+    for number in range(3):
+        await admit(store, f"r{number}", requests())
+    before = await admit(store, "b", tokens(1), requests())
+    assert [standing.wait_s for standing in before.standings] == pytest.approx([60.1, 1.0])
+
+    asked = (tokens(1, per_s=100.0), requests(per_s=4.0))
+    after = await admit(store, "c", *asked)
+
+    waits = [standing.wait_s for standing in after.standings]
+    assert waits == pytest.approx([6.01, 0.25])
+    assert [standing.reset_s for standing in after.standings] == pytest.approx([7.0, 0.75])
+    hand.advance(waits[0] * 0.99)
+    assert not await is_admitted(store, "early", *asked)
+    hand.advance(waits[0] * 0.01)
+    assert await is_admitted(store, "d", *asked)
+
+
+async def test_who_began_before_a_rate_was_raised_is_booked_at_the_new_one(
+    store: CounterStore,
+) -> None:
+    """An answer may take as long as the restart that raises it."""
+    await admit(store, "a", tokens(10))
+    await admit(store, "b", tokens(10, per_s=100.0))
+
+    store.settle("a", Used(700))
+
+    after = await admit(store, "c", tokens(1, per_s=100.0))
+    assert after.standings[0].reset_s == pytest.approx(7.1)
+
+
+async def test_a_rate_that_is_lowered_makes_nobody_wait_longer_for_what_is_over(
+    store: CounterStore,
+) -> None:
+    """A thousand requests of the last minute would be an hour and a half at ten a minute."""
+    await admit(store, "a", tokens(10))
+    store.settle("a", Used(700))
+
+    after = await admit(store, "b", tokens(100, per_s=5.0))
+
+    assert after.standings[0].wait_s == pytest.approx(70.0)
+
+
 @pytest.mark.parametrize("per_s", [1 / 60, 1 / 7, 0.3, 1000 / 60, 123.456])
 async def test_who_waits_as_told_is_let_in(store: CounterStore, hand: Hand, per_s: float) -> None:
     """I16: to the moment, in numbers that floats cannot hold, and not a hundredth before."""
