@@ -192,16 +192,18 @@ class Proxies:
         plan = Plan(self.address(place), gateways, self._certificate, quicker)
         return self._start_once(kind, f"{kind.name}-{place}", lambda: plan)
 
-    def start_on_loopback(self, kind: Kind, *, chat_ui: bool = False, **fields: Any) -> Proxy:
+    def start_on_loopback(
+        self, kind: Kind, *, host: str = LOOPBACK, chat_ui: bool = False, **fields: Any
+    ) -> Proxy:
         """One of INHERITED in front of a gateway at a port of loopback that is kept for it.
 
-        Fields are those of a plan; what is left out is as it ships.
+        Fields are those of a plan; what is left out is as it ships. On `[::]` it takes IPv4 too.
         """
 
         def make() -> Plan:
             places = [self._keep_port() for _ in range(2 if chat_ui else 1)]
             return Plan(
-                LOOPBACK,
+                host,
                 (places[0],),
                 self._certificate,
                 ports=(0, 0, 0),
@@ -209,7 +211,10 @@ class Proxies:
                 **fields,
             )
 
-        return self._start_once(kind, f"{kind.name}-{chat_ui}{'-'.join(fields)}", make)
+        where = (
+            "" if host == LOOPBACK else "elsewhere-"
+        )  # no brackets: nginx takes them for a pattern
+        return self._start_once(kind, f"{kind.name}-{where}{chat_ui}{'-'.join(fields)}", make)
 
     def close(self) -> None:
         """Stop them all."""
@@ -242,7 +247,7 @@ class Proxies:
     def _start(self, kind: Kind, program: Path, directory: Path, plan: Plan) -> Proxy:
         with ExitStack() as opened:
             sockets = [
-                opened.enter_context(socket.create_server((plan.host, port), backlog=511))
+                opened.enter_context(_listen(plan.host, port))
                 for port in plan.ports[: INHERITED.get(kind.part, 0)]
             ]
             if not any(plan.ports):
@@ -267,6 +272,14 @@ class Proxies:
             proxy = Proxy(kind, plan, directory, self._authority_file, process, program)
             _wait_until_ready(proxy, notifications)
         return proxy
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    if host.startswith("["):
+        family = socket.AF_INET6
+        address = (host.strip("[]"), port)
+        return socket.create_server(address, family=family, backlog=511, dualstack_ipv6=True)
+    return socket.create_server((host, port), backlog=511)
 
 
 def _name_sockets(file: Path, sockets: list[socket.socket]) -> None:
