@@ -159,6 +159,22 @@ async def test_who_settles_after_all_is_booked_for_more_and_frees_no_place_twice
     assert [standing.remaining for standing in after.standings] == [0, 55]
 
 
+async def test_a_lapsed_hold_that_is_renewed_is_still_booked(
+    store: CounterStore, hand: Hand
+) -> None:
+    """J03: a process that stood still renews what it believes to hold, and settles much later."""
+    await admit(store, "a", quota(10))
+    hand.advance(LEASE_S)
+    await store.renew([])
+    await store.renew(["a"])
+    hand.advance(2 * LEASE_S)
+    await store.renew([])
+
+    store.settle("a", Used(60))
+
+    assert (await admit(store, "b", quota(1))).standings[0].remaining == 39
+
+
 async def test_what_is_used_beyond_what_was_set_aside_is_a_debt(
     store: CounterStore, hand: Hand
 ) -> None:
@@ -301,6 +317,20 @@ async def test_who_began_before_a_rate_was_raised_is_booked_at_the_new_one(
     assert after.standings[0].reset_s == pytest.approx(7.1)
 
 
+async def test_what_lapsed_before_a_rate_was_raised_is_booked_at_the_new_one(
+    store: CounterStore, hand: Hand
+) -> None:
+    """J03: what is settled late as well."""
+    await admit(store, "a", tokens(10))
+    hand.advance(LEASE_S)
+    await admit(store, "b", tokens(10, per_s=100.0))
+
+    store.settle("a", Used(700))
+
+    after = await admit(store, "c", tokens(1, per_s=100.0))
+    assert after.standings[0].reset_s == pytest.approx(7.1)
+
+
 async def test_a_rate_that_is_lowered_makes_nobody_wait_longer_for_what_is_over(
     store: CounterStore,
 ) -> None:
@@ -394,6 +424,17 @@ async def test_a_rule_that_is_tried_out_refuses_nobody_and_counts_as_if_it_did(
     store.settle("a", Used(10))
     third = await admit(store, "c", *tried, requests())
     assert [standing.remaining for standing in third.standings] == [0, 30, 0]
+
+
+async def test_a_rule_that_is_tried_out_lets_nobody_past_another(store: CounterStore) -> None:
+    """Where neither fits, the one that counts says no."""
+    charges = (place(1, rule=7, is_tried_out=True), quota(60, rule=8))
+    await admit(store, "a", *charges)
+
+    refused = await admit(store, "b", *charges)
+
+    assert not refused.is_admitted
+    assert [standing.wait_s > 0 for standing in refused.standings] == [True, True]
 
 
 async def test_an_admission_that_is_cancelled_can_be_settled(store: CounterStore) -> None:

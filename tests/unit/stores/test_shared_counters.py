@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -143,6 +144,30 @@ async def test_a_day_is_lent_out_by_what_was_left_of_it(shared: Shared) -> None:
 
     assert refused.value.rule == 5
     assert shared.redis.held.keys() == {"b", "q0", "q1", "q2"}  # nine of the ten
+
+
+async def test_who_is_refused_for_a_rate_is_told_of_that(shared: Shared) -> None:
+    """5.2: 429 with its wait, and no 503 because of a day that has enough, or that is tried out."""
+    await shared.lose()
+    rate = Charge("r", CounterKind.REQUESTS, 4, 1, per_s=4.0)
+    tried = msgspec.structs.replace(quota(100), key="tried", rule=6, is_tried_out=True)
+    await shared.store.admit("a", [rate])
+
+    refused = await shared.store.admit("b", [rate, quota(1), tried])
+
+    assert not refused.is_admitted
+    assert [standing.wait_s > 0 for standing in refused.standings] == [True, False, True]
+
+
+async def test_a_day_that_was_cut_is_lent_out_by_the_new_number(shared: Shared) -> None:
+    """5.2: more was left when it was last heard of than the rule has by now."""
+    await shared.store.admit("a", [quota(0)])
+    await shared.lose()
+
+    with pytest.raises(CountersDownError):
+        await count_admitted(shared.store, quota(5, capacity=40), prefix="q")
+
+    assert shared.redis.held.keys() == {"a", "q0", "q1"}  # ten of the forty
 
 
 async def test_what_streams_hold_counts_here_too(shared: Shared) -> None:
