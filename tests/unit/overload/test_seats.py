@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,19 @@ def test_who_came_in_vain_gets_the_next_seat() -> None:
 
     desk.leave("greedy", 60)
     assert desk.take("greedy", 1_000) == 40  # four fifths are open to all, and bob has one of them
+
+
+@pytest.mark.parametrize("waits_s", [0.0, CLAIM_S])
+def test_who_has_got_a_seat_counts_once(waits_s: float) -> None:
+    """With what was kept for them there would be one more to share with, who is nobody."""
+    desk = Desk(100)
+    desk.take("greedy", 100)
+    desk.take("bob")
+    desk.now += waits_s
+    desk.take("greedy")  # when there is no room it is looked whose claim is old
+    desk.leave("greedy", 50)
+
+    assert desk.take("bob", 100) == 50
 
 
 def test_a_seat_is_kept_for_nobody_for_long() -> None:
