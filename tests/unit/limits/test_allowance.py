@@ -1,13 +1,16 @@
 """What a stream may use of what its rules have left."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from gateway.core.errors import GatewayError, OverloadedError
 from gateway.core.exchange import Exchange
 from gateway.core.usage import Usage
 from gateway.limits.allowance import AHEAD_TOKENS, Allowance
-from gateway.stores.counters import Used
+from gateway.stores.counters import Admission, Charge, Standing, Used
 from tests.plugins.counters import MIDNIGHT
 from tests.plugins.purse import Purse, make_allowance, make_share
 
@@ -221,6 +224,31 @@ async def test_a_store_that_refuses_in_its_own_words_is_quoted(purse: Purse) -> 
     await stream.grow(1)
 
     assert stream.stopped == [purse.refuses]
+
+
+async def test_what_one_rule_refuses_is_taken_of_none(purse: Purse) -> None:
+    """I03: the store took nothing, so the other rule's stream may not use it."""
+    first, second = make_share(100), make_share(100)
+    charge = msgspec.structs.replace(second.use.charge, rule=1)
+    second.use = msgspec.structs.replace(second.use, charge=charge)
+    standings = [Standing(5_000, 9.0, 0.0), Standing(0, 9.0, 1.0)]
+
+    asked = []
+
+    async def take(charges: Sequence[Charge]) -> Admission:
+        asked.append(len(charges))
+        return Admission(len(charges) == 1, standings[: len(charges)])
+
+    exchange = Exchange("r1", 1.0, "POST", "/", "unix", ())
+    allowance = Allowance(exchange, [first, second], take, tasks=purse.tasks, wall=lambda: MIDNIGHT)
+    answer = Answer()
+    answer.tokens_seen = 100
+    allowance.watch(answer, lambda _: None)
+    allowance.look()
+    await purse.tasks.wait(WAIT_S)
+
+    assert asked == [2, 1]  # for both, and then for the one that was not refused
+    assert (first.held, second.held) == (100 + first.step, 100)
 
 
 async def test_who_has_left_asks_for_nothing(purse: Purse) -> None:
