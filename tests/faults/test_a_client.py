@@ -11,7 +11,7 @@ import socket
 
 import pytest
 
-from gateway.core.reset import reset_on_close
+from gateway.core.tcp_reset import reset_on_close
 from gateway.server.sockets import UNACKNOWLEDGED_MS
 from tests.faults.conftest import OpenScene
 from tests.plugins.open_files import need_files

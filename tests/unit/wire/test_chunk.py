@@ -301,7 +301,7 @@ def test_no_answer_may_be_counted_as_none() -> None:
         ([chunk(usage=USAGE), text("x" * 41)], COUNTED),
         (
             [
-                chunk(usage={**USAGE, "completion_tokens": 1}),
+                chunk(usage={**USAGE, "completion_tokens": 1, "total_tokens": 4}),
                 *[text("a")] * 3,
                 chunk(usage=NOTHING),
             ],
