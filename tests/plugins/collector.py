@@ -8,8 +8,9 @@ is imported and collected stays, and looking takes a twelfth of it.
 """
 
 import gc
+from collections.abc import Iterator
 
-_last_file = ""
+import pytest
 
 
 def pytest_configure() -> None:
@@ -28,12 +29,16 @@ def pytest_unconfigure() -> None:
     gc.enable()
 
 
-def pytest_runtest_logfinish(location: tuple[str, int | None, str]) -> None:
-    """Freeze what a file has left: caches, servers of the session, reports."""
-    global _last_file  # noqa: PLW0603 - a hook has nothing else to keep it in
-    if location[0] != _last_file:
-        _last_file = location[0]
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[object]:
+    """Freeze what a file has left: caches, servers of the session, reports.
+
+    Where tests are run, and not where workers of xdist report: there each line is another file's.
+    """
+    answer = yield
+    if nextitem is not None and nextitem.path != item.path:
         freeze()
+    return answer
 
 
 def freeze() -> None:
