@@ -20,6 +20,7 @@ from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.credential import Credential
 from gateway.plugins.keys import Worker
+from gateway.serving.handover import Handover
 from gateway.serving.shared import Shared
 from gateway.serving.worker import Away, LastWord, News, run_worker
 
@@ -119,8 +120,8 @@ class WorkerPlace(msgspec.Struct, eq=False):
         line, its_end = context.Pipe()
         worker = Worker(self.index, is_restarted=self.deaths > 0)
         process = context.Process(
-            target=run_worker,
-            args=(
+            target=Handover(
+                run_worker,
                 given.settings,
                 given.registry,
                 worker,
