@@ -104,21 +104,25 @@ class Reporter:
 
     def states(self) -> dict[str, str]:
         """The word of each worker; of one that is not there, that of the supervisor."""
-        return self._read_account().states_beside(_states_of(self._read_all()[0]))
+        return self._read_account().states_beside(_states_of(self._read_standings()))
 
     def list_credentials(self) -> list[CredentialStanding]:
         """How the credentials stand in the workers that are there."""
-        return merge_credentials({one.key: one.credentials for one in self._read_all()[0]})
+        return merge_credentials({one.key: one.credentials for one in self._read_standings()})
 
     def list_breakers(self) -> list[BreakerStanding]:
         """How the breakers stand in the workers that are there."""
-        return merge_breakers(one.breakers for one in self._read_all()[0])
+        return merge_breakers(one.breakers for one in self._read_standings())
 
     def _make_report(self) -> Report:
-        metrics, state = self._metrics, self._read_state()
-        own = [*metrics.read(), numbers_of(WORKERS, [((state,), 1)])]
+        own = [*self._metrics.read(), numbers_of(WORKERS, [((self._read_state(),), 1)])]
         numbers = continue_from(self._before, own) if self._before else own
+        return self._describe(numbers)
+
+    def _describe(self, numbers: list[Numbers]) -> Report:
+        metrics = self._metrics
         credentials, breakers = list(metrics.list_credentials()), list(metrics.list_breakers())
+        state = self._read_state()
         return Report(self._worker, state, metrics.loop.beat_at, numbers, credentials, breakers)
 
     def _write(self, board: Board, report: Report) -> None:
@@ -131,6 +135,10 @@ class Reporter:
         if self._board is None:  # nobody looks after the only one
             return ALONE
         return read_account(self._board) or UNKNOWN
+
+    def _read_standings(self) -> list[Report]:
+        """Those that are there, for whoever does not show numbers: the only one counts none."""
+        return [self._describe([])] if self._board is None else self._read_all()[0]
 
     def _read_all(self) -> tuple[list[Report], list[Report]]:
         """The reports of those that are there, and of those that are not."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 Place = tuple[str, bytes]  # what it is called, and what is there
 
 WRITTEN = frozenset({"gateway.yaml", "providers.yaml", "gateway.pepper"})
-VARIABLES = ("_API_KEY", "GATEWAY_")  # how the names of what an operator sets end, or begin
+VARIABLES = (b"_API_KEY", b"GATEWAY_")  # how the names of what an operator sets end, or begin
 PROC = Path("/proc")
 SHOWN_CHARS = 4  # of a secret that was found, by which the test knows it
 
@@ -72,7 +72,7 @@ def _children_of(pid: int) -> list[int]:
 
 
 def _is_an_operators(entry: bytes) -> bool:
-    name = entry.partition(b"=")[0].decode(errors="replace")
+    name = entry.partition(b"=")[0]
     return name.endswith(VARIABLES) or name.startswith(VARIABLES)
 
 

@@ -64,6 +64,20 @@ def test_one_process_shows_what_it_counts() -> None:
     assert worker.reporter.states() == {"0": "ready"}
 
 
+def test_the_only_one_tells_its_health_without_counting() -> None:
+    """Probes come each second, and files of the kernel are read for the numbers."""
+    worker = Worker(0, None)
+    counted: list[str] = []
+    worker.metrics.count_spans = lambda: counted.append("spans") or {}
+
+    assert worker.reporter.states() == {"0": "ready"}
+    assert [one.provider for one in worker.reporter.list_credentials()] == ["groq"]
+    assert [one.provider for one in worker.reporter.list_breakers()] == ["groq"]
+    assert counted == []
+    worker.reporter.render()
+    assert counted == ["spans"]
+
+
 def test_each_worker_shows_the_sum(board: Board) -> None:
     """A scrape reaches any of them."""
     first, second = Worker(0, board), Worker(1, board)
