@@ -15,4 +15,6 @@ class Spec(BaseModel):
         hide_input_in_errors=True,  # a value may be a credential
         allow_inf_nan=False,
         validate_default=False,
+        # A block is checked as a part of its file; its own check is seldom made, and takes time.
+        defer_build=True,
     )
