@@ -22,7 +22,7 @@ FOREIGN = (
     "labels",
 )
 
-_DIGITS = 6  # microseconds
+_MICROS_PER_S = 1_000_000
 
 
 def describe_exchange(exchange: Exchange) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def added_s(exchange: Exchange) -> float | None:
     time of those that failed is not ours either.
     """
     added = measure_added_s(exchange)
-    return None if added is None else round(added, _DIGITS)
+    return None if added is None else _in_micros(added)
 
 
 def measure_added_s(exchange: Exchange) -> float | None:
@@ -112,4 +112,12 @@ def measure_added_s(exchange: Exchange) -> float | None:
 def _between(start_at: float, end_at: float) -> float | None:
     if not start_at or not end_at:
         return None
-    return round(end_at - start_at, _DIGITS)
+    return _in_micros(end_at - start_at)
+
+
+def _in_micros(seconds: float) -> float:
+    """The same to the microsecond.
+
+    `round(seconds, 6)` says no other in twice the instructions, 1,500 more for each of four.
+    """
+    return round(seconds * _MICROS_PER_S) / _MICROS_PER_S
