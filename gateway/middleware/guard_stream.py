@@ -24,7 +24,7 @@ async def note_prepared(request: web.Request, response: web.StreamResponse) -> N
     aiohttp calls those for every response of every class, before it writes the head, so it does
     not matter whether the relay, a handler or an operator's middleware prepared it.
     """
-    if PREPARED in request:
+    if request.get(PREPARED) is not None:
         raise RuntimeError("A response has begun for this request; there is no second one.")
     request[PREPARED] = response
 
@@ -36,27 +36,28 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
     request_arrived = getattr(request.protocol, "request_arrived", None)
     if request_arrived is not None:
         request_arrived()
+    request[PREPARED] = None
     try:
         response = await handler(request)
     except asyncio.CancelledError:
-        if PREPARED in request:  # where the caller left, there is nothing to cut
+        if request[PREPARED] is not None:  # where the caller left, there is nothing to cut
             _cut_off(request)
         raise
     except Exception as error:
         # One of the places where anything is caught: after a head there is nothing to be said,
         # and before it the connection says it.
-        begun = request.get(PREPARED)
+        begun = request[PREPARED]
         if begun is None:
             raise
         return _refuse(request, begun, error)
     else:
-        begun = request.get(PREPARED)
+        begun = request[PREPARED]
         if begun is None or begun is response:
             return response
         return _refuse(request, begun, None)
     finally:
         # A response that is cut keeps its request: a cycle, which would keep the body as well.
-        request.pop(PREPARED, None)
+        request[PREPARED] = None
 
 
 def _refuse(

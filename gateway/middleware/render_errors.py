@@ -67,7 +67,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     # it until the next collection.
     failure.__traceback__ = None
     try:
-        is_begun = PREPARED in request
+        is_begun = request.get(PREPARED) is not None
         _note(request[EXCHANGE], failure, is_begun=is_begun)
         if is_begun:
             raise failure  # too late for a response: `guard_stream` cuts the connection

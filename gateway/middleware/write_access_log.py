@@ -63,7 +63,7 @@ def settle_unseen(
 def _note_error(request: web.Request, exchange: Exchange, error: BaseException) -> None:
     if isinstance(error, (asyncio.CancelledError, ConnectionError)):
         _note_cancelled(request, exchange)
-    elif isinstance(error, web.HTTPException) and PREPARED not in request:
+    elif isinstance(error, web.HTTPException) and request.get(PREPARED) is None:
         exchange.status = error.status  # of an operator's middleware, outside of `render_errors`
         if error.status >= FIRST_ERROR:
             exchange.error_code = exchange.error_code or translate_refusal(error).code

@@ -25,8 +25,7 @@ def link_copy(copy: web.Request, request: web.Request) -> None:
     _learn_from(copy, request)
     request.pop(PROMPT, None)  # the relay lets go of the copy's; an hour's stream need hold none
     copy[_COPY_OF] = request
-    if PREPARED in request:  # the answer to another copy has begun
-        copy[PREPARED] = request[PREPARED]
+    copy[PREPARED] = request.get(PREPARED)  # the answer to another copy may have begun
 
 
 def unlink_copy(copy: web.Request, request: web.Request) -> None:
@@ -34,13 +33,13 @@ def unlink_copy(copy: web.Request, request: web.Request) -> None:
     if copy is request:
         return
     _learn_from(copy, request)
-    copy.pop(PREPARED, None)  # a response holds its request: a cycle
+    copy[PREPARED] = None  # a response holds its request: a cycle
 
 
 async def note_prepared_copy(request: web.Request, response: web.StreamResponse) -> None:
     """Tell those that it is a copy of that a response has begun; before `note_prepared`."""
     originals = list(_find_originals(request))
-    if any(PREPARED in original for original in originals):
+    if any(original.get(PREPARED) is not None for original in originals):
         raise RuntimeError("A response has begun for this request; there is no second one.")
     for original in originals:
         original[PREPARED] = response

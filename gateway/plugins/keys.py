@@ -40,8 +40,9 @@ WORKER: web.AppKey[Worker] = web.AppKey("worker", Worker)
 """Set by `app`."""
 
 
-PREPARED: web.RequestKey[web.StreamResponse] = web.RequestKey("prepared", web.StreamResponse)
-"""The response whose head is sent; set by `guard_stream`, whoever prepared it."""
+PREPARED: web.RequestKey[web.StreamResponse | None] = web.RequestKey("prepared", web.StreamResponse)
+"""The response whose head is sent, whoever prepared it; None until then, set by `guard_stream`: to
+look for what is not there takes four times as long, and each request is asked four times."""
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -20,7 +20,7 @@ SABOTAGE = "X-Sabotage"
 async def _begin(request: web.Request, handler: Handler) -> asyncio.Task[web.StreamResponse]:
     """Let the handler run until its head is out; it goes on."""
     task = asyncio.ensure_future(handler(request))
-    while PREPARED not in request and not task.done():  # noqa: ASYNC110 - a head tells nobody
+    while request.get(PREPARED) is None and not task.done():  # noqa: ASYNC110 - a head tells nobody
         await asyncio.sleep(0)
     return task
 
