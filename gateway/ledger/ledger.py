@@ -74,7 +74,8 @@ class Ledger:
         held: HeldRows | None = None,
         soon: Soon | None = None,
     ) -> None:
-        self._spec = spec
+        self._max_backlog_bytes = spec.max_backlog_bytes
+        self._refuses_when_full = spec.on_full == "refuse"
         self._wall = wall
         self._started: dict[Exchange, Started] = {}
         self._intents: list[Intent] = []
@@ -209,7 +210,7 @@ class Ledger:
                 is_written
                 or self._write(journal, journal.begin, begin, line)
                 or exchange in self._started
-                or self._spec.on_full != "refuse"
+                or not self._refuses_when_full
             ):
                 if exchange in fresh:
                     self._started[exchange] = fresh[exchange]
@@ -244,7 +245,7 @@ class Ledger:
         lines: Sequence[bytes],
     ) -> bool:
         """Write several lines at once; False when none of them is anywhere."""
-        if journal.backlog_bytes >= self._spec.max_backlog_bytes:
+        if journal.backlog_bytes >= self._max_backlog_bytes:
             return False
         try:
             append_all(records, lines)
@@ -261,7 +262,7 @@ class Ledger:
         line: bytes,
     ) -> bool:
         """Write a line; False when it is nowhere."""
-        if journal.backlog_bytes >= self._spec.max_backlog_bytes:
+        if journal.backlog_bytes >= self._max_backlog_bytes:
             return self._note_full()
         try:
             append(record, line)
@@ -279,7 +280,7 @@ class Ledger:
 
     def _note_full(self) -> bool:
         self._is_troubled = True
-        self._room.fail(f"{self._spec.max_backlog_bytes} bytes wait for the database")
+        self._room.fail(f"{self._max_backlog_bytes} bytes wait for the database")
         return False
 
     def _note_failed(self, error: OSError) -> bool:
