@@ -10,8 +10,10 @@
 --
 -- Beside that set, and in its hash slot, there are
 --   <slot>c:<counter>  "a r t e": of a rate, when all of it is back (a), what is set aside (r), when
---                      that was written (t), and what came back in a million seconds (e); of places, how many are taken (r); of a quota,
---                      what was used (a) and is set aside (r) in the window from t to e
+--                      that was written (t), and twice what comes back in a million seconds, and one
+--                      more once that was lowered before all of it was back (e); of places, how many
+--                      are taken (r); of a quota, what was used (a) and is set aside (r) in the
+--                      window from t to e
 --   <slot>recalled     there is one: days and months go on where the ledger says
 --   <slot>h:<hold>     what a hold has taken, as its charges; '' for one that is settled, where that
 --                      could not be told otherwise
@@ -157,30 +159,38 @@ local function roll(charge)
   end
 end
 
--- Goes on at another rate: a higher one shortens what is still to come back. A lower one does not
--- lengthen it: what was used when it was allowed is no debt.
+-- Goes on at another rate: a higher one shortens what is still to come back, once. A lower one does
+-- not lengthen it: what was used when it was allowed is no debt. While gateways of two rates count
+-- here, as in a restart one by one, it goes up and down with each request: shortened each time, what
+-- was used would melt away and nobody ever be refused.
+local function rate_in(counter)
+  return math.floor(counter.e / 2)
+end
+
 local function tune(charge)
   local counter = counters[charge[KEY]]
   if not counts_time(charge[KIND]) then
     return
   end
-  local rate = rate_of(charge)
-  if counter.e == rate then
-    return
+  local rate, before, is_ahead = rate_of(charge), rate_in(counter), counter.a > now
+  local was_lowered = is_ahead and counter.e % 2 or 0
+  if is_ahead and before > rate then
+    was_lowered = 1
+  elseif is_ahead and before > 0 and before < rate and was_lowered == 0 then
+    counter.a = now + math.floor((counter.a - now) * before / rate + 0.5)
   end
-  if counter.e > 0 and counter.e < rate and counter.a > now then
-    counter.a = now + math.floor((counter.a - now) * counter.e / rate + 0.5)
+  if counter.e ~= 2 * rate + was_lowered then
+    counter.e = 2 * rate + was_lowered
+    changed[charge[KEY]] = true
   end
-  counter.e = rate
-  changed[charge[KEY]] = true
 end
 
 -- What is booked by who began at another rate is booked at that of now.
 local function rate_per_s(counter, charge)
-  if counter.e == 0 or counter.e == rate_of(charge) then
+  if counter.e == 0 or rate_in(counter) == rate_of(charge) then
     return charge[PER_S]
   end
-  return counter.e / SECOND
+  return rate_in(counter) / SECOND
 end
 
 -- What comes late counts in the window that is now; months are taken to be as long as their own was.

@@ -277,3 +277,18 @@ async def test_a_rate_that_takes_ages_is_no_number_that_overflows(
     assert not refused.is_admitted
     assert refused.standings[0].wait_s > DAY_S
     assert refused.standings[0].reset_s > DAY_S
+
+
+@pytest.mark.parametrize("kind", [CounterKind.REQUESTS, CounterKind.TOKENS])
+async def test_gateways_of_two_rates_let_in_no_more_than_the_higher_one(
+    counters: RedisCounters, kind: CounterKind
+) -> None:
+    """While they are restarted one by one: each took the other's rate for a raise."""
+    let_in = 0
+    for number in range(300):
+        rate = 60 if number % 2 else 120
+        admission = await counters.admit(str(number), [Charge("x", kind, rate, 1, rate / 60)])
+        counters.settle(str(number), Used(1))
+        let_in += admission.is_admitted
+
+    assert 60 <= let_in <= 121
