@@ -58,7 +58,7 @@ class Writer:
         self._unreadable: set[str] = set()  # of which the log knows
         self._failures = 0
         self._damaged = 0
-        self._set_aside_ids: set[str] = set()  # of rows whose batch is not committed yet
+        self._set_aside_ids: set[str] = set()  # of rows that may be read again
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
         self._flushing = asyncio.Lock()  # what was taken is one batch at a time
@@ -204,6 +204,8 @@ class Writer:
 
     async def _bring(self, source: Source, rows: list[LedgerExchange]) -> None:
         await self._save(rows)
+        if not isinstance(source, LeftJournal):  # which is read anew where it cannot be read whole
+            self._set_aside_ids.difference_update(row.id for row in rows)
         self._taken = None
         source.commit()
 
@@ -213,7 +215,6 @@ class Writer:
             await store.save(rows)
         except RowRefusedError:
             await self._save_singly(store, rows)
-            self._set_aside_ids.difference_update(row.id for row in rows)
 
     async def _get_store(self) -> LedgerStore:
         async with self._opening:
@@ -235,7 +236,7 @@ class Writer:
             try:
                 await store.save([row])
             except RowRefusedError as error:
-                if row.id in self._set_aside_ids:  # and the store failed at one behind it
+                if row.id in self._set_aside_ids:
                     continue
                 self._set_aside(row)
                 self._set_aside_ids.add(row.id)
