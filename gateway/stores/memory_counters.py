@@ -99,7 +99,12 @@ class MemoryCounters(CounterStore):
         self._holds[hold_id] = _Hold(taken, now + LEASE_S)
 
     def recall(self, charge: Charge, amount: int) -> None:
-        """Count what was used of a window of the calendar before these counters were made."""
+        """Count what was used of a window of the calendar before these counters were made.
+
+        Where that is over by now, as it may be once a long sum is made, there is nothing to count.
+        """
+        if self._wall() >= charge.ends_at:
+            return
         counter = self._counters.get(charge.key)
         if counter is None:
             counter = self._make(charge)

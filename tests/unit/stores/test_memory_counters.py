@@ -1,5 +1,7 @@
 """Counters in memory; what every store promises is in tests/contract/test_counter_stores.py."""
 
+import msgspec
+
 from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used
 from gateway.stores.memory_counters import SWEPT_IN_PEACE, MemoryCounters
 from tests.plugins.counters import MIDNIGHT, Hand
@@ -134,3 +136,18 @@ async def test_what_comes_late_counts_in_the_window_that_is_now(hand: Hand) -> N
 
     [standing] = (await counters.admit("next", [second])).standings
     assert standing.remaining == 10 - (8 - 5) - 5
+
+
+async def test_a_day_that_is_over_when_its_sum_is_known_is_no_part_of_the_next(hand: Hand) -> None:
+    """A sum takes minutes where the ledger is large, and midnight may pass meanwhile."""
+    counters = MemoryCounters(hand.clock, hand.wall)
+    yesterday = charges_of("alice")[-1]
+    hand.advance(yesterday.ends_at - hand.wall() + 5.0)
+    ends_at = yesterday.ends_at + DAY_S
+    today = msgspec.structs.replace(yesterday, starts_at=yesterday.ends_at, ends_at=ends_at)
+    await counters.admit("a", [today])
+    counters.settle("a", Used())
+
+    counters.recall(yesterday, 10)
+
+    assert (await counters.admit("b", [today])).is_admitted
