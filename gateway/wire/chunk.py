@@ -386,11 +386,14 @@ class StreamReader:
             self._note_count(counted)
 
     def _note_count(self, counted: Usage) -> None:
+        before = self.usage
         if counted.tokens_out or not self.content_events:
             self._counted_events = self.content_events + 1  # with what the same event may hold
         elif counted.tokens_out == 0:  # by who counts nothing: there is an answer
             counted = msgspec.structs.replace(counted, tokens_out=None)
-        self.usage = counted if self.usage is None else self.usage.correct(counted)
+            if before is not None and not before.tokens_out:  # true before the first word alone
+                before = msgspec.structs.replace(before, tokens_out=None)
+        self.usage = counted if before is None else before.correct(counted)
 
     def _read_choices(self, choices: list[Choice], payload: bytes) -> EventKind:
         has_content = False

@@ -319,6 +319,14 @@ def test_a_count_from_before_the_words_is_not_all_of_it(
     assert read_all(*events).settle_usage() == used
 
 
+def test_who_counts_none_in_each_chunk_has_not_counted() -> None:
+    """What has come is estimated then, or a budget would end no such stream."""
+    reader = read_all(chunk(usage=NOT_YET), text("a"), chunk(usage=NOT_YET), text("b"))
+
+    assert reader.usage is not None
+    assert reader.usage.tokens_out is None
+
+
 @pytest.mark.parametrize(
     ("read", "expected"),
     [
