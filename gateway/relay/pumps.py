@@ -249,7 +249,8 @@ class OpenAIPump(Pump):
         self._has_begun = True
         if self._has_commented:
             # It marks the beginning of a stream; anywhere else the event that has it is lost.
-            events[0] = events[0].removeprefix(BYTE_ORDER_MARK)
+            first = events[0]  # or a part of it, which is of a type of its own
+            events[0] = type(first)(first.removeprefix(BYTE_ORDER_MARK))
 
     def _hold_back(self, event: bytes) -> None:
         self.saw_end = True

@@ -273,6 +273,15 @@ class TestOpenAI:
         assert first == b": keep-alive\n\n" + text("a")
         assert later == MARK + text("b")  # it was there without us, too
 
+    def test_a_giant_first_event_behind_a_comment_of_ours_is_content(self) -> None:
+        """It is known by its first part."""
+        pump = OpenAIPump(wants_usage=False)
+        pump.keep_alive()
+
+        pump.feed(b'data: {"choices": [{"delta": {"content": "' + b"x" * MAX_HELD_BYTES)
+
+        assert pump.has_content
+
     def test_a_byte_order_mark_at_the_beginning_stays(self) -> None:
         """Every byte of the provider's, as it is."""
         pump = OpenAIPump(wants_usage=False)
