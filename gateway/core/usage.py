@@ -121,7 +121,7 @@ def parse_usage(value: object) -> Usage | None:
         # `completion_tokens` of xAI and Google are without those of reasoning; only the sum tells,
         # and Google says nothing more of them.
         hidden = (_count(total) or 0) - (tokens_in or 0) - tokens_out
-        is_thought = tokens_in is not None and reasoning is None and hidden != cached
+        is_thought = bool(tokens_in) and reasoning is None and hidden != cached
         if hidden > 0 and (hidden == reasoning or is_thought):
             tokens_out, reasoning = tokens_out + hidden, hidden
     return Usage(

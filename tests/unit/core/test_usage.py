@@ -93,6 +93,13 @@ def test_reasoning_is_a_part_of_the_answer(
     assert usage == Usage(12, tokens_out, "provider", tokens_reasoning=reasoning)
 
 
+def test_a_sum_is_no_thought_where_the_prompt_is_not_counted() -> None:
+    """The prompt is in it then."""
+    value = {"prompt_tokens": 0, "completion_tokens": 57, "total_tokens": 67}
+
+    assert parse_usage(value) == Usage(0, 57, "provider")
+
+
 @pytest.mark.parametrize(
     ("fields", "micros"),
     [
