@@ -70,7 +70,7 @@ def _missing(call: Call, *, has_profiles: bool) -> GatewayError:
 def _say_remedies(call: Call, where: str, *, has_profiles: bool) -> Iterator[str]:
     """What would help, where the registry says that it is looked for there."""
     order = call.provider.credential_order
-    if OPERATOR in order or not has_profiles:
+    if OPERATOR in order:
         # A path on the gateway's machine is for its log.
         where_to = where if FILE_PREFIX not in where else "what the registry names"
         yield f"whoever runs it sets {where_to}"
@@ -78,3 +78,5 @@ def _say_remedies(call: Call, where: str, *, has_profiles: bool) -> Iterator[str
         yield "you set one in your profile"
     elif OPERATOR not in order and has_profiles:
         yield "whoever runs it sets one for your tenant"
+    elif OPERATOR not in order:
+        yield "whoever runs it says in gateway.yaml where `profiles` are, where it is looked for"

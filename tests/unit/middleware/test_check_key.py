@@ -205,6 +205,18 @@ async def test_nobody_is_sent_where_no_credential_is_looked_for(
     assert reply.json()["error"]["message"].endswith(remedy)
 
 
+async def test_nobody_is_sent_to_profiles_that_there_are_none_of(start_chain: StartChain) -> None:
+    """Nor to a variable that nobody reads."""
+    mine = MINE.model_copy(update={"credential_order": ("profile",)})
+    chain = await start_chain(show_credential, registry=make_registry(mine=mine))
+
+    body = b'{"model":"mine/m","messages":[{"role":"user"}]}'
+    reply = await chain.ask("POST", "/v1/chat/completions", body=body)
+
+    said = reply.json()["error"]["message"]
+    assert said.endswith("says in gateway.yaml where `profiles` are, where it is looked for.")
+
+
 async def test_a_store_that_does_not_answer_is_no_missing_key(start_chain: StartChain) -> None:
     """503 with a code of its own, and nobody goes looking for a key (E13)."""
     reply, _ = await ask_with_profiles(start_chain, Profile(MINE, is_down=True), "mine")
