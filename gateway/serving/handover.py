@@ -33,5 +33,8 @@ class Handover:
     def __call__(self) -> None:
         """Import what it takes without looking for garbage, and make the call."""
         with nothing_collected():
-            function, arguments = pickle.loads(self._sealed)  # noqa: S301 - of our own parent
+            # Let go of at once: there are credentials in it.
+            sealed, self._sealed = self._sealed, b""
+            function, arguments = pickle.loads(sealed)  # noqa: S301 - of our own parent
+            del sealed
         function(*arguments)
