@@ -138,11 +138,11 @@ async def test_requests_have_their_turns_meanwhile(hand: Hand) -> None:
     assert turns >= 5
 
 
-async def test_those_without_a_key_have_theirs() -> None:
+async def test_those_without_a_key_have_theirs(hand: Hand) -> None:
     """And nobody else's."""
     entry = {"kind": "anonymous", "requests_per_minute": 9, "concurrent": 9, "tokens_per_day": 100}
     specs = AnonymousAuth.model_validate(entry).rules
-    counters = MemoryCounters()
+    counters = MemoryCounters(hand.clock, hand.wall)
     await recall_spent(find_recallable(specs), counters, Ledger(), until=MIDNIGHT + 5)
 
     assert len(counters) == 1
