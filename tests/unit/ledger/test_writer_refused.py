@@ -41,16 +41,21 @@ class ChoosyStore(FickleLedgerStore):
         await super().save(exchanges)
 
 
+def make_writer(ledger: Ledger, store: LedgerStore) -> Writer:
+    """From the one to the other."""
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    return Writer(ledger, open_store)
+
+
 async def test_a_row_that_is_refused_keeps_nobody_out(
     ledger: Ledger, log_lines: LogLines, tmp_path: Path
 ) -> None:
     """It is set aside for a person, and the rows around it are booked."""
     store = ChoosyStore()
-
-    async def open_store() -> LedgerStore:
-        return store
-
-    writer = Writer(ledger, open_store)
+    writer = make_writer(ledger, store)
     bad = new_row("b", principal="mallory")
     write_whole(ledger.journal, new_row("a"), bad, new_row("c"))
 
@@ -73,11 +78,7 @@ async def test_a_refused_row_is_set_aside_once_however_often_its_batch_is_tried(
     """A database that fails at the next row made another copy at each trial, for as long."""
     store = ChoosyStore()
     store.sulks_after_refusing = True
-
-    async def open_store() -> LedgerStore:
-        return store
-
-    writer = Writer(ledger, open_store)
+    writer = make_writer(ledger, store)
     write_whole(ledger.journal, new_row("b", principal="mallory"), new_row("c"))
     for _ in range(3):
         await writer.flush()
@@ -101,11 +102,7 @@ async def test_a_refused_row_of_a_journal_that_is_read_anew_is_set_aside_once(
     """Where another of its files cannot be read, it is looked at again every minute."""
     monkeypatch.setattr("gateway.ledger.writer.LOOK_S", 0.0)
     store = ChoosyStore()
-
-    async def open_store() -> LedgerStore:
-        return store
-
-    writer = Writer(ledger, open_store)
+    writer = make_writer(ledger, store)
     dead = open_journal("dead")
     write_whole(dead, new_row("a"), new_row("b", principal="mallory"))
     (dead.path / "00000002.journal").mkdir()
@@ -124,11 +121,7 @@ async def test_a_refused_row_that_a_full_disk_takes_in_part_is_kept(
 ) -> None:
     """J11: what the system call did not write was taken for written, and the row was gone."""
     store = ChoosyStore()
-
-    async def open_store() -> LedgerStore:
-        return store
-
-    writer = Writer(ledger, open_store)
+    writer = make_writer(ledger, store)
     bad = new_row("b", principal="mallory")
     write_whole(ledger.journal, bad, new_row("c"))
     await writer.open_store()
