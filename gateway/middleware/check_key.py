@@ -76,7 +76,9 @@ def _say_remedies(call: Call, where: str, *, has_profiles: bool) -> Iterator[str
         yield f"whoever runs it sets {where_to}"
     if has_profiles and "profile" in order:
         yield "you set one in your profile"
-    elif OPERATOR not in order and has_profiles:
-        yield "whoever runs it sets one for your tenant"
     elif OPERATOR not in order:
-        yield "whoever runs it says in gateway.yaml where `profiles` are, where it is looked for"
+        yield "whoever runs it " + (
+            "sets one for your tenant"
+            if has_profiles
+            else "says in gateway.yaml where `profiles` are, where it is looked for"
+        )
