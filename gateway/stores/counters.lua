@@ -159,14 +159,15 @@ local function roll(charge)
   end
 end
 
--- Goes on at another rate: a higher one shortens what is still to come back, once. A lower one does
--- not lengthen it: what was used when it was allowed is no debt. While gateways of two rates count
--- here, as in a restart one by one, it goes up and down with each request: shortened each time, what
--- was used would melt away and nobody ever be refused.
+-- The rate at which a counter has gone on until now; 0: nobody knows.
 local function rate_in(counter)
   return math.floor(counter.e / 2)
 end
 
+-- Goes on at another rate: a higher one shortens what is still to come back, once. A lower one does
+-- not lengthen it: what was used when it was allowed is no debt. While gateways of two rates count
+-- here, as in a restart one by one, it goes up and down with each request: shortened each time, what
+-- was used would melt away and nobody ever be refused.
 local function tune(charge)
   local counter = counters[charge[KEY]]
   if not counts_time(charge[KIND]) then
