@@ -11,18 +11,10 @@ from gateway.telemetry.cleaning import text_of
 from gateway.wire.redaction import redact
 
 # What callers, providers and plugins can put into a line; all else is a word or number of ours.
-FOREIGN = (
-    "principal",
-    "model",
-    "error_detail",
-    "client",
-    "method",
-    "path",
-    "upstream_request_id",
-    "labels",
-)
+RECURRING = ("principal", "model", "client", "method", "path")  # the same in many lines
+FOREIGN = (*RECURRING, "error_detail", "upstream_request_id", "labels")
 
-_MICROS_PER_S = 1_000_000
+_MICROS_PER_S = 1e6  # a float: with a whole number Python has to convert it each time
 
 
 def describe_exchange(exchange: Exchange) -> dict[str, Any]:
@@ -118,6 +110,6 @@ def _between(start_at: float, end_at: float) -> float | None:
 def _in_micros(seconds: float) -> float:
     """The same to the microsecond.
 
-    `round(seconds, 6)` says no other in twice the instructions, 1,500 more for each of four.
+    `round(seconds, 6)` says the same in four times the instructions, 2,000 more for each of four.
     """
-    return round(seconds * _MICROS_PER_S) / _MICROS_PER_S
+    return (seconds * _MICROS_PER_S + 0.5) // 1.0 / _MICROS_PER_S
