@@ -295,7 +295,16 @@ def test_rules_that_are_tried_out_are_not_mentioned() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "said"),
-    [(0, "0ms"), (0.0121, "13ms"), (1, "1s"), (59.2, "1m0s"), (360, "6m0s"), (7_325, "2h2m5s")],
+    [
+        (-2.0, "0ms"),
+        (0, "0ms"),
+        (0.0121, "13ms"),
+        (0.9999, "1000ms"),
+        (1, "1s"),
+        (59.2, "1m0s"),
+        (360, "6m0s"),
+        (7_325, "2h2m5s"),
+    ],
 )
 def test_times_are_written_as_openai_does(seconds: float, said: str) -> None:
     """Clients have a parser for it."""
