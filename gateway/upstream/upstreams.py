@@ -141,9 +141,12 @@ class Upstreams:
         *,
         simulator_url: str | None,
         has_lagged: HasLagged = _never,
+        make_resolver: Callable[[], Resolver] = Resolver,
     ) -> None:
-        self._resolver = Resolver()
-        self._on_demand = OnDemand(self._resolver, has_lagged=has_lagged)
+        self._resolver = make_resolver()
+        # Of its own: callers may write down names that are never answered, each a thread for 10 s.
+        self._callers_resolver = make_resolver()
+        self._on_demand = OnDemand(self._callers_resolver, has_lagged=has_lagged)
         self._upstreams = {
             name: Upstream(provider, url, self._resolver, has_lagged=has_lagged)
             for name, provider in providers.items()
@@ -162,7 +165,8 @@ class Upstreams:
         upstream = self._upstreams.get(provider.name)
         if upstream is not None and upstream.provider is provider:
             return upstream
-        return self._on_demand.find(provider)
+        is_at_ours = upstream is not None and upstream.provider.base_url == provider.base_url
+        return self._on_demand.find(provider, self._resolver if is_at_ours else None)
 
     def check(self, provider: Provider, model: str) -> None:
         """Raise when the registry's provider or this model of it is not asked just now."""
@@ -190,10 +194,11 @@ class Upstreams:
         return found.values()
 
     def close(self) -> None:
-        """Close all connections and let go of the resolver's threads."""
+        """Close all connections and let go of the resolvers' threads."""
         for upstream in (*self._upstreams.values(), *self._on_demand):
             upstream.pool.close()
         self._resolver.close()
+        self._callers_resolver.close()
 
 
 class OnDemand:
@@ -216,22 +221,25 @@ class OnDemand:
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._upstreams.values())
 
-    def find(self, provider: Provider) -> Upstream:
-        """The upstream at this provider's address, made anew where there is none."""
+    def find(self, provider: Provider, resolver: Resolver | None = None) -> Upstream:
+        """The upstream at this provider's address, made anew where there is none.
+
+        `resolver` is for one at an address of the registry; others have that of callers.
+        """
         key = (provider.name, provider.base_url, tuple(provider.headers.items()))
         upstream = self._upstreams.pop(key, None)
         if upstream is None:
             self._make_room(provider)
-            upstream = self._make(provider)
+            upstream = self._make(provider, resolver or self._resolver)
         self._upstreams[key] = upstream
         return upstream
 
-    def _make(self, provider: Provider) -> Upstream:
+    def _make(self, provider: Provider, resolver: Resolver) -> Upstream:
         has_own = provider.tls.ca_file is not None
         if self._tls is None and not has_own and provider.base_url.startswith("https:"):
             self._tls = open_tls_context(None)
         tls = None if has_own else self._tls
-        return Upstream(provider, provider.base_url, self._resolver, tls, self._has_lagged)
+        return Upstream(provider, provider.base_url, resolver, tls, self._has_lagged)
 
     def _make_room(self, provider: Provider) -> None:
         if len(self._upstreams) < self._most:

@@ -2,6 +2,8 @@
 
 import asyncio
 import functools
+import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -15,7 +17,7 @@ from gateway.core.credential import Credential
 from gateway.core.errors import ProviderBusyError
 from gateway.core.pool_standing import PoolStanding
 from gateway.simulator import Simulator
-from gateway.upstream.resolver import Resolver
+from gateway.upstream.resolver import MAX_THREADS, AddressInfo, Resolver
 from gateway.upstream.upstreams import OnDemand, Upstream, Upstreams
 from gateway.wire.headers import select_request_headers
 from tests.plugins.raw_provider import OK, RawProvider, Recorder, answer_with
@@ -45,9 +47,13 @@ async def upstreams() -> AsyncIterator[Callable[..., Upstreams]]:
     """Upstreams of a registry, closed at the end."""
     opened: list[Upstreams] = []
 
-    def make(*providers: Provider, simulator_url: str | None = None) -> Upstreams:
+    def make(
+        *providers: Provider,
+        simulator_url: str | None = None,
+        make_resolver: Callable[[], Resolver] = Resolver,
+    ) -> Upstreams:
         named = {provider.name: provider for provider in providers}
-        opened.append(Upstreams(named, simulator_url=simulator_url))
+        opened.append(Upstreams(named, simulator_url=simulator_url, make_resolver=make_resolver))
         return opened[-1]
 
     yield make
@@ -343,3 +349,36 @@ async def test_connections_are_counted_for_each_provider(
 
         assert list(opened.standings()) == [PoolStanding("groq", 1, 1, 0, 14)]
         busy.abort()
+
+
+async def test_names_that_callers_write_down_keep_no_provider_waiting(
+    upstreams: Callable[..., Upstreams],
+) -> None:
+    """A name server that says nothing takes a thread for 10 s; a caller may name a thousand."""
+    answer, asked = threading.Event(), threading.Semaphore(0)
+
+    def look_up(host: str, port: int) -> list[AddressInfo]:
+        if host.endswith("slow.example"):
+            asked.release()
+            answer.wait()
+        return [(int(socket.AF_INET), int(socket.SOCK_STREAM), 6, "", ("127.0.0.1", port))]
+
+    async with RawProvider(answer_with(OK)) as provider:
+        port = provider.port
+        ours = make_provider(base_url=f"http://groq.example:{port}", allow_private=True)
+        opened = upstreams(ours, make_resolver=functools.partial(Resolver, look_up))
+        slow = [at(f"http://{place}.slow.example") for place in range(MAX_THREADS)]
+        waiting = [asyncio.ensure_future(opened.find(one).take_connection()) for one in slow]
+        try:
+            for _ in slow:
+                await asyncio.to_thread(asked.acquire)
+            with_their_headers = ours.model_copy(update={"headers": {"X-Organization": "theirs"}})
+
+            for provider_of_ours in (ours, with_their_headers):
+                connection = await opened.find(provider_of_ours).take_connection()
+                assert connection.is_open
+        finally:
+            answer.set()
+            for each in waiting:
+                each.cancel()
+            await asyncio.wait(waiting)
