@@ -18,6 +18,7 @@ from gateway.auth.stored_keys import STORED_KEYS
 from gateway.config.load import Registry
 from gateway.config.settings import Settings
 from gateway.core.errors import AuthUnavailableError, UnauthenticatedError
+from gateway.core.gateway_key import is_key
 from gateway.core.identity import Principal
 from gateway.plugins.api import EXCHANGE
 
@@ -77,6 +78,7 @@ async def _recognise(request: web.Request, key: str | None, methods: Iterable[Me
     if refusal is None:
         wanted = next((method.wanted for method in methods if method.wanted), _NOBODY)
         refusal = Refusal(wanted)
-    elif refusal.is_vague and STORED_KEYS in request.app:  # a key that no method knows
+    elif STORED_KEYS in request.app and (refusal.is_vague or is_key(key or "")):
+        # A key that no method knows; one that the store was asked for is, whatever came with it.
         request.app[STORED_KEYS].count_wrong_key(request[EXCHANGE].client_address)
     raise UnauthenticatedError(refusal.sentence, detail=refusal.detail, headers=_CHALLENGE)

@@ -8,6 +8,7 @@ import pytest
 from gateway.auth.stored_keys import StoredKeys
 from gateway.auth.wrong_keys import WRONG_KEYS_PER_MINUTE
 from gateway.config.settings import GatewayKeyAuth, Settings
+from gateway.config.token_auth import SupabaseCookieAuth
 from gateway.core.gateway_key import make_key
 from gateway.core.tasks import Tasks
 from gateway.stores.opening import OpenKeys
@@ -21,6 +22,7 @@ WRITTEN = GatewayKeyAuth(
     keys={"wendy": "sha256:" + hashlib.sha256(WRITTEN_KEY.encode()).hexdigest()},
 )
 STORED = GatewayKeyAuth(kind="gateway_key")
+SESSIONS = SupabaseCookieAuth(kind="supabase_cookie", url="https://abc.supabase.co")
 Case = tuple[dict[str, tuple[str, ...]], bytes, int, str | None]
 QUESTION = b'{"model":"%s","messages":[{"role":"user","content":"Hi"}]}'
 
@@ -124,6 +126,27 @@ async def test_a_flood_of_wrong_keys_is_429(
     assert int(last.headers["retry-after"]) >= 1
     assert store.questions <= asked + 1
     assert (await chain.ask(headers=[("x-api-key", WRITTEN_KEY)])).status == 200
+
+
+@pytest.mark.parametrize("methods", [(STORED, SESSIONS), (SESSIONS, STORED)], ids=["1st", "2nd"])
+async def test_wrong_keys_count_whatever_is_sent_along(
+    start_chain: StartChain,
+    store: FickleStore,
+    stored_keys: StoredKeys,
+    methods: tuple[GatewayKeyAuth | SupabaseCookieAuth, ...],
+) -> None:
+    """What is said of a broken cookie is about the cookie; the store was asked for the key."""
+    chain = await start_chain(settings=Settings(auth=methods), stored_keys=stored_keys)
+    cookie = ("Cookie", f"{SESSIONS.cookie}=broken")
+    for _ in range(WRONG_KEYS_PER_MINUTE):
+        reply = await chain.ask(headers=[("x-api-key", make_key()), cookie])
+        assert (reply.status, "cookie cannot be read" in reply.json()["message"]) == (401, True)
+    asked = store.questions
+
+    replies = [await chain.ask(headers=[("x-api-key", make_key()), cookie]) for _ in range(2)]
+
+    assert (replies[-1].status, replies[-1].json()["error"]["code"]) == (429, "too_many_wrong_keys")
+    assert store.questions <= asked + 1
 
 
 async def test_a_key_of_another_method_is_never_a_wrong_one(
