@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 from gateway.auth.method import Refusal
+from gateway.auth.origins import host_of
 from gateway.core.identity import Principal
 
 LOCAL = Principal("local", "anonymous")
@@ -62,13 +63,23 @@ def _is_direct_local_call(request: web.Request) -> bool:
         return False
     if not is_loopback_host(headers.getall("Host", ())):
         return False  # a name of an attacker's that resolves to 127.0.0.1 (DNS rebinding)
-    if headers.get("Sec-Fetch-Site", "").strip().lower() == "cross-site":
+    site = headers.get("Sec-Fetch-Site", "").strip().lower()
+    if site == "cross-site":
+        return False
+    # Older browsers send no Sec-Fetch-Site, but `Origin` with whatever a page posts.
+    if not site and not all(map(_is_of_this_machine, headers.getall("Origin", ()))):
         return False
     for name in headers:
         lower = name.lower()
         if lower in _PROXY_HEADERS or lower.startswith(_PROXY_PREFIX):
             return False
     return True
+
+
+def _is_of_this_machine(origin: str) -> bool:
+    """False for a page of another site; a program's own, as `tauri://localhost`, is none."""
+    host = host_of(origin)
+    return is_loopback_host((host,)) if host else origin != "null"
 
 
 def is_loopback_host(given: Iterable[str]) -> bool:

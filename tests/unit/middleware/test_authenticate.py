@@ -69,6 +69,9 @@ async def test_every_name_of_this_machine_is_known(start_chain: StartChain, host
         [("Via", "1.1 nginx")],
         [("Sec-Fetch-Site", "cross-site")],
         [("Sec-Fetch-Site", "Cross-Site")],
+        [("Origin", "http://evil.example")],
+        [("Origin", "https://localhost.evil.example:8080")],
+        [("Origin", "null")],
     ],
     ids=str,
 )
@@ -87,12 +90,25 @@ async def test_what_may_speak_for_a_stranger_is_401(
     )
 
 
-@pytest.mark.parametrize("site", ["same-origin", "same-site", "none"])
-async def test_a_page_of_this_machine_may_call(start_chain: StartChain, site: str) -> None:
-    """The front end somebody develops is one."""
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Sec-Fetch-Site", "same-origin")],
+        [("Sec-Fetch-Site", "same-site")],
+        [("Sec-Fetch-Site", "none")],
+        [("Origin", "http://localhost:3000")],
+        [("Origin", "https://127.0.0.1")],
+        [("Origin", "http://[::1]:8080")],
+        [("Origin", "tauri://localhost")],
+        [("Origin", "app://-")],
+    ],
+    ids=str,
+)
+async def test_a_page_of_this_machine_may_call(start_chain: StartChain, headers: Headers) -> None:
+    """The front end somebody develops is one, and so is a program's own page."""
     chain = await start_chain()
 
-    assert (await chain.ask(headers=[("Sec-Fetch-Site", site)])).status == 200
+    assert (await chain.ask(headers=headers)).status == 200
 
 
 async def test_a_listener_that_others_reach_lets_nobody_in_by_default(
