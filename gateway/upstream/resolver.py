@@ -5,9 +5,11 @@ an address that was checked, never to a name.
 """
 
 import asyncio
+import contextlib
 import socket
+import threading
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from gateway.config.addresses import refusal_of
@@ -16,6 +18,8 @@ from gateway.core.upstream_errors import UpstreamAddressError, UpstreamDnsError
 AddressInfo = tuple[int, int, int, str, tuple[Any, ...]]
 LookUp = Callable[[str, int], list[AddressInfo]]
 """Asks the name system; runs in a thread; raises OSError when there is no answer."""
+
+_Name = tuple[str, int]
 
 TTL_S = 10.0  # a provider that moves is followed this soon
 # The same where nobody takes a connection there any more: it may just have moved.
@@ -41,13 +45,15 @@ class Resolver:
         self._ttl_s = ttl_s
         self._doubted_ttl_s = doubted_ttl_s
         self._max_names = max_names
-        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="resolver")
-        self._cache: dict[tuple[str, int], tuple[float, list[AddressInfo]]] = {}
-        self._running: dict[tuple[str, int], asyncio.Future[list[AddressInfo]]] = {}
+        self._cache: dict[_Name, tuple[float, list[AddressInfo]]] = {}
+        self._running: dict[_Name, asyncio.Future[list[AddressInfo]]] = {}
+        self._waiting: deque[_Name] = deque()  # of those, for a thread
+        self._threads = 0
 
     def close(self) -> None:
-        """Let go of the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Begin no look-up any more; nobody waits for those that have begun."""
+        while self._waiting:
+            self._running.pop(self._waiting.popleft()).cancel()
 
     def doubt(self, host: str, port: int) -> None:
         """Ask again soon: what was said leads to nobody."""
@@ -88,9 +94,9 @@ class Resolver:
             return cached[1]
         running = self._running.get(key)
         if running is None:
-            running = loop.run_in_executor(self._threads, self._ask, host, port)
-            self._running[key] = running
-            running.add_done_callback(lambda _: self._running.pop(key, None))
+            running = self._running[key] = loop.create_future()
+            self._waiting.append(key)
+            self._start_next()
         # Shielded: a caller who leaves must not take the look-up from the others.
         try:
             found = await asyncio.shield(running)
@@ -101,7 +107,43 @@ class Resolver:
         self._keep(key, found, loop.time())
         return found
 
-    def _keep(self, key: tuple[str, int], found: list[AddressInfo], now: float) -> None:
+    def _start_next(self) -> None:
+        while self._waiting and self._threads < MAX_THREADS:
+            key = self._waiting.popleft()
+            self._threads += 1
+            # Not those of a pool: a process would not end before its name servers have answered.
+            thread = threading.Thread(
+                target=self._answer, args=(asyncio.get_running_loop(), key), daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:  # there are as many as the system lets us have
+                self._tell(key, OSError(str(error)))
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, key: _Name) -> None:
+        """What a thread does."""
+        found: list[AddressInfo] | Exception = OSError("the look-up crashed")
+        try:
+            found = self._ask(*key)
+        except (OSError, UnicodeError) as error:
+            found = error
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(self._end, key, found)
+
+    def _end(self, key: _Name, found: list[AddressInfo] | Exception) -> None:
+        self._tell(key, found)
+        self._start_next()
+
+    def _tell(self, key: _Name, found: list[AddressInfo] | Exception) -> None:
+        self._threads -= 1
+        running = self._running.pop(key)
+        if isinstance(found, Exception):
+            running.set_exception(found)
+        else:
+            running.set_result(found)
+
+    def _keep(self, key: _Name, found: list[AddressInfo], now: float) -> None:
         if len(self._cache) >= self._max_names and key not in self._cache:
             self._cache = {name: kept for name, kept in self._cache.items() if kept[0] > now}
             if len(self._cache) >= self._max_names:  # all of them asked for just now

@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 
 import pytest
 
 from gateway.core.upstream_errors import UpstreamAddressError, UpstreamDnsError
-from gateway.upstream.resolver import AddressInfo, Resolver
+from gateway.upstream.resolver import MAX_THREADS, AddressInfo, Resolver
 
 PUBLIC = "93.184.216.34"
 OTHER = "93.184.216.35"
@@ -221,6 +223,59 @@ async def test_a_label_that_is_too_long_has_no_address(resolver: Resolver) -> No
     """Python raises UnicodeError where others answer that the name does not exist."""
     with pytest.raises(UpstreamDnsError):
         await resolver.resolve("a" * 64 + ".example", 443, label="Groq", allow_private=False)
+
+
+async def test_more_names_than_threads_are_all_answered(open_resolver: Open) -> None:
+    """Those that are too many wait for a thread."""
+    names = Names([PUBLIC])
+    names.go_on.clear()
+    resolver = open_resolver(names)
+    asking = [
+        asyncio.ensure_future(
+            resolver.resolve(f"{place}.example", 443, label="Groq", allow_private=False)
+        )
+        for place in range(3 * MAX_THREADS)
+    ]
+    await asyncio.sleep(0)
+    names.go_on.set()
+
+    assert {info[0][4][0] for info in await asyncio.gather(*asking)} == {PUBLIC}
+
+
+async def test_without_a_thread_to_ask_in_there_is_no_address(
+    open_resolver: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system has a limit of them; the next caller asks again."""
+    resolver = open_resolver(Names([PUBLIC]))
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(UpstreamDnsError) as caught:
+            await addresses_of(resolver)
+
+    assert "can't start new thread" in (caught.value.detail or "")
+    assert await addresses_of(resolver) == [PUBLIC]
+
+
+def test_a_process_ends_before_its_name_servers_have_answered() -> None:
+    """Where none answers, each name takes 10 s or more; a restart would wait for that."""
+    program = """
+import asyncio, threading
+from gateway.upstream.resolver import Resolver
+
+async def main():
+    resolver = Resolver(lambda host, port: threading.Event().wait())
+    asking = asyncio.ensure_future(resolver.resolve("a", 1, label="", allow_private=False))
+    await asyncio.sleep(0)
+    asking.cancel()
+    resolver.close()
+
+asyncio.run(main())
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=TIMEOUT_S)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
