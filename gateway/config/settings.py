@@ -351,7 +351,7 @@ class Settings(Spec):
         refuse(
             [
                 *_find_shared_names(written),
-                *_find_second_anonymous(written),
+                *_find_never_asked(written),
                 *_find_keys_of_admins(written, (admin and admin.keys) or {}),
             ]
         )
@@ -380,10 +380,17 @@ def _find_shared_names(methods: tuple[AuthMethod, ...]) -> Iterator[Mistake]:
                 )
 
 
-def _find_second_anonymous(methods: tuple[AuthMethod, ...]) -> Iterator[Mistake]:
-    places = [place for place, one in enumerate(methods) if isinstance(one, AnonymousAuth)]
-    for place in places[1:]:
-        yield Mistake((place,), "lets in everybody twice; keep one `anonymous`")
+def _find_never_asked(methods: tuple[AuthMethod, ...]) -> Iterator[Mistake]:
+    """Whatever stands below `anonymous`, which recognises everybody and is asked before it."""
+    is_over = False
+    for place, method in enumerate(methods):
+        is_anonymous = isinstance(method, AnonymousAuth)
+        if is_over and is_anonymous:
+            yield Mistake((place,), "lets in everybody twice; keep one `anonymous`")
+        elif is_over:
+            message = "is never asked, below `anonymous`, which lets in everybody; write that last"
+            yield Mistake((place,), message)
+        is_over = is_over or is_anonymous
 
 
 def _find_keys_of_admins(

@@ -58,6 +58,15 @@ def test_everybody_is_let_in_once() -> None:
         Settings.model_validate({"auth": [WRITTEN, WRITTEN]})
 
 
+def test_everybody_is_let_in_last() -> None:
+    """Above keys, the holder of one would be nobody, and a wrong one would be let in."""
+    keys = {"kind": "gateway_key"}
+
+    assert Settings.model_validate({"auth": [keys, WRITTEN]}).auth
+    with pytest.raises(ValidationError, match="is never asked, below `anonymous`"):
+        Settings.model_validate({"auth": [WRITTEN, keys]})
+
+
 def test_a_rule_has_a_name_of_its_own() -> None:
     """Two rules of one name would count in one place."""
     rule = {"name": "anonymous", "on": "everything", "concurrent": 5}
