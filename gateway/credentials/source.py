@@ -14,6 +14,7 @@ from gateway.core.credential import Credential
 from gateway.core.errors import CredentialUnusableError
 from gateway.core.identity import Principal
 from gateway.plugins.keys import Call
+from gateway.wire.redaction import redact
 from gateway.wire.render_errors import incorrect_key_sentence
 
 
@@ -49,6 +50,13 @@ def moved_to(call: Call, provider: Provider, model: str | None = None) -> Call:
     if provider is call.provider and model is None:
         return call
     return Call(call.dialect, provider, model or call.model, call.stream, call.wants_usage)
+
+
+def model_to_note(found: Found) -> str:
+    """What the log and the ledger call the model; a key that stands in its place is masked."""
+    # Two fields beside each other in somebody's settings.
+    secrets = () if found.credential is None else (found.credential.secret.get_secret_value(),)
+    return redact(found.call.model, secrets)
 
 
 def check_usable(credential: Credential, label: str) -> None:

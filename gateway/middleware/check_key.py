@@ -15,6 +15,7 @@ from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
 from gateway.credentials.finder import CREDENTIALS, OPERATOR
 from gateway.credentials.own_endpoints import unfilled
+from gateway.credentials.source import model_to_note
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, CREDENTIAL, Call
 from gateway.wire.render_errors import missing_key_sentence
@@ -30,7 +31,7 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
         found = await finder.find(call, exchange)
         if found.call is not call:  # another address, and a model by its name there
             request[CALL] = found.call
-            exchange.model = found.call.model
+            exchange.model = model_to_note(found)
         credential = found.credential
         if call.provider.is_custom or (credential and is_callers_own(credential.id)):
             exchange.price = FREE  # the caller pays: it takes nothing of a budget

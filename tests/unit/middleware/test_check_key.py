@@ -90,8 +90,11 @@ async def test_a_credential_stays_wrapped(start_chain: StartChain) -> None:
 class Profile:
     """A source that has one credential, for one provider, at an address of its own."""
 
-    def __init__(self, provider: Provider, *, is_down: bool = False) -> None:
+    def __init__(
+        self, provider: Provider, model: str = "deployed", *, is_down: bool = False
+    ) -> None:
         self._provider = provider
+        self._model = model
         self._is_down = is_down
 
     async def find(self, call: Call, principal: Principal) -> Found | None:  # noqa: ARG002 - it is anybody's
@@ -100,7 +103,7 @@ class Profile:
             raise CredentialUnavailableError("Not now.", detail="the table does not answer")
         if call.provider.name != self._provider.name:
             return None
-        moved = Call(call.dialect, self._provider, "deployed", call.stream, call.wants_usage)
+        moved = Call(call.dialect, self._provider, self._model, call.stream, call.wants_usage)
         return Found(Credential("profile:a/mine_api_key", SecretStr("canary-0001"), 7), moved)
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:  # noqa: ARG002 - it is anybody's
@@ -155,6 +158,22 @@ async def test_a_call_goes_where_its_credential_is_for(start_chain: StartChain) 
     assert isinstance(credential, Credential)
     assert noted == ("profile:a/mine_api_key", 7, "deployed")
     assert price == FREE  # the caller pays
+
+
+@pytest.mark.parametrize(
+    ("model", "noted"), [("canary-0001", "…0001"), ("gsk_canaryCanary0123", "gsk_…0123")]
+)
+async def test_a_key_in_the_place_of_the_model_is_not_written_down(
+    start_chain: StartChain, model: str, noted: str
+) -> None:
+    """The books have the name of the model as it is noted; the provider is sent what was set."""
+    there = AZURE.model_copy(update={"base_url": "https://mine.openai.azure.com/openai/v1"})
+
+    _, (call, _, of_exchange, _) = await ask_with_profiles(start_chain, Profile(there, model))
+
+    assert isinstance(call, Call)
+    assert call.model == model
+    assert of_exchange == ("profile:a/mine_api_key", 7, noted)
 
 
 async def test_nothing_is_sent_to_an_address_that_is_not_filled_in(
