@@ -68,6 +68,12 @@ class MalformedRequestError(DownstreamError):
     code = "malformed_request"
 
 
+class RequestLoopError(DownstreamError):
+    """It has come through so many gateways that it goes round in a circle."""
+
+    code = "request_loop"
+
+
 class AmbiguousAuthError(DownstreamError):
     """Two credentials in one request: which one counts is anybody's guess."""
 

@@ -40,6 +40,7 @@ from gateway.upstream.upstreams import Upstream
 from gateway.wire.chat_request import ChatRequest, render_chat
 from gateway.wire.completions_request import render_completions
 from gateway.wire.headers import select_request_headers
+from gateway.wire.hops import list_hops
 from gateway.wire.render_errors import render_openai_event
 
 END_OF_HEAD = b"\r\n\r\n"
@@ -226,9 +227,10 @@ def _render_request(
     body: bytes | memoryview,
 ) -> bytes:
     call = request[CALL]
-    return upstream.render_request(
-        body, credential, _list_trace_headers(request, call.provider.name), stream=call.stream
-    )
+    headers = _list_trace_headers(request, call.provider.name)
+    if hops := list_hops(request.headers):
+        headers = (*hops, *headers)
+    return upstream.render_request(body, credential, headers, stream=call.stream)
 
 
 def _list_trace_headers(request: web.Request, provider: str) -> Iterable[tuple[str, str]]:
