@@ -21,6 +21,9 @@ from gateway.core.identity import Principal
 from gateway.core.trace import Trace
 from gateway.core.usage import Usage
 
+# What is read and thought beside the bytes that pass; no model writes longer answers.
+UNSEEN_TOKENS = 200_000
+
 
 class Outcome(enum.StrEnum):
     """How an exchange ended; a closed list."""
@@ -57,6 +60,7 @@ class Exchange(msgspec.Struct, eq=False):
     credential_secret: SecretStr | None = (
         None  # a caller's own, which must not stand in a line about it
     )
+    is_at_callers_address: bool = False  # what answers there may say anything, also of usage
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None
@@ -109,6 +113,8 @@ class Exchange(msgspec.Struct, eq=False):
 
     def note_usage(self, usage: Usage) -> None:
         """Count what one attempt is billed for; to be called once for each attempt."""
+        if self.is_at_callers_address:
+            usage = usage.at_most(self.bytes_in + UNSEEN_TOKENS, self.bytes_out + UNSEEN_TOKENS)
         cost = price_usage(usage, self.price)
         spent = usage.provider_cost_micros
         if spent is None and cost is not None:

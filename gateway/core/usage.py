@@ -84,6 +84,13 @@ class Usage(msgspec.Struct, frozen=True):
             self, tokens_out=tokens_out, source="estimate", provider_cost_micros=None
         )
 
+    def at_most(self, tokens_in: int, tokens_out: int) -> "Usage":
+        """The same from somebody who may say anything: no more tokens than this, and no charge."""
+        read = None if self.tokens_in is None else min(self.tokens_in, tokens_in)
+        written = None if self.tokens_out is None else min(self.tokens_out, tokens_out)
+        cached = _at_most(self.tokens_cached, read)
+        return Usage(read, written, self.source, cached, _at_most(self.tokens_reasoning, written))
+
     def plus(self, other: "Usage") -> "Usage":
         """Of two attempts together; an estimate where one of them is."""
         return Usage(

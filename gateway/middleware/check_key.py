@@ -32,6 +32,7 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
         if found.call is not call:  # another address, and a model by its name there
             request[CALL] = found.call
             exchange.model = model_to_note(found)
+            exchange.is_at_callers_address = found.call.provider.base_url != call.provider.base_url
         credential = found.credential
         if call.provider.is_custom or (credential and is_callers_own(credential.id)):
             exchange.price = FREE  # the caller pays: it takes nothing of a budget

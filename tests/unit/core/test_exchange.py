@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from gateway.core.attempts import AttemptRecord
 from gateway.core.cost import make_price
-from gateway.core.exchange import Exchange, Outcome
+from gateway.core.exchange import UNSEEN_TOKENS, Exchange, Outcome
 from gateway.core.upstream_errors import UpstreamCutError
 from gateway.core.usage import Usage
 
@@ -101,3 +101,27 @@ def test_each_attempt_keeps_what_it_used() -> None:
     assert (first.usage, second.usage) == (Usage(5, 1, "provider"), Usage(20, 1, "provider"))
     assert (first.error_code, first.ended_at, second.error_code) == ("upstream_cut", 1.5, "")
     assert exchange.usage == Usage(25, 2, "provider")
+
+
+def test_an_address_of_a_caller_s_uses_up_no_more_than_could_be() -> None:
+    """A billion tokens in one answer would be the quota of all others, for days."""
+    exchange = make_exchange()
+    exchange.note_attempt(AttemptRecord(1, "custom", "m", "models:1", 1.0))
+    exchange.is_at_callers_address, exchange.bytes_in, exchange.bytes_out = True, 100, 10
+
+    exchange.note_usage(Usage(10**9, 10**9, "provider", 10**9, 5, 10**10))
+
+    most = Usage(100 + UNSEEN_TOKENS, 10 + UNSEEN_TOKENS, "provider", None, 5)
+    assert exchange.usage == exchange.attempt_records[0].usage == most
+    assert exchange.spent_micros is None
+
+
+def test_an_address_of_a_caller_s_is_believed_what_can_be() -> None:
+    """A thought is not in the bytes; who has said nothing has still said nothing."""
+    for usage in (Usage(20, 90_000, "provider", 5, 89_000), Usage(None, None, "estimate")):
+        exchange = make_exchange()
+        exchange.is_at_callers_address = True
+
+        exchange.note_usage(usage)
+
+        assert exchange.usage == usage

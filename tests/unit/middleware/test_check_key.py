@@ -161,6 +161,31 @@ async def test_a_call_goes_where_its_credential_is_for(start_chain: StartChain) 
 
 
 @pytest.mark.parametrize(
+    ("changed", "is_elsewhere"),
+    [
+        ({"base_url": "https://mine.openai.azure.com/openai/v1"}, True),
+        ({"headers": {"OpenAI-Organization": "theirs"}}, False),
+    ],
+)
+async def test_whose_address_it_is_is_noted(
+    start_chain: StartChain, changed: dict[str, object], *, is_elsewhere: bool
+) -> None:
+    """What a caller's own host says of usage is not what the registry's says."""
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        return web.json_response(request[EXCHANGE].is_at_callers_address)
+
+    there = AZURE.model_copy(update=changed)
+    chain = await start_chain(
+        show,
+        registry=make_registry(azure=AZURE),
+        credentials=CredentialFinder({"profile": Profile(there)}, Pools({})),
+    )
+
+    assert (await chain.ask("POST", "/api/chat/azure", body=CHAT)).json() is is_elsewhere
+
+
+@pytest.mark.parametrize(
     ("model", "noted"), [("canary-0001", "…0001"), ("gsk_canaryCanary0123", "gsk_…0123")]
 )
 async def test_a_key_in_the_place_of_the_model_is_not_written_down(
