@@ -255,6 +255,16 @@ async def test_claims_are_all_required(changed: dict[str, Any], says: str) -> No
     assert says in await sentence_of(made)
 
 
+async def test_a_claim_that_is_not_used_may_be_a_number() -> None:
+    """An issuer that numbers its users may name them by another claim."""
+    made = token(sub=42, jti=7, email="ann@example.org")
+
+    found = await verifier_of(claims={"principal": "email"}).verify(made)
+
+    assert found == Principal("ann@example.org", "jwt")
+    assert "lacks `sub`" in await sentence_of(made)  # where that one is to be the name
+
+
 @pytest.mark.parametrize(
     "iss", [None, "", "https://login.example.org/", "https://login.example", 7, ["x"]], ids=str
 )
