@@ -10,9 +10,10 @@ from aiohttp.typedefs import Handler
 
 from gateway.config.credentials import FILE_PREFIX, say_where
 from gateway.core.cost import FREE
-from gateway.core.credential import is_callers_own
+from gateway.core.credential import Credential, is_callers_own
 from gateway.core.dialect import Dialect
 from gateway.core.errors import CredentialNotFoundError, GatewayError
+from gateway.core.exchange import Exchange
 from gateway.credentials.finder import CREDENTIALS, OPERATOR
 from gateway.credentials.own_endpoints import unfilled
 from gateway.credentials.source import model_to_note
@@ -34,8 +35,8 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
             exchange.model = model_to_note(found)
             exchange.is_at_callers_address = found.call.provider.base_url != call.provider.base_url
         credential = found.credential
-        if call.provider.is_custom or (credential and is_callers_own(credential.id)):
-            exchange.price = FREE  # the caller pays: it takes nothing of a budget
+        if _is_paid_by_caller(call, exchange, credential):
+            exchange.price = FREE  # it takes nothing of a budget
         if credential is None:
             _check_none_needed(found.call, has_profiles=finder.has_profiles)
         else:
@@ -45,6 +46,14 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
                 exchange.credential_secret = credential.secret
         request[CREDENTIAL] = credential
     return await handler(request)
+
+
+def _is_paid_by_caller(call: Call, exchange: Exchange, credential: Credential | None) -> bool:
+    if call.provider.is_custom or exchange.is_at_callers_address:
+        return True
+    # A host that needs no credential answers to any word, and somebody pays for it all the same.
+    is_own = credential is not None and is_callers_own(credential.id)
+    return is_own and call.provider.needs_credential
 
 
 def _check_none_needed(call: Call, *, has_profiles: bool) -> None:

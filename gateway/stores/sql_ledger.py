@@ -16,6 +16,7 @@ from sqlalchemy import (
     Row,
     Select,
     Table,
+    and_,
     case,
     distinct,
     func,
@@ -208,7 +209,11 @@ def _spent_statement(since_ms: int, until_ms: int) -> Select[Any]:
     # What a caller has paid themselves, and a model that is free, are in no budget, also where the
     # provider says how much it was.
     is_in_none = or_(
-        *(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN),
+        and_(
+            or_(*(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN)),
+            # At a host that needs no credential, one of theirs pays for nothing.
+            attempts.c.price_version.is_(None),
+        ),
         attempts.c.price_version == FREE_VERSION,
     )
     booked = func.coalesce(attempts.c.provider_cost_micros, attempts.c.cost_micros, 0)

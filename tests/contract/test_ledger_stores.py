@@ -222,6 +222,17 @@ async def test_what_callers_pay_themselves_is_in_no_budget(
     assert (found.tokens, found.micros) == (7, 40 if is_booked else 0)
 
 
+async def test_what_a_host_without_credentials_costs_is_booked(ledger_store: LedgerStore) -> None:
+    """A caller has sent a word of their own along; the price says that they do not pay."""
+    priced = {"tokens_in": 7, "cost_micros": 40, "price_version": "prices-1"}
+    row = new_attempt(1, {"credential_id": "profile:alice/sim_api_key", **priced})
+    await ledger_store.save([new_row("p-1", attempts=(row,))])
+
+    (found,) = await ledger_store.fetch_spent(NOON_MS, NOON_MS + 1_000)
+
+    assert found.micros == 40
+
+
 async def test_what_is_free_is_in_no_budget(ledger_store: LedgerStore) -> None:
     """Also where the provider says that it charges for it: while it runs nothing was taken."""
     free = make_price(Decimal(0), Decimal(0), Decimal(0))

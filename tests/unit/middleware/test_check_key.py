@@ -21,6 +21,7 @@ from tests.plugins.chain import Reply, StartChain, make_registry
 CHAT = b'{"chatSettings":{"model":"m"},"messages":[{"role":"user","content":"Hi"}]}'
 MINE = Provider(name="mine", label="My Host", base_url="https://llm.example.org/v1")
 OPEN = Provider(name="open", base_url="https://llm.example.org/v1", auth=AuthSpec(required=False))
+PRICED = {"models": [{"id": "m", "price_in_usd_per_mtok": "1", "price_out_usd_per_mtok": "2"}]}
 
 
 async def show_credential(request: web.Request) -> web.StreamResponse:
@@ -158,6 +159,31 @@ async def test_a_call_goes_where_its_credential_is_for(start_chain: StartChain) 
     assert isinstance(credential, Credential)
     assert noted == ("profile:a/mine_api_key", 7, "deployed")
     assert price == FREE  # the caller pays
+
+
+@pytest.mark.parametrize(("provider", "is_free"), [("mine", True), ("open", False)])
+async def test_a_host_that_needs_no_credential_is_not_paid_with_one(
+    start_chain: StartChain, provider: str, *, is_free: bool
+) -> None:
+    """Any word that a caller sets would take what it answers out of their budget."""
+    hosts = {
+        "mine": Provider.model_validate({**MINE.model_dump(exclude_unset=True), **PRICED}),
+        "open": Provider.model_validate({**OPEN.model_dump(exclude_unset=True), **PRICED}),
+    }
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        exchange = request[EXCHANGE]
+        return web.json_response([exchange.credential_id, exchange.price == FREE])
+
+    chain = await start_chain(
+        show,
+        registry=make_registry(**hosts),
+        credentials=CredentialFinder({"profile": Profile(hosts[provider], "m")}, Pools({})),
+    )
+
+    reply = await chain.ask("POST", f"/api/chat/{provider}", body=CHAT)
+
+    assert reply.json() == ["profile:a/mine_api_key", is_free]
 
 
 @pytest.mark.parametrize(
