@@ -62,7 +62,8 @@ def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
         tenant=principal.tenant,
         groups=principal.groups,
         provider=call.provider.name,
-        model=call.model,
+        # As it is noted, where a caller has written it down: their key may stand in its place.
+        model=exchange.model if exchange.is_at_callers_address else call.model,
         body_bytes=exchange.bytes_in,
         prompt_tokens=exchange.prompt_tokens,
         output_tokens=output,

@@ -61,6 +61,17 @@ def test_who_asks_for_what_is_read_off_the_chain() -> None:
     assert (asked.output_tokens, asked.asked_output_tokens, asked.choices) == (50, 50, 3)
 
 
+def test_a_model_of_a_caller_s_own_is_called_as_it_is_noted() -> None:
+    """A counter in Redis bears its name, and some write their key there."""
+    entry = Provider.model_validate({"name": "azure", "base_url": "https://a.example.org/v1"})
+    call = Call(Dialect.OPENAI, entry, "sk-canary-0123456789", stream=False, wants_usage=False)
+    own = make_exchange(ALICE, is_at_callers_address=True, model="sk-…6789")
+
+    asked = read_asked(own, call, read_completions(json.dumps(completion()).encode()))
+
+    assert asked.model == "sk-…6789"
+
+
 @pytest.mark.parametrize(
     ("fields", "output"),
     [
