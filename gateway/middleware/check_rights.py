@@ -1,6 +1,7 @@
 """May this key use that provider and that model.
 
-The rule here: asked after the model's alias is resolved, so that no other name of it gets past.
+The rule here: asked after the model's alias is resolved, so that no other name of it gets past; nor
+does a field by which a provider that leads to many models would take another one.
 """
 
 from aiohttp import web
@@ -9,7 +10,21 @@ from aiohttp.typedefs import Handler
 from gateway.core.errors import ModelNotAllowedError, ProviderNotAllowedError
 from gateway.core.key_holder import KeyHolder
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, Call
+from gateway.plugins.keys import CALL, PROMPT, Call, Prompt
+from gateway.wire.chat_request import ChatRequest
+from gateway.wire.params import NULL
+
+# OpenRouter's, which takes them for any error of the first model, and LiteLLM's.
+_OTHER_MODELS = frozenset(
+    {
+        "content_policy_fallbacks",
+        "context_window_fallbacks",
+        "fallbacks",
+        "models",
+        "preset",
+        "route",
+    }
+)
 
 
 @web.middleware
@@ -21,6 +36,8 @@ async def check_rights(request: web.Request, handler: Handler) -> web.StreamResp
         call = request.get(CALL)
         if call is not None:
             _check(principal, call)
+            if principal.models:
+                _refuse_other_models(request.get(PROMPT), call)
     return await handler(request)
 
 
@@ -40,4 +57,16 @@ def _check(holder: KeyHolder, call: Call) -> None:
             "This key is not for this model; whoever runs the gateway can make one that is.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.models))}",
             param="model",
+        )
+
+
+def _refuse_other_models(prompt: Prompt | None, call: Call) -> None:
+    """Raise where the body names other models beside the one that was looked at."""
+    if prompt is None or isinstance(prompt, ChatRequest):  # of a chat nothing is sent as it came
+        return
+    given = {name for name, value in prompt.fields.items() if value != NULL}
+    for name in sorted(_OTHER_MODELS & given.difference(call.provider.params.drop)):
+        raise ModelNotAllowedError(
+            f"This key is for certain models, and `{name}` may lead to another one; leave it out.",
+            param=name,
         )

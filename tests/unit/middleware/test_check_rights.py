@@ -1,10 +1,12 @@
 """Rights of a key, asked after names are resolved."""
 
+import json
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.config.provider_blocks import Model
+from gateway.config.provider_blocks import Model, ParamsSpec
 from gateway.config.registry import Provider
 from gateway.core.dialect import Dialect
 from gateway.core.errors import ModelNotAllowedError, ProviderNotAllowedError
@@ -13,7 +15,8 @@ from gateway.core.identity import ANONYMOUS, Principal
 from gateway.core.key_holder import KeyHolder
 from gateway.middleware.check_rights import check_rights
 from gateway.plugins.api import EXCHANGE
-from gateway.plugins.keys import CALL, Call
+from gateway.plugins.keys import CALL, PROMPT, Call
+from gateway.wire.completions_request import read_completions
 
 GROQ = Provider(
     name="groq",
@@ -22,12 +25,19 @@ GROQ = Provider(
 )
 
 
-async def pass_through(principal: Principal, model: str | None = "llama-3.3-70b") -> int:
+async def pass_through(
+    principal: Principal,
+    model: str | None = "llama-3.3-70b",
+    provider: Provider = GROQ,
+    **fields: object,
+) -> int:
     """Ask for a model of groq; None: a request that asks for no answer."""
     request = make_mocked_request("POST", "/")
     request[EXCHANGE] = Exchange("id", 0.0, "POST", "/", "", (), principal=principal)
     if model is not None:
-        request[CALL] = Call(Dialect.OPENAI, GROQ, model, stream=False, wants_usage=False)
+        request[CALL] = Call(Dialect.OPENAI, provider, model, stream=False, wants_usage=False)
+        body = {"model": f"groq/{model}", "messages": [{"role": "user"}], **fields}
+        request[PROMPT] = read_completions(json.dumps(body).encode())
 
     async def answer(_: web.Request) -> web.StreamResponse:
         return web.Response()
@@ -66,6 +76,32 @@ async def test_another_provider_or_model_is_refused() -> None:
         await pass_through(holder(models=frozenset({"groq/llama"})), "not-in-the-registry")
     with pytest.raises(ModelNotAllowedError):
         await pass_through(holder(models=frozenset({"other/llama"})))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"models": ["whisper"]},
+        {"models": []},
+        {"route": "fallback"},
+        {"preset": "large"},
+        {"fallbacks": [{"model": "whisper"}]},
+        {"context_window_fallbacks": [{"llama": ["whisper"]}]},
+        {"content_policy_fallbacks": [{"llama": ["whisper"]}]},
+    ],
+    ids=str,
+)
+async def test_a_field_that_names_another_model_is_refused(fields: dict[str, object]) -> None:
+    """OpenRouter takes the next one for any error, such as a prompt that is too long."""
+    alice = holder(models=frozenset({"groq/llama"}))
+    with pytest.raises(ModelNotAllowedError) as refused:
+        await pass_through(alice, **fields)
+
+    assert refused.value.param in fields
+    assert await pass_through(alice, **dict.fromkeys(fields)) == 200  # null is nothing
+    assert await pass_through(holder(providers=frozenset({"groq"})), **fields) == 200
+    dropping = GROQ.model_copy(update={"params": ParamsSpec(drop=tuple(fields))})
+    assert await pass_through(alice, provider=dropping, **fields) == 200
 
 
 async def test_both_lists_have_to_allow_it() -> None:
