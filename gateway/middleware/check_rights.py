@@ -12,19 +12,6 @@ from gateway.core.key_holder import KeyHolder
 from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import CALL, PROMPT, Call, Prompt
 from gateway.wire.chat_request import ChatRequest
-from gateway.wire.params import NULL
-
-# OpenRouter's, which takes them for any error of the first model, and LiteLLM's.
-_OTHER_MODELS = frozenset(
-    {
-        "content_policy_fallbacks",
-        "context_window_fallbacks",
-        "fallbacks",
-        "models",
-        "preset",
-        "route",
-    }
-)
 
 
 @web.middleware
@@ -64,8 +51,8 @@ def _refuse_other_models(prompt: Prompt | None, call: Call) -> None:
     """Raise where the body names other models beside the one that was looked at."""
     if prompt is None or isinstance(prompt, ChatRequest):  # of a chat nothing is sent as it came
         return
-    given = {name for name, value in prompt.fields.items() if value != NULL}
-    for name in sorted(_OTHER_MODELS & given.difference(call.provider.params.drop)):
+    name = prompt.find_other_models(call.provider.params)
+    if name is not None:
         raise ModelNotAllowedError(
             f"This key is for certain models, and `{name}` may lead to another one; leave it out.",
             param=name,

@@ -178,7 +178,8 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
     else:
         asked, exchange.prompt_tokens = await parse(_read_completions, body)
         provider = _find_provider(registry, asked.provider, "model")
-        model, exchange.price = _find_model(provider, asked.model, "model")
+        model, price = _find_model(provider, asked.model, "model")
+        exchange.price = _check_free(price, asked, provider)
         request[PROMPT] = asked
         call = Call(Dialect.OPENAI, provider, model, asked.stream, asked.wants_usage)
     _note(exchange, call)
@@ -232,3 +233,10 @@ def _find_model(provider: Provider, asked: str, field: str) -> tuple[str, Price 
         )
     known = provider.find_model(wanted)
     return wanted if known is None else known.id, provider.price_of(known)
+
+
+def _check_free(price: Price | None, asked: CompletionsRequest, provider: Provider) -> Price | None:
+    """The same price; none where it says that a model is free, and another one may answer."""
+    if price is None or price.in_micros or price.out_micros or provider.is_simulated:
+        return price
+    return None if asked.find_other_models(provider.params) else price

@@ -18,6 +18,18 @@ OUTPUT_FIELDS: Final = ("max_tokens", "max_completion_tokens")  # that cap the a
 # Ollama takes 0 for no limit, and others refuse it.
 _NO_LENGTH: Final = frozenset({NULL, b"0", b"-0"})
 
+# By these a provider goes on to other models: OpenRouter for any error of the first, and LiteLLM.
+_OTHER_MODELS: Final = frozenset(
+    {
+        "content_policy_fallbacks",
+        "context_window_fallbacks",
+        "fallbacks",
+        "models",
+        "preset",
+        "route",
+    }
+)
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -29,6 +41,13 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
     stream: bool
     wants_usage: bool  # the caller asked for the usage chunk
     fields: Mapping[str, bytes]  # top-level fields as they came
+
+    def find_other_models(self, rules: ParamRules) -> str | None:
+        """The field by which another model may answer, where one is sent to the provider."""
+        for name in sorted(_OTHER_MODELS.intersection(self.fields).difference(rules.drop)):
+            if self.fields[name] != NULL:
+                return name
+        return None
 
 
 def read_completions(body: bytes) -> CompletionsRequest:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from gateway.config.provider_blocks import Model
 from gateway.core.dialect import Dialect
 from tests.plugins.chain import StartChain, make_registry
@@ -57,3 +59,27 @@ async def test_the_price_of_the_model_is_on_record(start_chain: StartChain) -> N
     exchange = await chain.wait_settled()
     assert exchange.price == model.price
     assert exchange.price is not None
+
+
+@pytest.mark.parametrize(
+    ("price", "fields", "is_priced"),
+    [
+        (0, {}, True),
+        (0, {"models": None}, True),
+        (0, {"models": ["dear"]}, False),
+        (1, {"models": ["dear"]}, True),
+    ],
+    ids=str,
+)
+async def test_a_free_model_has_no_price_where_another_may_answer(
+    start_chain: StartChain, price: int, fields: dict[str, object], *, is_priced: bool
+) -> None:
+    """OpenRouter takes the next one for any error, and what is free is in no budget."""
+    model = Model(id="m", price_in_usd_per_mtok=price, price_out_usd_per_mtok=price)
+    priced = NAMED.model_copy(update={"models": (model,)})
+    chain = await start_chain(show_call, registry=make_registry(named=priced))
+    body = json.dumps({"model": "named/m", "messages": MESSAGES, **fields}).encode()
+
+    await chain.ask("POST", "/v1/chat/completions", body=body)
+
+    assert (await chain.wait_settled()).price == (model.price if is_priced else None)
