@@ -33,6 +33,7 @@ from gateway.plugins.refusals import BY_OPERATOR, translate_refusal
 from gateway.server.connection_limit import ConnectionLimit
 from gateway.server.departures import Departures
 from gateway.wire.fixed_headers import FIXED_HEADERS
+from gateway.wire.forwarded import name_peer
 from gateway.wire.render_errors import render_openai, render_text
 
 # How long what is left of a refused body is read, so that the caller gets to see the answer:
@@ -328,7 +329,7 @@ def _log_malformed(request: web.BaseRequest, request_id: str, exc: BaseException
     log(
         "request.malformed",
         request_id=request_id,
-        client=request.remote,
+        client=name_peer(request.remote),
         reason=type(exc).__name__,
         text=_without_quotation(text),
     )

@@ -15,6 +15,7 @@ UNIX: Final = "unix"  # the peer on a socket in the file system, which has no ad
 UNKNOWN: Final = "unknown"  # nobody who can be told apart: named by a proxy, or gone already
 HOPS_MAX: Final = 32  # proxies in a row
 
+_MAPPED = "::ffff:"
 _CACHED = 4_096
 _CACHED_CHARS = 256  # what callers prefixed is not kept by the megabyte
 
@@ -41,9 +42,14 @@ def name_peer(remote: str | None) -> str:
     """The peer of a connection: an address, `unix`, or UNKNOWN for one that has left already.
 
     `remote` is what aiohttp has; None where somebody reset the connection while it waited to be
-    accepted, since uvloop asks for the address only then.
+    accepted, since uvloop asks for the address only then. A socket that systemd opens for both IPs
+    shows an IPv4 caller as one of IPv6.
     """
-    return UNKNOWN if remote is None else remote or UNIX
+    if remote is None:
+        return UNKNOWN
+    if remote.startswith(_MAPPED) and "." in remote:
+        return remote[len(_MAPPED) :]
+    return remote or UNIX
 
 
 class TrustedProxies:

@@ -95,6 +95,18 @@ async def test_without_auth_nobody_is_let_in(
     ]
 
 
+async def test_what_is_no_request_came_from_somewhere_too(
+    start_gateway: StartGateway, simulator: Simulator, socket_path: str
+) -> None:
+    """The line of the log calls the peer what every other line calls it."""
+    gateway = await open_behind(start_gateway, simulator.base_url, socket_path, auth=AUTH)
+
+    await ask(socket_path, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+
+    (line,) = [line for line in gateway.log.lines if line["event"] == "request.malformed"]
+    assert line["client"] == "unix"
+
+
 def is_there(socket_path: str) -> bool:
     """Whether a proxy would find something."""
     return Path(socket_path).exists()

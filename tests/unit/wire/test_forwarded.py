@@ -175,3 +175,11 @@ def test_who_has_left_is_not_taken_for_a_proxy_on_a_socket() -> None:
     assert [name_peer(remote) for remote in ("192.0.2.1", "", None)] == ["192.0.2.1", UNIX, UNKNOWN]
     headers = CIMultiDict({"X-Forwarded-For": "192.0.2.1"})
     assert TrustedProxies([UNIX]).find_client(name_peer(None), headers) == UNKNOWN
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1", "::ffff:0:102:304", "::1"])
+def test_a_caller_has_one_address_whatever_socket_they_came_to(address: str) -> None:
+    """Else whoever looks for it in the log finds half of what came from there."""
+    seen = f"::ffff:{address}" if "." in address else address
+
+    assert name_peer(seen) == address
