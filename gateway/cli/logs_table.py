@@ -1,24 +1,27 @@
 """The summary of a log as people and programs read it.
 
-The rule here: a sum that lacks something says so; times are in milliseconds up to a second.
+The rule here: a sum that lacks something says so; times are in milliseconds up to a second. Numbers
+are shown whole, and whose they are: where a terminal has no room for a table each row is a list.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from gateway.cli.tables import WIDE
+from gateway.cli.tables import FRAME_WIDTH, WIDE, add_row, print_list
 from gateway.ledger.usage import show_usd
 from gateway.logs.quantiles import Quantiles
 from gateway.logs.reading import Reader
 from gateway.logs.summary import SHARES, Sum, Summary
 from gateway.telemetry.cleaning import escape_invisible
 
-COUNTS = ("exchanges", "finished", "tokens in", "tokens out", "cost usd")
+NAME_WIDTH = 7  # to which longer names are folded
+COUNTS: tuple[str, ...] = ("exchanges", "finished", "tokens in", "tokens out", "cost usd")
+Sections = Sequence[Sequence[tuple[str, ...]]]
 TIMES = {
     "to first content": "first_content_s",
     "in all": "duration_s",
@@ -39,25 +42,30 @@ def draw_summary(summary: Summary, reader: Reader, console: Console | None = Non
 
 
 def _draw(summary: Summary, reader: Reader, console: Console) -> None:
-    groups = summary.groups()
+    groups = [(tuple(map(escape_invisible, of)), found) for of, found in summary.groups()]
     if not groups:
         console.print(f"No exchange in {reader.lines} lines.", highlight=False)
         return
     console.print(f"{summary.first} to {summary.last}", highlight=False)
-    counts = _make_table(summary.by, COUNTS)
-    times = _make_table((*summary.by, "time"), SHARES)
-    errors = _make_table((*summary.by, "error"), ("exchanges", "share"))
-    for of, found in groups:
-        counts.add_row(*map(_cell, (*of, *_counts(found))))
-        for name, field in TIMES.items():
-            times.add_row(*map(_cell, (*of, name, *_times(getattr(found, field)))))
-        times.add_section()
-        for code, count in found.codes.most_common():
-            errors.add_row(*map(_cell, (*of, code, str(count), _share(count, found.exchanges))))
-        errors.add_section()
-    for table in (counts, times, errors):
-        if table.row_count:
-            console.print(table)
+    headings = COUNTS
+    counts = [(*of, *_counts(found)) for of, found in groups]
+    if _width(summary.by, headings, [counts]) > console.width:
+        headings = tuple(heading.replace(" ", "\n") for heading in COUNTS)
+        counts = [(*of, *_counts(found, "\n+ {} unpriced")) for of, found in groups]
+    times = [
+        [(*of, name, *_times(getattr(found, field))) for name, field in TIMES.items()]
+        for of, found in groups
+    ]
+    errors = [
+        [
+            (*of, escape_invisible(code), str(count), _share(count, found.exchanges))
+            for code, count in found.codes.most_common()
+        ]
+        for of, found in groups
+    ]
+    _print(console, summary.by, headings, [counts])
+    _print(console, (*summary.by, "time"), tuple(SHARES), times)
+    _print(console, (*summary.by, "error"), ("exchanges", "share"), errors)
 
 
 def render_summary(summary: Summary, reader: Reader) -> str:
@@ -76,30 +84,50 @@ def render_summary(summary: Summary, reader: Reader) -> str:
     return msgspec.json.encode(answer).decode()
 
 
-def _make_table(names: Iterable[str], numbers: Iterable[str]) -> Table:
-    """An empty table; on a narrow terminal names are folded, and numbers stay whole."""
+def _print(
+    console: Console, names: Sequence[str], numbers: Sequence[str], sections: Sections
+) -> None:
+    """A table, if there is anything in it; a list of each row where that is too wide."""
+    rows = [row for section in sections for row in section]
+    if not rows:
+        return
+    if _width(names, numbers, sections) > console.width:
+        for row in rows:
+            flat = (text.replace("\n", " ") for text in row)
+            headings = (text.replace("\n", " ") for text in (*names, *numbers))
+            print_list(console, zip(headings, flat, strict=True))
+        return
     table = Table()
     for heading in names:
         table.add_column(heading, overflow="fold")
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=True, overflow="fold")
-    return table
+        table.add_column(heading, justify="right", no_wrap=True)
+    for section in sections:
+        for row in section:
+            add_row(table, row)
+        table.add_section()
+    console.print(table)
 
 
-def _counts(found: Sum) -> tuple[str, ...]:
-    unpriced = f" (+ {found.unpriced} unpriced)" if found.unpriced else ""
+def _width(names: Sequence[str], numbers: Sequence[str], sections: Sections) -> int:
+    """How wide a table has to be, with names folded."""
+    rows = [(*names, *numbers), *(row for section in sections for row in section)]
+    widths = [
+        max(cell_len(line) for cell in column for line in cell.split("\n"))
+        for column in zip(*rows, strict=True)
+    ]
+    widths[: len(names)] = [min(width, NAME_WIDTH) for width in widths[: len(names)]]
+    return 1 + sum(width + FRAME_WIDTH for width in widths)
+
+
+def _counts(found: Sum, unpriced: str = " (+ {} unpriced)") -> tuple[str, ...]:
     return (
         str(found.exchanges),
         _share(found.finished, found.exchanges),
         str(found.tokens_in),
         str(found.tokens_out),
-        show_usd(found.cost_micros) + unpriced,
+        show_usd(found.cost_micros) + (unpriced.format(found.unpriced) if found.unpriced else ""),
     )
-
-
-def _cell(text: str) -> Text:
-    # As plain text: a square bracket in a name would be read as markup, and a terminal obeys.
-    return Text(escape_invisible(text))
 
 
 def _share(part: int, whole: int) -> str:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 WIDE = 160  # columns where there is no terminal to ask: a pipe, a log
+FRAME_WIDTH = 3  # of a column: a line and two spaces
 
 
 def print_table(
@@ -33,3 +34,10 @@ def find_console(width: int = WIDE) -> Console:
     """The terminal, or a line of this width where there is none."""
     console = Console()
     return console if console.is_terminal else Console(width=width)
+
+
+def print_list(console: Console, lines: Iterable[tuple[str, str]]) -> None:
+    """Print a heading and a value in each line, for which a table has no room."""
+    for heading, shown in lines:
+        console.print(Text(f"{heading:<18}{shown}"), soft_wrap=True)
+    console.print()

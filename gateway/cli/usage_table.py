@@ -10,15 +10,13 @@ from typing import Final
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from gateway.cli.tables import WIDE, add_row, find_console
+from gateway.cli.tables import FRAME_WIDTH, WIDE, add_row, find_console, print_list
 from gateway.ledger.usage import NUMBERS, numbers_of
 from gateway.stores.ledger import UsageQuery, UsageRow
 
 ALWAYS: Final = frozenset({"requests", "tokens_in", "tokens_out", "cost_usd"})
 NAME_WIDTH: Final = 16  # longer names are folded before a column is left out
-FRAME_WIDTH: Final = 3  # of a column: a line and two spaces
 
 
 def print_usage(
@@ -34,7 +32,8 @@ def print_usage(
             console.print(_make_table(query, rows, numbers, columns))
             return
     for row, shown in zip(rows, numbers, strict=True):
-        _print_list(console, [*zip(query.by, row.of, strict=True), *shown.items()])
+        lines = [*zip(query.by, row.of, strict=True), *shown.items()]
+        print_list(console, [(_heading(heading, " "), value) for heading, value in lines])
 
 
 def _width(
@@ -68,12 +67,6 @@ def _make_table(
     for row, shown in zip(rows, numbers, strict=True):
         add_row(table, (*row.of, *(shown[name] for name in columns)))
     return table
-
-
-def _print_list(console: Console, lines: Sequence[tuple[str, str]]) -> None:
-    for heading, shown in lines:
-        console.print(Text(f"{_heading(heading, ' '):<18}{shown}"), soft_wrap=True)
-    console.print()
 
 
 def _heading(name: str, between: str = "\n") -> str:

@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from gateway.cli.logs_table import draw_summary, render_summary
@@ -64,6 +65,37 @@ def test_nothing_is_cut_off_on_a_narrow_terminal() -> None:
 
     assert "\u2026" not in text
     assert rows(text)[0][-1] == "1111.111101"
+
+
+@pytest.mark.parametrize("by", [("provider",), ("provider", "model")], ids=len)
+def test_a_terminal_of_80_columns_shows_whose_sums_they_are(by: tuple[str, ...]) -> None:
+    """Models without a price took the names' place: no provider was to be seen."""
+    lines = [settled(cost_micros=None), settled(provider="mistral", model="large")]
+
+    text = printed(*summed(*lines * 150, by=by), width=80)
+
+    assert rows(text)[0][0] == "groq"
+    assert "mistral" in text
+    assert "+ 150 unpriced" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_where_a_line_has_no_room_each_row_is_a_list() -> None:
+    """What stood there before was 113 in place of 11362, and nothing in place of a name."""
+    lines = [settled(cost_micros=None, provider="a-provider-of-a-long-name")] * 11_362
+
+    text = printed(*summed(*lines, by=("provider", "model")), width=40)
+
+    assert text.splitlines()[2:10] == [
+        "provider          a-provider-of-a-long-name",
+        "model             llama",
+        "exchanges         11362",
+        "finished          100.0 %",
+        "tokens in         113620",
+        "tokens out        227240",
+        "cost usd          0.000000 + 11362 unpriced",
+        "",
+    ]
 
 
 def test_what_has_no_time_has_a_dash() -> None:
