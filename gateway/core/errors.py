@@ -269,7 +269,7 @@ class UpstreamError(GatewayError):
     code: ClassVar[str] = "upstream_error"
     type: ClassVar[str] = "upstream_error"
     is_retryable: bool = False
-    is_ours: bool = False  # it was this machine that could not: no file, port or memory left
+    is_ours: bool = False  # it was this machine that could not, for want of a file, thread or port
 
 
 class InternalError(GatewayError):

@@ -5,7 +5,6 @@ provider.
 """
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Callable
@@ -21,17 +20,13 @@ from gateway.core.upstream_errors import (
     UpstreamDnsError,
     UpstreamTlsError,
 )
-from gateway.upstream.resolver import AddressInfo, Resolver
+from gateway.upstream.resolver import OF_THIS_MACHINE, AddressInfo, Resolver
 from gateway.upstream.tls_transport import start_tls
 
 # RFC 8305 section 5.
 HAPPY_EYEBALLS_DELAY_S = 0.25
 # Bounds what the kernel holds for a stream whose reader is slow (without it: some MiB).
 RECEIVE_BUFFER_BYTES = 256 * 1024
-# What a connection can lack on our side of it; that says nothing of the provider.
-_OF_THIS_MACHINE = frozenset(
-    (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
-)
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
@@ -101,7 +96,7 @@ async def _connect(
         failure = UpstreamConnectError(
             f"{target.label} cannot be reached.", detail=f"{type(error).__name__}: {error}"
         )
-        failure.is_ours = error.errno in _OF_THIS_MACHINE
+        failure.is_ours = error.errno in OF_THIS_MACHINE
         raise failure from error
 
 

@@ -6,6 +6,7 @@ an address that was checked, never to a name.
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections import deque
@@ -28,6 +29,17 @@ DOUBTED_TTL_S = 1.0
 MAX_NAMES = 1000
 # Threads of its own: one provider's slow name server must not stop file reads or other names.
 MAX_THREADS = 16
+# What a connection can lack on our side of it; that says nothing of the provider.
+OF_THIS_MACHINE = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EADDRNOTAVAIL,
+        errno.EAGAIN,  # threads
+    }
+)
 
 
 class Resolver:
@@ -101,9 +113,11 @@ class Resolver:
         try:
             found = await asyncio.shield(running)
         except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
-            raise UpstreamDnsError(
+            failure = UpstreamDnsError(
                 f"The host name of {label} has no address.", detail=f"{host}: {error}"
-            ) from error
+            )
+            failure.is_ours = isinstance(error, OSError) and error.errno in OF_THIS_MACHINE
+            raise failure from error
         self._keep(key, found, loop.time())
         return found
 
@@ -117,8 +131,8 @@ class Resolver:
             )
             try:
                 thread.start()
-            except RuntimeError as error:  # there are as many as the system lets us have
-                self._tell(key, OSError(str(error)))
+            except RuntimeError as error:  # `TasksMax` of a unit, `pids_limit` of a container
+                self._tell(key, OSError(errno.EAGAIN, str(error)))
 
     def _answer(self, loop: asyncio.AbstractEventLoop, key: _Name) -> None:
         """What a thread does."""

@@ -1,6 +1,8 @@
 """From a name to addresses that may be connected to."""
 
 import asyncio
+import errno
+import os
 import socket
 import subprocess
 import sys
@@ -286,3 +288,40 @@ async def test_a_literal_address_is_checked_like_any_other(resolver: Resolver, h
 
     found = await resolver.resolve(host, 443, label="Groq", allow_private=True)
     assert {info[4][1] for info in found} == {443}
+
+
+@pytest.mark.parametrize("lacking", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+async def test_a_name_that_could_not_be_looked_up_here_says_nothing_of_its_host(
+    open_resolver: Open, lacking: int
+) -> None:
+    """Or every provider's breaker opens when this machine has no file left."""
+    resolver = open_resolver(Names(OSError(lacking, os.strerror(lacking))))
+
+    with pytest.raises(UpstreamDnsError) as refused:
+        await addresses_of(resolver)
+
+    assert refused.value.is_ours
+
+
+async def test_a_name_that_there_is_not_is_its_host_s_fault(open_resolver: Open) -> None:
+    """Whoever looked well, and found nothing, has not failed."""
+    resolver = open_resolver(Names(socket.gaierror(socket.EAI_NONAME, "not known")))
+
+    with pytest.raises(UpstreamDnsError) as refused:
+        await addresses_of(resolver)
+
+    assert not refused.value.is_ours
+
+
+async def test_where_no_thread_is_left_nobody_is_told_of_a_mistake(open_resolver: Open) -> None:
+    """`pids_limit` of a container, `TasksMax` of a unit: another attempt may find one."""
+    resolver = open_resolver(Names([PUBLIC]))
+    before = threading.stack_size(1 << 47)  # more than any machine has
+    try:
+        with pytest.raises(UpstreamDnsError) as refused:
+            await addresses_of(resolver)
+    finally:
+        threading.stack_size(before)
+
+    assert refused.value.is_ours
+    assert await addresses_of(resolver) == [PUBLIC]
