@@ -32,6 +32,9 @@ POOL_SIZE = 4
 SUMS_S = 300.0  # for a question about a year of exchanges: a million take 5 s
 POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
 
+# Python's words where the system gives it none; each connection to a file has one.
+NO_THREAD = "can't start new thread"
+
 # Of PostgreSQL's codes.
 INSUFFICIENT_PRIVILEGE = "42501"
 READ_ONLY = "25006"
@@ -109,6 +112,10 @@ class Database:
                 ) from None
             kind = StoreDeniedError if _is_denied(error) else StoreDownError
             raise kind(f"{self.shown}: {_reason(error)}") from None
+        except RuntimeError as error:
+            if NO_THREAD not in str(error):  # a mistake of ours
+                raise
+            raise StoreDownError(f"{self.shown}: {error}") from None
 
 
 def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:

@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from asyncio.subprocess import PIPE
 from pathlib import Path
 
@@ -170,6 +171,22 @@ async def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreDamagedError, match=r"gateway\.db: file is not a database; go back"):
         async with database.read():
             pass
+    await database.close()
+
+
+async def test_where_no_thread_is_left_the_file_does_not_answer(address: DatabaseAddress) -> None:
+    """Each connection to a file is a thread; as a mistake of ours it would end who writes there."""
+    database = open_database(address, timeout_s=5)
+    before = threading.stack_size(1 << 47)  # more than any machine has
+    try:
+        with pytest.raises(StoreDownError, match="thread"):
+            async with database.write():
+                pass
+    finally:
+        threading.stack_size(before)
+
+    async with database.write() as connection:
+        await connection.execute(text("INSERT INTO t VALUES (1)"))
     await database.close()
 
 
