@@ -21,7 +21,8 @@ _log = structlog.get_logger()
 class ConnectionLimit:
     """Places for the connections of one listener; each that took one gives it back."""
 
-    def __init__(self) -> None:
+    def __init__(self, when_turned_away: Callable[[], None] = lambda: None) -> None:
+        self._when_turned_away = when_turned_away
         # Called when none is left, once a second at most: to let go of what nobody uses.
         self.when_full: Callable[[], None] = _do_nothing
         self._taken = 0
@@ -33,6 +34,7 @@ class ConnectionLimit:
             self._taken += 1
             return True
         self._turned_away += 1
+        self._when_turned_away()
         if self._turned_away == 1:
             asyncio.get_running_loop().call_later(REPORT_S, self._report)
             self.when_full()

@@ -195,11 +195,12 @@ async def listen_on(
     settings: ServerSpec,
     *,
     when_unused: Callable[[], None] = lambda: None,
+    when_turned_away: Callable[[], None] = lambda: None,
     pressure: Pressure | None = None,
 ) -> list[GatewaySite]:
     """Start to accept on sockets that are bound already."""
     require_c_parser()
-    connection_limit, departures = ConnectionLimit(), Departures()
+    connection_limit, departures = ConnectionLimit(when_turned_away), Departures()
     connection_limit.when_full = functools.partial(close_idle_connections, runner)
     sites = [
         GatewaySite(

@@ -126,12 +126,13 @@ class Service:
             self._admin_sites = await listen_on(self._admin_runner, sockets, server)
         if listening is None:
             listening = await self._open_listening()
-        when_unused = self.app[METRICS].count_unused_connection
+        metrics = self.app[METRICS]
         self._sites = await listen_on(
             self._runner,
             listening,
             server,
-            when_unused=when_unused,
+            when_unused=metrics.count_unused_connection,
+            when_turned_away=metrics.count_turned_away,
             pressure=self.app[PRESSURE],
         )
         if SIMULATOR in self.app and self.url.startswith("http"):  # curl calls no socket so

@@ -120,6 +120,11 @@ UNUSED_CONNECTIONS = _counter(
     "gateway_connections_without_request_total",
     "connections closed because no request came in time",
 )
+TURNED_AWAY = _counter(
+    "gateway_connections_turned_away_total",
+    "connections closed unheard because callers had all their "
+    "[places](limits-of-a-stream.md#files)",
+)
 FIRST_CONTENT = _histogram(
     "gateway_first_content_seconds",
     "from arrival to the first content of a stream",

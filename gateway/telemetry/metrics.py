@@ -56,6 +56,7 @@ class Metrics:
         self._exchanges = ExchangeSeries(providers)
         self._in_flight = in_flight
         self._unused = 0
+        self._turned_away = 0
         self._added_gap = Distribution(defined.ADDED_GAP.bounds)
         self._watched: dict[str, Watched] = {}
         self._process = ProcessCollector(registry=None)
@@ -88,6 +89,10 @@ class Metrics:
         """A connection was closed because no request came."""
         self._unused += 1
 
+    def count_turned_away(self) -> None:
+        """A connection was closed unheard because there was no place for it."""
+        self._turned_away += 1
+
     def watch(self, component: str, part: Watched) -> None:
         """Show whether a part does without another one."""
         self._watched[component] = part
@@ -106,6 +111,7 @@ class Metrics:
     def _read_flow(self) -> Iterator[Numbers]:
         yield lone(defined.SHED, self.count_shed())
         yield lone(defined.UNUSED_CONNECTIONS, self._unused)
+        yield lone(defined.TURNED_AWAY, self._turned_away)
         yield lone(defined.ADDED_GAP, self._added_gap.read())
         yield lone(defined.IN_FLIGHT, self._in_flight())
         limit = self.read_limit()

@@ -219,11 +219,13 @@ async def test_when_files_run_out_what_has_begun_goes_on(tmp_path: Path) -> None
         streams = [await caller.read_to_end() for caller in served]
         lines = await gateway.wait_for_turned_away(5000)
         seconds = time.monotonic() - began_at
+        numbers = (await gateway.fetch("/metrics")).raw
         assert await ask_until_served(gateway)
 
     assert all(DONE in stream.raw for stream in streams)
     assert sum(line["count"] for line in lines) == 5000
     assert len(lines) <= seconds + 1
+    assert b"\ngateway_connections_turned_away_total 5000.0\n" in numbers
 
 
 async def begin_streams(callers: list[Caller]) -> None:

@@ -36,12 +36,14 @@ def test_without_a_limit_everybody_has_a_place() -> None:
 @pytest.mark.usefixtures("few_files")
 async def test_a_place_can_be_taken_again() -> None:
     """Whoever was turned away may come back."""
-    limit = ConnectionLimit()
+    counted: list[int] = []
+    limit = ConnectionLimit(lambda: counted.append(1))
     taken = [limit.take() for _ in range(FILES)]
 
     limit.give_back()
 
     assert taken == [True] * PLACES + [False] * (FILES - PLACES)
+    assert len(counted) == FILES - PLACES
     assert (limit.take(), limit.take()) == (True, False)
 
 

@@ -67,6 +67,13 @@ def test_unused_connections_are_a_number(metrics: Metrics) -> None:
     assert values(metrics, "gateway_connections_without_request_total") == {(): 1}
 
 
+def test_who_finds_no_place_is_a_number(metrics: Metrics) -> None:
+    """Nothing else shows them: they are no exchanges, and half of the files are free."""
+    metrics.count_turned_away()
+
+    assert values(metrics, "gateway_connections_turned_away_total") == {(): 1}
+
+
 def test_places_are_asked_for_when_they_are_read(metrics: Metrics) -> None:
     """Whoever counts them has the true number already."""
     metrics.count_places = lambda: {"few": 3}
