@@ -161,7 +161,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in signals:
             loop.add_signal_handler(
-                number, self.tell_to_stop if to_hasten is None else self._was_told.set
+                number, self._take_signal if to_hasten is None else self.tell_to_stop
             )
         if to_hasten is not None:
             loop.add_signal_handler(to_hasten, self._hasten)
@@ -235,10 +235,13 @@ class Service:
         return await self.app[WRITER].fetch_usage(query)
 
     def tell_to_stop(self) -> None:
-        """Do what a signal does."""
+        """Have it stop; said again it changes nothing."""
+        self._was_told.set()
+
+    def _take_signal(self) -> None:
         if self._was_told.is_set():  # the second one: whoever sends it will not wait
             self._hasten()
-        self._was_told.set()
+        self.tell_to_stop()
 
     def _hasten(self) -> None:
         self._hastened.set()

@@ -166,7 +166,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
             loop.add_signal_handler(number, self._take_signal)
-        self._reloader.hear(self._tasks, self._take_signal)
+        self._reloader.hear(self._tasks, self._tell_to_stop)
 
     def _apply(self, found: Settings) -> None:
         self._log.apply(found.logging)
@@ -177,6 +177,11 @@ class Supervisor:
         for place in () if self._was_told.is_set() else self._places:
             place.signal(signal.SIGHUP)
         self._notifier.tell_reloaded(self._describe())
+
+    def _tell_to_stop(self) -> None:
+        """What a terminal says that has gone, and it says so more than once."""
+        if not self._was_told.is_set():
+            self._take_signal()
 
     def _take_signal(self) -> None:
         """Pass it on; the second one hastens."""
@@ -280,8 +285,7 @@ class Supervisor:
     async def _stop(self) -> None:
         """Let workers drain, and end those that do not."""
         await self._tasks.cancel()
-        if not self._was_told.is_set():
-            self._take_signal()
+        self._tell_to_stop()
         if self._running():
             patience_s = self._settings.server.drain_s + PATIENCE_S
             with contextlib.suppress(TimeoutError):

@@ -217,6 +217,29 @@ def test_one_that_dies_while_the_gateway_starts_takes_nothing_with_it(directory:
     assert (running.returncode, err) == (0, "")
 
 
+def test_workers_that_drain_go_on_when_their_supervisor_is_killed(directory: Path) -> None:
+    """K02: its end is no word to hasten, as a second signal is."""
+    with started(directory, "--workers", "2") as running:
+        first = wait_for_line(running, "gateway.started")
+        read_banner(running)
+        calling = http.client.HTTPConnection(first["url"].removeprefix("http://"), timeout=START_S)
+        calling.request("POST", "/v1/chat/completions", json.dumps(STREAM))
+        answer = calling.getresponse()
+        begun = answer.readline()
+
+        running.send_signal(signal.SIGTERM)
+        while not wait_for_line(running, "gateway.draining")["in_flight"]:
+            pass
+        running.kill()
+        rest = answer.read()
+        calling.close()
+        running.communicate(timeout=START_S)
+
+    assert begun.startswith(b"data: ")
+    assert b"server_shutdown" not in rest
+    assert rest.endswith(b"data: [DONE]\n\n")
+
+
 def test_what_a_later_worker_cannot_do_stops_the_start_as_well(directory: Path) -> None:
     """K03: it was said, and concerns all: nobody is to run with a part of what was asked for."""
     gate = prepare_gate(directory, "raise RuntimeError('no licence')")
