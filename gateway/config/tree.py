@@ -4,6 +4,7 @@ Rule: only the plain part of YAML is read, no deeper than an operator would writ
 keys, no second document. What can be left unread is, so that the rest of the file is looked at too.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -15,18 +16,32 @@ from gateway.config.problems import ConfigError, Place, Problem
 
 DEPTH_MAX = 32
 MERGE = "<<"
-# What the YAML reader says, and what helps.
+# What stands before the place in its line and, below it, what the YAML reader says; and what helps.
 SYNTAX_HINTS = (
-    ("'\\t' that cannot start", "a tab stands where only spaces may; indent with spaces"),
+    (r"'\\t' that cannot start", "a tab stands where only spaces may; indent with spaces"),
     ("expected ',' or '}', but got '{'", "put text that holds { or ${ in quotes inside { }"),
     (
-        "mapping values are not allowed",
+        ": .*\nmapping values are not allowed",
         "a second `: ` in a line; put text that holds `: ` in quotes",
     ),
+    (
+        "mapping values are not allowed",
+        "the lines above go on here; indent this one less, or give the key above its `: `",
+    ),
     ("that cannot start any token", "text that begins with such a character needs quotes"),
-    ("unexpected end of stream", "a quote is opened and never closed"),
+    ("expected the node content", "text that begins with such a character needs quotes"),
+    ("expected alphabetic or numeric", "text that begins with * or & needs quotes"),
+    ("expected (chomping|a comment)", "text that begins with | or > needs quotes"),
+    ("sequence entries are not allowed", "a list entry, `- `, needs a line of its own"),
+    (
+        "(unknown|expected) escape",
+        "a backslash in double quotes changes what follows; use single quotes",
+    ),
+    ("end of stream", "a quote is opened and never closed"),
     ("could not find expected ':'", "a key needs a colon and a space after it"),
+    ("[^ -].*\nexpected <block end>", "more text stands behind its end; put all of it in quotes"),
     ("expected <block end>", "the indentation does not match the lines above"),
+    ("expected '<document start>'", "not of the block that the file began with; indent both alike"),
     ("expected ',' or ']'", "a list that begins with [ needs commas and a closing ]"),
     ("expected ',' or '}'", "a block that begins with { needs commas and a closing }"),
 )
@@ -85,10 +100,12 @@ def _explained_events(text: str, file: str) -> Iterator[yaml.Event]:
     except yaml.YAMLError as error:
         said = getattr(error, "problem", None) or "no character that YAML knows"
         # What is never closed is shown where it was opened, not at the end of the file.
-        at_end = "end of stream" in said and getattr(error, "context_mark", None)
+        is_at_end = "end of stream" in said or "<stream end>" in said
+        at_end = is_at_end and getattr(error, "context_mark", None)
         mark = at_end or getattr(error, "problem_mark", None)
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        hint = next((hint for sign, hint in SYNTAX_HINTS if sign in said), None)
+        seen = f"{text[mark.index - mark.column : mark.index]}\n{said}" if mark else said
+        hint = next((hint for sign, hint in SYNTAX_HINTS if re.search(sign, seen)), None)
         message = f"not YAML here: {hint}" if hint else f"not YAML here: {said}"
         raise ConfigError([Problem(file, place.line, place.column, "", message)]) from None
 

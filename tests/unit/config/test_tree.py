@@ -63,6 +63,35 @@ def test_what_is_not_plain_yaml_is_refused(text: str, reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "place", "reason"),
+    [
+        ("a: b: c", (1, 5), "a second `: ` in a line"),
+        ("a:\n  b: c\n    d: e", (3, 6), "indent this one less"),
+        ("a\n  b: c", (2, 4), "give the key above its `: `"),
+        ("a: 'b' c", (1, 8), "put all of it in quotes"),
+        ("a:\n  - 'b' c", (2, 9), "put all of it in quotes"),
+        ("a:\n  b: c\n - d", (3, 2), "indentation does not match"),
+        ("a: - b", (1, 4), "needs a line of its own"),
+        ('a: "C:\\secrets"', (1, 8), "use single quotes"),
+        ('a: "C:\\Users"', (1, 9), "use single quotes"),
+        ("a: *", (1, 5), "needs quotes"),
+        ("a: > b", (1, 6), "needs quotes"),
+        ("a: , b", (1, 4), "needs quotes"),
+        ("a: [b, c\n", (1, 4), "a closing ]"),
+        ("  a: b\nc: d", (2, 1), "not of the block that the file began with"),
+    ],
+)
+def test_what_helps_is_said_where_it_helps(text: str, place: tuple[int, int], reason: str) -> None:
+    """The YAML reader says the same of many slips, and in words of its own."""
+    with pytest.raises(ConfigError) as caught:
+        compose_tree(text, "a.yaml")
+
+    problem = caught.value.problems[0]
+    assert (problem.line, problem.column) == place
+    assert reason in problem.message
+
+
+@pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("[a]: b", "needs to be a word"),
