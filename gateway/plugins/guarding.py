@@ -175,6 +175,8 @@ class _Limit:
 
 
 def _check(returned: object, request: web.Request, head: HeadWatch) -> web.StreamResponse:
+    if isinstance(returned, web.HTTPException):  # both, with aiohttp 3: it means the same
+        raise returned
     if not isinstance(returned, web.StreamResponse):
         raise TypeError(f"It returned {type(returned).__name__}, not a response.")
     if not returned.prepared:

@@ -31,6 +31,14 @@ async def refuse_for_now(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 @web.middleware
+async def return_not_found(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse as older code does: aiohttp's errors are responses as well."""
+    if SABOTAGE not in request.headers:
+        return await handler(request)
+    return web.HTTPNotFound(text=SENTENCE)
+
+
+@web.middleware
 async def ask_nobody(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Need a server that is not there."""
     if SABOTAGE not in request.headers:
@@ -58,5 +66,5 @@ async def answer_with_the_same(request: web.Request, handler: Handler) -> web.St
     return MADE_ONCE
 
 
-REFUSALS: tuple[Middleware, ...] = (refuse_not_found, refuse_for_now)
+REFUSALS: tuple[Middleware, ...] = (refuse_not_found, refuse_for_now, return_not_found)
 LONELY: tuple[Middleware, ...] = (ask_nobody, wait_for_cancelled)
