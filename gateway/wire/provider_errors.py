@@ -50,7 +50,17 @@ _EXTRA: Final = (
     "n_prompt_tokens",
     "n_ctx",
 )
-_MESSAGE_FIELDS: Final = ("message", "msg", "detail", "error", "reason", "title")
+# Cloudflare and watsonx have a list, `errors`; AWS says `Message` where Bedrock is not reached.
+_MESSAGE_FIELDS: Final = (
+    "message",
+    "msg",
+    "detail",
+    "error",
+    "reason",
+    "title",
+    "errors",
+    "Message",
+)
 _STATUS_FIELDS: Final = ("status_code", "status", "code", "http_status")
 _FIELDS: Final = ("data:", "event:", "id:", "retry:", ":")  # what begins an event stream
 _RETRYABLE: Final = frozenset(

@@ -126,6 +126,11 @@ SHAPES = {
         b'data: {"error":{"message":"No.\tWait a bit.","type":"busy"}}\n\n',
         ProviderFault("No. Wait a bit.", type="busy"),
     ),
+    "cloudflare": (
+        b'{"success":false,"errors":[{"code":10000,"message":"No."}],"messages":[],"result":null}',
+        ProviderFault("No."),
+    ),
+    "aws, before bedrock": (b'{"Message":"No."}', ProviderFault("No.")),
     "fastapi, text": (b'{"detail":"Not Found"}', ProviderFault("Not Found")),
     "llama.cpp": (
         (
