@@ -38,6 +38,7 @@ WRITTEN_OUT = "written out"  # the id of a credential whose value stands in the 
 TWICE = "the same credential stands here twice; keep one"
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header may carry as a token
+QUOTED = re.compile(r"([\"']).*\1")
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -300,4 +301,7 @@ def _usable(text: str, source: str) -> SecretStr | None:
         raise CredentialError(
             f"{source} holds white space, a control character or a letter outside ASCII"
         )
+    if QUOTED.fullmatch(stripped):
+        # Docker's --env-file keeps the quotes of a .env file.
+        raise CredentialError(f"{source} holds quotes around the credential; leave them out")
     return SecretStr(stripped)

@@ -130,6 +130,15 @@ def test_a_file_that_holds_no_credential_is_named(
     assert CANARY not in str(caught.value)
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_credential_are_no_part_of_it(quote: str) -> None:
+    """Docker's `--env-file` keeps those of a .env file, and the provider would say "incorrect"."""
+    with pytest.raises(CredentialError, match="MINE_API_KEY holds quotes around") as caught:
+        found(None, {"MINE_API_KEY": f"{quote}{CANARY}{quote}"})
+
+    assert CANARY not in str(caught.value)
+
+
 @pytest.mark.parametrize("inside", ["\r\n", "\n", "\x00", " ", "ü"])
 def test_a_credential_that_cannot_be_a_header_names_the_variable_and_not_the_value(
     inside: str,
