@@ -5,6 +5,7 @@ The rule here: what it prints is enough to point a client at it.
 
 import asyncio
 import contextlib
+import errno
 import socket
 from shlex import quote
 
@@ -26,7 +27,8 @@ def simulate(host: str, port: int) -> int:
         typer.echo(f"The simulator did not start. {host}:{port}: there is no such host", err=True)
         return 1
     except OSError as error:
-        reason = REASONS.get(error.errno or 0, "it cannot be listened on")
+        # Newer asyncio leaves the number out where no address of the host is this machine's.
+        reason = REASONS.get(error.errno or errno.EADDRNOTAVAIL, "it cannot be listened on")
         typer.echo(f"The simulator did not start. {host}:{port}: {reason}", err=True)
         return 1
     return 0
