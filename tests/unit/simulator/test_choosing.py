@@ -96,7 +96,7 @@ async def test_a_bad_directive_is_a_400_that_says_why(ask):
 
 async def test_a_directive_without_a_bottom_is_a_400_like_any_other(ask):
     """Not a connection that ends without a word."""
-    heard = await ask(model="sim:" + '{"chunk_extra":' * 3000 + "1" + "}" * 3000)
+    heard = await ask(model="sim:" + '{"chunk_extra":' * 50_000)
 
     assert heard.status == 400
     assert "too deep" in heard.json["error"]["message"]
