@@ -28,6 +28,7 @@ HINTS = {
     "api_keys": "write credentials: [${VARIABLE}, ${ANOTHER}]",
     "apikey": "write credential: ${VARIABLE}, or set the variable named by env",
     "token": "write credential: ${VARIABLE}, or set the variable named by env",
+    "cors": "write server: {cors_origins: [https://chat.example.org]}",
     "endpoint": "write base_url",
     "host_url": "write base_url",
     "insecure": "verification cannot be switched off; name the authority in tls.ca_file",

@@ -14,7 +14,8 @@ KEY_FIELD = r"^[a-z][a-z0-9_]{0,127}$"
 ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 URL_PATH = r"^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){0,10}$"
 HOST_NAME = r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$"
-BIND_HOST = r"^[A-Za-z0-9.:_-]{1,253}$"
+# Without a colon, or with two and more: a host name with its port has one.
+BIND_HOST = r"^[A-Za-z0-9._-]{1,253}$|^[0-9A-Fa-f.]{0,4}:[0-9A-Fa-f.]{0,4}:[0-9A-Fa-f.:]{0,37}$"
 PRINCIPAL = r"^[A-Za-z0-9._-]{1,128}$"
 LOGGED_PRINCIPAL = r"^[^\x00-\x1f\x7f]{1,256}$"
 PRINCIPAL_PREFIX = r"^[A-Za-z0-9._:/|-]{0,64}$"
@@ -30,7 +31,7 @@ PLUGIN = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-
 MIDDLEWARE = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 SOCKET_PATH = r"^/[^\x00-\x1f\x7f]{1,99}$"
 FILE_MODE = r"^0?[0-7]{3}$"
-ORIGIN = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$"
+ORIGIN = r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$|^https?://\[[0-9a-f:]+\](:[0-9]{1,5})?$"
 
 MEANINGS = {
     PROVIDER_NAME: "lower-case letters, digits, - and _, at most 63, a letter or digit first",
@@ -44,7 +45,7 @@ MEANINGS = {
     ENV_NAME: "the name of an environment variable, such as GROQ_API_KEY (without the $)",
     URL_PATH: "a path such as /openai/v1, without a slash at its end",
     HOST_NAME: "a host name, such as api.example.org",
-    BIND_HOST: "a host name or address, such as 127.0.0.1",
+    BIND_HOST: "a host name or address without a port, such as 127.0.0.1",
     PRINCIPAL: "letters, digits, dots, - and _",
     LOGGED_PRINCIPAL: "the name of somebody who calls, at most 256 characters",
     PRINCIPAL_PREFIX: "letters, digits and ._:/|-, at most 64",
@@ -60,5 +61,5 @@ MEANINGS = {
     MIDDLEWARE: "the name of a middleware, such as authenticate",
     SOCKET_PATH: "the absolute path of a socket, such as /run/gateway/gateway.sock, at most 100",
     FILE_MODE: 'an octal mode in quotes, such as "0660"',
-    ORIGIN: "one origin, such as https://chat.example.org (no path, no *, no null)",
+    ORIGIN: "one origin in lower case, such as https://chat.example.org (no path, no *, no null)",
 }

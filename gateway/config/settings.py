@@ -34,11 +34,20 @@ from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
 from gateway.config.tracing import TracingSpec
 
+
+def check_origin(origin: str) -> str:
+    """The origin as browsers send it; ValueError for one that none sends."""
+    if (origin.partition(":")[0], origin.rpartition(":")[2]) in USUAL_PORTS:
+        raise ValueError("names the port that its scheme has anyway; leave it out, as browsers do")
+    return origin
+
+
+USUAL_PORTS = {("http", "80"), ("https", "443")}
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
 SocketPath = Annotated[str, StringConstraints(pattern=forms.SOCKET_PATH)]
 FileMode = Annotated[str, StringConstraints(pattern=forms.FILE_MODE)]
-Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN)]
+Origin = Annotated[str, StringConstraints(pattern=forms.ORIGIN), AfterValidator(check_origin)]
 PrincipalName = Annotated[str, StringConstraints(pattern=forms.PRINCIPAL)]
 KeyHash = Annotated[str, StringConstraints(pattern=forms.KEY_HASH)]
 KeyHashes = Annotated[

@@ -65,16 +65,36 @@ def test_the_largest_body_fits_into_the_sum() -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["*", "null", "https://*.example.org", "https://a.example.org/", "a.example.org", "file://a"],
+    [
+        *("*", "null", "https://*.example.org", "https://a.example.org/", "a.example.org"),
+        *("file://a", "https://A.example.org", "https://a.example.org:443", "http://[::1]:80"),
+    ],
 )
 def test_an_origin_is_exact(origin: str) -> None:
-    """A star lets every page on the internet spend the operator's credentials."""
+    """A star lets every page on the internet spend the credentials; others no browser sends."""
     with pytest.raises(ValidationError):
         Settings.model_validate({"server": {"cors_origins": [origin]}})
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0:8080", "localhost:8080", "[::]", "http://0.0.0.0"])
+def test_a_host_to_listen_on_has_no_port(host: str) -> None:
+    """It has a key of its own; a start would say that there is no such host."""
+    with pytest.raises(ValidationError):
+        Settings.model_validate({"server": {"host": host}})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::", "::1", "fe80::1:2", "::ffff:127.0.0.1", "a_b"])
+def test_a_host_to_listen_on_is_a_name_or_an_address(host: str) -> None:
+    """Of either kind of address."""
+    assert Settings.model_validate({"server": {"host": host}}).server.host == host
+
+
 @pytest.mark.parametrize(
-    "origin", ["https://chat.example.org", "http://localhost:3000", "http://[::1]:3000"]
+    "origin",
+    [
+        *("https://chat.example.org", "http://localhost:3000", "http://[::1]:3000"),
+        *("http://a:443", "https://a:80", "http://[fe80::80]"),
+    ],
 )
 def test_a_plain_origin_is_taken(origin: str) -> None:
     """What browsers send in `Origin`."""
