@@ -130,7 +130,7 @@ def test_a_value_is_shown_as_a_text() -> None:
 def test_a_value_that_is_nested_too_deep_is_no_error() -> None:
     """It could just be read, and showing it stands a little higher."""
     value: list[object] = []
-    for _ in range(5_000):
+    for _ in range(50_000):
         value = [value]
 
     assert as_json(value) == TOO_DEEP
