@@ -50,7 +50,8 @@ State = Literal["up", "down", "probing"]
 Argument = str | bytes | int
 
 # Answers that are about Redis and not about the call, by their first word: those that pass, and
-# those that no waiting mends. Any other is a mistake of ours.
+# those that no waiting mends. Any other is a mistake of ours. Of a right that is missing inside a
+# script Valkey says the first of the two sentences, and Redis 7.0 the other.
 _PASSING = (
     "BUSY",
     "CLUSTERDOWN",
@@ -62,7 +63,16 @@ _PASSING = (
     "READONLY",
     "TRYAGAIN",
 )
-_LASTING = ("MOVED", "NOAUTH", "NOPERM", "WRONGPASS", "WRONGTYPE", "unknown command")
+_LASTING = (
+    "MOVED",
+    "NOAUTH",
+    "NOPERM",
+    "WRONGPASS",
+    "WRONGTYPE",
+    "unknown command",
+    "ACL failure in script",
+    "The user executing the script",
+)
 _ABOUT_REDIS = _PASSING + _LASTING
 _NOT_KNOWN = object()  # in the place of an answer: Redis does not know the script
 

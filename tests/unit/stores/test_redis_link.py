@@ -15,7 +15,7 @@ from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.redis_link import BATCH, KEPT, RedisLink
 from tests.plugins.counters import PATIENCE_S
 from tests.plugins.own_time import Stopwatch
-from tests.plugins.redis_server import RedisServer
+from tests.plugins.redis_server import RedisServer, find_server
 
 KEY = "{link}:list"
 # Says what it was asked, and writes it down so that order can be seen; "!" is a mistake.
@@ -201,6 +201,29 @@ async def test_a_redis_that_refuses_to_write_is_down(
     own_redis.run(*mend_it.split())
     await heard.came_back.wait()
     assert await own_link.call("say", "x") == b"x"
+
+
+@pytest.mark.parametrize("taken", ["-rpush", "resetkeys ~{link}:probe"], ids=["command", "keys"])
+@pytest.mark.parametrize("program", ["valkey", "redis"])
+async def test_a_redis_whose_user_may_no_longer_is_down(program: str, taken: str) -> None:
+    """J04: the script is run and stopped half-way; what was to be booked is not given up."""
+    with contextlib.closing(RedisServer(find_server(program))) as server:
+        link = RedisLink(server.address, ECHO, KEY, timeout_s=PATIENCE_S)
+        await link.open(is_required=True)
+        heard = Heard(link)
+        server.run("ACL", "SETUSER", "default", *taken.split())
+
+        link.tell("say", "settled")
+        with pytest.raises(StoreDownError):
+            await link.call("say", "x")
+
+        assert len(heard.reasons) == 1
+        server.run("ACL", "SETUSER", "default", "+@all", "allkeys")
+        await heard.came_back.wait()
+        assert await link.call("say", "x") == b"x"
+        assert server.run("LRANGE", KEY, 0, -1) == ["settled", "x"]
+        assert link.lost == 0
+        await link.close()
 
 
 async def test_a_redis_that_loads_its_data_is_down(
