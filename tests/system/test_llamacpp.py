@@ -42,7 +42,12 @@ async def gateway(start_gateway: StartGateway, llamacpp: LlamaCpp) -> Gateway:
     endless = {**provider, "params": {"set": {"ignore_eos": True}}}
     nowhere = {**provider, "base_url": f"{llamacpp.url}/nowhere"}
     return await start_gateway(
-        providers={"llamacpp": limited, "endless": endless, "nowhere": nowhere},
+        providers={
+            "llamacpp": limited,
+            "shipped": provider,
+            "endless": endless,
+            "nowhere": nowhere,
+        },
         settings={"auth": [ENTRY]},
     )
 
@@ -101,6 +106,13 @@ async def test_an_answer_is_the_one_that_the_server_gives(
     assert found.choices[0].message.content == expected.choices[0].message.content != ""
     assert found.usage.completion_tokens == CHAT_TOKENS
     assert found.model_extra["timings"]["predicted_n"] == CHAT_TOKENS
+
+
+async def test_its_own_name_for_the_length_lifts_no_limit(client: openai.AsyncOpenAI) -> None:
+    """It takes `n_predict` before `max_tokens`, which is what rules look at."""
+    found = await complete(client, model="shipped/m", extra_body={"n_predict": 3 * CHAT_TOKENS})
+
+    assert found.usage.completion_tokens == CHAT_TOKENS
 
 
 async def test_a_stream_holds_the_same_answer_piece_by_piece(
