@@ -142,6 +142,33 @@ def test_a_file_that_cannot_be_made_does_not_stop_the_writing(open_journal: Open
     assert len(files(journal)) == 1
 
 
+def test_a_disk_that_its_own_file_has_filled_has_room_once_all_is_committed(
+    open_journal: OpenJournal, tmp_path: Path
+) -> None:
+    """J11: a small one would stay full until the gateway is restarted."""
+    journal = open_journal()
+    write_begin(journal, new_row("long"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_BYTES, hard))
+    try:
+        with pytest.raises(OSError):
+            write_whole(journal, *rows(10))
+        taken = take_all(journal)
+        journal.commit()
+
+        write_whole(journal, *rows(1, 10))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert taken == rows(len(taken)) != []
+    assert take_all(journal) == rows(1, 10)
+    journal.commit()
+    assert (len(files(journal)), journal.backlog_bytes) == (1, 0)
+    kill(journal)
+    (left,) = find_left(tmp_path)
+    assert "long" in {row.id for row in take_all(left) if row.outcome == "lost"}
+    left.remove()
+
+
 def test_every_file_that_was_written_is_synced(open_journal: OpenJournal) -> None:
     """And the directory when a file is new, or a power failure takes the name."""
     journal = open_journal(segment_bytes=SMALL_BYTES)
