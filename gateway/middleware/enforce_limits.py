@@ -5,13 +5,15 @@ whatever is raised further in. A middleware set `after: enforce_limits` can rely
 principal, the call and the credential are known, and whatever is raised there is the answer.
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from gateway.config.limit_rules import words_of
+from gateway.config.limit_rules import LimitSpec, words_of
 from gateway.config.load import Registry
+from gateway.config.registry import Provider
 from gateway.config.settings import Settings
 from gateway.limits.asked import read_asked
 from gateway.limits.limiter import GRANT, NO_LIMITS, Limiter
@@ -48,7 +50,7 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
-    """Raise when a rule is for a provider or for keys that there are none of.
+    """Raise when a rule is for a provider, a model or keys that there are none of.
 
     Asked before listening.
     """
@@ -65,6 +67,31 @@ def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
                 raise IdleRuleError(
                     f"The rule {limit.name} of `limits` is for a provider {name}, and the registry "
                     f"has none of that name{f'; did you mean {near[0]}?' if near else '.'}"
+                )
+        _refuse_other_names(limit, registry.providers)
+
+
+def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> None:
+    """Raise for a model by another name than its id: that is all that a rule sees of it.
+
+    What nobody has is let be: callers may ask for ids that are not in the registry.
+    """
+    wanted = words_of(limit.match.provider)
+    asked = [one for one in providers.values() if wanted is None or one.name in wanted]
+    ids = {model.id for one in asked for model in one.models}
+    for word in sorted((words_of(limit.match.model) or frozenset()) - ids):
+        prefix, _, rest = word.partition("/")
+        # Where ids begin so, it may be one that is not in the registry.
+        has_prefix = not any(known.startswith(f"{prefix}/") for known in ids)
+        for one in asked:
+            remedy = ""
+            model = one.find_model(word)
+            if model is None and has_prefix and one.name == prefix:
+                model, remedy = one.find_model(rest), f" and `provider: {prefix}`"
+            if model is not None:
+                raise IdleRuleError(
+                    f"The rule {limit.name} of `limits` is for a model {word}, and rules know a "
+                    f"model by its id at the provider: write {model.id}{remedy}."
                 )
 
 

@@ -6,6 +6,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.app import CHAIN
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.registry import Model, Provider
 from gateway.config.settings import ServerSpec, Settings
 from gateway.config.stores import StoresSpec
 from gateway.limits.limiter import Limiter
@@ -79,6 +80,39 @@ def test_a_rule_for_a_provider_that_is_not_there_stops_the_start() -> None:
 
     with pytest.raises(IdleRuleError, match=r"few .*a provider grok.*did you mean groq"):
         refuse_idle_rules(wrong, make_registry())
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ({"model": "fast"}, "write large-2"),
+        ({"model": ["large-2", "one/fast"]}, "write large-2 and `provider: one`"),
+        ({"model": "one/large-2"}, "write large-2 and `provider: one`"),
+        ({"model": "large-2"}, ""),
+        ({"model": "one/of-nobody"}, ""),  # callers may ask for ids that are not in the registry
+        ({"model": "one/large-2", "provider": "many"}, ""),  # where it is an id
+        ({"model": "two/fast"}, ""),  # as one that `many` may have
+    ],
+)
+def test_a_rule_for_a_model_by_another_name_stops_the_start(
+    match: dict[str, object], said: str
+) -> None:
+    """I12: rules see the id at the provider, so by its alias it would limit nobody."""
+    rule = {"name": "few", "on": "everything", "concurrent": 1, "match": match}
+    settings = Settings.model_validate({"limits": [rule]})
+    fast, other = Model(id="large-2", alias="fast"), Model(id="two/other")
+    registry = make_registry(
+        **{
+            name: Provider(name=name, base_url="https://llm.example.org/v1", models=(model,))
+            for name, model in (("one", fast), ("two", fast), ("many", other))
+        }
+    )
+
+    if said:
+        with pytest.raises(IdleRuleError, match=f"few .*{said}"):
+            refuse_idle_rules(settings, registry)
+    else:
+        refuse_idle_rules(settings, registry)
 
 
 def test_a_rule_for_keys_where_nobody_shows_one_stops_the_start() -> None:
