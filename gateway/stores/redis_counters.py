@@ -15,7 +15,7 @@ from gateway.config.stores import RedisAddress
 from gateway.core.clock import Clock
 from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore, Standing, Used
 from gateway.stores.errors import StoreDownError
-from gateway.stores.redis_link import TIMEOUT_S, RedisLink
+from gateway.stores.redis_link import ALL_BACK_S, TIMEOUT_S, RedisLink
 
 # In braces: what a cluster finds the node by. A script is run by one node, on its own keys.
 HOLDS = "{chat-gateway}:holds"
@@ -54,6 +54,7 @@ class RedisCounters(CounterStore):
         clock: Clock | None = None,
         *,
         timeout_s: float = TIMEOUT_S,
+        all_back_s: float = ALL_BACK_S,
     ) -> None:
         """Make one; a clock in place of Redis's own is for tests."""
         script = SCRIPT.read_text(encoding="utf-8")
@@ -63,6 +64,8 @@ class RedisCounters(CounterStore):
         self._held: dict[str, _Hold] = {}
         # Redis knows nothing of what was used before: it is new, or was flushed.
         self.begins_anew = asyncio.Event()
+        self._all_back_s = all_back_s
+        self._until_all_are_back: asyncio.TimerHandle | None = None
         self.when_up: Callable[[], None] | None = None
 
     @property
@@ -134,13 +137,15 @@ class RedisCounters(CounterStore):
         while ids or has_more:
             asked, ids = ids[:RENEWED_AT_ONCE], ids[RENEWED_AT_ONCE:]
             has_more, unknown, is_recalled = await self._link.call("renew", *asked)
-            if not is_recalled:
+            if not is_recalled and self._until_all_are_back is None:
                 self.begins_anew.set()
             for hold_id in unknown:
                 self._tell_again(hold_id.decode())
 
     @override
     async def close(self) -> None:
+        if self._until_all_are_back is not None:
+            self._until_all_are_back.cancel()
         await self._link.close()
 
     def _tell_again(self, hold_id: str) -> None:
@@ -151,11 +156,20 @@ class RedisCounters(CounterStore):
 
     def _come_back(self) -> None:
         """Before anybody is let in: what is held here is taken there, or renewed."""
-        self.begins_anew.set()  # perhaps; the ledger is asked, and nothing counts twice
         for hold_id in self._held:
             self._tell_again(hold_id)
+        if self._until_all_are_back is not None:
+            self._until_all_are_back.cancel()
+        # The ledger may have by now what others were let in meanwhile, who are not back yet: told
+        # from there first, and then by them, it would count twice.
+        loop = asyncio.get_running_loop()
+        self._until_all_are_back = loop.call_later(self._all_back_s, self._ask_the_ledger)
         if self.when_up is not None:
             self.when_up()
+
+    def _ask_the_ledger(self) -> None:
+        self._until_all_are_back = None
+        self.begins_anew.set()  # perhaps; the most that is known counts
 
 
 def find_taken(charges: Sequence[Charge], admission: Admission) -> list[Charge]:

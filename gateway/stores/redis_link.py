@@ -42,6 +42,10 @@ TOLD_WITHIN_S = 0.005
 KEPT = 50_000  # calls that need no answer; of the oldest nobody may ask any more
 FIRST_PROBE_S = 0.25
 LAST_PROBE_S = 5.0
+PROBE_JITTER = 0.2  # so that not all ask at once
+ALL_BACK_S = LAST_PROBE_S * (1 + PROBE_JITTER) + PROBE_TIMES * TIMEOUT_S
+"""After this every process has asked once more, if one has been answered."""
+
 # Down again before it was up for so long, it is asked less and less often.
 PROVEN_S = 10.0
 FOREVER = math.inf
@@ -304,7 +308,8 @@ class RedisLink:
             await connection.read_response(timeout=FOREVER)
 
     async def _wait_and_probe(self) -> None:
-        pause_s = self._probe_s * random.uniform(0.8, 1.2)  # noqa: S311 - so that not all ask at once
+        jitter = random.uniform(1 - PROBE_JITTER, 1 + PROBE_JITTER)  # noqa: S311 - no secret
+        pause_s = self._probe_s * jitter
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._is_closing.wait(), pause_s)
             return

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used, WhenDown
 from gateway.stores.errors import CountersDownError
 from gateway.stores.redis_counters import RedisCounters
+from gateway.stores.redis_link import ALL_BACK_S
 from gateway.stores.shared_counters import SharedCounters
 from tests.plugins.counters import MIDNIGHT, Hand
 from tests.plugins.own_time import Stopwatch
@@ -23,8 +24,8 @@ SHARES = 4
 class Shared:
     """A store over a server that may be hurt; a test knows when it is back."""
 
-    def __init__(self, server: RedisServer, hand: Hand) -> None:
-        self.redis = RedisCounters(server.address, hand.wall)
+    def __init__(self, server: RedisServer, hand: Hand, all_back_s: float = ALL_BACK_S) -> None:
+        self.redis = RedisCounters(server.address, hand.wall, all_back_s=all_back_s)
         self.store = SharedCounters(self.redis, shares=SHARES, clock=hand.clock, wall=hand.wall)
         self.server = server
         self._was_up = self.redis.when_up
@@ -41,6 +42,10 @@ class Shared:
     async def find(self) -> None:
         """Start the server, empty, and wait until it is asked again."""
         self.server.start()
+        await self.see_it_back()
+
+    async def see_it_back(self) -> None:
+        """Wait until it is asked again."""
         await self._came_back.wait()
         self._came_back.clear()
 
@@ -262,3 +267,25 @@ async def test_who_is_cancelled_while_it_freezes_leaves_nothing(shared: Shared) 
     admission = await shared.store.admit("x", [place(8)])
 
     assert admission.standings[0].remaining == 7
+
+
+async def test_the_ledger_is_asked_once_all_others_are_back(
+    own_redis: RedisServer, hand: Hand
+) -> None:
+    """J03: it has what they were let in meanwhile, and so has what they are about to tell Redis."""
+    patient, hasty = Shared(own_redis, hand, 3_600), Shared(own_redis, hand, 0)
+    for one in (patient, hasty):
+        await one.store.open()
+        await one.store.recall([])
+    await hasty.lose()
+    await patient.store.admit("notices", [])
+
+    await hasty.find()
+    await patient.see_it_back()
+
+    assert own_redis.run("EXISTS", "{chat-gateway}:recalled") == 0
+    await patient.store.renew([])
+    assert not patient.store.begins_anew.is_set()
+    await hasty.store.begins_anew.wait()
+    for one in (patient, hasty):
+        await one.store.close()
