@@ -15,6 +15,8 @@ TOKENS_PER_MEDIUM = 1_000
 # Where a string begins that is no prose: a data URL, or the `data` of an audio part.
 _MEDIUM = re.compile(rb'"data(?:":\s*"|:)')
 _SMALL_BYTES = 2_048  # an image in so few bytes is not worth looking for
+# What is encoded has no blanks, but for a file's name in its head; prose may begin with `data:`.
+_HEAD_BYTES = 256
 
 
 def estimate_tokens(texts: Collection[bytes]) -> int:
@@ -33,6 +35,7 @@ def _find_media(text: bytes) -> tuple[int, int]:
         at = text.find(b'"', found.end())
         if at < 0:
             break
-        count += 1
-        size += at - found.start()
+        if text.find(b" ", found.end() + _HEAD_BYTES, at) < 0:
+            count += 1
+            size += at - found.start()
     return count, size

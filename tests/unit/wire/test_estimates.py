@@ -21,3 +21,15 @@ def test_pictures_and_sound_count_flat() -> None:
 
     assert 2 * TOKENS_PER_MEDIUM < tokens < 2 * TOKENS_PER_MEDIUM + 100
     assert estimate_tokens([text[: len(text) // 4]]) > 0  # cut in the middle
+
+
+def test_prose_that_begins_like_a_picture_is_prose() -> None:
+    """Whoever pastes a table under `data:` would set aside a thousand tokens for a book."""
+    book = "data: " + "id, name, place, " * 5_000
+    picture = "data:application/pdf;name=my file.pdf;base64," + "A" * len(book)
+
+    def count(url: str) -> int:
+        return estimate_tokens([json.dumps([{"content": url}]).encode()])
+
+    assert count(book) > len(book) // 4
+    assert count(picture) < TOKENS_PER_MEDIUM + 100
