@@ -50,7 +50,7 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
-    """Raise when a rule is for a provider, a model or keys that there are none of.
+    """Raise when a rule is for a provider, a model or callers that there are none of.
 
     Asked before listening.
     """
@@ -69,6 +69,7 @@ def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
                     f"has none of that name{f'; did you mean {near[0]}?' if near else '.'}"
                 )
         _refuse_other_names(limit, registry.providers)
+        _refuse_what_nobody_has(limit, settings)
 
 
 def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> None:
@@ -93,6 +94,23 @@ def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> 
                     f"The rule {limit.name} of `limits` is for a model {word}, and rules know a "
                     f"model by its id at the provider: write {model.id}{remedy}."
                 )
+
+
+def _refuse_what_nobody_has(limit: LimitSpec, settings: Settings) -> None:
+    """Raise for a tenant or a group where no method of `auth` tells of any."""
+    if settings.auth is None or settings.middleware or settings.wants_stored_keys:
+        return  # whoever recognises callers in a way of their own may know
+    claims = [method.claims for method in settings.token_auth]
+    for word, field, is_known in (
+        ("tenant", "tenant", any(one.tenant for one in claims)),
+        ("group", "groups", any(one.groups for one in claims)),
+    ):
+        if getattr(limit.match, word) is not None and not is_known:
+            raise IdleRuleError(
+                f"The rule {limit.name} of `limits` is for a {word}, and no method of `auth` says "
+                f"which {word} a caller is of. Write `claims: {{{field}: …}}` in one that checks "
+                "tokens, or use the keys that `gateway keys create` makes."
+            )
 
 
 def refuse_unshared_counters(settings: Settings) -> None:

@@ -125,6 +125,36 @@ def test_a_rule_for_keys_where_nobody_shows_one_stops_the_start() -> None:
         refuse_idle_rules(Settings.model_validate({"limits": [rule]}), make_registry())
 
 
+JWT = {"kind": "jwt", "issuer": "https://id.example.org", "audience": "a", "algorithms": ["RS256"]}
+
+
+@pytest.mark.parametrize("word", ["tenant", "group"])
+@pytest.mark.parametrize(
+    ("method", "is_refused"),
+    [
+        (JWT, True),
+        (JWT | {"claims": {"tenant": "org", "groups": "roles"}}, False),
+        ({"kind": "gateway_key", "keys": {"alice": f"sha256:{64 * 'a'}"}}, True),
+        ({"kind": "gateway_key"}, False),
+    ],
+)
+def test_a_rule_for_what_no_caller_can_have_stops_the_start(
+    word: str, method: dict[str, object], *, is_refused: bool
+) -> None:
+    """I12: `claims.groups` was forgotten, and the limit is none."""
+    rule = {"name": "few", "on": "everything", "concurrent": 1, "match": {word: "staff"}}
+    settings = Settings.model_validate({"limits": [rule], "auth": [method]})
+    own = {"use": "my:middleware", "after": "authenticate"}  # it may know
+    recognised = Settings.model_validate({"limits": [rule], "auth": [method], "middleware": [own]})
+
+    refuse_idle_rules(recognised, make_registry())
+    if is_refused:
+        with pytest.raises(IdleRuleError, match=f"few .*is for a {word}, and no method of `auth`"):
+            refuse_idle_rules(settings, make_registry())
+    else:
+        refuse_idle_rules(settings, make_registry())
+
+
 @pytest.mark.parametrize(
     ("workers", "counters", "rule", "is_refused"),
     [
