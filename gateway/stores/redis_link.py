@@ -22,7 +22,13 @@ from redis.asyncio.connection import (
     SSLConnection,
     UnixDomainSocketConnection,
 )
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.config.stores import RedisAddress
@@ -68,6 +74,8 @@ _PASSING = (
     "TRYAGAIN",
 )
 _LASTING = (
+    "ASK ",  # a cluster that moves keys to another node, at first, then halfway, and at last
+    "non local key",
     "MOVED",
     "NOAUTH",
     "NOPERM",
@@ -427,4 +435,6 @@ def _say(error: BaseException) -> str:
     """Why, in words of ours and Redis's; neither knows the password."""
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return "it did not answer in time"
+    if isinstance(error, AskError):  # MOVED is one; without its first word it is a puzzle
+        return f"{error.status_code} {error}"
     return str(error) or type(error).__name__

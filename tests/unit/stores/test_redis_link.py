@@ -18,10 +18,12 @@ from tests.plugins.own_time import Stopwatch
 from tests.plugins.redis_server import RedisServer, find_server
 
 KEY = "{link}:list"
-# Says what it was asked, and writes it down so that order can be seen; "!" is a mistake.
+# Says what it was asked, and writes it down so that order can be seen; "!" is a mistake, and what
+# stands behind "-" an error of Redis's own.
 ECHO = """
 if ARGV[1] == 'probe' then redis.call('SET', '{link}:probe', 1) return 1 end
 if ARGV[4] == '!' then return redis.call('NOSUCH') end
+if string.sub(ARGV[4], 1, 1) == '-' then return redis.error_reply(string.sub(ARGV[4], 2)) end
 redis.call('RPUSH', KEYS[1], ARGV[4])
 return ARGV[4]
 """
@@ -224,6 +226,27 @@ async def test_a_redis_whose_user_may_no_longer_is_down(program: str, taken: str
         assert server.run("LRANGE", KEY, 0, -1) == ["settled", "x"]
         assert link.lost == 0
         await link.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("ASK 4088 192.0.2.1:6379", "ASK 4088 192.0.2.1:6379"),
+        ("MOVED 4088 192.0.2.1:6379", "MOVED 4088 192.0.2.1:6379"),
+        ("ERR Script attempted to access a non local key in a cluster node", "a non local key"),
+    ],
+)
+async def test_a_cluster_that_moves_its_keys_away_is_down(
+    link: RedisLink, said: str, reason: str
+) -> None:
+    """J04: while it does, and after that, until the gateway is told the other node."""
+    heard = Heard(link)
+
+    with pytest.raises(StoreDownError):
+        await link.call("say", f"-{said}")
+
+    assert len(heard.reasons) == 1
+    assert reason in heard.reasons[0]
 
 
 async def test_a_redis_that_loads_its_data_is_down(
