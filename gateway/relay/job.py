@@ -245,17 +245,22 @@ def _list_trace_headers(request: web.Request, provider: str) -> Iterable[tuple[s
 
 def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:
     provider = call.provider
-    if isinstance(prompt, ChatRequest):
+    max_output = None
+    if output_cap is not None or isinstance(
+        prompt, ChatRequest
+    ):  # a look-up that others do without
         known = provider.find_model(call.model)
         max_output = known.max_output if known is not None else provider.max_output
-        if output_cap is not None:
-            max_output = output_cap if max_output is None else min(max_output, output_cap)
+    if output_cap is not None and max_output is not None:
+        output_cap = min(output_cap, max_output)  # a provider refuses more than a model has
+    if isinstance(prompt, ChatRequest):
         return render_chat(
             prompt,
             model=call.model,
             rules=provider.params,
             max_output=max_output,
             ask_usage=provider.stream_usage,
+            output_cap=output_cap,
         )
     return render_completions(
         prompt,

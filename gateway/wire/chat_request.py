@@ -48,13 +48,19 @@ def render_chat(
     rules: ParamRules,
     max_output: int | None,
     ask_usage: bool,
+    output_cap: int | None = None,
 ) -> bytes:
-    """The body for a provider; `rules.send` says which of our own parameters it takes."""
+    """The body for a provider; `rules.send` says which of our own parameters it takes.
+
+    `output_cap` is what a rule allows, and is asked for in any case.
+    """
     fields = {"model": _encode(model), "messages": request.messages}
     if request.temperature is not None and "temperature" in rules.send:
         fields["temperature"] = request.temperature
-    if max_output is not None and "max_tokens" in rules.send:
-        fields["max_tokens"] = _encode(max_output)
+    if output_cap is None and "max_tokens" in rules.send:
+        output_cap = max_output
+    if output_cap is not None:
+        fields["max_tokens"] = _encode(output_cap)
     fields["stream"] = TRUE
     if ask_usage:
         ask_for_usage(fields)

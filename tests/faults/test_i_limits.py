@@ -272,12 +272,13 @@ async def test_what_is_too_much_never_reaches_the_provider(
     assert scene.upstream_requests == 0
 
 
+@pytest.mark.parametrize("send", [["temperature"], ["max_tokens"]])
 async def test_the_longest_answer_is_asked_for_in_the_callers_place(
-    open_scene: OpenScene,
+    open_scene: OpenScene, send: list[str]
 ) -> None:
-    """I10: a cap that the caller leaves out is a cap all the same."""
+    """I10: a cap that the caller leaves out is a cap all the same, whatever the chat sends."""
     scene = await open_limited(
-        open_scene, {"max_output_tokens": 50}, params={"send": ["max_tokens"]}, recovers=False
+        open_scene, {"max_output_tokens": 50}, params={"send": send}, recovers=False
     )
 
     asked = []
@@ -290,6 +291,15 @@ async def test_the_longest_answer_is_asked_for_in_the_callers_place(
 
     assert asked == [50, 50, 20, 50]
     assert error_of(refused) == (400, "output_limit_exceeded")
+
+
+async def test_no_longer_answer_is_asked_for_than_the_model_has(open_scene: OpenScene) -> None:
+    """I10: a rule that allows more is no reason for the provider to refuse."""
+    scene = await open_limited(open_scene, {"max_output_tokens": 50}, max_output=30, recovers=False)
+
+    for path in (V1, CHAT):
+        assert (await scene.ask("plain", path)).status == 200
+        assert json.loads(scene.simulator.journal.last.body)["max_tokens"] == 30
 
 
 async def test_a_rule_that_is_tried_out_is_seen_in_log_and_metrics(open_scene: OpenScene) -> None:

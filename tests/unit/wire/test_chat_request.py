@@ -23,10 +23,21 @@ def body_of(**fields) -> bytes:
     return json.dumps({**given, **fields}).encode()
 
 
-def rendered(body: bytes, rules: Rules = NO_RULES, max_output: int | None = None) -> bytes:
+def rendered(
+    body: bytes,
+    rules: Rules = NO_RULES,
+    max_output: int | None = None,
+    output_cap: int | None = None,
+) -> bytes:
     """Return what goes upstream for `body`."""
-    request = read_chat(body)
-    return render_chat(request, model="m", rules=rules, max_output=max_output, ask_usage=False)
+    return render_chat(
+        read_chat(body),
+        model="m",
+        rules=rules,
+        max_output=max_output,
+        output_cap=output_cap,
+        ask_usage=False,
+    )
 
 
 def test_a_body_as_the_browser_sends_it_is_read():
@@ -147,6 +158,15 @@ def test_the_output_cap_goes_only_where_it_is_asked_for_and_known(send, max_outp
     sent = rendered(body_with(), Rules(send=send), max_output)
 
     assert sent.endswith(expected)
+
+
+@pytest.mark.parametrize("send", [(), ("max_tokens",)])
+@pytest.mark.parametrize("max_output", [None, 8192])
+def test_the_cap_of_a_rule_goes_in_any_case(send, max_output):
+    """It is what an operator allows, and no habit of a provider."""
+    sent = rendered(body_with(), Rules(send=send), max_output, output_cap=50)
+
+    assert sent.endswith(b'"max_tokens":50,"stream":true}')
 
 
 def test_the_rules_of_the_registry_are_applied():
