@@ -246,9 +246,7 @@ def _list_trace_headers(request: web.Request, provider: str) -> Iterable[tuple[s
 def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:
     provider = call.provider
     max_output = None
-    if output_cap is not None or isinstance(
-        prompt, ChatRequest
-    ):  # a look-up that others do without
+    if output_cap is not None or isinstance(prompt, ChatRequest):
         known = provider.find_model(call.model)
         max_output = known.max_output if known is not None else provider.max_output
     if output_cap is not None and max_output is not None:
