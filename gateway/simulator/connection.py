@@ -73,12 +73,15 @@ class Connection(asyncio.Protocol):
 
     @override
     def data_received(self, data: bytes) -> None:
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(BAD_REQUEST)
+        while data:
+            try:
+                self._parser.feed_data(data)
+                data = b""
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._decline_upgrade(data[upgrade.args[0] :])
+            except httptools.HttpParserError:
+                self._refuse(BAD_REQUEST)
+                data = b""
 
     @override
     def pause_writing(self) -> None:
@@ -138,22 +141,22 @@ class Connection(asyncio.Protocol):
         if not self._is_answering:
             self._answer_next()
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Read on as if no other protocol had been offered; a server may (RFC 9110, 7.8).
+    def _decline_upgrade(self, rest: bytes) -> bytes:
+        """What to read on, as if no other protocol had been offered; a server may (RFC 9110, 7.8).
 
         Java's client offers HTTP/2 with its first request, and httptools passes over the body then.
         """
         method = self._parser.get_method()
         if method == b"CONNECT":
             self._refuse(BAD_REQUEST)
-            return
+            return b""
         version, self._declined = self._parser.get_http_version(), self._headers
         lines = [b"%b %b HTTP/%b" % (method, self._target, version.encode())]
         for name, value in self._headers:
             if name.lower() != "upgrade":
                 lines.append(f"{name}: {value}".encode("latin-1"))
         self._parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join([*lines, b"", rest]))
+        return b"\r\n".join([*lines, b"", rest])
 
     def _answer_next(self) -> None:
         self._is_answering = bool(self._queue) and not self.transport.is_closing()

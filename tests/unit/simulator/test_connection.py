@@ -57,6 +57,18 @@ async def test_the_offer_of_another_protocol_is_declined(peer, simulator, make_r
     assert (first.body, first.header("upgrade")) == (body, "h2c")
 
 
+async def test_a_thousand_offers_in_one_read_do_not_nest(peer, simulator, make_request):
+    """Each is read once more, which must not be done from within the one before."""
+    offer = ("Connection: Upgrade", "Upgrade: h2c")
+    offered = make_request(b"", method="GET", path="/v1/models/demo", headers=offer)
+
+    heard = await peer.send(offered * 1500 + make_request(b'{"simulate":{"body":"end"}}'))
+
+    assert heard.raw.count(b"HTTP/1.1 200 OK") == 1501
+    assert heard.raw.endswith(b"end")
+    assert simulator.journal.count == 1501
+
+
 async def test_no_tunnel_is_opened(peer):
     """There is nothing to be reached through it."""
     heard = await peer.send(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org\r\n\r\n")
