@@ -207,11 +207,14 @@ class GatewayConnection(web.RequestHandler):
         # Without a length only the end of the connection ends an HTTP/1.0 answer; aiohttp keeps it
         # open when the caller asked for that (measured on 3.14.5).
         is_unframed = request.version < HttpVersion11 and resp.content_length is None
-        if is_unframed or (self._is_retiring and not resp.prepared):
+        whole_bytes = self._head_bytes + (request.content_length or 0)
+        # What stands in one read behind the offer of another protocol is lost to aiohttp's parser
+        # (3.14.5), which would take the rest of it for a request; told `close`, they ask again.
+        has_lost = self._fed_bytes != whole_bytes and "Upgrade" in request.headers
+        if is_unframed or has_lost or (self._is_retiring and not resp.prepared):
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         self._is_busy = False
-        whole_bytes = self._head_bytes + (request.content_length or 0)
         self._is_at_rest = self._fed_bytes == whole_bytes and request.content.is_eof()
         # aiohttp knows nothing of refusals at the door, and would close it under the caller.
         self._rested_until = monotonic() + self.keepalive_timeout / 2

@@ -4,6 +4,7 @@ The rule here: behind every odd request hides another one to `/smuggled`; whoeve
 in another way than its sender meant would serve it.
 """
 
+import contextlib
 import json
 import re
 
@@ -126,6 +127,43 @@ async def test_an_upgrade_is_not_taken(scene: Scene) -> None:
 
     assert heard.status in {200, 400}
     assert answers_in(heard) == 1
+
+
+H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMA")
+
+
+@pytest.mark.parametrize("path", [None, *PATHS])
+async def test_what_stands_behind_an_offer_is_not_read_from_its_middle(
+    scene: Scene, path: str | None
+) -> None:
+    """B09: the body of the second request would be served as a request of its own."""
+    content = json.dumps(body_of(path, "plain")).encode() if path else b""
+    first = get("/api/keys", *H2C)
+    if path is not None:
+        length = f"Content-Length: {len(content)}"
+        first = raw_request(f"POST {path} HTTP/1.1", *H2C, length, body=content)
+    second = raw_request(POST, f"Content-Length: {len(SMUGGLED)}")
+
+    async with Caller(scene.gateway.port) as caller:
+        await caller.send(first + second)
+        await caller.read_until(b'"' if path is None else b"\r\n0\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            await caller.send(SMUGGLED)
+        heard = await caller.read_to_end()
+
+    assert answers_in(heard) == 0
+    assert [line["path"] for line in scene.gateway.log.settled] == [path or "/api/keys"]
+
+
+async def test_who_offers_another_protocol_and_waits_keeps_the_connection(scene: Scene) -> None:
+    """B09: Java's client offers it with each request, and sends the body by itself."""
+    length = f"Content-Length: {len(BODY)}"
+
+    async with Caller(scene.gateway.port) as caller:
+        for _ in range(2):
+            await caller.send(raw_request(POST, *H2C, length))
+            await caller.send(BODY)
+            assert (await caller.read_answer()).status == 200
 
 
 async def test_too_many_headers_are_refused_whatever_their_number(scene: Scene) -> None:
