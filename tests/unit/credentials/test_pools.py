@@ -189,6 +189,19 @@ def test_what_is_no_refusal_of_one_among_others_is_told_as_it_is(desk: Desk) -> 
     assert desk.pools.explain_last(three, call, limited()) is None
 
 
+def test_what_is_no_refusal_is_told_as_it_is_where_all_rest(desk: Desk) -> None:
+    """It is what happened to this caller; that the others rest is for whoever comes next."""
+    call = desk.call()
+    exchanges = [desk.open() for _ in range(3)]
+    for exchange in exchanges:
+        desk.pools.take(exchange, call)
+    for exchange in exchanges:
+        desk.pools.note_failure(exchange, call, limited())
+
+    assert desk.pools.explain_last(exchanges[2], call, limited()) is None
+    assert desk.pools.explain_last(exchanges[2], call, UpstreamConnectError("No.")) is None
+
+
 def test_what_can_be_waited_for_is_said(desk: Desk) -> None:
     """A refused credential is worth a moment's wait when another one is about to be free."""
     call = desk.call()
@@ -232,6 +245,22 @@ def test_a_further_attempt_that_finds_none_holds_nothing(desk: Desk) -> None:
         desk.pools.take_again(exchanges[0], call)
 
     assert desk.pools.held == 2
+
+
+def test_a_further_attempt_tries_no_refused_one_while_another_works(desk: Desk) -> None:
+    """Nobody knows whether there will be yet another attempt."""
+    refused_one, exchange = desk.open(), desk.open()
+    desk.pools.take(refused_one, desk.call())
+    desk.pools.note_failure(refused_one, desk.call(), answer(401))
+    refused_one.settle(Outcome.UPSTREAM_FAILED, at=1.0)
+    desk.pools.take(exchange, desk.call())
+    desk.pools.note_failure(exchange, desk.call(), limited())
+    desk.hand.now += 600.0
+    desk.pools.note_failure(exchange, desk.call(), limited())
+
+    desk.pools.take_again(exchange, desk.call())
+
+    assert exchange.credential_id == "K2"
 
 
 def test_only_who_has_a_further_attempt_tries_a_refused_one(desk: Desk) -> None:
