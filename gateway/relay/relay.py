@@ -213,6 +213,7 @@ class Relay:
     async def _reply(
         self, request: web.Request, job: Job, attempt: Attempt, whole: Whole
     ) -> web.StreamResponse:
+        _refuse_who_left(job)
         if self.content is not None and job.exchange.content is not None:
             self.content.hear_whole(job.exchange.content, whole.body)
         if len(whole.body) <= PIECE_BYTES:
@@ -259,6 +260,7 @@ class Relay:
         return response
 
     async def _finish(self, job: Job, attempt: Attempt, response: web.StreamResponse) -> None:
+        _refuse_who_left(job)
         downstream, last = attempt.downstream, attempt.last
         stall_s = job.call.provider.timeouts.write_stall_s
         if last and downstream.unsent_bytes:
@@ -272,8 +274,7 @@ class Relay:
 
     def _stop_relaying(self, job: Job, attempt: Attempt) -> None:
         """Cancelled: because the caller left, or by a middleware that has waited long enough."""
-        transport = job.caller.transport
-        if transport is None or transport.is_closing():
+        if _has_left(job.caller):
             self._leave(job, attempt)
         else:
             attempt.downstream.detach()
@@ -337,6 +338,17 @@ class Relay:
             ),
             stall_s=job.call.provider.timeouts.write_stall_s,
         )
+
+
+def _has_left(caller: web.Request) -> bool:
+    transport = caller.transport
+    return transport is None or transport.is_closing()
+
+
+def _refuse_who_left(job: Job) -> None:
+    """Raise where nothing of the answer's end reaches its caller, who left in the same moment."""
+    if job.exchange.ending is None and _has_left(job.caller):
+        raise ConnectionResetError("The caller left as the answer ended.")
 
 
 def _enter_again(job: Job, failed: UpstreamError) -> None:

@@ -88,6 +88,11 @@ class SteppedProvider:
         assert self._writer is not None
         await hang_up(self._writer)
 
+    def finish(self) -> None:
+        """Close, and wait for nothing."""
+        assert self._writer is not None
+        self._writer.close()
+
     def reset(self) -> None:
         """End with a reset in the middle."""
         assert self._writer is not None

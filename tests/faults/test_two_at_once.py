@@ -1,0 +1,154 @@
+"""Two faults at the same time, which each alone are the matter of another file here.
+
+The rule here: whichever of the two is noticed first, the exchange ends once: one line, one row that
+says the same, nothing held.
+"""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from gateway.app import LEDGER, WRITER
+from tests.faults.conftest import OpenScene
+from tests.plugins.ledgers import read_books
+from tests.plugins.raw_caller import LAST_CHUNK
+from tests.plugins.scene import PATHS, Scene
+from tests.plugins.stepped_provider import DONE, END, SteppedProvider, chunk_of, event_of
+
+POLICIES = ("cancel", "drain")
+LIMITS = [{"name": "all", "on": "principal", "concurrent": 50, "tokens_per_day": 1_000_000}]
+USAGE = (
+    b'data: {"id":"c","object":"chat.completion.chunk","choices":[],'
+    b'"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}\n\n'
+)
+FAULT = b'data: {"error":{"message":"overloaded","code":502}}\n\n'
+FINISH = (
+    b'data: {"id":"c","object":"chat.completion.chunk",'
+    b'"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+)
+
+
+async def open_whole(open_scene: OpenScene, **fields: Any) -> Scene:
+    """A scene with all that is to be settled: books, limits, a breaker."""
+    settings = {"ledger": {}, "limits": LIMITS, **fields.pop("settings", {})}
+    return await open_scene(settings=settings, breaker={}, **fields)
+
+
+async def ended_once(scene: Scene, count: int = 1) -> list[dict[str, Any]]:
+    """The lines of all exchanges with the provider, which the books agree with."""
+    await scene.settled(count)
+    directory = scene.gateway.service.app[LEDGER].journal.path.parents[1]
+    await scene.gateway.service.app[WRITER].flush()
+    rows = await read_books(f"sqlite:///{directory / 'gateway.db'}")
+    lines = [line for line in scene.gateway.log.settled if line["provider"] == "sim"]
+    assert len(lines) == count
+    said = {line["request_id"]: (line["outcome"], line["error_code"]) for line in lines}
+    booked = {row["request_id"]: row for row in rows if row["provider"] == "sim"}
+    assert {key: (row["outcome"], row["error_code"] or None) for key, row in booked.items()} == said
+    assert len([row for row in rows if row["provider"] == "sim"]) == count
+    for line in lines:
+        last = booked[line["request_id"]]["attempts"][-1]
+        assert (last["tokens_in"], last["tokens_out"]) == (line["tokens_in"], line["tokens_out"])
+    return lines
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("is_caller_first", [True, False])
+@pytest.mark.parametrize("how", ["reset", "fin", "fault", "whole"])
+async def test_provider_and_caller_end_in_the_same_turn(
+    open_scene: OpenScene, path: str, policy: str, how: str, *, is_caller_first: bool
+) -> None:
+    """G01 and A05: what came is booked once, as what was noticed first."""
+    async with SteppedProvider() as provider:
+        scene = await open_whole(
+            open_scene, base_url=provider.base_url, on_client_gone=policy, recovers=False
+        )
+        async with scene.call(path=path) as caller:
+            await provider.open_stream()
+            await provider.send(event_of(content="Hello"))
+            await caller.read_until(b"Hello")
+            if is_caller_first:
+                caller.reset()
+            await end_stream(provider, how)  # which waits for nothing: it is the same turn
+            if not is_caller_first:
+                caller.reset()
+        (line,) = await ended_once(scene)
+
+    expected = {"client_gone", "finished" if how == "whole" else "upstream_failed"}
+    assert line["outcome"] in expected
+    assert line["chunks"] >= 1
+    if how == "whole" and (policy == "drain" or line["outcome"] == "finished"):
+        assert (line["tokens_in"], line["tokens_out"]) == (11, 7)
+
+
+async def end_stream(provider: SteppedProvider, how: str) -> None:
+    """The end of a stream that has begun."""
+    if how == "whole":
+        await provider.send_raw(chunk_of(FINISH) + chunk_of(USAGE) + chunk_of(DONE) + END)
+    elif how == "fault":
+        await provider.send(FAULT)
+    elif how == "reset":
+        provider.reset()
+    else:
+        provider.finish()
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("order", [(USAGE, FAULT), (FAULT, USAGE), (FINISH, USAGE, FAULT)])
+@pytest.mark.parametrize("is_one_read", [True, False])
+async def test_an_answer_that_was_counted_and_then_failed_is_booked_as_counted(
+    open_scene: OpenScene, path: str, order: tuple[bytes, ...], *, is_one_read: bool
+) -> None:
+    """G09 and G08: it ends as failed; what the provider had counted before is what is billed."""
+    async with SteppedProvider() as provider:
+        scene = await open_whole(open_scene, base_url=provider.base_url, recovers=False)
+        async with scene.call(path=path) as caller:
+            await provider.open_stream()
+            await provider.send(event_of(content="Hello"))
+            await caller.read_until(b"Hello")
+            if is_one_read:
+                await provider.send(b"".join(order))
+            else:
+                for event in order:
+                    await provider.send(event)
+                    await asyncio.sleep(0)
+            raw = (await caller.read_to_end()).raw
+        (line,) = await ended_once(scene)
+
+    assert b"[DONE]" not in raw
+    assert not raw.endswith(LAST_CHUNK)
+    assert (line["outcome"], line["error_code"]) == ("upstream_failed", "upstream_error_in_stream")
+    if order[0] is not FAULT:
+        assert (line["tokens_in"], line["tokens_out"]) == (11, 7)
+        assert line["tokens_source"] == "provider"
+    else:
+        assert line["tokens_source"] == "estimate"
+
+
+@pytest.mark.parametrize("how", ["whole", "fin"])
+@pytest.mark.parametrize("is_caller_first", [True, False])
+async def test_a_reply_that_comes_as_its_caller_leaves_is_no_success(
+    open_scene: OpenScene, how: str, *, is_caller_first: bool
+) -> None:
+    """F11 and A06: nobody gets it; that it came is booked."""
+    reply = b'{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    async with SteppedProvider() as provider:
+        scene = await open_whole(open_scene, base_url=provider.base_url, recovers=False)
+        async with scene.call(stream=False) as caller:
+            await provider.wait_until_asked()
+            if is_caller_first:
+                caller.reset()
+            await provider.send_raw(head % len(reply) + reply[: None if how == "whole" else -1])
+            if how == "fin":
+                provider.finish()
+            if not is_caller_first:
+                caller.reset()
+        (line,) = await ended_once(scene)
+
+    expected = {"client_gone"} if how == "whole" else {"client_gone", "upstream_failed"}
+    assert line["outcome"] in expected
+    if how == "whole" and not is_caller_first:
+        assert (line["tokens_in"], line["tokens_out"]) == (11, 7)
