@@ -60,6 +60,7 @@ class Relay:
         self._clock = clock
         self._ledger = ledger
         self.content: ContentLog | None = None  # where what is said is logged
+        self._has_stopped = asyncio.Event()
         # Strong references: an attempt whose caller has left is held by nobody else.
         self._attempts: set[Attempt] = set()
 
@@ -91,11 +92,11 @@ class Relay:
                 job.leave_gate()
 
     def stop(self) -> None:
-        """End every answer in flight: the gateway is shutting down."""
+        """End every answer in flight, and what waits for one: the gateway is shutting down."""
+        self._has_stopped.set()
+        self._upstreams.give_up_dials()
         for attempt in list(self._attempts):
-            attempt.fail(
-                ShuttingDownError("The gateway is shutting down; try again.", headers=come_back())
-            )
+            attempt.fail(_shut_down())
 
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         retries = ExchangeRetries(job.call.provider.retries, self._clock)
@@ -121,7 +122,7 @@ class Relay:
                 return attempt
             job.leave_gate()
             if wait_s:  # where another credential is free, nobody waits
-                await asyncio.sleep(wait_s)
+                await self._sleep(wait_s)
             _enter_again(job, failed)
             job.prepare_again(self._pools.take_again(job.exchange, job.call))
 
@@ -137,6 +138,13 @@ class Relay:
             return wait_s
         return None
 
+    async def _sleep(self, wait_s: float) -> None:
+        """Wait for a further attempt; ShuttingDownError where there will be none."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._has_stopped.wait()
+            raise _shut_down()
+
     def _raise_instead(self, job: Job, error: UpstreamError) -> None:
         """Raise what the caller is told in place of the last error, if that is anything."""
         other = self._pools.explain_last(job.exchange, job.call, error)
@@ -144,6 +152,8 @@ class Relay:
             raise other from error
 
     def _begin_attempt(self, job: Job) -> None:
+        if self._has_stopped.is_set():
+            raise _shut_down()
         record = job.make_record()
         job.exchange.note_attempt(record)
         if self._ledger is not None:
@@ -173,6 +183,8 @@ class Relay:
         try:
             connection = await job.upstream.take_connection(fresh=fresh, until=job.total_at)
         except TimeoutError as error:
+            if self._has_stopped.is_set():
+                raise _shut_down() from error
             raise exceed_total(job.label, job.call.provider.timeouts) from error
         if not connection.served:
             job.exchange.waited_s += monotonic() - began_at
@@ -338,6 +350,10 @@ class Relay:
             ),
             stall_s=job.call.provider.timeouts.write_stall_s,
         )
+
+
+def _shut_down() -> ShuttingDownError:
+    return ShuttingDownError("The gateway is shutting down; try again.", headers=come_back())
 
 
 def _has_left(caller: web.Request) -> bool:

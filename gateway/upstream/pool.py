@@ -30,7 +30,7 @@ class Pool:
         self._keep_alive_s = keep_alive_s
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
-        self._dialing = 0
+        self._dials: set[asyncio.Timeout] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
     @property
@@ -46,7 +46,7 @@ class Pool:
     @property
     def dialing(self) -> int:
         """Connections that are being opened."""
-        return self._dialing
+        return len(self._dials)
 
     @property
     def max_connections(self) -> int:
@@ -56,14 +56,14 @@ class Pool:
     @property
     def is_in_use(self) -> bool:
         """Whether a request is under way, or about to be."""
-        return self._dialing > 0 or len(self._open) > len(self._idle)
+        return bool(self._dials) or len(self._open) > len(self._idle)
 
     async def take(self, *, fresh: bool = False, until: float | None = None) -> Connection:
         """A connection for one request: the newest idle one, or a new one.
 
         It comes back by itself when its answer has ended and it can serve again.
         ProviderBusyError when as many as may be are in use; any UpstreamError of a dial, and
-        TimeoutError when that goes on `until` then.
+        TimeoutError when that goes on `until` then, or is given up.
         """
         while self._idle and not fresh:
             connection = self._idle.pop()
@@ -72,15 +72,14 @@ class Pool:
             if connection.is_open and is_fresh:
                 return connection
             self._close(connection)
-        busy = len(self._open) - len(self._idle) + self._dialing
+        busy = len(self._open) - len(self._idle) + len(self._dials)
         if busy >= self._max_connections:
             raise ProviderBusyError(
                 f"All {self._max_connections} connections to {self._target.label} are in use; "
                 "try again shortly.",
                 headers=come_back(),
             )
-        async with asyncio.timeout_at(until):  # the caller's deadline, where it is the nearer one
-            return await self._dial()
+        return await self._dial(until)
 
     def close_idle(self) -> None:
         """Close those that wait for a request."""
@@ -88,6 +87,12 @@ class Pool:
             connection = self._idle.pop()
             connection.idle_until = 0.0
             self._close(connection)
+
+    def give_up_dials(self) -> None:
+        """Let nobody wait any longer for a connection to be opened."""
+        for deadline in self._dials:
+            if not deadline.expired():
+                deadline.reschedule(0.0)
 
     def close(self) -> None:
         """Close all connections, busy ones too."""
@@ -97,12 +102,15 @@ class Pool:
         for connection in list(self._open):
             connection.abort()
 
-    async def _dial(self) -> Connection:
-        self._dialing += 1
-        try:
-            connection = await open_connection(self._target, self._resolver, self._make_connection)
-        finally:
-            self._dialing -= 1
+    async def _dial(self, until: float | None) -> Connection:
+        target, resolver = self._target, self._resolver
+        # The caller's deadline, where it is the nearer one.
+        async with asyncio.timeout_at(until) as deadline:
+            self._dials.add(deadline)
+            try:
+                connection = await open_connection(target, resolver, self._make_connection)
+            finally:
+                self._dials.remove(deadline)
         # Not earlier: a connection whose handshake fails is never told that it is lost.
         if connection.is_open:
             self._open.add(connection)

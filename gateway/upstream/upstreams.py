@@ -184,6 +184,11 @@ class Upstreams:
         for upstream in (*self._upstreams.values(), *self._on_demand):
             upstream.pool.close_idle()
 
+    def give_up_dials(self) -> None:
+        """Let nobody wait any longer for a connection to be opened."""
+        for upstream in (*self._upstreams.values(), *self._on_demand):
+            upstream.pool.give_up_dials()
+
     def standings(self) -> Iterable[PoolStanding]:
         """How the connections to each provider stand, those at callers' own addresses with it."""
         found: dict[str, PoolStanding] = {}

@@ -5,15 +5,18 @@ says the same, nothing held.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from gateway.app import LEDGER, WRITER
+from gateway.app import LEDGER, RELAY, WRITER
+from gateway.simulator import Simulator
 from tests.faults.conftest import OpenScene
+from tests.plugins.gateway import CREDENTIAL, StartGateway
 from tests.plugins.ledgers import read_books
 from tests.plugins.raw_caller import LAST_CHUNK
-from tests.plugins.scene import PATHS, Scene
+from tests.plugins.scene import AUTH, CHAT, PATHS, Scene, error_of, eventually
 from tests.plugins.stepped_provider import DONE, END, SteppedProvider, chunk_of, event_of
 
 POLICIES = ("cancel", "drain")
@@ -22,6 +25,7 @@ USAGE = (
     b'data: {"id":"c","object":"chat.completion.chunk","choices":[],'
     b'"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}\n\n'
 )
+LONG = {"count": 4000, "template": " " + "x" * 4000}  # more than all buffers hold
 FAULT = b'data: {"error":{"message":"overloaded","code":502}}\n\n'
 FINISH = (
     b'data: {"id":"c","object":"chat.completion.chunk",'
@@ -152,3 +156,61 @@ async def test_a_reply_that_comes_as_its_caller_leaves_is_no_success(
     assert line["outcome"] in expected
     if how == "whole" and not is_caller_first:
         assert (line["tokens_in"], line["tokens_out"]) == (11, 7)
+
+
+@pytest.fixture
+async def no_handshake() -> AsyncIterator[dict[str, Any]]:
+    """The entry of a provider that takes connections and never says a word of TLS."""
+    async with SteppedProvider() as provider:
+        url = provider.base_url.replace("http:", "https:")
+        yield {"base_url": url, "allow_private": True, "timeouts": {"tls_s": 60}}
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_stop_ends_all_that_is_stuck_each_in_its_own_way(
+    start_gateway: StartGateway, simulator: Simulator, no_handshake: dict[str, Any], policy: str
+) -> None:
+    """K01 with A04, A06, F04, F05 and a retry that waits: each has its words, line and row."""
+    usual = {"base_url": simulator.base_url, "allow_private": True, "on_client_gone": policy}
+    timeouts = {"write_stall_s": 60}
+    gateway = await start_gateway(
+        providers={"sim": {**usual, "retries": 1, "timeouts": timeouts}, "mute": no_handshake},
+        settings={"auth": AUTH, "ledger": {}, "limits": LIMITS},
+        environ={"SIM_API_KEY": CREDENTIAL, "MUTE_API_KEY": CREDENTIAL},
+    )
+    scene = Scene(gateway, simulator, simulator, 0, set())  # it is over before the test is
+    stalled: dict[str, Any] = {"count": 5, "stall": {"after_tokens": 2}}
+    relay = gateway.service.app[RELAY]
+
+    async with (
+        scene.call({"head_delay_s": 60}) as silent,
+        scene.call({"error": {"status": 503, "retry_after": "5"}}) as waiting,
+        scene.call(model="mute/m") as dialing,
+        scene.call(stalled, CHAT) as listening,
+        scene.call(LONG, small_buffer=True),
+        scene.call(stalled) as leaving,
+    ):
+        await listening.read_until(b"word1")
+        await leaving.read_until(b"word1")
+        await simulator.journal.wait_for_count(5)
+        await eventually(lambda: relay.attempts_in_flight == 4, "one waits for its retry")
+        leaving.reset()
+        await eventually(lambda: gateway.open_connections == 5, "one has left")
+        left = 4 if policy == "drain" else 3
+        await eventually(lambda: relay.attempts_in_flight == left, "it is drained or over")
+
+        await gateway.service.stop()
+        refused = [await one.read_to_end() for one in (silent, waiting, dialing)]
+        cut = (await listening.read_to_end()).raw
+
+    assert [error_of(one) for one in refused] == [(503, "server_shutdown")] * 3
+    assert not cut.endswith(LAST_CHUNK)
+    ended = [
+        ("client_gone", None, 200),
+        *[("policy_stopped", "server_shutdown", 200)] * 2,
+        *[("rejected", "server_shutdown", 503)] * 3,
+    ]
+    lines = [(one["outcome"], one["error_code"], one["status"]) for one in gateway.log.settled]
+    rows = await read_books(f"sqlite:///{gateway.directory / 'gateway.db'}")
+    booked = [(row["outcome"], row["error_code"] or None, row["status"]) for row in rows]
+    assert sorted(lines, key=str) == sorted(booked, key=str) == ended

@@ -169,6 +169,22 @@ async def test_a_cancelled_connect_gives_its_place_back(open_pool: OpenPool) -> 
         assert (await use(connection)).body == b"ok"
 
 
+async def test_a_connect_that_is_given_up_gives_its_place_back(open_pool: OpenPool) -> None:
+    """A gateway that stops has a word left for who waits; nobody else is told of it."""
+    async with RawProvider(answer_with(OK)) as provider:
+        pool = open_pool(provider, max_connections=1)
+        taking = asyncio.ensure_future(pool.take())
+        await asyncio.sleep(0)
+        assert pool.dialing == 1
+
+        pool.give_up_dials()
+
+        with pytest.raises(TimeoutError):
+            await taking
+        assert (pool.dialing, pool.is_in_use) == (0, False)
+        assert (await use(await pool.take())).body == b"ok"
+
+
 async def test_an_unused_connection_is_closed_after_a_while(open_pool: OpenPool) -> None:
     """Kept longer than the provider keeps it, the next request would fail first."""
     async with RawProvider(answer_with(OK)) as provider:
