@@ -216,6 +216,47 @@ def test_who_could_not_try_another_does_not_try_a_refused_one(open_bench: OpenBe
     assert bench.name(may_try=False) == "K0"
 
 
+def test_who_could_not_try_another_is_rather_the_first_with_a_model(open_bench: OpenBench) -> None:
+    """One that rests with other models may answer; the refused one has proven that it does not."""
+    bench = open_bench(2)
+    bench.fail(0, REFUSED)
+    bench.hand.now += SET_ASIDE_S
+    bench.fail(1, LIMITED, "another")
+
+    assert bench.name(may_try=False) == "K1"
+    assert bench.name(may_try=True) == "K0"
+
+
+def test_what_was_known_against_one_that_works_again_is_forgotten(open_bench: OpenBench) -> None:
+    """A long rest before it was mended must not come back with the next short one."""
+    bench = open_bench(2)
+    bench.fail(0, answer(429, retry_after="3600"), "another")
+    bench.fail(0, REFUSED)
+    bench.pool.restore(bench.pool.slots[0])
+
+    bench.fail(0, LIMITED)
+    bench.hand.now += 10.0
+
+    assert bench.states() == ["ok", "ok"]
+
+
+def test_who_found_that_it_works_is_not_waited_for_when_it_is_refused_again(
+    open_bench: OpenBench,
+) -> None:
+    """An hour's stream that began well keeps nobody from trying once more."""
+    bench = open_bench(2)
+    bench.fail(0, REFUSED)
+    bench.hand.now += SET_ASIDE_S
+    tried = bench.take("streaming")
+    assert tried is not None
+    bench.pool.note_success(tried, "streaming")
+
+    bench.fail(0, REFUSED)
+    bench.hand.now += SET_ASIDE_S
+
+    assert bench.take("next") is tried
+
+
 def test_whoever_leaves_without_an_answer_lets_the_next_one_try(open_bench: OpenBench) -> None:
     """A caller who hung up must not leave a credential aside for ever."""
     bench = open_bench(2)
@@ -348,4 +389,5 @@ def test_an_operator_sees_state_load_and_reason(open_bench: OpenBench) -> None:
     assert (first.since, first.until, first.last_error_at) == (NOW, NOW + 10, NOW)
     assert (first.last_error, first.last_status) == ("upstream_rate_limited", 429)
     assert (second.state, second.in_flight, second.until) == (CredentialState.OK, 1, None)
+    assert (second.since, second.last_error_at) == (None, None)
     assert "sk-" not in repr((first, second))
