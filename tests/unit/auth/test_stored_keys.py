@@ -1,6 +1,7 @@
 """Callers are known by stored keys: soon, seldom asked for, and never taken for strangers."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -297,6 +298,31 @@ async def test_a_store_that_answers_again_is_believed(scene: Scene, log_lines: L
     assert await scene.keys.recognise(key, HERE) is None
     assert len(log_lines.find("key_store.recovered")) == 1
     assert [line["reason"] for line in log_lines.find("key.refused")] == ["disabled"]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_whatever_it_answers_first_says_that_it_is_back(
+    scene: Scene, log_lines: LogLines, *, is_known: bool
+) -> None:
+    """A gateway whose callers are all known asks for changes only, one after a start for keys."""
+    key = await scene.create()
+    if is_known:
+        await scene.learn(key)
+    scene.store.is_down = True
+    scene.clock.now += FRESH_S
+    with contextlib.suppress(AuthUnavailableError):
+        await scene.keys.recognise(key, HERE)
+    await scene.settle()
+    scene.store.is_down = False
+    scene.clock.now += REST_S
+    asked = scene.store.questions
+
+    assert await scene.keys.recognise(key, HERE) is not None
+    await scene.settle()
+
+    assert scene.store.questions == asked + (0 if is_known else 1)
+    assert len(log_lines.find("key_store.failed")) == 1
+    assert len(log_lines.find("key_store.recovered")) == 1
 
 
 async def test_a_store_that_failed_has_a_rest(scene: Scene) -> None:
