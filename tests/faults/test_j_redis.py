@@ -368,3 +368,34 @@ async def test_after_a_failover_counting_goes_on(
         caller.hang_up()
     await eventually(lambda: second.run("KEYS", "*r0-concurrent*") == [], "every place is free")
     assert changes_of(scene) == []
+
+
+async def test_who_ends_while_redis_is_frozen_is_settled_there_once(
+    open_counted: OpenCounted, redis: RedisServer
+) -> None:
+    """J02 and A05: it still has the place and what was set aside, and knows of no end."""
+    scene = await open_counted({"concurrent": 3, "tokens_per_day": 100_000})
+
+    def counted(cap: str) -> list[str]:
+        found = redis.run("GET", f"{{chat-gateway}}:c:r0-{cap}\x1falice")
+        return found.split() if found else ["0", "0"]
+
+    def used() -> int:
+        lines = scene.gateway.log.settled
+        return sum(line["tokens_in"] + line["tokens_out"] for line in lines)
+
+    async with scene.call(STALLED) as leaves, scene.call(STALLED, CHAT) as stays:
+        await leaves.read_until(b"word1")
+        await stays.read_until(b"word1")
+        redis.freeze()
+        leaves.reset()
+        await scene.settled(1)
+        assert (await scene.ask("plain")).status == 200  # let in by the process itself
+        redis.thaw()
+
+        await eventually(lambda: counted("day")[0] == str(used()), "both are booked")
+        assert counted("concurrent")[1] == "1"
+
+    await scene.settled(3)
+    await eventually(lambda: counted("day")[0] == str(used()), "all are booked")
+    await eventually(lambda: counted("concurrent")[1] == "0", "every place is free")

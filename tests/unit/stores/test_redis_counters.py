@@ -5,8 +5,10 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
+from gateway.config.stores import RedisAddress
 from gateway.stores.counters import LEASE_S, Charge, CounterKind, Used
 from gateway.stores.errors import StoreDownError
 from gateway.stores.redis_counters import MOST, RedisCounters
@@ -165,6 +167,70 @@ async def test_what_was_used_before_a_flush_is_booked_after_it(
 
     assert await remaining(counters, quota(1)) == 60
     assert await remaining(counters, PLACE) == 2
+
+
+async def test_of_a_rule_that_is_tried_out_only_what_was_taken_is_told_again(
+    counters: RedisCounters, valkey: RedisServer
+) -> None:
+    """J03: what did not fit was not taken, and is not after a flush either."""
+    tried = msgspec.structs.replace(quota(60, capacity=50), key="t", rule=1, is_tried_out=True)
+    assert (await counters.admit("a", [PLACE, tried])).is_admitted
+    valkey.run("FLUSHALL")
+
+    await counters.renew(["a"])
+
+    assert counters.held == {"a": [PLACE]}
+    assert await remaining(counters, msgspec.structs.replace(tried, cost=1)) == 50
+    counters.settle("a", Used(20))
+    assert await remaining(counters, msgspec.structs.replace(tried, cost=1)) == 50
+
+
+async def test_who_left_before_they_were_refused_has_used_nothing(counters: RedisCounters) -> None:
+    """J05: whoever called settles in any case; what was not taken cannot be booked."""
+    asking = asyncio.create_task(counters.admit("a", [quota(200)]))
+    await asyncio.sleep(0)
+
+    asking.cancel()
+    await asyncio.wait([asking])
+    counters.settle("a", Used(7))
+
+    assert await remaining(counters, quota(1)) == 100
+
+
+async def test_nothing_is_remembered_of_who_was_not_let_in(
+    counters: RedisCounters, valkey: RedisServer, hand: Hand
+) -> None:
+    """A flood of refused requests must not stay in memory, nor one while Redis is gone."""
+    away = RedisCounters(RedisAddress("gone", path=f"{valkey.socket}.gone"), hand.wall)
+
+    assert not (await counters.admit("a", [quota(200)])).is_admitted
+    with pytest.raises(StoreDownError):
+        await away.admit("b", [PLACE])
+
+    assert (counters._held, away._held) == ({}, {})  # noqa: SLF001 - seen nowhere else
+    await away.close()
+
+
+async def test_what_was_let_in_elsewhere_is_taken_at_once(counters: RedisCounters) -> None:
+    """J01: by the process alone, while the one question failed that was not answered."""
+    counters.adopt("a", [PLACE, quota(60)])
+
+    assert await remaining(counters, PLACE) == 1
+    counters.settle("a", Used(20))
+    assert await remaining(counters, quota(1)) == 80
+
+
+async def test_a_thousand_windows_are_recalled_in_pieces(counters: RedisCounters) -> None:
+    """J03: no call holds up all others, and none of the windows is left out."""
+    windows = [msgspec.structs.replace(quota(1), key=f"q{number}") for number in range(1_001)]
+    counters.begins_anew.set()
+
+    await counters.recall((window, 7) for window in windows)
+
+    assert not counters.begins_anew.is_set()
+    assert {await remaining(counters, windows[at]) for at in (0, 499, 500, 1_000)} == {93}
+    await counters.renew([])
+    assert not counters.begins_anew.is_set()  # Redis knows that it was told
 
 
 async def test_a_counter_of_another_type_is_taken_for_none(
