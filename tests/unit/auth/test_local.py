@@ -6,7 +6,7 @@ tests/unit/middleware/test_authenticate.py has the calls themselves, over real s
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from gateway.auth.local import LocalCalls, is_loopback
+from gateway.auth.local import LOCAL, LocalCalls, is_loopback
 from gateway.auth.method import Refusal
 
 
@@ -27,3 +27,14 @@ async def test_a_listener_that_others_reach_has_no_local_callers() -> None:
     request = make_mocked_request("GET", "/", {"Host": "127.0.0.1"})
 
     assert isinstance(await LocalCalls("0.0.0.0").recognise(request, None), Refusal)
+
+
+@pytest.mark.parametrize("remote", ["192.0.2.7", "::ffff:192.0.2.7", "", None])
+async def test_who_calls_from_elsewhere_is_not_local(remote: str | None) -> None:
+    """Wherever it listens, as far as it knows: a socket may have been handed to it."""
+    request = make_mocked_request("GET", "/", {"Host": "127.0.0.1"})
+    called = request.clone(remote=remote) if remote is not None else request
+
+    assert isinstance(await LocalCalls("127.0.0.1").recognise(called, None), Refusal)
+    near = request.clone(remote="127.0.0.1")
+    assert await LocalCalls("127.0.0.1").recognise(near, None) is LOCAL
