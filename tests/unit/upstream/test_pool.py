@@ -14,6 +14,7 @@ from gateway.upstream.resolver import Resolver
 from tests.plugins.raw_provider import (
     OK,
     REQUEST,
+    TIMEOUT_S,
     RawProvider,
     Recorder,
     answer_with,
@@ -195,6 +196,21 @@ async def test_an_unused_connection_is_closed_after_a_while(open_pool: OpenPool)
 
         assert pool.idle_connections == 0
         assert (await pool.take()).served == 0
+
+
+async def test_those_that_are_unused_since_later_are_closed_later(open_pool: OpenPool) -> None:
+    """One timer looks after all of them."""
+    async with RawProvider(answer_with(OK)) as provider:
+        pool = open_pool(provider, keep_alive_s=0.02)
+        first, second = await pool.take(), await pool.take()
+        await use(first)
+        await use(second)
+        second.idle_until += 0.1  # as if it had been used until later
+
+        async with asyncio.timeout(TIMEOUT_S):
+            await pool.is_empty.wait()
+
+        assert pool.idle_connections == 0
 
 
 async def test_an_expired_connection_leaves_its_place_at_once(open_pool: OpenPool) -> None:
