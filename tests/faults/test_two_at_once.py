@@ -11,16 +11,21 @@ from typing import Any
 import pytest
 
 from gateway.app import LEDGER, RELAY, WRITER
+from gateway.core.breaker import BreakerState
+from gateway.core.upstream_errors import UpstreamConnectError
 from gateway.simulator import Simulator
+from gateway.upstream.upstreams import UPSTREAMS
 from tests.faults.conftest import OpenScene
 from tests.plugins.gateway import CREDENTIAL, StartGateway
 from tests.plugins.ledgers import read_books
 from tests.plugins.raw_caller import LAST_CHUNK
-from tests.plugins.scene import AUTH, CHAT, PATHS, Scene, error_of, eventually
+from tests.plugins.raw_provider import RawProvider
+from tests.plugins.scene import AUTH, CHAT, PATHS, Scene, at, error_of, eventually
 from tests.plugins.stepped_provider import DONE, END, SteppedProvider, chunk_of, event_of
 
 POLICIES = ("cancel", "drain")
-LIMITS = [{"name": "all", "on": "principal", "concurrent": 50, "tokens_per_day": 1_000_000}]
+LIMITS = [{"name": "all", "on": "principal", "concurrent": 50, "tokens_per_day": 10**9}]
+REPLY = b'{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}'
 USAGE = (
     b'data: {"id":"c","object":"chat.completion.chunk","choices":[],'
     b'"usage":{"prompt_tokens":11,"completion_tokens":7,"total_tokens":18}}\n\n'
@@ -137,7 +142,6 @@ async def test_a_reply_that_comes_as_its_caller_leaves_is_no_success(
     open_scene: OpenScene, how: str, *, is_caller_first: bool
 ) -> None:
     """F11 and A06: nobody gets it; that it came is booked."""
-    reply = b'{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}'
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     async with SteppedProvider() as provider:
         scene = await open_whole(open_scene, base_url=provider.base_url, recovers=False)
@@ -145,7 +149,7 @@ async def test_a_reply_that_comes_as_its_caller_leaves_is_no_success(
             await provider.wait_until_asked()
             if is_caller_first:
                 caller.reset()
-            await provider.send_raw(head % len(reply) + reply[: None if how == "whole" else -1])
+            await provider.send_raw(head % len(REPLY) + REPLY[: None if how == "whole" else -1])
             if how == "fin":
                 provider.finish()
             if not is_caller_first:
@@ -214,3 +218,113 @@ async def test_a_stop_ends_all_that_is_stuck_each_in_its_own_way(
     rows = await read_books(f"sqlite:///{gateway.directory / 'gateway.db'}")
     booked = [(row["outcome"], row["error_code"] or None, row["status"]) for row in rows]
     assert sorted(lines, key=str) == sorted(booked, key=str) == ended
+
+
+@pytest.mark.parametrize("leaves_while", ["it connects", "it waits", "it streams"])
+async def test_a_trial_whose_caller_leaves_makes_room_for_the_next(
+    open_scene: OpenScene, leaves_while: str
+) -> None:
+    """M04 and A06: nothing was found out, and nobody else is kept from trying."""
+    async with SteppedProvider() as provider:
+        scene = await open_scene(
+            base_url=provider.base_url,
+            breaker={"open_s": 60, "min_attempts": 2},
+            recovers=False,
+        )
+        gate = scene.gateway.service.app[UPSTREAMS]["sim"].gate
+        for _ in range(2):
+            gate.note_failure(gate.enter("m"), UpstreamConnectError("No."))
+        assert gate.state is BreakerState.OPEN
+        gate._host._until = 0.0  # noqa: SLF001 - a minute has passed
+
+        async with scene.call() as caller:
+            if leaves_while != "it connects":
+                await provider.wait_until_asked()
+            if leaves_while == "it streams":
+                await provider.send_head()
+                await provider.send(event_of(role="assistant"))
+            caller.reset()
+        await scene.settled(1)
+        assert gate.state is BreakerState.HALF_OPEN
+
+        async with scene.call() as caller:
+            await provider.open_stream()
+            await end_stream(provider, "whole")
+            heard = scene.note(await caller.read_to_end())
+        assert heard.status == 200
+
+
+async def test_a_credential_that_is_refused_while_a_retry_waits_is_not_shown_again(
+    open_scene: OpenScene,
+) -> None:
+    """F11 and F13: what others have found out meanwhile counts for who comes back to it."""
+    environ = {"SIM_ONE": "sk-canary-one-51c0", "SIM_TWO": "sk-canary-two-9ab4"}
+    one, two = environ.values()
+    scene = await open_whole(
+        open_scene,
+        environ=environ,
+        credentials=["${SIM_ONE}", "${SIM_TWO}"],
+        retries=2,
+        recovers=False,
+    )
+    simulator = scene.simulator
+    busy: dict[str, Any] = {"error": {"status": 503, "retry_after": "0.5"}}
+    stalled: dict[str, Any] = {"count": 5, "stall": {"after_tokens": 2}}
+    relay = scene.gateway.service.app[RELAY]
+
+    simulator.answer_credential(one, busy)
+    async with scene.call("plain") as waiting, scene.call(stalled) as other:
+        await other.read_until(b"word1")  # with the second one
+        await eventually(lambda: relay.attempts_in_flight == 1, "the first one's waits")
+        simulator.answer_credential(one, {"error": {"status": 401}})
+        refused = await scene.ask("plain", CHAT)  # with the first one, and then with the second
+        heard = scene.note(await waiting.read_to_end())
+
+    assert (refused.status, heard.status, heard.is_whole) == (200, 200, True)
+    shown = [(each.header("authorization"), each.status) for each in simulator.journal]
+    assert shown.count((f"Bearer {one}", 503)) == 1
+    assert shown.count((f"Bearer {one}", 401)) == 1
+    assert shown.count((f"Bearer {two}", 200)) == 3
+    await ended_once(scene, 3)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_who_half_closes_and_does_not_read_is_let_go_of(
+    open_scene: OpenScene, path: str
+) -> None:
+    """A07 and A04: what it does not read keeps its connection, but no longer than a stall."""
+    scene = await open_whole(open_scene, timeouts={"write_stall_s": 0.3})
+
+    async with scene.call(LONG, path, small_buffer=True) as caller:
+        served = await scene.simulator.journal.wait_for(lambda _: True)
+        await caller.read_until(b"xxx")
+        caller.half_close()
+        await served.peer_left.wait()
+        (line,) = await ended_once(scene)
+
+    assert line["outcome"] == "client_gone"
+    assert not served.finished
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("status", [413, 200])
+async def test_an_answer_that_does_not_wait_for_the_request_is_heard(
+    open_scene: OpenScene, policy: str, status: int
+) -> None:
+    """F09 and F11: a provider that refuses a large prompt at its head, and reads no more of it."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"error":{"message":"Too long."}}' if status == 413 else REPLY
+        writer.write(b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\n" % status)
+        writer.write(b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()  # with a reset: there is more to be read
+
+    async with RawProvider(refuse) as provider:
+        scene = await open_whole(open_scene, **at(provider.port), on_client_gone=policy)
+        messages = [{"role": "user", "content": "x" * 20_000_000}]
+        heard = await scene.ask(stream=False, messages=messages)
+        (line,) = await ended_once(scene)
+
+    assert (heard.status, line["status"]) == (status, status)
