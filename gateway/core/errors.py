@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from gateway.core.retry_after import come_back
+
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -372,3 +374,8 @@ class ShuttingDownError(InternalError):
     status = 503
     code = "server_shutdown"
     type = "overloaded_error"
+
+
+def shutting_down() -> ShuttingDownError:
+    """What a caller is told whose request cannot end any more."""
+    return ShuttingDownError("The gateway is shutting down; try again.", headers=come_back())

@@ -23,6 +23,7 @@ from gateway.core.errors import (
     MalformedRequestError,
     ProviderNotFoundError,
     RequestTimeoutError,
+    shutting_down,
 )
 from gateway.core.exchange import Exchange
 from gateway.core.held_bodies import HeldBodies, HeldBody
@@ -123,6 +124,11 @@ class _Body:
             raise MalformedRequestError(
                 "The body is not framed as its head says.", detail=type(error).__name__
             ) from error
+        except asyncio.CancelledError:
+            if _is_cancelled():  # its caller left, or its time is over
+                raise
+            # aiohttp's word to who still sends when the time to drain is over.
+            raise shutting_down() from None
         except RuntimeError as error:
             if self._request.transport is not None:
                 raise
@@ -145,6 +151,11 @@ class _Body:
     def _check_size(self, body_bytes: int) -> None:
         if body_bytes > self._server.max_body_bytes:
             raise BodyTooLargeError(f"The body is larger than {self._server.max_body_bytes} bytes.")
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _check_expectation(request: web.Request) -> None:

@@ -16,11 +16,10 @@ from gateway.core.clock import Clock, monotonic
 from gateway.core.errors import (
     GatewayError,
     ProviderUnavailableError,
-    ShuttingDownError,
     UpstreamError,
+    shutting_down,
 )
 from gateway.core.exchange import Exchange, Outcome
-from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 from gateway.core.upstream_errors import UpstreamConnectError
 from gateway.credentials.pools import Pools
@@ -96,7 +95,7 @@ class Relay:
         self._has_stopped.set()
         self._upstreams.give_up_dials()
         for attempt in list(self._attempts):
-            attempt.fail(_shut_down())
+            attempt.fail(shutting_down())
 
     async def _attempt_until_ready(self, job: Job) -> Attempt:
         retries = ExchangeRetries(job.call.provider.retries, self._clock)
@@ -143,7 +142,7 @@ class Relay:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._has_stopped.wait()
-            raise _shut_down()
+            raise shutting_down()
 
     def _raise_instead(self, job: Job, error: UpstreamError) -> None:
         """Raise what the caller is told in place of the last error, if that is anything."""
@@ -152,8 +151,6 @@ class Relay:
             raise other from error
 
     def _begin_attempt(self, job: Job) -> None:
-        if self._has_stopped.is_set():
-            raise _shut_down()
         record = job.make_record()
         job.exchange.note_attempt(record)
         if self._ledger is not None:
@@ -184,7 +181,7 @@ class Relay:
             connection = await job.upstream.take_connection(fresh=fresh, until=job.total_at)
         except TimeoutError as error:
             if self._has_stopped.is_set():
-                raise _shut_down() from error
+                raise shutting_down() from error
             raise exceed_total(job.label, job.call.provider.timeouts) from error
         if not connection.served:
             job.exchange.waited_s += monotonic() - began_at
@@ -350,10 +347,6 @@ class Relay:
             ),
             stall_s=job.call.provider.timeouts.write_stall_s,
         )
-
-
-def _shut_down() -> ShuttingDownError:
-    return ShuttingDownError("The gateway is shutting down; try again.", headers=come_back())
 
 
 def _has_left(caller: web.Request) -> bool:

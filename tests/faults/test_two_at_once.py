@@ -13,16 +13,18 @@ import pytest
 from gateway.app import LEDGER, RELAY, WRITER
 from gateway.core.breaker import BreakerState
 from gateway.core.upstream_errors import UpstreamConnectError
+from gateway.middleware.read_request import HELD_BODIES
 from gateway.simulator import Simulator
 from gateway.upstream.upstreams import UPSTREAMS
 from tests.faults.conftest import OpenScene
 from tests.plugins.gateway import CREDENTIAL, StartGateway
 from tests.plugins.ledgers import read_books
-from tests.plugins.raw_caller import LAST_CHUNK
+from tests.plugins.raw_caller import LAST_CHUNK, Caller
 from tests.plugins.raw_provider import RawProvider
-from tests.plugins.scene import AUTH, CHAT, PATHS, Scene, at, error_of, eventually
+from tests.plugins.scene import AUTH, CHAT, PATHS, Scene, at, error_of, eventually, raw_request
 from tests.plugins.stepped_provider import DONE, END, SteppedProvider, chunk_of, event_of
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 POLICIES = ("cancel", "drain")
 LIMITS = [{"name": "all", "on": "principal", "concurrent": 50, "tokens_per_day": 10**9}]
 REPLY = b'{"choices":[],"usage":{"prompt_tokens":11,"completion_tokens":7}}'
@@ -218,6 +220,37 @@ async def test_a_stop_ends_all_that_is_stuck_each_in_its_own_way(
     rows = await read_books(f"sqlite:///{gateway.directory / 'gateway.db'}")
     booked = [(row["outcome"], row["error_code"] or None, row["status"]) for row in rows]
     assert sorted(lines, key=str) == sorted(booked, key=str) == ended
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("expects", [True, False])
+async def test_a_stop_in_the_middle_of_a_body_is_said(
+    start_gateway: StartGateway, simulator: Simulator, path: str, *, expects: bool
+) -> None:
+    """K01 with A03: it is no mistake of the gateway's, and no caller who left."""
+    gateway = await start_gateway(
+        providers={"sim": {"base_url": simulator.base_url, "allow_private": True}},
+        settings={"auth": AUTH},
+        environ={"SIM_API_KEY": CREDENTIAL},
+    )
+    headers = ("Content-Length: 5000", *(["Expect: 100-continue"] if expects else []))
+
+    async with Caller(gateway.port) as caller:
+        await caller.send(raw_request(f"POST {path} HTTP/1.1", *headers))
+        if expects:
+            await caller.read_until(CONTINUE)
+        await caller.send(b"{")
+        await eventually(lambda: gateway.service.app[HELD_BODIES].held_bytes == 1, "it is read")
+        await gateway.service.stop()
+        heard = await caller.read_to_end()
+
+    assert error_of(heard) == (503, "server_shutdown")
+    (line,) = gateway.log.settled
+    assert (line["outcome"], line["error_code"], line["status"]) == (
+        "rejected",
+        "server_shutdown",
+        503,
+    )
 
 
 @pytest.mark.parametrize("leaves_while", ["it connects", "it waits", "it streams"])
