@@ -22,14 +22,17 @@ from gateway.limits.recall import (
 from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 
+RENEW_S: Final = LEASE_S / 3  # twice before a lease runs out
 RECALL_S: Final = 3.0  # for the sums of the ledger; then they are added when they come
 
 
 @asynccontextmanager
-async def keep_holds(limiter: Limiter, counters: CounterStore, tasks: Tasks) -> AsyncIterator[None]:
+async def keep_holds(
+    limiter: Limiter, counters: CounterStore, tasks: Tasks, *, every_s: float = RENEW_S
+) -> AsyncIterator[None]:
     """Renew what the requests in flight hold while this is entered; StoreError without counters."""
     await counters.open()
-    tasks.spawn("renew_holds", renew_holds(limiter))
+    tasks.spawn("renew_holds", renew_holds(limiter, every_s))
     try:
         yield
     finally:
@@ -37,8 +40,8 @@ async def keep_holds(limiter: Limiter, counters: CounterStore, tasks: Tasks) -> 
         await counters.close()
 
 
-async def renew_holds(limiter: Limiter, every_s: float = LEASE_S / 3) -> None:
-    """Renew until cancelled: twice before a lease runs out."""
+async def renew_holds(limiter: Limiter, every_s: float) -> None:
+    """Renew until cancelled."""
     while True:
         await asyncio.sleep(every_s)
         await limiter.renew()
