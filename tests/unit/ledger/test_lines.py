@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.ledger.lines import LINE_BYTES_MAX, read_block, seal, unseal
+from gateway.ledger.lines import BLOCK_BYTES, LINE_BYTES_MAX, read_block, seal, unseal
 
 PAYLOADS = [b'["a"]', b"", b'["' + b"x" * 3000 + b'"]', '["Zoë"]'.encode()]
 
@@ -56,3 +56,14 @@ def test_damage_without_a_break_does_not_stop_the_reading() -> None:
     assert read_block(zeros).read_bytes == len(zeros)
     assert read_block(zeros).damaged == 1
     assert read_block(zeros[:1000]).read_bytes == 0
+
+
+def test_what_is_read_at_a_time_may_hold_many_lines() -> None:
+    """More of them than the longest line may have is no damage."""
+    line = seal(b'["' + b"x" * 3000 + b'"]')
+    count = BLOCK_BYTES // len(line)
+
+    block = read_block((line * (count + 1))[:BLOCK_BYTES])
+
+    assert (len(block.payloads), block.read_bytes) == (count, count * len(line))
+    assert block.damaged == 0

@@ -97,12 +97,14 @@ async def test_a_connection_is_opened_to_an_address(
         connection.send(REQUEST, recorder)
         await recorder.wait()
         peer = connection._transport.get_extra_info("socket")  # noqa: SLF001 - its socket's options
+        keep_alive = peer.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         no_delay = peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         received_bytes = peer.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         connection.abort()
 
     assert recorder.body == b"ok"
     assert no_delay
+    assert keep_alive  # a provider whose machine is gone is noticed while nothing is sent
     assert received_bytes <= 2 * 256 * 1024  # Linux doubles what was asked for
 
 
