@@ -15,6 +15,7 @@ from gateway.middleware.read_request import HELD_BODIES
 from tests.faults.conftest import OpenScene
 from tests.plugins.proxies.running import Proxy
 from tests.plugins.raw_caller import Caller
+from tests.plugins.raw_provider import OK, RawProvider, answer_with
 from tests.plugins.scene import (
     CHAT,
     DONE,
@@ -365,3 +366,17 @@ async def test_no_field_of_a_body_changes_where_a_request_goes(scene: Scene) -> 
     assert {one.header("host") for one in scene.simulator.journal} == {
         scene.simulator.base_url.removeprefix("http://").removesuffix("/v1")
     }
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_no_address_in_a_prompt_is_asked(scene: Scene, path: str) -> None:
+    """H04: an image is the provider's to fetch; from here it would be somebody's inside."""
+    async with RawProvider(answer_with(OK)) as inside:
+        url = f"http://127.0.0.1:{inside.port}/secret.png"
+        part = {"type": "image_url", "image_url": {"url": url}}
+        text = {"type": "text", "text": f"Look at {url}"}
+        heard = await scene.ask("plain", path, messages=[{"role": "user", "content": [text, part]}])
+
+    assert (heard.status, inside.connections) == (200, 0)
+    asked = json.loads(scene.simulator.journal.last.body)
+    assert asked["messages"][0]["content"][1] == part
