@@ -38,6 +38,8 @@ def test_a_directory_is_its_owners_alone(tmp_path: Path) -> None:
     assert modes == [0o700, 0o700]
     place.remove()
     assert list((tmp_path / "journals").iterdir()) == []
+    with pytest.raises(OSError, match="Bad file descriptor"):  # I4: it is closed
+        os.fstat(place.descriptor)
 
 
 def test_what_somebody_holds_is_not_left(tmp_path: Path) -> None:
@@ -81,13 +83,17 @@ def test_of_two_who_find_it_one_has_it(tmp_path: Path) -> None:
 
 def test_what_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     """Files, what was set aside for a person, and other things: it may be the root of a disk."""
-    (tmp_path / "refused.journal").write_text("")
-    (tmp_path / "a.damaged").mkdir()
-    (tmp_path / "lost+found").mkdir()
-    (tmp_path / "logs" / "old.journal").mkdir(parents=True)
-    (tmp_path / "current").symlink_to(LEFT)
+    parent, elsewhere = tmp_path / "journals", tmp_path / LEFT
+    for journal in (parent / "a.damaged", elsewhere):
+        journal.mkdir(parents=True)
+        (journal / "00000001.journal").write_bytes(b"")
+    (parent / "refused.journal").write_text("")
+    (parent / LEFT).write_text("")
+    (parent / "lost+found").mkdir()
+    (parent / "logs" / "old.journal").mkdir(parents=True)
+    (parent / "current").symlink_to(elsewhere)
 
-    assert list(Place.find_left(tmp_path, tmp_path / "own")) == []
+    assert list(Place.find_left(parent, parent / "own")) == []
 
 
 def test_a_journal_under_another_name_is_one(tmp_path: Path) -> None:
