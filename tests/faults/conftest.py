@@ -17,7 +17,15 @@ from gateway.stores.counters import CounterStore
 from tests.plugins.gateway import CREDENTIAL, StartGateway
 from tests.plugins.proxies.row import listening
 from tests.plugins.proxies.running import Proxy
-from tests.plugins.scene import AUTH, GATEWAY_KEY, PROMPT, Scene, eventually, open_sockets
+from tests.plugins.scene import (
+    AUTH,
+    GATEWAY_KEY,
+    PROMPT,
+    Scene,
+    eventually,
+    open_files,
+    open_sockets,
+)
 
 OpenScene = Callable[..., Awaitable[Scene]]
 
@@ -36,9 +44,10 @@ def _threads() -> set[str]:
 @pytest.fixture(autouse=True)
 async def nothing_is_left() -> AsyncIterator[None]:
     """Compare what is open before and after a test, gateway and providers included."""
-    sockets, threads = open_sockets(), _threads()
+    sockets, files, threads = open_sockets(), open_files(), _threads()
     yield
     await eventually(lambda: open_sockets() <= sockets, "no socket is left")
+    await eventually(lambda: open_files() <= files, "no file is left")
     await eventually(lambda: _threads() <= threads, "no thread is left")
 
 

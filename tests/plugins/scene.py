@@ -11,7 +11,7 @@ import gc
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,12 +113,22 @@ async def eventually(holds: Callable[[], bool], what: str = "") -> None:
 
 def open_sockets() -> int:
     """How many sockets this process has open."""
-    count = 0
+    return sum(link.startswith("socket:") for link in _open_links())
+
+
+def open_files() -> int:
+    """How many files and directories it has open."""
+    return sum(link.startswith("/") and not link.startswith(_PASSING) for link in _open_links())
+
+
+_PASSING = ("/proc/", "/dev/")  # the directory that is being read, and what a library keeps
+
+
+def _open_links() -> Iterator[str]:
     with os.scandir("/proc/self/fd") as descriptors:
         for descriptor in descriptors:
             with contextlib.suppress(FileNotFoundError):  # it was closed meanwhile
-                count += os.readlink(descriptor.path).startswith("socket:")  # noqa: PTH115 - often
-    return count
+                yield os.readlink(descriptor.path)  # noqa: PTH115 - often
 
 
 @dataclass
