@@ -281,7 +281,10 @@ async def test_a_trial_whose_caller_leaves_makes_room_for_the_next(
         assert gate.state is BreakerState.HALF_OPEN
 
         async with scene.call() as caller:
-            await provider.open_stream()
+            await provider.wait_until_asked()
+            # One at a time still: that somebody left is no success either.
+            assert error_of(await scene.ask()) == (503, "provider_unavailable")
+            await provider.send_head()
             await end_stream(provider, "whole")
             heard = scene.note(await caller.read_to_end())
         assert heard.status == 200
