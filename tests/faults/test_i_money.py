@@ -6,6 +6,7 @@ tokens in and ten for a million out.
 
 import asyncio
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -318,11 +319,13 @@ async def test_a_stream_goes_on_while_its_rule_has_more(open_scene: OpenScene) -
     rule = {"tokens_per_day": 100_000, "money_per_day": 10, "reserve_output_tokens": 64}
     scene = await open_priced(open_scene, {**rule, "stop_streams": True})
 
-    heard = await ask(scene, {"count": 2_000})
+    # Each comes by itself, and so takes the way of a chunk that needs no parsing.
+    heard = await ask(scene, {"count": 300, "gap_s": 0.001})
 
     assert heard.is_whole
+    assert re.findall(rb'"content":" (word\d+)"', heard.body) == [b"word%d" % n for n in range(300)]
     line = await scene.settled(1)
-    assert line["tokens_out"] == 2_000
+    assert (line["tokens_out"], line["chunks"]) == (300, 300)
     after = await ask(scene, {}, max_tokens=1)
     used = line["tokens_in"] + line["tokens_out"]
     assert 0 <= 100_000 - used - left_of(after, "r0-day") < 100

@@ -41,6 +41,18 @@ def test_whole_chunks_are_heard_too() -> None:
     assert content.answer == ["Hi"]
 
 
+@pytest.mark.parametrize("second", ["Yes.", ""])
+def test_each_attempt_begins_anew(second: str) -> None:
+    """What one had heard that failed before anything was relayed is no part of the answer."""
+    content = Content("", 1_000)
+    for words in ("No, ", second):
+        pump = TextPump()
+        pump.listen_with(HeardReader(content))
+        pump.feed(text(words) if words else b": nothing\n\n")
+
+    assert "".join(content.answer) == second
+
+
 def event_of(*choices: tuple[int, str], **fields: object) -> bytes:
     """An event with a delta of text for each choice."""
     written = [{"index": index, "delta": {"content": content}} for index, content in choices]
