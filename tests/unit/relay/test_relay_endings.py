@@ -72,6 +72,7 @@ async def test_a_broken_stream_ends_as_a_failure_for_an_sdk(
     assert events_of(heard.body)[-1]["error"]
     assert sum("error" in event for event in events_of(heard.body)) == 1
     assert (exchange.outcome, exchange.error_code) == (Outcome.UPSTREAM_FAILED, code)
+    assert exchange.error_detail  # the code alone does not tell an operator what happened
     assert exchange.attempts == simulator.journal.count == 1
 
 
