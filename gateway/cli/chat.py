@@ -102,8 +102,8 @@ def _checked(key: str) -> str:
     """The key, which has to fit into a header; a file often leaves a line break behind it."""
     if KEY.fullmatch(key) is None:
         raise AnswerError(
-            "The key in GATEWAY_KEY or --key has a blank, a line break or another character that "
-            "no key has."
+            "The key in GATEWAY_KEY or --key contains a space, a line break or another character "
+            "that no key has."
         )
     return key
 
@@ -157,8 +157,8 @@ async def _read_refusal(response: ClientResponse) -> str:
     message = error.get("message")
     if not isinstance(message, str):
         return (
-            f"{response.url.origin()} answered {response.status}, and not as a gateway answers "
-            "callers; `gateway serve` prints as `listening` where that is."
+            f"{response.url.origin()} answered {response.status}, but not like a gateway; "
+            "`gateway serve` prints the right address as `listening`."
         )
     hint = KEY_HINT if error.get("code") == UNAUTHENTICATED else ""
     return f"{_printable(message)}{hint}"

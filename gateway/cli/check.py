@@ -154,7 +154,7 @@ def _missing_modules(path: Path, settings: Settings) -> Iterator[Problem]:
             yield load_document(path).problem(
                 ("middleware", index, "use"),
                 f"there is no module {missing}; "
-                "it is looked for beside gateway.yaml and in the current directory",
+                "it is looked for next to gateway.yaml and in the current directory",
             )
 
 

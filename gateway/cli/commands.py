@@ -52,11 +52,13 @@ def _check_format(value: str) -> str:
 
 
 ConfigOption = Annotated[
-    Path | None, typer.Option(help="Settings. Default: ./gateway.yaml, if there is one.")
+    Path | None, typer.Option(help="Settings file. Default: ./gateway.yaml, if there is one.")
 ]
 ProvidersOption = Annotated[
     Path | None,
-    typer.Option(help="Registry. Default: ./providers.yaml, otherwise the one that ships."),
+    typer.Option(
+        help="Providers file. Default: ./providers.yaml, or the one that comes with the gateway."
+    ),
 ]
 FormatOption = Annotated[
     str,
@@ -78,7 +80,7 @@ def _refuse_gone_directory() -> None:
         Path.cwd()
     except FileNotFoundError:
         typer.echo(
-            "The directory that this was started in has been deleted; change to one that is there.",
+            "The current directory has been deleted; change to another one.",
             err=True,
         )
         raise typer.Exit(1) from None

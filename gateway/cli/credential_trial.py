@@ -123,7 +123,7 @@ class _Trier:
             if listing.is_public or models is None:
                 model = self._choose_model(listing)
                 if model is None:
-                    message = "no list of models that proves anything, and no model to ask"
+                    message = "its list of models proves nothing, and it has no model to ask"
                     return Trial(self._provider.name, name, "unknown", message=message)
                 await self._asks.ask_model(model, credential)
         except GatewayError as error:

@@ -51,7 +51,7 @@ def set_credential(provider: str, whose: Whose, registry: Path | None, config: P
                 set_at=int(system_clock()),
             )
         )
-        typer.echo(f"{owner}: {field} is set; running gateways know it within ten seconds.")
+        typer.echo(f"{owner}: {field} is set; running gateways use it within ten seconds.")
         if not _is_asked_for(settings, owner):
             typer.echo(
                 "No gateway asks for it yet: gateway.yaml needs `profiles: {source: stored}`"
@@ -81,7 +81,7 @@ def list_credentials(whose: Whose, output: str, config: Path | None) -> int:
         elif rows:
             print_credentials(rows)
         else:
-            typer.echo("There are no credentials of this sort yet.", err=True)
+            typer.echo("There are no such credentials yet.", err=True)
         return 0
 
     return _run(config, work)
@@ -98,7 +98,9 @@ def delete_credential(
         owner = _owner(settings, whose) or ""
         if not await opened.store.delete(owner, field):
             raise StoreError(f"{owner} has no {field}.")
-        typer.echo(f"{owner}: {field} is deleted; running gateways forget it within ten seconds.")
+        typer.echo(
+            f"{owner}: {field} is deleted; running gateways stop using it within ten seconds."
+        )
         return 0
 
     return _run(config, work)
@@ -113,7 +115,7 @@ def reencrypt(config: Path | None) -> int:
         what = "1 credential is" if counts.done == 1 else f"{counts.done} credentials are"
         typer.echo(f"{what} now sealed with the encryption key {newest}.")
         if counts.changed_meanwhile:
-            typer.echo(f"{counts.changed_meanwhile} were changed meanwhile; run it once more.")
+            typer.echo(f"{counts.changed_meanwhile} were changed in the meantime; run it again.")
         for problem in counts.problems:
             typer.echo(problem, err=True)
         if counts.problems:
@@ -121,7 +123,7 @@ def reencrypt(config: Path | None) -> int:
         others = sorted(opened.keys.versions - {newest})
         if others and not counts.changed_meanwhile:
             names = f"the encryption key{'s' * (len(others) > 1)} {', '.join(map(str, others))}"
-            typer.echo(f"No credential needs {names} any more; backups do.", err=True)
+            typer.echo(f"No credential needs {names} any more, except in backups.", err=True)
         return 0
 
     return _run(config, work)
@@ -149,7 +151,8 @@ def _field_of(provider: str, registry: Path | None) -> str:
         raise typer.BadParameter(str(error.problems[0]), param_hint="--providers") from None
     if found is None or found.is_custom:
         raise typer.BadParameter(
-            "is none that has a credential; `gateway providers` lists them", param_hint="PROVIDER"
+            "is not a provider with a credential; `gateway providers` lists them",
+            param_hint="PROVIDER",
         )
     return found.key
 
@@ -158,14 +161,14 @@ def _check_whose(whose: Whose, *, is_needed: bool = True) -> None:
     """Raise what is wrong with it, before anything is opened."""
     tenant, principal, kind = whose
     if (tenant is not None and principal is not None) or (kind is not None and principal is None):
-        raise typer.BadParameter("write --tenant alone, or --principal, with --kind or without")
+        raise typer.BadParameter("write either --tenant, or --principal and perhaps --kind")
     if is_needed and tenant is None and principal is None:
-        raise typer.BadParameter("say whose: --tenant NAME or --principal NAME")
+        raise typer.BadParameter("say whose credential it is: --tenant NAME or --principal NAME")
     if kind not in {None, KEY_HOLDER, USER}:
         raise typer.BadParameter("needs to be `key` or `user`", param_hint="--kind")
     for option, name in (("--tenant", tenant), ("--principal", principal)):
         if name is not None and not (0 < len(name) <= NAME_CHARS_MAX and name.isprintable()):
-            raise typer.BadParameter("needs to be a name as it is in the log", param_hint=option)
+            raise typer.BadParameter("needs to be a name as shown in the log", param_hint=option)
 
 
 def _owner(settings: Settings, whose: Whose) -> str | None:
@@ -184,8 +187,8 @@ def _sort_of(settings: Settings) -> str:
     }
     if len(sorts) != 1:
         raise typer.BadParameter(
-            "is needed: `key` for the holder of a gateway key, `user` for somebody with a token "
-            "or a session, who may be called the same",
+            "is needed: `key` for the holder of a gateway key, or `user` for somebody with a "
+            "token or a session; both may have the same name",
             param_hint="--kind",
         )
     return sorts.pop()

@@ -11,18 +11,20 @@ import typer
 from gateway.cli.commands import ConfigOption, FormatOption, ProvidersOption, run
 
 app = typer.Typer(
-    help="Set and delete the providers' credentials of principals and tenants.",
+    help="Set, list and delete the provider credentials of principals and tenants.",
     no_args_is_help=True,
 )
 
-Provider = Annotated[str, typer.Argument(help="The provider, by its name in providers.yaml.")]
-Tenant = Annotated[str | None, typer.Option(help="Of this tenant.")]
-Principal = Annotated[str | None, typer.Option(help="Of this principal, by the name in the log.")]
+Provider = Annotated[str, typer.Argument(help="Name of the provider in providers.yaml.")]
+Tenant = Annotated[str | None, typer.Option(help="The tenant it belongs to.")]
+Principal = Annotated[
+    str | None, typer.Option(help="The principal it belongs to, as named in the log.")
+]
 Kind = Annotated[
     str | None,
     typer.Option(
-        help="What sort of principal: `key` for the holder of a gateway key, `user` for somebody "
-        "with a token or a session. Needed where `auth` has both."
+        help="Kind of principal: `key` for the holder of a gateway key, `user` for somebody with a "
+        "token or a session. Required if `auth` has both."
     ),
 ]
 
@@ -37,7 +39,7 @@ def set_credential(
     providers: ProvidersOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Keep a credential: the one that is typed, or the first line of standard input."""
+    """Store a credential, typed in or read from the first line of standard input."""
     run(
         "credentials set",
         provider=provider,
@@ -56,7 +58,7 @@ def list_credentials(
     output: FormatOption = "table",
     config: ConfigOption = None,
 ) -> None:
-    """Show every credential but the credentials themselves; by default everybody's."""
+    """List the stored credentials, by default everybody's, without their values."""
     run("credentials list", whose=(tenant, principal, kind), output=output, config=config)
 
 
@@ -70,7 +72,7 @@ def delete_credential(
     providers: ProvidersOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Forget a credential; running gateways do so within ten seconds."""
+    """Delete a credential; running gateways notice within ten seconds."""
     run(
         "credentials delete",
         provider=provider,

@@ -51,7 +51,7 @@ def check(config: Path | None) -> int:
         address = find_address(settings.stores)
         if address.file is not None and not address.file.exists():
             raise StoreError(
-                f"{address.file} is not there yet; the first `gateway keys create` makes it."
+                f"{address.file} does not exist yet; the first `gateway keys create` makes it."
             )
         database = open_database(address, timeout_s=TIMEOUT_S)
         try:
@@ -79,7 +79,7 @@ def back_up(file: Path, config: Path | None) -> int:
             raise StoreError(
                 "PostgreSQL makes its own backups: `"
                 + shlex.join(["pg_dump", "--format=custom", f"--file={file}", _for_libpq(address)])
-                + "`, which asks for the password. Nothing was written."
+                + "` (it asks for the password). Nothing was written."
             )
         back_up_sqlite(address.file, file)
         typer.echo(f"{file}: written")
@@ -93,7 +93,7 @@ def back_up(file: Path, config: Path | None) -> int:
         ]
         if files:
             typer.echo(
-                f"Keep {' and '.join(files)} too, in another place: a copy is of no use without.",
+                f"Keep {' and '.join(files)} too, in another place: the copy is useless without.",
                 err=True,
             )
         return 0

@@ -11,26 +11,26 @@ import typer
 from gateway.cli.commands import ConfigOption, run
 
 app = typer.Typer(
-    help="Look after the database that keys, credentials and the ledger are in.",
+    help="Upgrade, check and back up the database of keys, credentials and the ledger.",
     no_args_is_help=True,
 )
 
 
 @app.command()
 def upgrade(config: ConfigOption = None) -> None:
-    """Bring the tables to the version of this gateway."""
+    """Upgrade the tables to the version that this gateway needs."""
     run("db upgrade", config=config)
 
 
 @app.command()
 def check(config: ConfigOption = None) -> None:
-    """Say whether the database can be used; exit 1 when it cannot."""
+    """Check whether the database can be used; exit 1 if it cannot."""
     run("db check", config=config)
 
 
 @app.command()
 def backup(
-    file: Annotated[Path, typer.Argument(help="Where to write it; must not be there yet.")],
+    file: Annotated[Path, typer.Argument(help="File to write; it must not exist yet.")],
     config: ConfigOption = None,
 ) -> None:
     """Copy an SQLite database while it is in use."""

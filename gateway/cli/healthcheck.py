@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 OK = 200
 MAX_BYTES = 64 * 1024
-WHERE = "--url or GATEWAY_ADMIN_URL says where it is; `gateway serve` prints that as `admin`."
+WHERE = "--url or GATEWAY_ADMIN_URL sets the address; `gateway serve` prints it as `admin`."
 
 
 def check_health(url: str, *, live: bool, timeout_s: float) -> int:

@@ -40,6 +40,6 @@ def _write_new(path: Path, content: bytes, mode: int | None = None) -> None:
                 path.chmod(mode)
             file.write(content)
     except FileExistsError:
-        typer.echo(f"{path}: is there already, left as it is")
+        typer.echo(f"{path}: exists already, left as it is")
     else:
         typer.echo(f"{path}: written")

@@ -129,7 +129,7 @@ def disable(name: str, config: Path | None) -> int:
         if await opened.store.disable_key(name, int(system_clock())):
             typer.echo(f"{name} is disabled; running gateways refuse it within ten seconds.")
         else:
-            typer.echo(f"{name} was disabled before.")
+            typer.echo(f"{name} was already disabled.")
         return 0
 
     return run_with_keys(config, work)
@@ -168,8 +168,8 @@ def _check_name(name: str) -> None:
     """Raise where it is a key, which would be repeated as the name of nobody."""
     if is_key(name):
         raise typer.BadParameter(
-            "is a key, and not the name of whoever holds it; `gateway keys test -` reads one and "
-            "says whose it is",
+            "is a key, not the name of its holder; `gateway keys test -` reads a key and says "
+            "whose it is",
             param_hint="NAME",
         )
 

@@ -16,32 +16,39 @@ PREFIX = "gw_"  # what a key of the gateway begins with
 TRY_S = 20.0
 
 app = typer.Typer(
-    help="Make, show and end the gateway's own keys; test those and the providers' credentials.",
+    help="Create, list and disable the gateway's own keys; test keys and provider credentials.",
     no_args_is_help=True,
 )
 
-Name = Annotated[str, typer.Argument(help="Who holds the key; the name in the log.")]
+Name = Annotated[str, typer.Argument(help="Name of the key's holder, as shown in the log.")]
 
 
 @app.command()
 def create(  # noqa: PLR0913 - each is an option of the command
     name: Name,
     *,
-    tenant: Annotated[str, typer.Option(help="Tenant of the holder.")] = "",
-    group: Annotated[list[str] | None, typer.Option(help="Group of the holder.")] = None,
+    tenant: Annotated[str, typer.Option(help="The holder's tenant.")] = "",
+    group: Annotated[
+        list[str] | None, typer.Option(help="A group of the holder; may be repeated.")
+    ] = None,
     provider: Annotated[
-        list[str] | None, typer.Option(help="The key is for this provider. Default: for all.")
+        list[str] | None,
+        typer.Option(help="A provider the key may call; may be repeated. Default: all."),
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="The key is for this PROVIDER/MODEL. Default: all.")
+        list[str] | None,
+        typer.Option(help="A PROVIDER/MODEL the key may call; may be repeated. Default: all."),
     ] = None,
     network: Annotated[
-        list[str] | None, typer.Option(help="Usable from here only, as 10.1.0.0/16.")
+        list[str] | None,
+        typer.Option(
+            help="A network the key works from, such as 10.1.0.0/16; may be repeated. Default: any."
+        ),
     ] = None,
     expires: Annotated[
         str | None,
         typer.Option(
-            help="Ends after this time, as 30d or 12h, or at a date, as 2027-01-01 (UTC) or "
+            help="When the key expires: after 30d or 12h, or at a date such as 2027-01-01 (UTC) or "
             "2027-01-01T00:00+01:00. Default: never."
         ),
     ] = None,
@@ -50,12 +57,12 @@ def create(  # noqa: PLR0913 - each is an option of the command
         Path | None,
         typer.Option(
             "--providers",
-            help="Registry that the key's providers have to be in. Default: ./providers.yaml, if "
-            "there is one.",
+            help="Providers file to check --provider and --model against. Default: "
+            "./providers.yaml, if there is one.",
         ),
     ] = None,
 ) -> None:
-    """Make a key and print it; it cannot be printed again."""
+    """Create a key and print it; it cannot be printed again."""
     lists = {"groups": group, "providers": provider, "models": model, "networks": network}
     run(
         "keys create",
@@ -73,13 +80,13 @@ def list_keys(
     output: FormatOption = "table",
     config: ConfigOption = None,
 ) -> None:
-    """Show every key but the keys themselves."""
+    """List the keys, without the secrets themselves."""
     run("keys list", output=output, config=config)
 
 
 @app.command()
 def show(name: Name, config: ConfigOption = None) -> None:
-    """Show one key, but not the key itself."""
+    """Show one key, without the secret itself."""
     run("keys show", name=name, config=config)
 
 
@@ -87,17 +94,17 @@ def show(name: Name, config: ConfigOption = None) -> None:
 def rotate(
     name: Name,
     overlap: Annotated[
-        str, typer.Option(help="How long the old key still works, as 24h; 0s: not at all.")
+        str, typer.Option(help="How long the old key still works, such as 24h; 0s ends it now.")
     ] = "24h",
     config: ConfigOption = None,
 ) -> None:
-    """Print a new key for the same holder; the old one ends after the overlap."""
+    """Print a new key for the same holder; the old one works until the overlap is over."""
     run("keys rotate", name=name, overlap=overlap, config=config)
 
 
 @app.command()
 def disable(name: Name, config: ConfigOption = None) -> None:
-    """Refuse a key from now on; running gateways do so within ten seconds."""
+    """Disable a key; running gateways refuse it within ten seconds."""
     run("keys disable", name=name, config=config)
 
 
@@ -108,8 +115,9 @@ def try_keys(
         typer.Argument(
             metavar="[PROVIDER]... | KEY",
             help=(
-                "Providers to ask with the gateway's credentials; none: all that have one. "
-                "Or one key of the gateway, gw_…; `-` reads it, so that no process list shows it."
+                "Providers to try the gateway's credentials at; default: all that have one. "
+                "Or one gateway key, gw_…; `-` reads it from standard input, which keeps it out of "
+                "the process list."
             ),
         ),
     ] = None,
@@ -121,10 +129,10 @@ def try_keys(
     ] = TRY_S,
     as_json: Annotated[
         bool,
-        typer.Option("--json", metavar=FLAG, help="Print what providers answered for programs."),
+        typer.Option("--json", metavar=FLAG, help="Print the result as JSON."),
     ] = False,
 ) -> None:
-    """Say which credentials providers accept, or whose key this is; exit 1 if one does not work."""
+    """Say which credentials providers accept, or whose key this is; exit 1 if any is refused."""
     keys = [name for name in names or () if name == STDIN or name.startswith(PREFIX)]
     if not keys:
         run(
@@ -141,5 +149,5 @@ def try_keys(
 
 @app.command()
 def reencrypt(config: ConfigOption = None) -> None:
-    """Seal stored credentials with the newest of `stores.encryption_keys`; may be stopped."""
+    """Re-encrypt stored credentials with the newest of `stores.encryption_keys`."""
     run("keys reencrypt", config=config)

@@ -64,7 +64,7 @@ def show_logs(**asked: Any) -> int:  # noqa: ANN401 - the fields of `Asked`
     except BrokenPipeError:
         _stop_writing()
     except OSError as error:  # of a file that is followed
-        say(f"The log cannot be read on: {describe(error)}.")
+        say(f"The rest of the log cannot be read: {describe(error)}.")
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -127,9 +127,9 @@ def say_foreign(reader: Reader) -> None:
     if not reader.foreign:
         return
     count = f"{reader.foreign} of {reader.lines} lines"
-    say(f"{count} were passed over: they are no lines of a gateway in JSON or logfmt.")
+    say(f"{count} were skipped: they are not a gateway's lines in JSON or logfmt.")
     if reader.foreign == reader.lines:
-        say("A gateway writes JSON with `logging.format: json`, and wherever no terminal is.")
+        say("A gateway writes JSON with `logging.format: json`, or when not on a terminal.")
 
 
 def _follow(question: Question, reader: Reader, render: Render, wait: Callable[[], None]) -> None:
@@ -168,7 +168,9 @@ def _read(paths: tuple[Path, ...]) -> Batches:
             except DAMAGE:
                 say(f"{path} is cut short or damaged; the lines before that were read.")
             except OSError as error:
-                raise LogFileError(f"{path} cannot be read on: {describe(error)}.") from None
+                raise LogFileError(
+                    f"The rest of {path} cannot be read: {describe(error)}."
+                ) from None
 
 
 def _is_endless(path: Path) -> bool:

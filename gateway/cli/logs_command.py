@@ -15,7 +15,7 @@ Words = Annotated[
     typer.Argument(
         metavar="[FILE | FIELD=VALUE]...",
         help=(
-            "Files, - for standard input; and what has to hold, as provider=groq "
+            "Log files (- for standard input), and conditions such as provider=groq "
             "'outcome!=finished' 'status>=500' 'duration_s>2s' 'model~llama'."
         ),
     ),
@@ -24,30 +24,28 @@ FileOption = Annotated[
     list[Path] | None,
     typer.Option(
         envvar="GATEWAY_LOG_FILE",
-        help="A file, whatever its name looks like; used where no other is named.",
+        help="A log file with a name that looks like a condition; also used if no file is named.",
     ),
 ]
 RotatedOption = Annotated[
     bool,
-    typer.Option(
-        "--rotated", "-r", metavar=FLAG, help="Also the files that those were rotated to."
-    ),
+    typer.Option("--rotated", "-r", metavar=FLAG, help="Also read the rotated files."),
 ]
 FollowOption = Annotated[
     bool,
-    typer.Option("--follow", "-f", metavar=FLAG, help="Go on with what is written from now on."),
+    typer.Option("--follow", "-f", metavar=FLAG, help="Keep showing lines as they are written."),
 ]
 LimitOption = Annotated[
-    int | None, typer.Option("--limit", "-n", min=1, help="The last so many alone.")
+    int | None, typer.Option("--limit", "-n", min=1, help="Only the last N lines.")
 ]
 SlowOption = Annotated[
     str | None,
-    typer.Option(help="Exchanges that let their caller wait as long for the first content, as 2s."),
+    typer.Option(help="Only exchanges whose first content took at least this long, such as 2s."),
 ]
 SinceOption = Annotated[
-    str | None, typer.Option(help="From then on: 1h, 7d or 2026-11-01T12:00, of UTC.")
+    str | None, typer.Option(help="Start of the period: 1h, 7d or 2026-11-01T12:00 (UTC).")
 ]
-UntilOption = Annotated[str | None, typer.Option(help="Before then.")]
+UntilOption = Annotated[str | None, typer.Option(help="End of the period.")]
 FormatOption = Annotated[
     str | None,
     typer.Option(
@@ -56,13 +54,13 @@ FormatOption = Annotated[
     ),
 ]
 SummaryOption = Annotated[
-    bool, typer.Option("--summary", metavar=FLAG, help="A table of what the exchanges amount to.")
+    bool, typer.Option("--summary", metavar=FLAG, help="Print tables that sum up the exchanges.")
 ]
 ByOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="A row of the summary for each provider, model, principal, outcome, error_code, "
-        "status, credential_id, dialect, refused_by, day or hour; may be repeated."
+        help="Group the summary by provider, model, principal, outcome, error_code, status, "
+        "credential_id, dialect, refused_by, day or hour; may be repeated. Implies --summary."
     ),
 ]
 
@@ -81,7 +79,7 @@ def logs(  # noqa: PLR0913 - one for each option
     summary: SummaryOption = False,
     by: ByOption = None,
 ) -> None:
-    """Show what a gateway has logged: choose, follow, sum up."""
+    """Search, follow and summarise a gateway's log."""
     run(
         "logs",
         words=words or (),

@@ -92,11 +92,11 @@ def _read_by(asked: Asked) -> tuple[str, ...] | None:
         if name not in BY:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(BY)}", param_hint="--by")
     if asked.follow:
-        raise typer.BadParameter("has no end to sum up at", param_hint="--follow")
+        raise typer.BadParameter("has no end, so there is nothing to sum up", param_hint="--follow")
     if asked.limit is not None:
-        raise typer.BadParameter("a summary is of all lines", param_hint="--limit")
+        raise typer.BadParameter("a summary covers all lines", param_hint="--limit")
     if asked.form == "logfmt":
-        raise typer.BadParameter("a summary is a table, or json", param_hint="--format")
+        raise typer.BadParameter("a summary is either a table or json", param_hint="--format")
     return names
 
 
@@ -128,8 +128,7 @@ def _read_path(word: str) -> Path:
     except FieldError:
         return path
     raise typer.BadParameter(
-        f"{word!r} is a field: write what it has to be, in quotes where there is a < or >, as in "
-        f"'{word}>=500'",
+        f"{word!r} is a field: add a comparison, in quotes if it has a < or >, as in '{word}>=500'",
         param_hint="FIELD=VALUE",
     )
 

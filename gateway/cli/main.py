@@ -40,7 +40,7 @@ class LogFormat(StrEnum):
 
 app = typer.Typer(
     name="gateway",
-    help="One gateway between chat applications and language-model providers.",
+    help="An HTTP gateway between chat applications and language-model providers.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # it prints the values of variables: credentials among them
 )
@@ -49,7 +49,7 @@ app.add_typer(credentials_app, name="credentials")
 app.add_typer(db_app, name="db")
 
 PortOption = Annotated[
-    int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 takes a free one.")
+    int | None, typer.Option(min=0, max=PORT_MAX, help="Port; 0 picks a free one.")
 ]
 
 
@@ -105,14 +105,14 @@ def choose_command(
     *,
     _version: VersionOption = False,
 ) -> None:
-    """One gateway between chat applications and language-model providers."""
+    """An HTTP gateway between chat applications and language-model providers."""
 
 
 @app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to write them.")] = Path(),
 ) -> None:
-    """Write a commented providers.yaml and gateway.yaml, and an example of a middleware."""
+    """Write a commented providers.yaml and gateway.yaml, and an example middleware."""
     run("init", directory=directory)
 
 
@@ -126,12 +126,12 @@ def serve(  # noqa: PLR0913 - one for each option
     admin_host: Annotated[str | None, typer.Option(help="Address of the admin listener.")] = None,
     admin_port: PortOption = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, max=WORKERS_MAX, help="Processes. Default: 1.")
+        int | None, typer.Option(min=1, max=WORKERS_MAX, help="Number of processes. Default: 1.")
     ] = None,
     log_format: Annotated[
         LogFormat | None,
         typer.Option(
-            help="How log lines look. Default: `logging.format`, or `console` on a terminal and "
+            help="Format of log lines. Default: `logging.format`, or `console` on a terminal and "
             "`json` elsewhere."
         ),
     ] = None,
@@ -153,14 +153,15 @@ def serve(  # noqa: PLR0913 - one for each option
 @app.command()
 def check(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Default: those in this directory.")
+        list[Path] | None,
+        typer.Argument(help="Default: gateway.yaml and providers.yaml in this directory."),
     ] = None,
     schema: Annotated[
         str | None,
         typer.Option(help="Print the JSON Schema of `providers` or `gateway` instead."),
     ] = None,
 ) -> None:
-    """Find every mistake in configuration files; exit 1 when there is one."""
+    """Report every mistake in the configuration files; exit 1 if there is one."""
     if schema is None:
         run("check", files=files or [])
     if schema not in {"providers", "gateway"}:
@@ -170,27 +171,27 @@ def check(
 
 @app.command()
 def providers(providers: ProvidersOption = None) -> None:
-    """Show the registry as a table, and which providers have a credential."""
+    """List the providers, and which of them have a credential."""
     run("providers", path=providers)
 
 
 @app.command()
 def chat(
     target: Annotated[str, typer.Argument(metavar="PROVIDER[/MODEL]")],
-    text: Annotated[str, typer.Argument(help="What to say.")],
-    url: Annotated[str, typer.Option(help="Where the gateway runs.")] = DEFAULT_URL,
+    text: Annotated[str, typer.Argument(help="The message to send.")],
+    url: Annotated[str, typer.Option(help="Address of the gateway.")] = DEFAULT_URL,
     key: Annotated[
-        str | None, typer.Option(envvar="GATEWAY_KEY", help="Key of the gateway, if it wants one.")
+        str | None, typer.Option(envvar="GATEWAY_KEY", help="Gateway key, if one is needed.")
     ] = None,
 ) -> None:
-    """Stream an answer to the terminal through a running gateway."""
+    """Ask a running gateway, and stream the answer to the terminal."""
     run("chat", target=target, text=text, url=url, key=key)
 
 
 @app.command()
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="0 takes a free one.")] = 8089,
+    port: Annotated[int, typer.Option(min=0, max=PORT_MAX, help="0 picks a free one.")] = 8089,
 ) -> None:
     """Run the simulator: a scriptable provider for your own tests."""
     run("simulate", host=host, port=port)
@@ -202,14 +203,15 @@ def usage(
     by: Annotated[
         list[str] | None,
         typer.Option(
-            help="principal, tenant, provider, model, credential, outcome or day; may be repeated. "
-            "Default: one sum."
+            help="Group by principal, tenant, provider, model, credential, outcome or day; may be "
+            "repeated. Default: one total."
         ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="From then on: 7d, 12h or 2026-11-01. Default: everything.")
+        str | None,
+        typer.Option(help="Start of the period: 7d, 12h or 2026-11-01. Default: the beginning."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Before then. Default: now.")] = None,
+    until: Annotated[str | None, typer.Option(help="End of the period. Default: now.")] = None,
     form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
     config: ConfigOption = None,
 ) -> None:
@@ -224,13 +226,15 @@ app.command()(logs)  # here, because `--help` lists them in this order
 def healthcheck(
     *,
     url: Annotated[
-        str, typer.Option(envvar="GATEWAY_ADMIN_URL", help="Where its admin listener is.")
+        str, typer.Option(envvar="GATEWAY_ADMIN_URL", help="Address of its admin listener.")
     ] = DEFAULT_ADMIN_URL,
     live: Annotated[
         bool,
-        typer.Option("--live", metavar=FLAG, help="Ask whether it runs, not whether it is ready."),
+        typer.Option(
+            "--live", metavar=FLAG, help="Ask whether it is alive, not whether it is ready."
+        ),
     ] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait.")] = 3.0,
 ) -> None:
-    """Ask a gateway whether it is ready; exit 1 when it is not."""
+    """Ask a gateway whether it is ready; exit 1 if it is not."""
     run("healthcheck", url=url, live=live, timeout_s=timeout)

@@ -102,7 +102,7 @@ class Asker:
             value = value.get("data")
         if not isinstance(value, list):  # Together's is a list without anything around it
             raise UpstreamBadResponseError(
-                f"{self._provider.label} answered with something that is no list of models."
+                f"{self._provider.label} answered with something that is not a list of models."
             )
         return [str(model.get("id", "")) for model in value if isinstance(model, Mapping)]
 

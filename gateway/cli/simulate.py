@@ -24,7 +24,7 @@ def simulate(host: str, port: int) -> int:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(run_simulator(host, port, when_ready=_print_address))
     except (socket.gaierror, UnicodeError):
-        typer.echo(f"The simulator did not start. {host}:{port}: there is no such host", err=True)
+        typer.echo(f"The simulator did not start. {host}:{port}: no such host", err=True)
         return 1
     except OSError as error:
         # Newer asyncio leaves the number out where no address of the host is this machine's.

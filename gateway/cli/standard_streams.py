@@ -37,7 +37,7 @@ def refuse_full_disk() -> Iterator[None]:
         if error.errno not in _NO_ROOM:
             raise
         _drop_rest()
-        sys.exit(f"gateway: it could not be written: {os.strerror(error.errno)}")
+        sys.exit(f"gateway: cannot write: {os.strerror(error.errno)}")
 
 
 def _open_closed(number: int, mode: str) -> None:

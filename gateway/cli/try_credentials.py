@@ -88,7 +88,7 @@ def _check_names(registry: Registry, names: Sequence[str]) -> None:
                 "(A key of the gateway begins with gw_.)"
             )
         if provider.is_simulated:
-            raise TrialError(f"{name} is inside the gateway; there is nothing to be tried.")
+            raise TrialError(f"{name} is built into the gateway; there is nothing to try.")
         if provider.is_placeholder:
             raise TrialError(f"The address of {name} still holds EXAMPLE; write your own first.")
 
@@ -101,6 +101,6 @@ def _import_client() -> Any:  # noqa: ANN401 - a module
         if error.name not in OF_THE_EXTRA:
             raise
         raise TrialError(
-            "`gateway keys test` asks providers through the openai package, which is not "
-            f"installed; this brings it: {line_that_installs('openai')}"
+            "`gateway keys test` needs the openai package, which is not installed; this installs "
+            f"it: {line_that_installs('openai')}"
         ) from None

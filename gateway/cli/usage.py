@@ -37,7 +37,9 @@ def show_usage(
     async def work(settings: Settings) -> int:
         address = find_address(settings.stores)
         if address.file is not None and not address.file.exists():
-            raise StoreError(f"{address.file} is not there yet; a gateway with a ledger makes it.")
+            raise StoreError(
+                f"{address.file} does not exist yet; a gateway with a ledger makes it."
+            )
         store = await open_ledger_store(settings.stores, timeout_s=TIMEOUT_S)
         try:
             await _bring_in(settings, store)
@@ -66,4 +68,7 @@ async def _bring_in(settings: Settings, store: LedgerStore) -> None:
 
 
 def _say_missing(directory: Path, why: str) -> None:
-    typer.echo(f"{directory}: {why}; what has ended in the last seconds may be missing.", err=True)
+    typer.echo(
+        f"{directory}: {why}; exchanges that ended in the last few seconds may be missing.",
+        err=True,
+    )

@@ -105,7 +105,7 @@ def _import(module_name: str, use: str) -> ModuleType:
         if module_name == missing or module_name.startswith(f"{missing}."):
             raise PluginError(
                 f"middleware {use}: there is no module {missing}; "
-                "it is looked for beside gateway.yaml and in the current directory"
+                "it is looked for next to gateway.yaml and in the current directory"
             ) from None
         raise PluginError(
             f"middleware {use}: it imports {missing}, which is not installed"

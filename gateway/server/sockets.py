@@ -61,7 +61,7 @@ async def open_sockets(host: str, port: int, *, shared: bool = False) -> list[so
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        raise ListenError(f"{host}:{port}: there is no such host") from None
+        raise ListenError(f"{host}:{port}: no such host") from None
     sockets: list[socket.socket] = []
     try:
         for family, address in _in_order(found):

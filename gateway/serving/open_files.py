@@ -21,9 +21,8 @@ def find_shortage(error: BaseException) -> FileLimitError | None:
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return FileLimitError(
-        f"It may open {limit} files and needs more to start, with several workers more again, and "
-        "two for each stream; raise the limit (`ulimit -n 65536`, in a unit of systemd "
-        "LimitNOFILE=)."
+        f"The limit of {limit} open files is too low to start with; each worker needs some, and "
+        "each stream two. Raise it (`ulimit -n 65536`, or LimitNOFILE= in a systemd unit)."
     )
 
 

@@ -70,7 +70,7 @@ def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Itera
             raise shortage from None
         _log.critical("gateway.crashed", exc_info=error)
         with contextlib.suppress(OSError, ValueError):
-            typer.echo("The gateway has crashed; the last line of its log says why.", err=True)
+            typer.echo("The gateway crashed; the last line of its log says why.", err=True)
         raise CrashError(1) from None
     finally:
         log.close(LAST_LINES_S)

@@ -62,7 +62,9 @@ class Source(msgspec.Struct, frozen=True):
         """
         path = self.path or SETTINGS_FILE
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise ConfigError([Problem(str(path), 1, 1, "", "is no file that can be read again")])
+            raise ConfigError(
+                [Problem(str(path), 1, 1, "", "is not a file that can be read again")]
+            )
         return override(load_settings(self.path), self.overrides)
 
     def find_unread(self) -> list[str]:

@@ -120,7 +120,7 @@ class KeyStore(Protocol):
         """
 
     async def disable_key(self, name: str, at: int) -> bool:
-        """Refuse a key from now on; False when it was disabled before."""
+        """Refuse a key from now on; False when it was already disabled."""
 
     async def close(self) -> None:
         """Let go of every connection; called once, last."""

@@ -153,7 +153,7 @@ class SqlKeyStore:
             )
 
     async def disable_key(self, name: str, at: int) -> bool:
-        """Refuse a key from now on; False when it was disabled before."""
+        """Refuse a key from now on; False when it was already disabled."""
         async with self._write() as (connection, revision):
             await _fetch_ends(connection, name)
             done = await connection.execute(

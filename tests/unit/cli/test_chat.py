@@ -244,7 +244,7 @@ async def test_a_key_that_is_none_is_not_taken_for_a_wrong_address(
 
     said = capsys.readouterr().err
     assert code == 1
-    assert said.startswith("The key in GATEWAY_KEY or --key has a blank")
+    assert said.startswith("The key in GATEWAY_KEY or --key contains a space")
     assert service.url not in said
 
 
@@ -258,8 +258,8 @@ async def test_another_listener_is_told_from_the_one_for_callers(
 
     assert code == 1
     assert capsys.readouterr().err == (
-        f"{service.admin_url} answered 404, and not as a gateway answers callers; "
-        "`gateway serve` prints as `listening` where that is.\n"
+        f"{service.admin_url} answered 404, but not like a gateway; "
+        "`gateway serve` prints the right address as `listening`.\n"
     )
 
 

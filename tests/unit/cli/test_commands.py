@@ -65,9 +65,7 @@ def test_a_directory_that_is_gone_is_said(
     )
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        "The directory that this was started in has been deleted; change to one that is there.\n"
-    )
+    assert done.stderr == ("The current directory has been deleted; change to another one.\n")
 
 
 def test_no_garbage_is_looked_for_among_what_a_command_imports() -> None:

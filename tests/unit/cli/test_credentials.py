@@ -69,7 +69,7 @@ def test_a_credential_is_set_listed_and_deleted(shell: Shell) -> None:
 
 def test_nothing_yet_is_said(shell: Shell) -> None:
     """An empty table is a puzzle."""
-    assert "no credentials of this sort" in shell.run("credentials list")[2]
+    assert "no such credentials" in shell.run("credentials list")[2]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "short\n", "sk-canary with blanks\n", "x" * 5000])
@@ -128,7 +128,7 @@ def test_a_key_is_replaced_by_the_next(shell: Shell, directory: Path) -> None:
     code, out, err = shell.run("keys reencrypt")
 
     assert (code, out) == (0, "2 credentials are now sealed with the encryption key 2.\n")
-    assert err == "No credential needs the encryption key 1 any more; backups do.\n"
+    assert err == "No credential needs the encryption key 1 any more, except in backups.\n"
     assert shell.run("keys reencrypt")[1].startswith("0 credentials")
     (directory / "gateway.yaml").write_text(written.replace("1: '${KEY_1}'", "2: '${KEY_2}'}}"))
     assert [one["encryption_key"] for one in shell.listed()] == [2, 2]

@@ -39,7 +39,7 @@ def test_a_file_that_is_there_is_left_alone(
 
     assert code == 0
     assert (tmp_path / "providers.yaml").read_text() == "mine"
-    assert "providers.yaml: is there already" in capsys.readouterr().out
+    assert "providers.yaml: exists already" in capsys.readouterr().out
     assert (tmp_path / "gateway.yaml").exists()
 
 
@@ -72,7 +72,7 @@ def test_a_directory_of_ones_own_plugins_is_kept(
     assert init(tmp_path) == 0
 
     assert (tmp_path / "plugins/hello.py").read_text() == "mine"
-    assert "hello.py: is there already" in capsys.readouterr().out
+    assert "hello.py: exists already" in capsys.readouterr().out
 
 
 def test_where_no_directory_can_be_that_is_said(

@@ -57,7 +57,7 @@ def test_lines_are_printed_and_the_rest_is_counted(log: Path) -> None:
     code, out, err = run(log)
 
     assert (code, hours(out)) == (0, [11, 12, 13, 14])
-    assert "2 of 6 lines were passed over" in err
+    assert "2 of 6 lines were skipped" in err
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def test_rotated_files_are_found_once(directory: Path) -> None:
     [
         ({"form": "xml"}, "--format", "console, json, logfmt"),
         ({"by": ["hat"]}, "--by", "'hat' is none of provider"),
-        ({"by": [], "follow": True}, "--follow", "no end to sum up"),
-        ({"by": [], "limit": 1}, "--limit", "of all lines"),
-        ({"by": [], "form": "logfmt"}, "--format", "a table, or json"),
+        ({"by": [], "follow": True}, "--follow", "nothing to sum up"),
+        ({"by": [], "limit": 1}, "--limit", "covers all lines"),
+        ({"by": [], "form": "logfmt"}, "--format", "a table or json"),
         ({"slow": "2"}, "--slow", "500ms"),
         ({"since": "yesterday"}, "--since", "2026-11-01"),
         ({"until": "7y"}, "--until", "7d"),

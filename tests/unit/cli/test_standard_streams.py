@@ -58,7 +58,7 @@ def test_a_full_disk_is_said_in_a_sentence() -> None:
         done = run(f">{FULL}", "-m", "gateway", *arguments)
 
         assert done.returncode == 1, arguments
-        assert done.stderr == b"gateway: it could not be written: No space left on device\n"
+        assert done.stderr == b"gateway: cannot write: No space left on device\n"
 
 
 def test_every_command_has_its_streams_prepared() -> None:

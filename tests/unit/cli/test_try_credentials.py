@@ -105,7 +105,7 @@ def test_named_providers_alone_are_tried() -> None:
     ("name", "said"),
     [
         ("bare", "it has no credential"),
-        ("demo", "demo is inside the gateway"),
+        ("demo", "demo is built into the gateway"),
         ("azure", "still holds EXAMPLE"),
         ("tow", "did you mean two?"),
         ("sk-canary-here", "There is no provider of that name"),

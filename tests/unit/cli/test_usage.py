@@ -99,7 +99,7 @@ def test_a_journal_that_cannot_be_read_is_said(directory: Path) -> None:
     code, written, err = run("--format", "csv")
 
     assert (code, written.splitlines()[1][:4]) == (0, "2,2,")
-    assert "gateway.journal: cannot be read (Is a directory); what has ended" in err
+    assert "gateway.journal: cannot be read (Is a directory); exchanges that ended" in err
 
 
 def test_a_database_that_takes_nothing_has_sums_all_the_same(
@@ -141,5 +141,5 @@ def test_where_no_gateway_ran_nothing_is_made(directory: Path) -> None:
     code, out, err = run()
 
     assert (code, out) == (1, "")
-    assert "gateway.db is not there yet" in err
+    assert "gateway.db does not exist yet" in err
     assert list(directory.iterdir()) == []

@@ -91,7 +91,7 @@ def test_a_middleware_is_found_by_module_and_name() -> None:
 @pytest.mark.parametrize(
     ("use", "sentence"),
     [
-        ("nowhere:stamp", "there is no module nowhere; it is looked for beside gateway.yaml"),
+        ("nowhere:stamp", "there is no module nowhere; it is looked for next to gateway.yaml"),
         ("mine_for_tests.deeper:x", "mine_for_tests"),
         ("mine_for_tests:goood", r"has no goood \(did you mean good\?\)"),
         ("mine_for_tests:NUMBER", "is of the type int and no function"),

@@ -29,7 +29,7 @@ async def test_a_port_in_use_is_said_plainly() -> None:
 @pytest.mark.parametrize(
     ("host", "reason"),
     [
-        ("no-such-host.invalid", "there is no such host"),
+        ("no-such-host.invalid", "no such host"),
         ("192.0.2.1", "does not have that address"),
     ],
 )

@@ -30,7 +30,7 @@ def test_a_limit_that_is_too_low_is_a_sentence(tmp_path: Path, files: int, worke
     )
 
     assert started.returncode == 1
-    assert started.stderr.startswith(f"The gateway did not start. It may open {files} files")
+    assert started.stderr.startswith(f"The gateway did not start. The limit of {files} open files")
     assert started.stderr.count("\n") == 1
     assert "Traceback" not in started.stdout
 

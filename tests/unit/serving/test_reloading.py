@@ -182,7 +182,9 @@ async def test_a_pipe_in_its_place_is_not_waited_for(scene: Scene, log_lines: Lo
 
     await scene.reloader.reload()
 
-    assert "no file that can be read again" in log_lines.find("config.reload_failed")[0]["problem"]
+    assert (
+        "not a file that can be read again" in log_lines.find("config.reload_failed")[0]["problem"]
+    )
 
 
 async def test_a_path_that_cannot_be_looked_at_changes_nothing(
