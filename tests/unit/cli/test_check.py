@@ -255,7 +255,7 @@ def test_a_module_that_is_not_there_is_foreseen(capsys: pytest.CaptureFixture[st
     assert (code, said.out) == (0, "")
     (note,) = said.err.splitlines()[1:]
     assert note == (
-        "gateway.yaml:2:11: middleware[0].use: there is no module nosuch; it is looked for beside "
+        "gateway.yaml:2:11: middleware[0].use: there is no module nosuch; it is looked for next to "
         "gateway.yaml and in the current directory (the gateway would not start here)"
     )
 
