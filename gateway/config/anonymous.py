@@ -26,19 +26,19 @@ class AnonymousLimits(Spec):
     """How much may be asked for by those who show nothing."""
 
     requests_per_minute: Count | None = Field(
-        default=None, description="Requests that are let in each minute, evenly."
+        default=None, description="Requests per minute, spread evenly."
     )
     concurrent: Count | None = Field(
-        default=None, description="Requests that are being answered at the same time."
+        default=None, description="Requests in progress at the same time."
     )
     tokens_per_minute: Count | None = Field(
-        default=None, description="Tokens of prompts and answers each minute, evenly."
+        default=None, description="Tokens of prompts and answers per minute, spread evenly."
     )
     tokens_per_day: Count | None = Field(
-        default=None, description="Tokens from midnight to midnight, UTC."
+        default=None, description="Tokens per day, from midnight to midnight UTC."
     )
     money_per_day: Usd | None = Field(
-        default=None, description="US dollars from midnight to midnight, UTC."
+        default=None, description="US dollars per day, from midnight to midnight UTC."
     )
 
     def make_rule(self, name: str, on: Literal["everything", "address"]) -> LimitSpec:
@@ -61,8 +61,10 @@ class _Kind(Spec):
     """What comes first in the entry."""
 
     kind: Literal["anonymous"] = Field(
-        description="Everybody, without a key. The numbers count all of them together; "
-        "`requests_per_minute` and `concurrent` are needed."
+        description=(
+            "Everybody, without a key. The limits are for all of them together; "
+            "`requests_per_minute` and `concurrent` are required."
+        )
     )
 
 

@@ -18,33 +18,47 @@ class LedgerSpec(Spec):
 
     enabled: bool | None = Field(
         default=None,
-        description="Whether it is kept. Unset: as soon as this block, `limits` or stored keys are "
-        "written.",
+        description=(
+            "Whether there is a ledger. Unset: if this block, `limits` or stored keys are "
+            "configured."
+        ),
     )
     journal: str = Field(
         default="gateway.journal",
         min_length=1,
-        description="Directory for what is not in the database yet, from the directory of this "
-        "file; on a local disk that survives a restart.",
+        description=(
+            "Directory for what is not in the database yet, relative to this file; it "
+            "must be on a local disk that survives a restart."
+        ),
     )
     fsync_ms: PositiveInt = Field(
         default=50,
-        description="How much a power failure may take, in milliseconds. A killed process loses "
-        "nothing.",
+        description=(
+            "How many milliseconds of entries a power failure may lose. A killed process "
+            "loses nothing."
+        ),
     )
     max_backlog_bytes: PositiveInt = Field(
         default=GIBIBYTE,
-        description="Largest journal, while the database takes nothing; an exchange is about 1 KB.",
+        description=(
+            "Largest size of the journal while the database cannot be written; an "
+            "exchange takes about 1 KB."
+        ),
     )
     on_full: Literal["serve", "refuse"] = Field(
         default="serve",
-        description="What happens to requests when nothing can be written: relayed and counted "
-        "as unwritten, or answered 503.",
+        description=(
+            "What happens to requests when nothing can be written: `serve` relays them "
+            "and counts them as unwritten, `refuse` answers 503."
+        ),
     )
     refusals_per_minute: NonNegativeInt = Field(
         default=0,
-        description="Requests of known callers that are booked although they were refused or left "
-        "before anything went to a provider; at most so many a minute, in each process.",
+        description=(
+            "How many requests per minute and process to book although they ended before "
+            "anything was sent to a provider: those of known callers that were refused or "
+            "hung up."
+        ),
     )
 
     @property

@@ -69,90 +69,106 @@ COUNTED_CAPS = tuple(cap for cap in CAPS if cap.startswith(("tokens_per_", "mone
 class MatchSpec(Spec):
     """Which calls a rule is for; all that is written has to fit."""
 
-    principal: Words | None = Field(default=None, description="Who calls: one name, or several.")
-    key: Words | None = Field(
-        default=None, description="The gateway's own key that was shown, by its name."
+    principal: Words | None = Field(
+        default=None, description="Only these principals: one name or several."
     )
-    tenant: Words | None = Field(default=None, description="Whose principals they are.")
-    group: Words | None = Field(default=None, description="A group that the principal is in.")
-    provider: Words | None = Field(default=None, description="The provider that is asked.")
-    model: Words | None = Field(default=None, description="The model's id at the provider.")
+    key: Words | None = Field(default=None, description="Only gateway keys with these names.")
+    tenant: Words | None = Field(default=None, description="Only principals of these tenants.")
+    group: Words | None = Field(default=None, description="Only principals in one of these groups.")
+    provider: Words | None = Field(default=None, description="Only these providers.")
+    model: Words | None = Field(
+        default=None, description="Only these models, by their id at the provider."
+    )
 
 
 class LimitSpec(Spec):
     """One rule. A cap that is left out is no cap."""
 
-    name: RuleName = Field(description="What answers, headers, metrics and the log call the rule.")
+    name: RuleName = Field(
+        description="The name of the rule in answers, headers, metrics and the log."
+    )
     on: Counted = Field(
-        description="What is counted apart: each principal, each model; several: each combination. "
-        "`everything` is one count for all."
+        description=(
+            "What gets a count of its own, such as each principal or each model; for a "
+            "list, each combination. `everything` is one count for all."
+        )
     )
     match: MatchSpec = Field(
         default=MatchSpec(), description="Which calls the rule is for. Default: all."
     )
     requests_per_minute: Count | None = Field(
-        default=None, description="Requests that are let in each minute, evenly."
+        default=None, description="Requests per minute, spread evenly."
     )
     request_burst: Count | None = Field(
         default=None,
-        description="Requests that may come at once. Unset: as many as `requests_per_minute`.",
+        description="Requests allowed at once. Unset: `requests_per_minute`.",
     )
     tokens_per_minute: Count | None = Field(
-        default=None, description="Tokens of prompts and answers each minute, evenly."
+        default=None, description="Tokens of prompts and answers per minute, spread evenly."
     )
     token_burst: Count | None = Field(
         default=None,
-        description="Tokens that may be used at once. Unset: as many as `tokens_per_minute`.",
+        description="Tokens allowed at once. Unset: `tokens_per_minute`.",
     )
     concurrent: Count | None = Field(
-        default=None, description="Requests that are being answered at the same time."
+        default=None, description="Requests in progress at the same time."
     )
     tokens_per_day: Count | None = Field(
-        default=None, description="Tokens from midnight to midnight."
+        default=None, description="Tokens per day, from midnight to midnight."
     )
-    tokens_per_month: Count | None = Field(
-        default=None, description="Tokens from the first of a month to the next."
-    )
+    tokens_per_month: Count | None = Field(default=None, description="Tokens per calendar month.")
     money_per_day: Usd | None = Field(
         default=None,
-        description="US dollars from midnight to midnight, such as `5` or `2.50`, at the prices in "
-        "`providers.yaml`.",
+        description=(
+            "US dollars per day, such as `5` or `2.50`, at the prices in `providers.yaml`."
+        ),
     )
-    money_per_month: Usd | None = Field(
-        default=None, description="US dollars from the first of a month to the next."
-    )
+    money_per_month: Usd | None = Field(default=None, description="US dollars per calendar month.")
     unpriced: Literal["refuse", "allow"] = Field(
         default="refuse",
-        description="What a rule about money does with a model that has no price: refuse it, or "
-        "let it through and book what the provider says it charges, which may be nothing.",
+        description=(
+            "What a rule about money does with a model that has no price: refuse it, or "
+            "let it through and book what the provider says it charged, which may be "
+            "nothing."
+        ),
     )
     time_zone: str = Field(
-        default="UTC", description="Where it is midnight, such as `Europe/Paris`."
+        default="UTC",
+        description="Time zone in which days and months begin, such as `Europe/Paris`.",
     )
     reserve_output_tokens: NonNegativeInt = Field(
         default=1024,
-        description="Tokens set aside for an answer whose length nothing caps, until it is known.",
+        description=(
+            "Tokens to reserve for an answer without a length limit, until its length is known."
+        ),
     )
     stop_streams: bool = Field(
         default=False,
-        description="End a stream when it has used what the rule has left of tokens or money.",
+        description=(
+            "Whether to end a stream when it has used up what the rule has left in tokens or money."
+        ),
     )
     max_body_bytes: Count | None = Field(
         default=None, description="Largest request body; a larger one is answered 413."
     )
     max_output_tokens: Count | None = Field(
         default=None,
-        description="Longest answer; asking for more is answered 400, and who asks for no length "
-        "gets this one.",
+        description=(
+            "Longest answer. A request for more is answered 400; one that asks for no "
+            "length gets this one."
+        ),
     )
     dry_run: bool = Field(
-        default=False, description="Count and log what the rule would refuse, and let it through."
+        default=False,
+        description="Only count and log what the rule would refuse, and let it through.",
     )
 
     on_store_failure: OnStoreFailure = Field(
         default="local",
-        description="While Redis is gone: `local` lets in this process's part, `open` everybody, "
-        "`closed` nobody (503).",
+        description=(
+            "While Redis is down: `local` allows this process its share of the limit, "
+            "`open` allows everything, `closed` nothing (503)."
+        ),
     )
 
     @field_validator("on")

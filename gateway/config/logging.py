@@ -60,19 +60,23 @@ class EventLogSpec(Spec):
     """What is done with the lines of one event."""
 
     level: LogLevel | None = Field(
-        default=None, description="The level its lines have. Unset: its own."
+        default=None, description="Level of its lines. Unset: the event's own."
     )
     sample: float = Field(
         default=1,
         ge=0,
         le=1,
-        description="Which part of its lines is written, 0.1 being every tenth; the request's id "
-        "decides, so that the lines of one request stay together.",
+        description=(
+            "Share of its lines that is written: 0.1 is every tenth. The request's id "
+            "decides, so that the lines of one request stay together."
+        ),
     )
     keep_failed: bool = Field(
         default=True,
-        description="Whether `sample` spares what failed or was refused: each line of an exchange "
-        "that was not `finished`, and each warning or error about a request.",
+        description=(
+            "Whether `sample` keeps what failed or was refused: every line of an exchange "
+            "that was not `finished`, and every warning or error about a request."
+        ),
     )
 
 
@@ -81,15 +85,17 @@ class ContentLogSpec(Spec):
 
     to: Annotated[str, AfterValidator(_check_place)] = Field(
         min_length=1,
-        description="A file, from the directory of this one; or `stderr`. Never standard output.",
+        description="A file, relative to this one, or `stderr`. Never standard output.",
     )
     principals: Literal["all"] | tuple[LoggedPrincipal, ...] = Field(
-        description="Whose: a list of names, as the lines of exchanges have them, or `all`."
+        description=(
+            "Whose prompts and answers: a list of principals as named in the log, or `all`."
+        )
     )
     max_bytes: PositiveInt = Field(
         default=4 * KIBIBYTE,
         le=MEBIBYTE,
-        description="Of a prompt, and of an answer; what is longer is cut.",
+        description="Longest prompt, and longest answer; anything longer is truncated.",
     )
 
 
@@ -98,19 +104,22 @@ class LoggingSpec(Spec):
 
     format: LogFormat = Field(
         default="auto",
-        description="JSON lines, coloured text, `key=value` pairs, or whichever of the first two "
-        "fits where it goes.",
+        description=(
+            "JSON lines, coloured text, or `key=value` pairs; `auto` is coloured text on "
+            "a terminal and JSON elsewhere."
+        ),
     )
-    level: LogLevel = Field(
-        default="info", description="The least important lines that are still written."
-    )
+    level: LogLevel = Field(default="info", description="The lowest level that is still written.")
     events: dict[EventName, EventLogSpec] = Field(
-        default={}, description="By the name of an event: another level, or a part of its lines."
+        default={},
+        description="For single events, by name: another level, or only a sample of the lines.",
     )
     buffer_bytes: PositiveInt = Field(
         default=8 * MEBIBYTE,
         ge=64 * KIBIBYTE,
-        description="What waits while nobody takes the lines; more is dropped and counted.",
+        description=(
+            "How much may wait while the lines cannot be written; more is dropped and counted."
+        ),
     )
     content: ContentLogSpec | None = Field(
         default=None, description="Prompts and answers. Unset: none is logged."

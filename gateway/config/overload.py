@@ -17,20 +17,30 @@ class OverloadSpec(Spec):
 
     enabled: bool = Field(
         default=True,
-        description="Whether it is looked at how the process fares. `max_in_flight` holds anyway.",
+        description=(
+            "Whether to watch the load of the process. `max_in_flight` applies in any case."
+        ),
     )
     max_in_flight: PositiveInt = Field(
-        default=10_000, description="Most requests for answers at a time, in each process."
+        default=10_000, description="Most requests in progress at a time, in each process."
     )
     max_lag_s: PositiveFloat = Field(
         default=0.25,
-        description="How late the event loop may be. Where it is two fifths "
-        "of that for a second, less is let in.",
+        description=(
+            "How far the event loop may lag. If it lags by two fifths of that for a "
+            "second, fewer requests are admitted."
+        ),
     )
     max_memory_share: Share = Field(
         default=0.85,
-        description="Of the memory of the machine or container, divided by the workers.",
+        description=(
+            "Share of the memory of the machine or container, divided among the workers, "
+            "above which requests are refused."
+        ),
     )
     max_files_share: Share = Field(
-        default=0.8, description="Of the files that the process may have open."
+        default=0.8,
+        description=(
+            "Share of the files that the process may open, above which requests are refused."
+        ),
     )

@@ -23,34 +23,44 @@ class ProfilesSpec(Spec):
     """Credentials of those who call, and of their tenants."""
 
     source: Literal["stored", "postgres"] = Field(
-        description="`stored`: encrypted, in the database of `stores`. "
-        "`postgres`: the table of a chat front end on Supabase, such as chatbot-ui; read only."
+        description=(
+            "`stored`: encrypted in the database of `stores`. `postgres`: the table of a "
+            "chat front end on Supabase, such as chatbot-ui; read only."
+        )
     )
     tenants: bool = Field(
         default_factory=lambda fields: fields.get("source") == "stored",
-        description="Whether tenants have credentials too: those that "
-        "`gateway credentials set --tenant` has put into the database of `stores`. "
-        "Default: true with `stored`, false with `postgres`.",
+        description=(
+            "Whether tenants have credentials too, set with `gateway credentials set "
+            "--tenant` in the database of `stores`. Default: true with `stored`, false "
+            "with `postgres`."
+        ),
     )
     database: str | None = Field(
         default=None,
-        description="With `postgres`: where the table is, as `stores.database` says it. "
-        "Unset: in that database.",
+        description=(
+            "With `postgres`: database of the table, written like `stores.database`. "
+            "Unset: that database."
+        ),
     )
-    table: SqlName = Field(default="profiles", description="With `postgres`: the table.")
+    table: SqlName = Field(default="profiles", description="With `postgres`: name of the table.")
     id: SqlName = Field(
         default="user_id",
-        description="With `postgres`: the column with the subject of a caller's token.",
+        description="With `postgres`: column that holds the subject of a caller's token.",
     )
     models: SqlName | None = Field(
         default="models",
-        description="With `postgres`: the table of the users' own models, for `custom`; "
-        "null: they have none. Where it is written down, the table has to be there.",
+        description=(
+            "With `postgres`: table of the users' own models, for `custom`; null: they "
+            "have none. If it is set, the table has to exist."
+        ),
     )
     prefix: Prefix | None = Field(
         default=None,
-        description="With `postgres`: the `prefix` of the entry in `auth` whose users these are. "
-        "Unset: that of `supabase_cookie`, or of the only `jwt`.",
+        description=(
+            "With `postgres`: `prefix` of the entry in `auth` that these users belong to. "
+            "Unset: that of `supabase_cookie`, or of the only `jwt`."
+        ),
     )
 
     def find_secrets(self, environ: Mapping[str, str] | None = None) -> list[str]:

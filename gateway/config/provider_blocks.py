@@ -75,7 +75,7 @@ class AuthSpec(Spec):
         ),
     )
     required: bool = Field(
-        default=True, description="Whether calls are refused while no credential is found."
+        default=True, description="Whether calls are refused if no credential is found."
     )
 
     @field_validator("header")
@@ -89,13 +89,17 @@ class AuthSpec(Spec):
 class OwnEndpointSpec(Spec):
     """Where a caller's own credential goes: to an address that is in their profile too."""
 
-    field: KeyField = Field(description="The profile's field with the address.")
+    field: KeyField = Field(description="The profile field that holds the address.")
     path: Annotated[str, StringConstraints(pattern=forms.URL_PATH)] = Field(
-        default="/openai/v1", description="What follows that address, up to `/chat/completions`."
+        default="/openai/v1",
+        description="What to append to that address, before `/chat/completions`.",
     )
     models: dict[ModelId, KeyField] = Field(
         min_length=1,
-        description="The model that callers ask for, and the profile's field with its name there.",
+        description=(
+            "The models that callers ask for, each with the profile field that holds its "
+            "name there."
+        ),
     )
 
 
@@ -104,28 +108,29 @@ class ParamsSpec(Spec):
 
     send: tuple[Literal["temperature", "max_tokens"], ...] = Field(
         default=("temperature",),
-        description="What `/api/chat` sends beside `model`, `messages` and `stream`.",
+        description="What `/api/chat` sends besides `model`, `messages` and `stream`.",
     )
     drop: tuple[DroppedField, ...] = Field(
         default=(),
         description=(
-            "Body fields the host refuses; they are left out. "
-            "`messages[].name` stands for that field of every message."
+            "Body fields to leave out because the host refuses them. `messages[].name` "
+            "means that field of every message."
         ),
     )
     rename: dict[BodyField, BodyField] = Field(
         default={},
         description=(
-            "Body fields that have another name there. "
-            "Where a body holds both names, the field that already has the new one stays."
+            "Body fields that have another name there. If a body has both names, the "
+            "field with the new name is kept."
         ),
     )
     set: dict[BodyField, JsonValue] = Field(
-        default={}, description="Body fields that always have this value, whatever the caller sent."
+        default={},
+        description="Body fields that always get this value, whatever the caller sent.",
     )
     cap: dict[BodyField, int | float] = Field(
         default={},
-        description="The largest number a body field may have; a larger one becomes this.",
+        description="Largest number for a body field; a larger one is replaced by it.",
     )
 
     @field_validator("drop", "rename", "set")
@@ -139,31 +144,32 @@ class ParamsSpec(Spec):
 class Model(Spec):
     """One model of a provider."""
 
-    id: ModelId = Field(description="The name the host knows it by.")
+    id: ModelId = Field(description="The host's name for it.")
     alias: ModelId | None = Field(
         default=None, description="A second name that callers may use for it."
     )
-    label: Label | None = Field(default=None, description="The name to show to people.")
+    label: Label | None = Field(default=None, description="Name to show to people.")
     context: PositiveInt | None = Field(
         default=None,
-        description="Tokens that fit in its context window, prompt and answer together.",
+        description="Size of its context window in tokens, prompt and answer together.",
     )
     max_output: PositiveInt | None = Field(
-        default=None, description="Most tokens of one answer; `/api/chat` sends it as `max_tokens`."
+        default=None,
+        description="Most tokens in one answer; `/api/chat` sends it as `max_tokens`.",
     )
     price_in_usd_per_mtok: PriceUsd | None = Field(
-        default=None, description="Price in USD of a million prompt tokens."
+        default=None, description="Price in USD per million prompt tokens."
     )
     price_cached_in_usd_per_mtok: PriceUsd | None = Field(
         default=None,
         description=(
-            "The same for those that the host has in its cache. Default: `price_in_usd_per_mtok`."
+            "The same for prompt tokens that the host has cached. Default: `price_in_usd_per_mtok`."
         ),
     )
     price_out_usd_per_mtok: PriceUsd | None = Field(
-        default=None, description="Price in USD of a million answer tokens, reasoning included."
+        default=None, description="Price in USD per million answer tokens, including reasoning."
     )
-    image_input: bool = Field(default=False, description="Whether it reads images.")
+    image_input: bool = Field(default=False, description="Whether it accepts images.")
 
     @cached_property
     def price(self) -> Price | None:
@@ -178,7 +184,7 @@ class Model(Spec):
 class TimeoutsSpec(Spec):
     """How long to wait for an upstream, in seconds."""
 
-    connect_s: PositiveFloat = Field(default=5, description="Name look-up and TCP connection.")
+    connect_s: PositiveFloat = Field(default=5, description="DNS lookup and TCP connection.")
     tls_s: PositiveFloat = Field(default=5, description="TLS handshake.")
     request_body_s: PositiveFloat = Field(default=30, description="Sending the request body.")
     first_content_s: PositiveFloat = Field(
@@ -187,22 +193,22 @@ class TimeoutsSpec(Spec):
     reply_s: PositiveFloat = Field(
         default_factory=lambda fields: _reply_for(fields["first_content_s"]),
         description=(
-            "The same for an answer that is not streamed: it comes when all of it is made. "
-            "Default: 600, or `first_content_s` where that is written."
+            "The same for an answer that is not streamed, which arrives only when it is "
+            "complete. Default: 600, or `first_content_s` if that is set."
         ),
     )
     idle_s: PositiveFloat = Field(
         default=60, description="Between two pieces of content; comments do not count."
     )
     write_stall_s: PositiveFloat = Field(
-        default=30, description="How long a caller may stop reading before it is cut off."
+        default=30, description=("How long a caller may stop reading before the connection is cut.")
     )
-    total_s: PositiveFloat = Field(default=3600, description="One exchange from start to end.")
+    total_s: PositiveFloat = Field(default=3600, description="One exchange from beginning to end.")
     keep_alive_s: PositiveFloat = Field(
         default=15,
         description=(
-            "How long an unused connection is kept. "
-            "It needs to be shorter than the host's own, or a request meets a closed connection."
+            "How long an idle connection is kept. It should be shorter than the host's "
+            "own limit, or requests run into closed connections."
         ),
     )
 
@@ -211,40 +217,51 @@ class RetryBudgetSpec(Spec):
     """How many further attempts all requests together may make."""
 
     enabled: bool = Field(
-        default=True, description="Whether retries are counted against requests at all."
+        default=True,
+        description="Whether the number of retries is limited by the number of requests.",
     )
     share: Annotated[float, Field(ge=0, le=5)] = Field(
         default=0.2,
-        description="Retries for each request of the last ten seconds: with 0.2 the host gets 1.2 "
-        "times the requests at most.",
+        description=(
+            "Retries allowed per request of the last ten seconds: with 0.2 the host gets "
+            "at most 1.2 times as many requests."
+        ),
     )
     spare: NonNegativeInt = Field(
         default=10,
-        description="Retries in ten seconds that are always there, so that a quiet gateway can "
-        "retry. Not beside the share: the larger of the two counts.",
+        description=(
+            "Retries that are always allowed in ten seconds, so that a quiet gateway can "
+            "retry. The larger of this and the share applies."
+        ),
     )
 
 
 class BreakerSpec(Spec):
     """When a provider that fails is no longer asked, and when it is asked again."""
 
-    enabled: bool = Field(default=True, description="Whether it ever is not asked.")
+    enabled: bool = Field(
+        default=True, description="Whether a failing provider is left alone at all."
+    )
     failure_share: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.5,
-        description="The share of failed attempts at which it opens. Connections that fail count "
-        "for the host; 5xx, silence and answers that break off for the model.",
+        description=(
+            "Share of failed attempts at which the breaker opens. Failed connections "
+            "count against the host; 5xx, timeouts and broken answers against the model."
+        ),
     )
     min_attempts: PositiveInt = Field(
-        default=20, description="Attempts within `window_s` below which it never opens."
+        default=20, description="Fewest attempts within `window_s` for it to open."
     )
     window_s: PositiveFloat = Field(
-        default=30, description="How far back attempts count, in seconds."
+        default=30, description="How many seconds back attempts are counted."
     )
     open_s: PositiveFloat = Field(
         default=10,
-        description="How long nothing is sent, ± 20 %; twice as long each time it fails again.",
+        description=(
+            "How long it stays open, ± 20 %; twice as long each time the provider fails again."
+        ),
     )
-    max_open_s: PositiveFloat = Field(default=60, description="The longest of these times.")
+    max_open_s: PositiveFloat = Field(default=60, description="Longest time it stays open.")
 
     @model_validator(mode="after")
     def _is_no_shorter(self) -> Self:
@@ -258,12 +275,15 @@ class TlsSpec(Spec):
 
     ca_file: Path | None = Field(
         default=None,
-        description="Absolute path of a PEM file with the authorities to trust, not the system's.",
+        description=(
+            "Absolute path of a PEM file with the certificate authorities to trust "
+            "instead of the system's."
+        ),
     )
     server_name: str | None = Field(
         default=None,
         pattern=forms.HOST_NAME,
-        description="Host name that the certificate is for, when it is not the one in `base_url`.",
+        description="Host name in the certificate, if it differs from the one in `base_url`.",
     )
 
     @field_validator("ca_file")

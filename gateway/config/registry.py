@@ -100,26 +100,29 @@ class Provider(Spec):
     allow_private: bool = Field(
         default=False,
         description=(
-            "Whether `base_url` may lead to a loopback, private, link-local or metadata address."
+            "Whether `base_url` may point to a loopback, private, link-local or metadata address."
         ),
     )
     base_url: str = Field(
         min_length=1,
         max_length=2000,
         description=(
-            "The address of its API, up to and without `/chat/completions`. "
-            "Only `demo` may say `simulator:`, the simulator inside the gateway, and only `custom` "
-            "`models:`, the address of the caller's own model."
+            "The address of its API: everything before `/chat/completions`. Only `demo` "
+            "may use `simulator:` (the simulator inside the gateway), and only `custom` "
+            "may use `models:` (the address of the caller's own model)."
         ),
     )
     label: Label = Field(
         default_factory=lambda fields: str(fields["name"]).title(),
-        description="The name in messages and lists. Default: the name, capitalised.",
+        description="Name shown in messages and lists. Default: the name, capitalised.",
     )
     dialect: Literal["openai"] = Field(default="openai", description="The API it speaks.")
     key: KeyField = Field(
         default_factory=lambda fields: _snake(fields["name"]) + "_api_key",
-        description="Field of a caller's own credential. Default: `<name>_api_key`.",
+        description=(
+            "Name of the profile field that holds a caller's own credential. Default: "
+            "`<name>_api_key`."
+        ),
     )
     env: EnvName = Field(
         default_factory=lambda fields: _variable(fields["name"]),
@@ -128,31 +131,33 @@ class Provider(Spec):
     credential: Reference | None = Field(
         default=None,
         description=(
-            "Where the credential is, when not in `env`: `${VARIABLE}` or `file:/absolute/path`. "
-            "The credential itself may stand here only if the file's mode is 0600."
+            "Where the credential is, if not in `env`: `${VARIABLE}` or "
+            "`file:/absolute/path`. The credential itself may be written here only if the "
+            "mode of this file is 0600."
         ),
     )
     credentials: tuple[Reference, ...] = Field(
         default=(),
         max_length=CREDENTIALS_MAX,
         description=(
-            "Several credentials, used in turn: a list of what may stand in `credential`. "
-            "`env` is not looked at then."
+            "Several credentials that share the requests; each entry is written like "
+            "`credential`. `env` is then ignored."
         ),
     )
     credential_order: tuple[CredentialSource, ...] = Field(
         default=("operator", "profile", "tenant"),
         min_length=1,
         description=(
-            "Whose credential is taken, the first that is there: the operator's, that of the "
-            "caller's profile, that of the caller's tenant. What is left out is never taken."
+            "Whose credential is used; the first one found wins: the operator's, the one "
+            "in the caller's profile, or the one of the caller's tenant. One that is left "
+            "out is never used."
         ),
     )
     own_endpoint: OwnEndpointSpec | None = Field(
         default=None,
         description=(
-            "Where a credential from a caller's profile goes, when the address is in the profile "
-            "too. Only for `profiles: {source: postgres}`."
+            "Where a credential from a caller's profile is sent, if the address is in the "
+            "profile too. Only with `profiles: {source: postgres}`."
         ),
     )
     auth: AuthSpec = Field(default=AuthSpec(), description="How the credential is sent.")
@@ -160,28 +165,37 @@ class Provider(Spec):
         default={},
         repr=False,  # a value may have come from the environment
         description=(
-            "Request headers to add. Values may hold `${VARIABLE}` or `${VARIABLE:-default}`; "
-            "a header whose value comes out empty is not sent."
+            "Request headers to add. Values may contain `${VARIABLE}` or "
+            "`${VARIABLE:-default}`; a header with an empty value is not sent."
         ),
     )
     profile_headers: dict[HeaderName, KeyField] = Field(
         default={},
         description=(
-            "Request headers that go with a caller's or a tenant's own credential, and the "
-            "profile's field with their value; those of the same name in `headers` then do not."
+            "Request headers to send with a caller's or a tenant's own credential, each "
+            "with the profile field that holds its value. They replace those of the same "
+            "name in `headers`."
         ),
     )
-    params: ParamsSpec = Field(default=ParamsSpec(), description="What changes in a request body.")
+    params: ParamsSpec = Field(default=ParamsSpec(), description="How a request body is changed.")
     stream_usage: bool = Field(
         default=True,
-        description="Whether token counts may be asked for with `stream_options.include_usage`.",
+        description=(
+            "Whether the gateway may ask for token counts with `stream_options.include_usage`."
+        ),
     )
     # Before `models`, whose check holds it against them: it is said even where they have mistakes.
     default_model: ModelId | None = Field(
         default=None,
-        description="The model for callers that name none; the id or alias of a model.",
+        description="Model for callers that name none: the id or alias of a model.",
     )
-    models: tuple[Model, ...] = Field(default=(), description="Its models, as far as worth naming.")
+    models: tuple[Model, ...] = Field(
+        default=(),
+        description=(
+            "Its models, for lists, prices and limits. Models that are not listed can be "
+            "called too."
+        ),
+    )
     max_output: PositiveInt | None = Field(
         default=None,
         description=(
@@ -190,21 +204,27 @@ class Provider(Spec):
     )
     timeouts: TimeoutsSpec = Field(default=TimeoutsSpec(), description="How long to wait.")
     retries: Annotated[NonNegativeInt, Field(le=5)] = Field(
-        default=2, description="Further attempts after a failure, before the first content only."
+        default=2, description=("Further attempts after a failure, only before the first content.")
     )
     retry_budget: RetryBudgetSpec = Field(
-        default=RetryBudgetSpec(), description="How many of those all requests together may make."
+        default=RetryBudgetSpec(), description="How many retries all requests together may make."
     )
     breaker: BreakerSpec = Field(
-        default=BreakerSpec(), description="When it is not asked, because it fails all the time."
+        default=BreakerSpec(),
+        description="When the provider is left alone because it keeps failing.",
     )
     on_client_gone: Literal["cancel", "drain"] = Field(
         default="cancel",
-        description="When the caller hangs up: end the upstream answer, or read it to its end.",
+        description=(
+            "When the caller hangs up: cancel the provider's answer, or read it to its end."
+        ),
     )
     on_stream_error: Literal["cut", "notice"] = Field(
         default="cut",
-        description="When an answer fails half-way on `/api/chat`: cut it, or write a line first.",
+        description=(
+            "When an answer fails halfway on `/api/chat`: cut the connection, or write a "
+            "line of text first."
+        ),
     )
     incorrect_key: Literal["status", "text", "never"] = Field(
         default="status",
@@ -214,7 +234,7 @@ class Provider(Spec):
         ),
     )
     max_connections: PositiveInt = Field(
-        default=10_000, description="Most connections to it at a time; calls beyond get 503."
+        default=10_000, description="Most connections to it at a time; calls beyond that get 503."
     )
     tls: TlsSpec = Field(default=TlsSpec(), description="How its certificate is verified.")
 
@@ -250,7 +270,7 @@ class Provider(Spec):
 
     @property
     def needs_credential(self) -> bool:
-        """Whether calls are refused while no credential is found."""
+        """Whether calls are refused if no credential is found."""
         return self.auth.required and not self.is_simulated
 
     @property

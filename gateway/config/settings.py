@@ -65,60 +65,70 @@ class ServerSpec(Spec):
     """The public listener."""
 
     host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
-    port: Port = Field(default=8080, description="Port to listen on; 0 takes a free one.")
+    port: Port = Field(default=8080, description="Port to listen on; 0 picks a free one.")
     unix_socket: SocketPath | None = Field(
         default=None,
-        description="Path of a socket to listen on in place of an address and a port; for a proxy "
-        "on this machine.",
+        description=(
+            "Path of a socket to listen on instead of an address and a port; for a proxy "
+            "on this machine."
+        ),
     )
     unix_socket_mode: FileMode = Field(
-        default="0660", description="Who may connect to that socket: its octal mode, as text."
+        default="0660", description="Octal mode of that socket, as text: who may connect to it."
     )
     max_body_bytes: PositiveInt = Field(
-        default=32 * MEBIBYTE, description="Largest request body; more is answered 413."
+        default=32 * MEBIBYTE, description="Largest request body; a larger one is answered 413."
     )
     max_bodies_bytes: PositiveInt | None = Field(
         default=None,
-        description="All request bodies together, each until its answer flows; more is answered "
-        "503. Unset: three of the largest.",
+        description=(
+            "Total size of all request bodies in memory; each is kept until its answer "
+            "starts. More is answered 503. Unset: three of the largest."
+        ),
     )
     max_reply_bytes: PositiveInt = Field(
-        default=32 * MEBIBYTE, description="Largest answer that is not a stream; it is held whole."
+        default=32 * MEBIBYTE,
+        description="Largest answer that is not streamed; it is held in memory.",
     )
     max_stream_bytes: PositiveInt = Field(
         default=1024 * MEBIBYTE,
-        description="Largest streamed answer, its framing included; a longer one is cut.",
+        description="Largest streamed answer, including its framing; a longer one is cut.",
     )
     head_timeout_s: PositiveFloat = Field(
-        default=10, description="How long a caller may take for the head of a request."
+        default=10, description="How long a caller may take to send the headers of a request."
     )
     request_body_timeout_s: PositiveFloat = Field(
-        default=30, description="How long a caller may take for the body of a request."
+        default=30, description="How long a caller may take to send the body of a request."
     )
     keep_alive_s: PositiveFloat = Field(
-        default=75, description="How long an unused connection of a caller is kept."
+        default=75, description="How long an idle connection of a caller is kept."
     )
     drain_s: PositiveFloat = Field(
-        default=30, description="How long running answers may go on when the gateway stops."
+        default=30,
+        description="How long answers in progress may take to finish when the gateway stops.",
     )
     workers: PositiveInt = Field(
         default=1,
         le=MOST_WORKERS,
-        description="Processes that answer requests; one for each core is enough.",
+        description="Number of processes that answer requests; one per core is enough.",
     )
     worker_timeout_s: NonNegativeFloat = Field(
         default=60,
-        description="How long the event loop of one of several workers may stand still before it "
-        "is killed, and another one started; 0: for ever.",
+        description=(
+            "How long the event loop of a worker may be stuck before that worker is "
+            "killed and replaced; 0: forever. Only with several workers."
+        ),
     )
     cors_origins: tuple[Origin, ...] = Field(
-        default=(), description="Web origins that may call from a browser. Default: none."
+        default=(), description="Web origins whose pages may call the gateway. Default: none."
     )
     trusted_proxies: tuple[ProxyNetwork, ...] = Field(
         default=(),
-        description="Networks of the proxies in front, and `unix` for one on this machine's own "
-        "socket. What they say of the caller's address in `X-Forwarded-For` or `Forwarded` is "
-        "believed. Default: none.",
+        description=(
+            "Networks of the proxies in front, and `unix` for one that connects through "
+            "the Unix socket. They are believed about the caller's address, in "
+            "`X-Forwarded-For` or `Forwarded`. Default: none."
+        ),
     )
 
     @property
@@ -148,18 +158,22 @@ class AdminSpec(Spec):
     """The listener for health, readiness, metrics and the admin API."""
 
     host: BindHost = Field(default="127.0.0.1", description="Address to listen on.")
-    port: Port = Field(default=8081, description="Port to listen on; 0 takes a free one.")
-    enabled: bool = Field(default=True, description="Whether it listens at all.")
+    port: Port = Field(default=8081, description="Port to listen on; 0 picks a free one.")
+    enabled: bool = Field(default=True, description="Whether there is an admin listener at all.")
     keys: KeyHashes | None = Field(
         default=None,
         repr=False,
-        description="Who may use the admin API: the SHA-256 of each key, as `sha256:<64 hex>`, by "
-        "the name of who holds it. Unset: nobody.",
+        description=(
+            "Who may use the admin API: the name of each key's holder, and the key's "
+            "SHA-256 as `sha256:<64 hex>`. Unset: nobody."
+        ),
     )
     hosts: tuple[BindHost, ...] = Field(
         default=(),
-        description="Names that the admin API may be called by, without a port, beside those of "
-        "this machine and `admin.host`.",
+        description=(
+            "Host names, without a port, by which the admin API may be called, besides "
+            "those of this machine and `admin.host`."
+        ),
     )
 
 
@@ -170,8 +184,10 @@ class GatewayKeyAuth(Spec):
     keys: KeyHashes | None = Field(
         default=None,
         repr=False,
-        description="The SHA-256 of each key, as `sha256:<64 hex>`, by the name of who holds it. "
-        "Unset: the keys that `gateway keys` made.",
+        description=(
+            "The name of each key's holder, and the key's SHA-256 as `sha256:<64 hex>`. "
+            "Unset: the keys made with `gateway keys`."
+        ),
     )
 
 
@@ -185,18 +201,18 @@ class MiddlewareSpec(Spec):
 
     use: PluginName = Field(description="What to import, as `module:name`.")
     after: MiddlewareName | None = Field(
-        default=None, description="The middleware it comes right after (further in)."
+        default=None, description="The middleware that it comes right after (further in)."
     )
     before: MiddlewareName | None = Field(
-        default=None, description="The middleware it comes right before (further out)."
+        default=None, description="The middleware that it comes right before (further out)."
     )
     timeout_s: PositiveFloat = Field(
         default=30,
-        description="Longest time it may take, before it calls the handler and after that.",
+        description="How long it may take, both before it calls the handler and afterwards.",
     )
     optional: bool = Field(
         default=False,
-        description="Start without it when it cannot be loaded; a warning says so.",
+        description="Whether to start without it, with a warning, if it cannot be loaded.",
     )
 
     @model_validator(mode="after")
@@ -210,14 +226,17 @@ class CommitSpec(Spec):
     """When the status line leaves at the latest."""
 
     v1_max_wait_s: PositiveFloat = Field(
-        default=10, description="On `/v1`: longest wait for the first content of a stream."
+        default=10,
+        description="On `/v1`: how long the status line of a stream waits for the first content.",
     )
     chat_max_wait_s: PositiveFloat = Field(
         default=45,
-        description="On `/api/chat`: the same. Stay under `proxy_read_timeout` of nginx (60 s).",
+        description=(
+            "On `/api/chat`: the same. Keep it below nginx's `proxy_read_timeout` (60 s)."
+        ),
     )
     keep_alive_comment_s: PositiveFloat = Field(
-        default=15, description="Time between the gateway's own comments in a silent `/v1` stream."
+        default=15, description=("Interval between keep-alive comments in a silent `/v1` stream.")
     )
 
 
@@ -233,8 +252,8 @@ class Settings(Spec):
         default=None,
         min_length=1,
         description=(
-            "Who may call; the first method that recognises the caller wins. "
-            "Without it only direct calls from this machine are answered."
+            "Who may call; the first method that recognises the caller wins. Without it, "
+            "only direct calls from this machine are answered."
         ),
     )
     stores: StoresSpec = Field(
@@ -246,10 +265,13 @@ class Settings(Spec):
         description="Where callers' own credentials are. Unset: there are the operator's alone.",
     )
     limits: tuple[LimitSpec, ...] = Field(
-        default=(), description="How much may be asked for; every rule that fits has to agree."
+        default=(),
+        description=(
+            "How much callers may use; a request has to pass every rule that applies to it."
+        ),
     )
     middleware: tuple[MiddlewareSpec, ...] = Field(
-        default=(), description="Middlewares of your own, each with its place in the chain."
+        default=(), description="Your own middlewares, each with its place in the chain."
     )
     overload: OverloadSpec = Field(
         default=OverloadSpec(), description="When less is let in than is asked for."

@@ -75,21 +75,28 @@ class StoresSpec(Spec):
 
     database: str = Field(
         default="sqlite:///gateway.db",
-        description="`sqlite:///<path>`, from the directory of this file, or "
-        "`postgresql://<user>:${VARIABLE}@<host>/<name>`, or `${VARIABLE}` alone.",
+        description=(
+            "`sqlite:///<path>`, relative to this file, or "
+            "`postgresql://<user>:${VARIABLE}@<host>/<name>`, or `${VARIABLE}` alone."
+        ),
     )
     peppers: dict[Version, Reference] | None = Field(
         default=None,
         min_length=1,
-        description="Secrets that keys are hashed with, as `${VARIABLE}` or `file:/absolute/path`, "
-        "by version; the highest makes new keys. Unset: a file beside the SQLite database.",
+        description=(
+            "Secrets that keys are hashed with: a version number and `${VARIABLE}` or "
+            "`file:/absolute/path` for each. New keys use the highest version. Unset: a "
+            "file beside the SQLite database."
+        ),
     )
     encryption_keys: dict[Version, Reference] | None = Field(
         default=None,
         min_length=1,
-        description="Keys that credentials of profiles and tenants are encrypted with, as "
-        "`${VARIABLE}` or `file:/absolute/path`, by version; the highest encrypts. "
-        "Unset: a file beside the SQLite database.",
+        description=(
+            "Keys that encrypt the credentials of profiles and tenants: a version number "
+            "and `${VARIABLE}` or `file:/absolute/path` for each. The highest version is "
+            "used to encrypt. Unset: a file beside the SQLite database."
+        ),
     )
 
     counters: str = Field(
@@ -103,8 +110,10 @@ class StoresSpec(Spec):
     )
     instances: PositiveInt = Field(
         default=1,
-        description="How many gateways count in the same Redis. When it is gone, each lets in its "
-        "part of what a rule allows.",
+        description=(
+            "Number of gateways that share this Redis. While Redis is down, each allows "
+            "its share of every limit."
+        ),
     )
 
     @property

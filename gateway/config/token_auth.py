@@ -43,43 +43,55 @@ Algorithms = Annotated[
     tuple[Algorithm, ...],
     Field(
         min_length=1,
-        description="How its tokens are signed; no other algorithm is accepted, "
-        "whatever a token says.",
+        description=(
+            "How the tokens are signed; no other algorithm is accepted, whatever a token says."
+        ),
     ),
 ]
 SecretReference = Annotated[
     SecretStr | None,
     Field(
-        description="Where the secret is that the issuer signs with: `${VARIABLE}` or "
-        "`file:/absolute/path`. Only for HS256, HS384 and HS512. "
-        "The secret itself may stand here only if the file's mode is 0600."
+        description=(
+            "The secret that the issuer signs with: `${VARIABLE}` or "
+            "`file:/absolute/path`. Only for HS256, HS384 and HS512. The secret itself "
+            "may be written here only if the mode of this file is 0600."
+        )
     ),
 ]
 AllowPrivate = Annotated[
     bool,
     Field(
-        description="Whether the issuer's keys may be at a private or loopback address, "
-        "or be fetched without TLS."
+        description=(
+            "Whether the issuer's keys may be fetched from a private or loopback address, "
+            "or without TLS."
+        )
     ),
 ]
 CaFile = Annotated[
     Path | None,
     Field(
-        description="Absolute path of a PEM file with the authorities to trust when its keys are "
-        "fetched, not the system's."
+        description=(
+            "Absolute path of a PEM file with the certificate authorities to trust when "
+            "fetching the keys, instead of the system's."
+        )
     ),
 ]
 Prefix = Annotated[
     str,
     StringConstraints(pattern=forms.PRINCIPAL_PREFIX),
     Field(
-        description="Text before every principal's name, so that two issuers cannot name the same."
+        description=(
+            "Text put before every principal's name, so that the names of two issuers "
+            "cannot collide."
+        )
     ),
 ]
 LeewayS = Annotated[
     float,
     Field(
-        ge=0, le=LEEWAY_MAX_S, description="By how much its clock may differ from the gateway's."
+        ge=0,
+        le=LEEWAY_MAX_S,
+        description="How far the issuer's clock may differ from the gateway's.",
     ),
 ]
 
@@ -87,15 +99,17 @@ LeewayS = Annotated[
 class ClaimsSpec(Spec):
     """Which claims say who is calling."""
 
-    principal: ClaimPath = Field(default="sub", description="The claim that names the caller.")
+    principal: ClaimPath = Field(default="sub", description="Claim with the caller's name.")
     tenant: ClaimPath | None = Field(
         default=None,
-        description="The claim that names the caller's tenant, such as `app_metadata.org`. "
-        "A token without it is refused.",
+        description=(
+            "Claim with the caller's tenant, such as `app_metadata.org`. A token without "
+            "it is refused."
+        ),
     )
     groups: ClaimPath | None = Field(
         default=None,
-        description="The claim that lists the caller's groups, such as `realm_access.roles`.",
+        description="Claim with the list of the caller's groups, such as `realm_access.roles`.",
     )
 
 
@@ -127,15 +141,17 @@ class JwtAuth(SignedAuth):
     """Callers with a token of one issuer, such as an OpenID Connect provider."""
 
     kind: Literal["jwt"] = Field(description="A signed token in `Authorization: Bearer`.")
-    issuer: Url = Field(description="Who issues the tokens: exactly what stands in `iss`.")
+    issuer: Url = Field(description="Who issues the tokens: exactly the value of `iss`.")
     audience: str = Field(
-        min_length=1, max_length=1000, description="For whom the tokens are: what is in `aud`."
+        min_length=1, max_length=1000, description="Who the tokens are for: the value of `aud`."
     )
     algorithms: Algorithms
     jwks_url: Url | None = Field(
         default=None,
-        description="Where the issuer publishes its keys. Unset: as its "
-        "`/.well-known/openid-configuration` says.",
+        description=(
+            "Where the issuer publishes its keys. Unset: where its "
+            "`/.well-known/openid-configuration` says."
+        ),
     )
     secret: SecretReference = None
     claims: Claims = ClaimsSpec()
@@ -161,7 +177,7 @@ class SupabaseCookieAuth(SignedAuth):
         description="The session cookie that Supabase's libraries set."
     )
     url: Url = Field(
-        description="The project's address: what the front end has as `NEXT_PUBLIC_SUPABASE_URL`."
+        description="The address of the project: the front end's `NEXT_PUBLIC_SUPABASE_URL`."
     )
     secret: SecretReference = None
     algorithms: Algorithms = Field(
@@ -183,18 +199,20 @@ class SupabaseCookieAuth(SignedAuth):
     )
     issuer: Url = Field(
         default_factory=lambda fields: _join(fields["url"], "/auth/v1"),
-        description="Exactly what stands in `iss` of its tokens. Default: `<url>/auth/v1`.",
+        description="Exactly the value of `iss` in its tokens. Default: `<url>/auth/v1`.",
     )
     audience: str = Field(
         default="authenticated",
         min_length=1,
         max_length=1000,
-        description="For whom the tokens are: what is in `aud`.",
+        description="Who the tokens are for: the value of `aud`.",
     )
     cookie: CookieName = Field(
         default_factory=lambda fields: _cookie_of(fields["url"]),
-        description="The name of the cookie, without the number of a part. "
-        "Default: `sb-<first word of the host>-auth-token`.",
+        description=(
+            "Name of the cookie, without the number of a part. Default: `sb-<first word "
+            "of the host>-auth-token`."
+        ),
     )
     claims: Claims = ClaimsSpec()
     prefix: Prefix = ""

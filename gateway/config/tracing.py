@@ -36,54 +36,66 @@ class TracingSpec(Spec):
     endpoint: str = Field(
         default="http://127.0.0.1:4318",
         max_length=2000,
-        description="Where the collector takes OTLP over HTTP; `/v1/traces` is added where the "
-        "path does not end so.",
+        description=(
+            "Where the collector accepts OTLP over HTTP; `/v1/traces` is appended if the "
+            "path does not end with it."
+        ),
     )
     headers: dict[HeaderName, str] = Field(
         default={},
         repr=False,  # a value may have come from the environment
-        description="Request headers for the collector. Values may hold `${VARIABLE}` or "
-        "`${VARIABLE:-default}`; a secret has to.",
+        description=(
+            "Request headers for the collector. Values may contain `${VARIABLE}` or "
+            "`${VARIABLE:-default}`; secrets must."
+        ),
     )
     ca_file: Path | None = Field(
-        default=None, description="PEM file with the authorities to trust for the collector."
+        default=None,
+        description="PEM file with the certificate authorities to trust for the collector.",
     )
     compression: Literal["none", "gzip"] = Field(
-        default="none", description="Whether what is sent is compressed."
+        default="none", description="How the requests are compressed."
     )
     timeout_s: PositiveFloat = Field(
-        default=10, description="How long the collector may take for an answer."
+        default=10, description="How long the collector may take to answer."
     )
     export_every_s: PositiveFloat = Field(
-        default=5, description="How long a span may wait for others to be sent with."
+        default=5, description="How long a span may wait to be sent together with others."
     )
     max_queued_spans: PositiveInt = Field(
-        default=2048, description="Spans that wait to be sent; any more are dropped, and counted."
+        default=2048,
+        description="Most spans that may wait to be sent; more are dropped and counted.",
     )
     flush_s: PositiveFloat = Field(
-        default=5, description="How long sending what is left may take when the gateway stops."
+        default=5,
+        description="How long sending the remaining spans may take when the gateway stops.",
     )
     sample_ratio: float = Field(
-        default=1, ge=0, le=1, description="Part of the traces that are recorded, from 0 to 1."
+        default=1, ge=0, le=1, description="Share of the traces to record, from 0 to 1."
     )
     callers_decide: bool = Field(
         default=True,
-        description="Whether a caller's `traceparent` says if its exchange is recorded; "
-        "else `sample_ratio` does, for every exchange.",
+        description=(
+            "Whether a caller's `traceparent` decides if its exchange is recorded; "
+            "otherwise `sample_ratio` decides for every exchange."
+        ),
     )
     propagate_to: tuple[ProviderName, ...] | None = Field(
         default=None,
-        description="Providers that are shown the trace, in `traceparent` and `tracestate`. "
-        "Unset: all; `[]`: none.",
+        description=(
+            "Providers that receive the trace in `traceparent` and `tracestate`. Unset: "
+            "all; `[]`: none."
+        ),
     )
     service_name: Text = Field(
-        default="chat-gateway", description="What the collector knows this gateway by."
+        default="chat-gateway", description="Name of this gateway at the collector."
     )
     resource: dict[AttributeName, Text] = Field(
         default={},
         max_length=MAX_RESOURCE,
-        description="More attributes of the gateway as a whole, such as "
-        "`deployment.environment.name`.",
+        description=(
+            "Further attributes of the gateway as a whole, such as `deployment.environment.name`."
+        ),
     )
 
     @property
