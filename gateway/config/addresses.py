@@ -57,7 +57,7 @@ LOCAL_NAMES = ("localhost", "ip6-localhost", "localhost.localdomain")
 METADATA_NAMES = ("metadata.google.internal", "metadata.goog", "instance-data")
 
 ADDED_PATH = "/chat/completions"
-ALLOW = "say allow_private: true when that is meant"
+ALLOW = "write allow_private: true if that is intended"
 
 
 def check_base_url(url: str, *, allow_private: bool, credential: str = "leave them out") -> None:
@@ -76,11 +76,11 @@ def check_base_url(url: str, *, allow_private: bool, credential: str = "leave th
     if "@" in parts.netloc:
         raise ValueError(f"holds a user or password; {credential}")
     if "#" in url:
-        raise ValueError("holds a fragment; leave out the # and all after it")
+        raise ValueError("has a fragment; leave out the # and everything after it")
     if "?" in url:
-        raise ValueError("holds a query; leave out the ? and all after it")
+        raise ValueError("has a query; leave out the ? and everything after it")
     if re.search(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", parts.path, re.IGNORECASE):
-        raise ValueError("holds a dot segment; write the path it stands for")
+        raise ValueError("contains a dot segment; write the path without it")
     if parts.path.rstrip("/").endswith(ADDED_PATH):
         raise ValueError(f"holds {ADDED_PATH}, which the gateway adds; leave it out")
     refusal = _host_refusal(parts, allow_private=allow_private)
@@ -140,11 +140,11 @@ def _literal_refusal(host: str, *, allow_private: bool) -> str | None:
     and checks that do not are how such addresses slip by.
     """
     if "%" in host:
-        return "holds an IPv6 zone; write the address without it"
+        return "has an IPv6 zone; write the address without it"
     try:
         ip_address(host)
     except ValueError:
-        return "spells an IPv4 address in an odd form; write it as four decimal numbers"
+        return "has an IPv4 address in an unusual form; write it as four decimal numbers"
     refusal = refusal_of(host, allow_private=allow_private)
     return f"leads to {refusal}" if refusal else None
 

@@ -53,7 +53,7 @@ class AddressLimits(AnonymousLimits):
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
         if not any(getattr(self, cap) for cap in AnonymousLimits.model_fields):
-            raise ValueError(f"limits nothing; write one of {', '.join(type(self).model_fields)}")
+            raise ValueError(f"sets no limit; write one of {', '.join(type(self).model_fields)}")
         return self
 
 

@@ -35,7 +35,7 @@ SECRET_FIELD = re.compile(
 AUTH_SCHEME = re.compile(r"^\s*(?:Basic|Bearer|Key|Token)(?:\s+|$)", re.IGNORECASE)
 
 WRITTEN_OUT = "written out"  # the id of a credential whose value stands in the registry
-TWICE = "the same credential stands here twice; keep one"
+TWICE = "the same credential is written twice; keep one"
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header may carry as a token
 QUOTED = re.compile(r"([\"']).*\1")
@@ -112,7 +112,7 @@ def find_repeated(references: Sequence[SecretStr]) -> Iterator[Mistake]:
         if text in texts[:place]:
             name = _name_of(text)
             yield Mistake(
-                (place,), TWICE if name == WRITTEN_OUT else f"{name} stands here twice; keep one"
+                (place,), TWICE if name == WRITTEN_OUT else f"{name} is written twice; keep one"
             )
 
 
@@ -229,16 +229,18 @@ def check_reference(reference: str) -> None:
     if BARE_VARIABLE.fullmatch(reference) is not None:
         raise ValueError("needs braces around the variable's name, such as ${GROQ_API_KEY}")
     if VISIBLE.fullmatch(reference) is None:
-        raise ValueError("is empty or holds white space; write ${VARIABLE} or file:/absolute/path")
+        raise ValueError(
+            "is empty or contains white space; write ${VARIABLE} or file:/absolute/path"
+        )
 
 
 def find_unsendable(headers: Mapping[str, str]) -> Iterator[Mistake]:
     """Yield each header whose value cannot be sent or holds a broken reference."""
     for name, value in headers.items():
         if HEADER_VALUE.fullmatch(value) is None:
-            yield Mistake((name,), "holds a control character or a letter outside ASCII")
+            yield Mistake((name,), "contains a control character or a letter outside ASCII")
         if "${" in TEMPLATE.sub("", value):
-            yield Mistake((name,), "holds a broken reference; write ${VARIABLE}")
+            yield Mistake((name,), "has a broken reference; write ${VARIABLE}")
 
 
 def fill_headers(headers: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -267,7 +269,7 @@ def _fill(name: str, template: str, environ: Mapping[str, str]) -> str:
         if HEADER_VALUE.fullmatch(value) is None:
             raise CredentialError(
                 f"{source} cannot go into the header {name}: "
-                "it holds a control character or a letter outside ASCII",
+                "it contains a control character or a letter outside ASCII",
                 path=path,
             )
         return value or default

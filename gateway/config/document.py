@@ -140,7 +140,7 @@ class _Builder:
         """Return what a scalar means in YAML 1.2's core schema."""
         text = node.text
         if UNPRINTABLE.search(text):
-            message = "holds a control character or half a character"
+            message = "contains a control character or half a character"
             self.problems.append(self.problem(node.place, path, message))
             text = UNPRINTABLE.sub("?", text)
         if not node.is_plain:

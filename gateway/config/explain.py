@@ -71,16 +71,16 @@ NEEDS = {
 # Error types with a bound: the words, and where pydantic keeps the bound.
 BOUNDS = {
     "decimal_max_places": (
-        "has too many digits behind the point; at most {} fit",
+        "has too many decimal places; at most {} are allowed",
         "decimal_places",
     ),
     "greater_than": ("needs to be more than {}", "gt"),
     "greater_than_equal": ("needs to be {} or more", "ge"),
     "less_than": ("needs to be less than {}", "lt"),
     "less_than_equal": ("needs to be {} or less", "le"),
-    "string_too_long": ("is too long; at most {} characters fit", "max_length"),
+    "string_too_long": ("is too long; at most {} characters are allowed", "max_length"),
     "string_too_short": ("is too short; {} or more characters are needed", "min_length"),
-    "too_long": ("holds too much; at most {} fit", "max_length"),
+    "too_long": ("has too many entries; at most {} are allowed", "max_length"),
     "too_short": ("is empty; write {} or more", "min_length"),
 }
 
@@ -203,12 +203,12 @@ def _wrong_kind(needed: str, error: ErrorDetails) -> str:
     value = error["input"]
     found = next((word for kinds, word in KINDS if isinstance(value, kinds)), "something else")
     if needed == "text" and isinstance(value, bool | int | float):
-        return f"needs text, and {found} stands here; put it in quotes"
+        return f"needs text, not {found}; put it in quotes"
     if isinstance(value, str) and ("number" in needed or needed == "true or false"):
-        return f"needs {needed}, and text stands here; write it without quotes and units"
+        return f"needs {needed}, not text; write it without quotes and units"
     if value is None:
-        return f"needs {needed}, and nothing stands here; write it or leave the key out"
-    return f"needs {needed}, and {found} stands here"
+        return f"needs {needed}, but is empty; write it or leave the key out"
+    return f"needs {needed}, not {found}"
 
 
 def _not_one_of(error: ErrorDetails, expected: str) -> str:

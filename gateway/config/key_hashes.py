@@ -29,7 +29,9 @@ def _find_useless(hashes: dict[str, str]) -> Iterator[Mistake]:
                 "the key was empty when it was hashed",
             )
         elif other != name:
-            yield Mistake((name,), f"gives {other} and {name} the same key; make one for each")
+            yield Mistake(
+                (name,), f"gives {other} and {name} the same key; make one for each of them"
+            )
 
 
 def names_by_digest(hashes: Mapping[str, str] | None) -> dict[str, str]:

@@ -178,7 +178,7 @@ class LimitSpec(Spec):
             raise ValueError("is empty; write `everything` for one count for all")
         if isinstance(on, tuple):
             refuse(
-                Mistake((place,), f"{what} stands here twice; keep one")
+                Mistake((place,), f"{what} is written twice; keep one")
                 for place, what in enumerate(on)
                 if what in on[:place]
             )
@@ -198,7 +198,7 @@ class LimitSpec(Spec):
                     "install its package tzdata, or `pip install tzdata`"
                 ) from None
             raise ValueError(
-                "is no time zone that this machine knows; write one like Europe/Paris"
+                "is not a time zone that this machine knows; write one like Europe/Paris"
             ) from None
         return zone
 
@@ -209,7 +209,7 @@ class LimitSpec(Spec):
 
     def _find_idle_words(self) -> Iterator[Mistake]:
         if all(getattr(self, cap) is None for cap in CAPS):
-            yield Mistake((), f"limits nothing; write one of {', '.join(CAPS)}")
+            yield Mistake((), f"sets no limit; write one of {', '.join(CAPS)}")
         for burst, rate in (
             ("request_burst", "requests_per_minute"),
             ("token_burst", "tokens_per_minute"),

@@ -53,7 +53,7 @@ LEGACY_VARIABLES = {
     "azure_embeddings_name": "AZURE_EMBEDDINGS_NAME",
 }
 
-NO_CA_FILE = "there is no such file; name a PEM file with the authorities to trust"
+NO_CA_FILE = "no such file; name a PEM file with the certificate authorities to trust"
 
 SpecT = TypeVar("SpecT", bound=Spec)
 

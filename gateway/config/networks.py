@@ -24,7 +24,7 @@ def check_proxy(text: str) -> str:
             "address, or unix"
         ) from None
     if network.prefixlen == 0:
-        raise ValueError("is everybody, who could then say to be anybody; name the proxies")
+        raise ValueError("is everybody, so anybody could pretend to be anybody; name the proxies")
     return text
 
 

@@ -266,7 +266,7 @@ class BreakerSpec(Spec):
     @model_validator(mode="after")
     def _is_no_shorter(self) -> Self:
         if self.max_open_s < self.open_s:
-            refuse([Mistake(("max_open_s",), "`max_open_s` has to be `open_s` at least")])
+            refuse([Mistake(("max_open_s",), "`max_open_s` has to be at least `open_s`")])
         return self
 
 
@@ -296,7 +296,7 @@ class TlsSpec(Spec):
 
 def _mentions_of_stream(fields: Collection[str], *, has_new_names: bool) -> Iterator[Mistake]:
     """Yield where body fields are changed that say which form an answer has."""
-    message = "`stream` is the caller's to say; leave it out"
+    message = "`stream` is up to the caller; leave it out"
     if not isinstance(fields, dict):
         places = (place for place, field in enumerate(fields) if field == "stream")
         yield from (Mistake((place,), message) for place in places)

@@ -287,7 +287,7 @@ class Provider(Spec):
     @classmethod
     def _is_no_route(cls, name: str) -> str:
         if name in ROUTE_SEGMENTS:
-            raise ValueError("is part of a path of the gateway; take another name")
+            raise ValueError("is part of the gateway's own paths; choose another name")
         return name
 
     @field_validator("base_url")
@@ -323,7 +323,9 @@ class Provider(Spec):
     ) -> tuple[SecretStr, ...]:
         found = list(find_repeated(credentials))
         if fields.data.get("credential") is not None:
-            message = "stands beside `credential`; write all of them here, or only the one"
+            message = (
+                "cannot be combined with `credential`; write all of them here, or only that one"
+            )
             found.append(Mistake((), message))
         if not credentials:
             found.append(Mistake((), "is empty; write one reference or more, or leave it out"))
@@ -334,7 +336,7 @@ class Provider(Spec):
     @classmethod
     def _name_each_once(cls, order: tuple[CredentialSource, ...]) -> tuple[CredentialSource, ...]:
         refuse(
-            Mistake((place,), f"{source} stands here twice; keep one")
+            Mistake((place,), f"{source} is written twice; keep one")
             for place, source in enumerate(order)
             if source in order[:place]
         )
@@ -345,7 +347,7 @@ class Provider(Spec):
     def _are_the_profiles(cls, headers: dict[str, str], fields: ValidationInfo) -> dict[str, str]:
         auth = fields.data.get("auth", AuthSpec())
         taken = RESERVED_HEADERS | {auth.header.lower()}
-        message = "is not the profile's to set; leave it out"
+        message = "cannot come from a profile; leave it out"
         refuse(Mistake((name,), message, at_key=True) for name in headers if name.lower() in taken)
         return headers
 
@@ -355,7 +357,7 @@ class Provider(Spec):
         auth = fields.data.get("auth", AuthSpec())
         found = [*_misnamed_headers(headers, auth.header.lower()), *find_unsendable(headers)]
         if headers and fields.data.get("base_url") == CUSTOM_MODELS:
-            message = "would go to whatever host a caller writes down; leave it out"
+            message = "would be sent to whatever host a caller chooses; leave it out"
             found.append(Mistake((), message))
         refuse(found)
         return headers
@@ -375,7 +377,7 @@ class Provider(Spec):
         found: list[Mistake] = []
         for place, part, name in names:
             if name in seen:
-                message = f"the id or alias {name!r} stands here twice; keep one"
+                message = f"the id or alias {name!r} is written twice; keep one"
                 found.append(Mistake((place, part), message))
             seen.add(name)
         default = fields.data.get("default_model")
@@ -394,9 +396,9 @@ def _misnamed_headers(headers: dict[str, str], of_credential: str) -> Iterator[M
         if low in RESERVED_HEADERS:
             yield Mistake((name,), "belongs to the connection; leave it out", at_key=True)
         elif low == of_credential:
-            yield Mistake((name,), "carries the credential; use `auth`", at_key=True)
+            yield Mistake((name,), "is the header of the credential; use `auth`", at_key=True)
         elif low in seen:
-            message = "stands here twice, in different case; keep one"
+            message = "is written twice, in different case; keep one"
             yield Mistake((name,), message, at_key=True)
         seen.add(low)
 

@@ -149,7 +149,7 @@ class ServerSpec(Spec):
     @model_validator(mode="after")
     def _holds_the_largest_body(self) -> Self:
         if self.max_bodies_bytes is not None and self.max_bodies_bytes < self.max_body_bytes:
-            message = "`max_bodies_bytes` has to be `max_body_bytes` at least"
+            message = "`max_bodies_bytes` has to be at least `max_body_bytes`"
             refuse([Mistake(("max_bodies_bytes",), message)])
         return self
 
@@ -365,7 +365,7 @@ class Settings(Spec):
                 "write `profiles.prefix`"
             )
         if profiles.prefix is not None and profiles.prefix not in prefixes:
-            raise ValueError("`profiles.prefix` is no `prefix` of an entry in `auth`")
+            raise ValueError("`profiles.prefix` is not the `prefix` of any entry in `auth`")
         if profiles.database is None and self.stores.database.startswith("sqlite:"):
             raise ValueError(
                 "`profiles` of a table need `profiles.database`: that of `stores` is SQLite"
@@ -417,9 +417,9 @@ def _find_never_asked(methods: tuple[AuthMethod, ...]) -> Iterator[Mistake]:
     for place, method in enumerate(methods):
         is_anonymous = isinstance(method, AnonymousAuth)
         if is_over and is_anonymous:
-            yield Mistake((place,), "lets in everybody twice; keep one `anonymous`")
+            yield Mistake((place,), "admits everybody twice; keep one `anonymous`")
         elif is_over:
-            message = "is never asked, below `anonymous`, which lets in everybody; write that last"
+            message = "is never asked: `anonymous` above it admits everybody; put that one last"
             yield Mistake((place,), message)
         is_over = is_over or is_anonymous
 
@@ -448,7 +448,7 @@ def _find_taken_names(
     seen: set[str] = set()
     for place, limit in enumerate(limits):
         if limit.name in seen:
-            message = f"is the second rule of the name {limit.name}; give it another"
+            message = f"is the second rule with the name {limit.name}; give it another name"
             yield Mistake((place, "name"), message)
         elif limit.name in of_anonymous:
             message = f"{limit.name} is the name of the limits of `anonymous`; give it another"

@@ -128,7 +128,7 @@ class StoresSpec(Spec):
             return counters
         _parse_redis(REFERENCE.sub("x", counters))
         if REFERENCE.sub("", urlsplit(counters).password or ""):
-            raise ValueError("holds a password; write ${VARIABLE} in its place")
+            raise ValueError("contains a password; write ${VARIABLE} instead")
         return counters
 
     @field_validator("database")
@@ -243,7 +243,7 @@ def check_database(written: str) -> None:
     if REFERENCE.fullmatch(written) is None:
         _check_address(REFERENCE.sub("1", written))  # a port may be a variable, too
         if REFERENCE.sub("", urlsplit(written).password or ""):
-            raise ValueError("holds a password; write ${VARIABLE} in its place")
+            raise ValueError("contains a password; write ${VARIABLE} instead")
 
 
 def check_pepper(pepper: str, source: str) -> None:

@@ -68,7 +68,9 @@ def decode_text(content: bytes, file: str) -> str:
     ConfigError with all that are not, or when the content is too large.
     """
     if len(content) > FILE_BYTES_MAX:
-        raise ConfigError([Problem(file, 1, 1, "", "larger than 1 MiB; that is no configuration")])
+        raise ConfigError(
+            [Problem(file, 1, 1, "", "larger than 1 MiB, which is too large for a configuration")]
+        )
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -77,7 +79,12 @@ def decode_text(content: bytes, file: str) -> str:
         raise ConfigError([Problem(file, place.line, place.column, "", message)]) from None
     text = text.removeprefix("\ufeff")
     problems = [
-        _at(file, text, found.start(), f"a character that no text holds (U+{ord(found[0]):04X})")
+        _at(
+            file,
+            text,
+            found.start(),
+            f"a character that no text may contain (U+{ord(found[0]):04X})",
+        )
         for found in islice(UNPRINTABLE.finditer(text), PROBLEMS_MAX)
     ]
     problems += [

@@ -232,7 +232,7 @@ class SupabaseCookieAuth(SignedAuth):
         for path in (claims.principal, claims.tenant, claims.groups):
             if path is not None and path.split(".")[0] == "user_metadata":
                 raise ValueError(
-                    "reads user_metadata, which every user writes as they like; use app_metadata"
+                    "reads user_metadata, which users can change themselves; use app_metadata"
                 )
         return claims
 

@@ -133,7 +133,7 @@ def _find_forbidden(headers: dict[str, str]) -> Iterator[Mistake]:
             message = "is what the gateway writes itself; leave it out"
             yield Mistake((name,), message, at_key=True)
         elif is_secret(name) and "${" not in value:
-            yield Mistake((name,), "holds the value itself; write ${VARIABLE}")
+            yield Mistake((name,), "contains the value itself; write ${VARIABLE}")
 
 
 def is_secret(header: str) -> bool:

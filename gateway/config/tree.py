@@ -18,11 +18,11 @@ DEPTH_MAX = 32
 MERGE = "<<"
 # What stands before the place in its line and, below it, what the YAML reader says; and what helps.
 SYNTAX_HINTS = (
-    (r"'\\t' that cannot start", "a tab stands where only spaces may; indent with spaces"),
-    ("expected ',' or '}', but got '{'", "put text that holds { or ${ in quotes inside { }"),
+    (r"'\\t' that cannot start", "a tab where only spaces are allowed; indent with spaces"),
+    ("expected ',' or '}', but got '{'", "put text that contains { or ${ in quotes inside { }"),
     (
         ": .*\nmapping values are not allowed",
-        "a second `: ` in a line; put text that holds `: ` in quotes",
+        "a second `: ` in a line; put text that contains `: ` in quotes",
     ),
     (
         "mapping values are not allowed",
@@ -98,7 +98,7 @@ def _explained_events(text: str, file: str) -> Iterator[yaml.Event]:
     try:
         yield from yaml.parse(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
-        said = getattr(error, "problem", None) or "no character that YAML knows"
+        said = getattr(error, "problem", None) or "a character that YAML does not allow"
         # What is never closed is shown where it was opened, not at the end of the file.
         is_at_end = "end of stream" in said or "<stream end>" in said
         at_end = is_at_end and getattr(error, "context_mark", None)
@@ -139,10 +139,10 @@ class _Composer:
         place = _start(event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
-                self.refuse(event, f"*{event.anchor} stands for nothing written above it")
+                self.refuse(event, f"*{event.anchor} refers to nothing above it")
             return replace(self.anchors[event.anchor], place=place)
         if getattr(event, "tag", None) is not None:
-            self.note(event, "a tag (!…) stands here; tags are not read, write the plain value")
+            self.note(event, "has a tag (!…); tags are not supported, write the plain value")
         node = self.content(event, place, depth)
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
             self.anchors[event.anchor] = node

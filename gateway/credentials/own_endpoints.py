@@ -68,7 +68,7 @@ def _make_with(provider: Provider, headers: Mapping[str, str]) -> Provider:
         if HEADER_VALUE.fullmatch(value) is None:
             raise CredentialUnusableError(
                 f"What your profile has for {provider.label} cannot be sent. {FIX_IT}",
-                detail=f"{name} holds a control character or a letter outside ASCII",
+                detail=f"{name} contains a control character or a letter outside ASCII",
             )
     theirs = {name.lower() for name in provider.profile_headers}
     ours = {name: value for name, value in provider.headers.items() if name.lower() not in theirs}

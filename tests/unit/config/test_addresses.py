@@ -85,7 +85,7 @@ def test_a_public_address_may_be_called(address: str) -> None:
 
 @pytest.mark.parametrize("address", NO_ADDRESS)
 def test_what_is_no_address_is_refused(address: str) -> None:
-    """Two readers of an odd form can disagree about where it leads, so it leads nowhere."""
+    """Two readers of an unusual form can disagree about where it leads, so it leads nowhere."""
     assert refusal_of(address, allow_private=True) == "not an IP address"
 
 
@@ -152,10 +152,10 @@ def test_a_plain_url_is_taken(url: str) -> None:
         ("https://LOCALHOST/", "loopback"),
         ("https://a.localhost/", "loopback"),
         ("https://metadata.google.internal/", "metadata"),
-        ("https://0177.0.0.1/", "odd form"),
-        ("https://0x7f.1/", "odd form"),
-        ("https://017700000001/", "odd form"),
-        ("https://1.2.3.4.5/", "odd form"),
+        ("https://0177.0.0.1/", "unusual form"),
+        ("https://0x7f.1/", "unusual form"),
+        ("https://017700000001/", "unusual form"),
+        ("https://1.2.3.4.5/", "unusual form"),
     ],
 )
 def test_a_url_with_more_or_less_than_an_address_is_refused(url: str, reason: str) -> None:
@@ -174,5 +174,5 @@ def test_a_server_of_ones_own_may_be_called_when_that_is_written(url: str) -> No
 
 def test_an_odd_form_is_refused_even_where_private_addresses_are_allowed() -> None:
     """Nobody needs 127.1; whoever writes it hides something or made a slip."""
-    with pytest.raises(ValueError, match="odd form"):
+    with pytest.raises(ValueError, match="unusual form"):
         check_base_url("http://127.1/", allow_private=True)

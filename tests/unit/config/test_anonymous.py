@@ -39,7 +39,7 @@ def test_the_numbers_are_for_all_together_and_for_each_address() -> None:
 
 def test_limits_of_an_address_that_limit_nothing_are_refused() -> None:
     """Whoever writes the word means something by it."""
-    with pytest.raises(ValidationError, match="limits nothing; write one of requests_per_minute"):
+    with pytest.raises(ValidationError, match="sets no limit; write one of requests_per_minute"):
         AnonymousAuth.model_validate({**WRITTEN, "per_address": {}})
 
 
@@ -54,7 +54,7 @@ def test_they_are_rules_beside_the_others() -> None:
 
 def test_everybody_is_let_in_once() -> None:
     """Of two entries the second would never be asked, and its limits would hold nobody."""
-    with pytest.raises(ValidationError, match="lets in everybody twice"):
+    with pytest.raises(ValidationError, match="admits everybody twice"):
         Settings.model_validate({"auth": [WRITTEN, WRITTEN]})
 
 

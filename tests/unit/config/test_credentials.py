@@ -331,7 +331,7 @@ def test_a_broken_credential_of_several_is_named_with_its_place() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [(A, "A stands here twice"), (CANARY, "credential stands here twice")]
+    ("text", "said"), [(A, "A is written twice"), (CANARY, "credential is written twice")]
 )
 def test_the_same_reference_twice_is_a_mistake(text: str, said: str) -> None:
     """Found without the environment; a value that is written out is not repeated."""

@@ -81,7 +81,7 @@ def test_escaped_control_characters_are_refused() -> None:
     """YAML can spell in quotes what no header, path or log line may hold."""
     for escaped in (r"\0", r"\ud800"):
         assert problems_of(f'a: "{escaped}"\n') == [
-            "a.yaml:1:4: a: holds a control character or half a character"
+            "a.yaml:1:4: a: contains a control character or half a character"
         ]
 
 

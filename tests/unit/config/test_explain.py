@@ -39,7 +39,7 @@ def test_a_value_that_no_member_of_a_union_takes_is_one_mistake() -> None:
         parse_document(text, "a.yaml"), RegistryFile, errors_of({"providers": {"a": entry}})
     )
 
-    assert [problem.message for problem in problems] == ["needs a number, and a list stands here"]
+    assert [problem.message for problem in problems] == ["needs a number, not a list"]
 
 
 def test_a_hint_never_hides_a_field() -> None:

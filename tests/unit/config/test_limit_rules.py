@@ -52,7 +52,7 @@ def test_a_name_is_one_rules() -> None:
     """Which one refused?"""
     rule = {"name": "r", "on": "model", "concurrent": 1}
 
-    with pytest.raises(ValidationError, match="second rule of the name r"):
+    with pytest.raises(ValidationError, match="second rule with the name r"):
         Settings.model_validate({"limits": [rule, rule]})
 
 

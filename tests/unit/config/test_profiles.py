@@ -90,7 +90,7 @@ def test_it_is_known_whose_profiles_they_are() -> None:
     assert settings_of(*two, prefix="b:").profile_prefix == "b:"
     with pytest.raises(ValidationError, match=r"several issuers; write `profiles\.prefix`"):
         settings_of(*two)
-    with pytest.raises(ValidationError, match="no `prefix` of an entry"):
+    with pytest.raises(ValidationError, match="not the `prefix` of any entry"):
         settings_of(*two, prefix="c:")
 
 

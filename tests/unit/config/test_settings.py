@@ -59,7 +59,7 @@ def test_two_names_cannot_share_a_key() -> None:
 
 def test_the_largest_body_fits_into_the_sum() -> None:
     """Otherwise it would be told to come back for ever."""
-    with pytest.raises(ValidationError, match="has to be `max_body_bytes` at least"):
+    with pytest.raises(ValidationError, match="has to be at least `max_body_bytes`"):
         Settings.model_validate({"server": {"max_bodies_bytes": 1_000}})
 
 

@@ -238,7 +238,7 @@ def test_what_is_no_place_to_count_is_refused(written: str) -> None:
 
 def test_a_password_of_redis_is_not_written_out() -> None:
     """And one that a variable brings in the wrong form is not repeated."""
-    with pytest.raises(ValidationError, match="holds a password"):
+    with pytest.raises(ValidationError, match="contains a password"):
         StoresSpec(counters="redis://u:plain@h")
     with pytest.raises(StoresError, match=r"what \$\{ALL\} holds needs to be") as refused:
         StoresSpec(counters="${ALL}").find_counters({"ALL": f"redis://u:{PASSWORD}"})

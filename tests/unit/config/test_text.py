@@ -34,7 +34,9 @@ def test_what_is_not_utf8_is_refused_at_its_place() -> None:
 
 def test_a_null_character_is_refused_at_its_place() -> None:
     """A file half written before a crash is full of them."""
-    assert refused(b"a: b\nc: \x00") == ["a.yaml:2:4: a character that no text holds (U+0000)"]
+    assert refused(b"a: b\nc: \x00") == [
+        "a.yaml:2:4: a character that no text may contain (U+0000)"
+    ]
 
 
 def test_a_binary_file_does_not_fill_the_screen() -> None:
@@ -57,7 +59,9 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     content = read_bytes(file)
 
     assert len(content) == FILE_BYTES_MAX + 1
-    assert refused(content) == ["a.yaml:1:1: larger than 1 MiB; that is no configuration"]
+    assert refused(content) == [
+        "a.yaml:1:1: larger than 1 MiB, which is too large for a configuration"
+    ]
 
 
 def test_a_missing_file_is_named_with_the_way_to_get_one(tmp_path: Path) -> None:

@@ -65,26 +65,26 @@ def test_a_secret_is_written_as_a_reference(tmp_path: Path) -> None:
     [
         (
             "tracing: {headers: {api-key: abc}}",
-            "1:30: tracing.headers.api-key: holds the value itself",
+            "1:30: tracing.headers.api-key: contains the value itself",
         ),
         (
             "tracing: {headers: {x-key: '${NO}'}}",
             "1:28: tracing.headers.x-key: the header x-key needs",
         ),
         ("tracing: {headers: {Host: a}}", "1:21: tracing.headers.Host: is what the gateway"),
-        ("tracing: {headers: {x: 'a\\nb'}}", "tracing.headers.x: holds a broken"),
+        ("tracing: {headers: {x: 'a\\nb'}}", "tracing.headers.x: has a broken"),
         ("tracing: {sample_ratio: 1.5}", "1:25: tracing.sample_ratio: needs to be 1 or less"),
         ("tracing: {endpoint: x}", "1:21: tracing.endpoint: needs to start with http"),
         ("tracing: {endpoint: 'http://u:p@a'}", "give the credential in `headers`"),
         ("tracing: {url: x}", "1:11: tracing.url: unknown key"),
         ("tracing: {resource: {'A B': x}}", "tracing.resource"),
-        ("tracing: {ca_file: nowhere.pem}", "1:20: tracing.ca_file: there is no such file"),
+        ("tracing: {ca_file: nowhere.pem}", "1:20: tracing.ca_file: no such file"),
     ],
 )
 def test_a_mistake_is_shown_where_it_is(tmp_path: Path, text: str, problem: str) -> None:
     """With its line and column, and never with a value."""
     if "broken" in problem:
-        text, problem = "tracing: {headers: {x: '${'}}", "tracing.headers.x: holds a broken"
+        text, problem = "tracing: {headers: {x: '${'}}", "tracing.headers.x: has a broken"
 
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, text + "\n")

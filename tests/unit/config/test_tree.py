@@ -44,7 +44,7 @@ def test_a_deep_file_is_refused_and_does_not_end_the_process(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a: &a [*a]", r"\*a stands for nothing"),
+        ("a: &a [*a]", r"\*a refers to nothing"),
         ("a: b\n---\na: c", "second document"),
         ("? : b", "not YAML here"),
         ("a: @b", "needs quotes"),

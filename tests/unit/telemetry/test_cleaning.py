@@ -55,7 +55,7 @@ def test_what_looks_like_a_credential_goes(text: str) -> None:
     "text",
     [
         "gateway.yaml:3:5: auth.0.secret: needs to be ${VARIABLE}",
-        "stores.database: holds a password; write ${VARIABLE} in its place",
+        "stores.database: contains a password; write ${VARIABLE} instead",
         "The maximum is 8192 tokens. Tokens: 9000.",
         "expected one of 'token', 'password'",
         "The cookie is missing, and no authorization either.",
