@@ -98,7 +98,7 @@ EVENTS = (
         "credential_store.failed",
         "error",
         "where callers' credentials are does not answer, see "
-        "[credentials](../configure/credentials.md#how-soon-and-what-when-the-database-fails)",
+        "[credentials](../configure/credentials.md#how-soon-changes-apply)",
         "store reason",
     ),
     make_event("credential_store.recovered", "info", "where they are answers again", "store"),
@@ -116,7 +116,7 @@ EVENTS = (
         "key_store.failed",
         "error",
         "the database of keys does not answer, see "
-        "[stored keys](../configure/keys.md#how-soon-and-what-when-the-database-fails)",
+        "[stored keys](../configure/keys.md#how-soon-changes-apply)",
         "reason",
     ),
     make_event("key_store.recovered", "info", "the database of keys answers again"),
