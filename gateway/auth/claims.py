@@ -63,7 +63,7 @@ def _time_of(claims: Mapping[str, Any], name: str) -> float | None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value <= LAST_SECOND:  # neither NaN nor infinity is
-        raise ClaimError(f"The token's `{name}` is no time in seconds.")
+        raise ClaimError(f"The token's `{name}` is not a time in seconds.")
     return float(value)
 
 
@@ -83,7 +83,7 @@ def _groups_in(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
     if is_list and len(groups) > MAX_GROUPS:
         raise ClaimError(f"The token holds more than {MAX_GROUPS} groups in `{path}`.")
     if not is_list or not all(isinstance(group, str) and _is_name(group) for group in groups):
-        raise ClaimError(f"What the token holds in `{path}` is not a list of groups.")
+        raise ClaimError(f"The token's `{path}` is not a list of groups.")
     return tuple(groups)
 
 

@@ -48,13 +48,13 @@ def read_key(headers: CIMultiDictProxy[str]) -> str | None:
     bearers = headers.getall("Authorization", ())
     plain = headers.getall("x-api-key", ())
     if len(bearers) > 1 or len(plain) > 1:
-        raise AmbiguousAuthError("The request holds a header with a key twice; send it once.")
+        raise AmbiguousAuthError("The request has a header with a key twice; send it once.")
     key = None
     if bearers:
         scheme = _BEARER.match(bearers[0])
         key = "" if scheme is None else bearers[0][scheme.end() :].strip(" \t")
     if plain:
         if key is not None and key != plain[0]:
-            raise AmbiguousAuthError("Authorization and x-api-key hold different keys; send one.")
+            raise AmbiguousAuthError("Authorization and x-api-key have different keys; send one.")
         key = plain[0]
     return key

@@ -33,7 +33,7 @@ _OPTIONS: jwt.types.Options = {
     "verify_jti": False,
 }
 _NO_TOKEN = Refusal("The token is not a JSON web token.", is_vague=True)
-_OTHER_ISSUER = Refusal("The token is not of an issuer that this gateway accepts.", is_vague=True)
+_OTHER_ISSUER = Refusal("The token is not from an issuer that this gateway accepts.", is_vague=True)
 # While an issuer changes from one sort of signature to the other it has two entries.
 _OTHER_ALGORITHM = Refusal(
     "The token is signed with an algorithm that is not accepted here.", is_vague=True
@@ -41,7 +41,7 @@ _OTHER_ALGORITHM = Refusal(
 _SENTENCES: tuple[tuple[type[jwt.PyJWTError], str], ...] = (
     (jwt.MissingRequiredClaimError, "The token lacks `exp`, `aud` or `iss`."),
     (jwt.InvalidAudienceError, "The token is meant for another audience."),
-    (jwt.InvalidSignatureError, "The token's signature is not right."),
+    (jwt.InvalidSignatureError, "The token's signature is invalid."),
 )
 
 
@@ -96,7 +96,9 @@ class Verifier:
         if header.alg not in self._spec.algorithms:
             raise _RefusedError(_OTHER_ALGORITHM)
         if header.crit is not msgspec.UNSET:
-            raise _RefusedError(Refusal("The token asks for an extension that is not known here."))
+            raise _RefusedError(
+                Refusal("The token requires an extension that is not supported here.")
+            )
         return header
 
     def _check_signature(self, token: str, key: Key, algorithm: str) -> dict[str, Any]:
@@ -113,7 +115,7 @@ class Verifier:
             # Of our own making are the words; PyJWT's quote the token here and there.
             sentence = next(
                 (words for kind, words in _SENTENCES if isinstance(error, kind)),
-                "The token is not one that this gateway can use.",
+                "The token cannot be used with this gateway.",
             )
             raise _RefusedError(Refusal(sentence, detail=type(error).__name__)) from None
 

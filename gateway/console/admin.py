@@ -138,7 +138,7 @@ def _translate(refusal: web.HTTPException, app: web.Application) -> GatewayError
         return NotFoundError(f"There is no such page; here are {to_read}.")
     if isinstance(refusal, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(refusal.allowed_methods))
-        return MethodNotAllowedError(f"This page takes {allowed}.", headers={"Allow": allowed})
+        return MethodNotAllowedError(f"This page accepts {allowed}.", headers={"Allow": allowed})
     error = InternalError("This page could not be shown.")
     error.status = refusal.status
     return error

@@ -55,7 +55,7 @@ def _name_unknown(name: str, known: Mapping[str, str]) -> str:
     near = get_close_matches(name[:64], known, 1)
     hint = f"; did you mean `{near[0]}`?" if near else "."
     names = ", ".join(known) or "none"
-    return f"The body holds a field that is not known here (known: {names}){hint}"
+    return f"The body has an unknown field (known: {names}){hint}"
 
 
 def _is_of(kind: str, value: object) -> bool:

@@ -121,7 +121,7 @@ class KeyDesk:
         self._tasks.spawn(name, _run(change, ended))
         await asyncio.wait([ended])  # which, other than `await`, does not cancel it with us
         if ended.cancelled():
-            raise InternalError("The gateway made a mistake; its log has the reason.")
+            raise InternalError("The gateway failed; its log has the reason.")
         result = ended.result()
         if isinstance(result, GatewayError):
             raise result

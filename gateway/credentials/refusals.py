@@ -38,7 +38,7 @@ def explain_refusal(
             headers=headers,
         )
     return CredentialsSpentError(
-        f"What the gateway may use of {label} is used up; whoever runs it can raise the quota.",
+        f"The gateway's quota at {label} is used up; its operator can raise it.",
         detail=states,
         headers=headers,
     )
@@ -53,6 +53,6 @@ def _say_refused(provider: Provider, dialect: Dialect) -> str:
     if dialect is Dialect.TEXT and provider.incorrect_key == "status":
         return incorrect_key_sentence(provider.label)
     return (
-        f"{provider.label} does not accept any of the gateway's credentials; whoever runs it can "
+        f"{provider.label} does not accept any of the gateway's credentials; its operator can "
         f"see with `gateway keys test {provider.name}` what is wrong."
     )

@@ -66,7 +66,7 @@ class StoredSource:
         if isinstance(credential, Sealed):
             raise CredentialUnavailableError(
                 f"The credential for {provider.label} cannot be read; "
-                "whoever runs the gateway finds the reason in its log.",
+                "the gateway's operator finds the reason in its log.",
                 detail=credential.problem,
             )
         check_usable(credential, provider.label)

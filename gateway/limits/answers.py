@@ -84,7 +84,7 @@ def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
     if cap.counts_money:
         return RequestNeverFitsError(
             f"This request may cost up to {say_usd(use.charge.cost)}, and the rule {cap.rule} "
-            f"gives {say_usd(cap.capacity)} a {cap.unit}; "
+            f"allows {say_usd(cap.capacity)} a {cap.unit}; "
             f"shorten the prompt or lower `{asked.output_field}`.",
             detail=f"rule={cap.rule} cap={cap.label}",
         )
@@ -92,8 +92,8 @@ def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
     remedy = "shorten the prompt" + (f" or lower `{asked.output_field}`" if answer > 0 else "")
     return RequestNeverFitsError(
         f"This request needs about {use.charge.cost} tokens ({asked.prompt_tokens} for its prompt, "
-        f"{max(answer, 0)} for its answer), and the rule {cap.rule} lets through "
-        f"{cap.capacity} at most; {remedy}.",
+        f"{max(answer, 0)} for its answer), and the rule {cap.rule} allows at "
+        f"most {cap.capacity} at once; {remedy}.",
         detail=f"rule={cap.rule} cap={cap.label}",
     )
 
@@ -153,20 +153,20 @@ def _say_refusal(use: Use, standing: Standing) -> tuple[type[DownstreamError], s
     rule = f"The rule {cap.rule}"
     match cap.kind:
         case CounterKind.REQUESTS:
-            sentence = f"{rule} lets in {_say_requests(cap)} a minute {cap.whom}"
+            sentence = f"{rule} allows {_say_requests(cap)} a minute {cap.whom}"
             return RequestRateExceededError, sentence
         case CounterKind.TOKENS:
-            sentence = f"{rule} lets through {cap.written} tokens a minute {cap.whom}, and {needed}"
+            sentence = f"{rule} allows {cap.written} tokens a minute {cap.whom}, and {needed}"
             return TokenRateExceededError, sentence
         case CounterKind.PLACES:
-            sentence = f"{rule} answers {_say_requests(cap)} at a time {cap.whom}"
+            sentence = f"{rule} allows {_say_requests(cap)} at a time {cap.whom}"
             return ConcurrencyExceededError, sentence
         case CounterKind.QUOTA:
-            sentence = f"{rule} gives {cap.written} tokens a {cap.unit} {cap.whom}"
+            sentence = f"{rule} allows {cap.written} tokens a {cap.unit} {cap.whom}"
             left = f"{standing.remaining} are left, and {needed}"
             return TokenQuotaExceededError, f"{sentence}, {left}"
         case CounterKind.MONEY:
-            sentence = f"{rule} gives {say_usd(cap.written)} a {cap.unit} {cap.whom}"
+            sentence = f"{rule} allows {say_usd(cap.written)} a {cap.unit} {cap.whom}"
             left = f"{say_usd(standing.remaining)} are left, and this request may cost "
             return BudgetExceededError, f"{sentence}, {left}{say_usd(use.charge.cost)}"
 

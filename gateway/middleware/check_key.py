@@ -84,12 +84,12 @@ def _say_remedies(call: Call, where: str, *, has_profiles: bool) -> Iterator[str
     if OPERATOR in order:
         # A path on the gateway's machine is for its log.
         where_to = where if FILE_PREFIX not in where else "what the registry names"
-        yield f"whoever runs it sets {where_to}"
+        yield f"its operator can set {where_to}"
     if has_profiles and "profile" in order:
-        yield "you set one in your profile"
+        yield "you can set one in your profile"
     elif OPERATOR not in order:
-        yield "whoever runs it " + (
-            "sets one for your tenant"
+        yield "its operator " + (
+            "can set one for your tenant"
             if has_profiles
-            else "says in gateway.yaml where `profiles` are, where it is looked for"
+            else "can configure `profiles` in gateway.yaml, where it is looked for"
         )

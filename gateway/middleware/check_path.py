@@ -57,7 +57,7 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
         )
     headers = request.headers
     if not _names_a_host(headers.get(hdrs.HOST, "")):
-        raise MalformedRequestError("The Host header names no host.")
+        raise MalformedRequestError("The Host header is not a valid host.")
     if hdrs.TRANSFER_ENCODING in headers:
         _check_framing(request)
     if hdrs.CONTENT_ENCODING in headers:
@@ -86,7 +86,7 @@ def _check_framing(request: web.Request) -> None:
     # that a proxy may have framed the body by something else (RFC 9112, 6.1).
     codings = ", ".join(request.headers.getall(hdrs.TRANSFER_ENCODING))
     if codings.strip().lower() != "chunked" or request.version < HttpVersion11:
-        raise MalformedRequestError("The only transfer encoding taken is chunked.")
+        raise MalformedRequestError("The only transfer encoding accepted is chunked.")
 
 
 def _check_encoding(codings: str) -> None:

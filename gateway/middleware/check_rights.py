@@ -32,7 +32,7 @@ def _check(holder: KeyHolder, call: Call) -> None:
     provider = call.provider
     if not holder.may_use(provider.name):
         raise ProviderNotAllowedError(
-            f"This key is not for {provider.label}; whoever runs the gateway can make one that is.",
+            f"This key may not use {provider.label}; the gateway's operator can make one that may.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.providers))}",
         )
     # A right may be written with the alias.
@@ -41,7 +41,7 @@ def _check(holder: KeyHolder, call: Call) -> None:
         or holder.may_ask_for(provider.name, provider.names_of(call.model))
     ):
         raise ModelNotAllowedError(
-            "This key is not for this model; whoever runs the gateway can make one that is.",
+            "This key may not use this model; the gateway's operator can make one that may.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.models))}",
             param="model",
         )

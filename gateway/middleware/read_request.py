@@ -122,7 +122,7 @@ class _Body:
                 pieces.append(self._keep(piece))
         except RequestPayloadError as error:
             raise MalformedRequestError(
-                "The body is not framed as its head says.", detail=type(error).__name__
+                "The body does not match its headers.", detail=type(error).__name__
             ) from error
         except asyncio.CancelledError:
             if _is_cancelled():  # its caller left, or its time is over
@@ -141,7 +141,7 @@ class _Body:
         try:
             return self._request.content.read_nowait()
         except RequestPayloadError as error:
-            raise MalformedRequestError("The body is not framed as its head says.") from error
+            raise MalformedRequestError("The body does not match its headers.") from error
 
     def _keep(self, piece: bytes) -> bytes:
         self._check_size(self._held.held_bytes + len(piece))
@@ -160,7 +160,7 @@ def _is_cancelled() -> bool:
 
 def _check_expectation(request: web.Request) -> None:
     if request.headers["Expect"].strip().lower() != "100-continue":
-        refusal = MalformedRequestError("The only expectation that is met is 100-continue.")
+        refusal = MalformedRequestError("The only expectation supported is 100-continue.")
         refusal.status = EXPECTATION_FAILED
         raise refusal
 

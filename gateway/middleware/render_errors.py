@@ -82,7 +82,7 @@ def translate(error: web.HTTPException) -> GatewayError:
         return translate_refusal(error)
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        return MethodNotAllowedError(f"This path takes {allowed}.", headers={"Allow": allowed})
+        return MethodNotAllowedError(f"This path accepts {allowed}.", headers={"Allow": allowed})
     if isinstance(error, web.HTTPRequestEntityTooLarge):
         return BodyTooLargeError("The body is too large.")
     if isinstance(error, web.HTTPNotFound):
@@ -103,7 +103,7 @@ def _has_left(request: web.Request) -> bool:
 def _report_crash(exchange: Exchange, error: Exception) -> InternalError:
     _log.error("request.crashed", request_id=exchange.request_id, exc_info=error)
     return InternalError(
-        "The gateway made a mistake; the request id helps its operator to find it.",
+        "The gateway failed; the request id helps its operator find out why.",
         detail=type(error).__name__,
     )
 

@@ -20,7 +20,7 @@ from gateway.wire.render_errors import render_openai, render_text
 
 WATCHING_S = 1.0
 MOST_CALLERS = 1_000
-SENTENCE = "The gateway has as much in hand as it can bear; try again in a moment."
+SENTENCE = "The gateway has as many requests as it can handle; try again in a moment."
 # What a caller can show; what is behind these names is all that recognising goes by.
 SHOWN = frozenset((b"authorization", b"x-api-key", b"cookie"))
 

@@ -18,7 +18,7 @@ from gateway.plugins.heads import HeaderError, HeadWatch
 from gateway.plugins.keys import HELD_BODY, PREPARED, RELAYED_ROUTES
 from gateway.plugins.refusals import BY_OPERATOR
 
-SENTENCE = "A middleware of this gateway's operator made a mistake: {name}. Its log has the reason."
+SENTENCE = "A middleware of this gateway's operator failed: {name}. The log has the reason."
 BODY_TAKEN = (
     "It read the body, and nothing is left of it; a middleware that stands `after: read_request` "
     "gets the messages from read_messages."
@@ -184,7 +184,9 @@ def _check(returned: object, request: web.Request, head: HeadWatch) -> web.Strea
     begun: web.StreamResponse | None = request.get(PREPARED)
     if begun is not returned:
         # aiohttp would send nothing at all, and the caller wait.
-        raise RuntimeError("It returned a response that was sent before; each request needs one.")
+        raise RuntimeError(
+            "It returned a response that was already sent; each request needs its own."
+        )
     if head.has_other_body(returned):
         raise RuntimeError("It changed the body of an answer that had begun.")
     return returned

@@ -110,7 +110,7 @@ def _refuse_haste(throttle: Throttle, who: str) -> None:
     wait_s = throttle.wait_s(who)
     if wait_s:
         raise RequestRateExceededError(
-            f"A profile is asked {PER_MINUTE} times a minute at most; try again in {wait_s} s.",
+            f"A profile may be used at most {PER_MINUTE} times a minute; try again in {wait_s} s.",
             headers={"Retry-After": str(wait_s)},
         )
     throttle.count(who)
@@ -146,7 +146,7 @@ async def _read_body(request: web.Request) -> bytes:
     except TimeoutError:
         raise RequestTimeoutError("The body did not arrive in time; send it again.") from None
     except RequestPayloadError as error:
-        raise MalformedRequestError("The body is not framed as its head says.") from error
+        raise MalformedRequestError("The body does not match its headers.") from error
     return bytes(body)
 
 

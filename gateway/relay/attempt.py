@@ -325,7 +325,7 @@ class Attempt:
             self._end(None)
             return
         self._end(
-            UpstreamTruncatedError(f"{self._limits.label} ended its answer before it was whole.")
+            UpstreamTruncatedError(f"{self._limits.label} ended its answer before it was complete.")
         )
 
     def _too_large(self, limit_bytes: int) -> UpstreamReplyTooLargeError:

@@ -246,9 +246,7 @@ class GatewayConnection(web.RequestHandler):
         if isinstance(exc, PluginFailedError):  # the log has it by its name
             return _render(request, exc, request_id)
         _log.error("request.crashed", request_id=request_id, exc_info=exc)
-        error = InternalError(
-            "The gateway made a mistake; its log has the reason under this request id."
-        )
+        error = InternalError("The gateway failed; its log has the reason under this request id.")
         return _render(request, error, request_id)
 
     def _note_broken_framing(self) -> None:
@@ -354,7 +352,7 @@ def _respond_to(request: web.BaseRequest, refusal: web.HTTPException) -> web.Res
     if refusal.get(BY_OPERATOR):
         return _render(request, translate_refusal(refusal), _id_of(request))
     if refusal.status == HTTPStatus.EXPECTATION_FAILED:
-        error = MalformedRequestError("The only expectation that is met is 100-continue.")
+        error = MalformedRequestError("The only expectation supported is 100-continue.")
     elif refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         error = InternalError("The gateway could not answer this request.")
     error.status = refusal.status

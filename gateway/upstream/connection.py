@@ -246,7 +246,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refusal: HeadError) -> None:
         self._give_up(
             UpstreamProtocolError(
-                f"{self.label} sent something that is not HTTP/1.1 as we accept it.",
+                f"{self.label} sent something that is not valid HTTP/1.1.",
                 detail=str(refusal)[:200],
             )
         )

@@ -92,7 +92,7 @@ def _check_size_and_depth(skeleton: bytes) -> None:
 
 
 def _too_many_values() -> InvalidJsonError:
-    return InvalidJsonError(f"The body holds more than {MAX_VALUES:,} values.")
+    return InvalidJsonError(f"The body has more than {MAX_VALUES:,} values.")
 
 
 def _is_too_deep(skeleton: bytes) -> bool:
@@ -130,7 +130,7 @@ def _name_duplicate(body: bytes) -> str:
 
     json.loads(body, object_pairs_hook=notice)
     name = json.dumps(found[0][:MAX_QUOTED_CHARS], ensure_ascii=False)
-    return f"The body holds the field {name} twice in one object."
+    return f"The body has the field {name} twice in one object."
 
 
 def _explain(body: bytes, error: Exception) -> str:
@@ -163,4 +163,4 @@ def _explain_end(body: bytes) -> str:
         json.loads(body)
     except ValueError:
         return "it ends too soon"
-    return "half of a surrogate pair stands alone"
+    return "half of a surrogate pair is missing"

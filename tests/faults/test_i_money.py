@@ -79,7 +79,7 @@ async def test_a_budget_that_is_spent_is_402_until_it_resets(
     assert header_of(refused, "x-should-retry") == "false"
     assert int(header_of(refused, "retry-after") or 0) > 1
     message = refused.json.get("message") or refused.json["error"]["message"]
-    assert message.startswith("The rule r0 gives 1.00 USD a day for each principal, 0.00 USD are")
+    assert message.startswith("The rule r0 allows 1.00 USD a day for each principal, 0.00 USD are")
     assert "the next day begins at " in message
     assert "(Europe/Paris)" in message
     assert scene.upstream_requests == 1

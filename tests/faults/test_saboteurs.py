@@ -205,7 +205,7 @@ async def test_a_body_that_a_middleware_has_read_is_not_the_callers_mistake(
     heard = await scene.ask("plain", path, headers=HEADERS, padding="x" * size)
 
     assert error_of(heard) == (500, "plugin_error")
-    assert "made a mistake: read_body." in str(heard.json)
+    assert "failed: read_body." in str(heard.json)
     assert scene.simulator.journal.count == 0
 
 

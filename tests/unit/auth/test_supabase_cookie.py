@@ -145,7 +145,7 @@ async def test_what_cannot_be_read_says_to_sign_in(cookie: str) -> None:
         ({"exp": 1}, "has expired"),
         ({"aud": None}, "lacks"),  # the project's public key, `anon`, is such a token
         ({"aud": "anon"}, "another audience"),
-        ({"iss": "https://xyz.supabase.co/auth/v1"}, "not of an issuer"),
+        ({"iss": "https://xyz.supabase.co/auth/v1"}, "not from an issuer"),
         ({"sub": None}, "lacks `sub`"),
     ],
     ids=str,

@@ -63,7 +63,7 @@ def test_a_used_up_quota_is_for_whoever_runs_the_gateway(open_bench: OpenBench) 
 
     assert (error.status, error.code) == (429, "credentials_spent")
     assert error.headers == {"Retry-After": "600"}
-    assert "whoever runs it" in error.public
+    assert "its operator" in error.public
 
 
 @pytest.mark.parametrize(

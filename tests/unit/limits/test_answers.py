@@ -33,7 +33,7 @@ def uses_of(**fields: object) -> list[Use]:
             {"requests_per_minute": 60},
             0.2,
             "request_rate_exceeded",
-            "The rule few lets in 60 requests a minute for each principal; try again in 1 second.",
+            "The rule few allows 60 requests a minute for each principal; try again in 1 second.",
             "1",
         ),
         (
@@ -41,7 +41,7 @@ def uses_of(**fields: object) -> list[Use]:
             61.0,
             "token_rate_exceeded",
             (
-                "The rule few lets through 600 tokens a minute for all callers together, and this "
+                "The rule few allows 600 tokens a minute for all callers together, and this "
                 "request needs about 150; try again in 61 seconds."
             ),
             "61",
@@ -51,7 +51,7 @@ def uses_of(**fields: object) -> list[Use]:
             1.0,
             "concurrency_exceeded",
             (
-                "The rule few answers 3 requests at a time for each tenant and model; "
+                "The rule few allows 3 requests at a time for each tenant and model; "
                 "try again when one of them has ended."
             ),
             "1",
@@ -61,7 +61,7 @@ def uses_of(**fields: object) -> list[Use]:
             75_600.0,
             "token_quota_exceeded",
             (
-                "The rule few gives 900 tokens a day for each principal, 7 are left, and this "
+                "The rule few allows 900 tokens a day for each principal, 7 are left, and this "
                 "request needs about 150; the next day begins at 2026-06-02 00:00 (Europe/Paris)."
             ),
             "75600",
@@ -71,7 +71,7 @@ def uses_of(**fields: object) -> list[Use]:
             1.0,
             "token_quota_exceeded",
             (
-                "The rule few gives 900 tokens a month for each principal, 7 are left, and this "
+                "The rule few allows 900 tokens a month for each principal, 7 are left, and this "
                 "request needs about 150; try again in 1 second."
             ),
             "1",
@@ -110,8 +110,8 @@ def test_an_answer_that_was_stopped_says_when_there_is_more() -> None:
 def test_one_is_said_as_one() -> None:
     """A sentence that people read."""
     for cap, said in (
-        ({"requests_per_minute": 1}, "lets in 1 request a minute for each"),
-        ({"concurrent": 1}, "answers 1 request at a time for each"),
+        ({"requests_per_minute": 1}, "allows 1 request a minute for each"),
+        ({"concurrent": 1}, "allows 1 request at a time for each"),
     ):
         refusal = refuse_for_now(uses_of(**cap)[0], Standing(0, 9.0, 1.0), MIDNIGHT)
 
@@ -146,7 +146,7 @@ def test_a_spent_budget_is_402_and_says_when_it_resets(
 
     assert (refusal.status, refusal.code) == (402, "budget_exceeded")
     assert refusal.public == (
-        "The rule few gives 2.50 USD a day for each principal, 0.000007 USD are left, and this "
+        "The rule few allows 2.50 USD a day for each principal, 0.000007 USD are left, and this "
         f"request may cost 0.00105 USD; {again}."
     )
     assert dict(refusal.headers) == headers
@@ -158,7 +158,7 @@ def test_what_costs_more_than_a_budget_never_fits() -> None:
 
     assert (refusal.status, refusal.code) == (400, "request_never_fits")
     assert refusal.public == (
-        "This request may cost up to 0.00105 USD, and the rule few gives 0.001 USD a day; "
+        "This request may cost up to 0.00105 USD, and the rule few allows 0.001 USD a day; "
         "shorten the prompt or lower `max_tokens`."
     )
 
@@ -193,7 +193,7 @@ def test_what_never_fits_is_not_a_matter_of_waiting() -> None:
     assert (refusal.status, refusal.code) == (400, "request_never_fits")
     assert refusal.public == (
         "This request needs about 150 tokens (100 for its prompt, 50 for its answer), and the rule "
-        "few lets through 120 at most; shorten the prompt or lower `max_tokens`."
+        "few allows at most 120 at once; shorten the prompt or lower `max_tokens`."
     )
     assert "Retry-After" not in refusal.headers
 

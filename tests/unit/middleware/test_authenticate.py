@@ -220,7 +220,7 @@ async def test_a_token_that_is_nobodys_is_told_so_and_not_to_be_a_key(
         reply = await chain.ask(headers=[("Authorization", f"Bearer {token}")])
 
         assert reply.status == 401
-        assert "not of an issuer" in reply.json()["message"], methods
+        assert "not from an issuer" in reply.json()["message"], methods
 
 
 async def test_where_everybody_may_call_a_key_is_of_no_interest(start_chain: StartChain) -> None:

@@ -247,15 +247,15 @@ async def test_an_openai_client_is_told_of_the_profile(start_chain: StartChain) 
     """Where there are any."""
     reply, _ = await ask_with_profiles(start_chain, Profile(AZURE), "mine", openai=True)
 
-    assert "or you set one in your profile" in reply.json()["error"]["message"]
+    assert "or you can set one in your profile" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
     ("order", "remedy"),
     [
-        (("operator",), "; whoever runs it sets the environment variable MINE_API_KEY."),
-        (("profile",), "; you set one in your profile."),
-        (("tenant",), "; whoever runs it sets one for your tenant."),
+        (("operator",), "; its operator can set the environment variable MINE_API_KEY."),
+        (("profile",), "; you can set one in your profile."),
+        (("tenant",), "; its operator can set one for your tenant."),
     ],
 )
 async def test_nobody_is_sent_where_no_credential_is_looked_for(
@@ -284,7 +284,7 @@ async def test_nobody_is_sent_to_profiles_that_there_are_none_of(start_chain: St
     reply = await chain.ask("POST", "/v1/chat/completions", body=body)
 
     said = reply.json()["error"]["message"]
-    assert said.endswith("says in gateway.yaml where `profiles` are, where it is looked for.")
+    assert said.endswith("can configure `profiles` in gateway.yaml, where it is looked for.")
 
 
 async def test_a_store_that_does_not_answer_is_no_missing_key(start_chain: StartChain) -> None:

@@ -135,7 +135,7 @@ async def test_a_wrong_method_is_told_the_right_one(start_chain: StartChain) -> 
     reply = await chain.ask(path="/api/chat/groq")
 
     assert (reply.status, reply.headers["allow"]) == (405, "POST")
-    assert reply.json()["message"] == "This path takes POST."
+    assert reply.json()["message"] == "This path accepts POST."
 
 
 async def test_no_handler_may_return_nothing(start_chain: StartChain) -> None:

@@ -84,7 +84,7 @@ def test_a_field_given_twice_is_refused_at_any_depth(value, name_index, again):
 def test_a_field_given_twice_is_named_and_cut():
     """The caller must find it; the log must not be flooded by it."""
     assert refusal(b'{"a":{"mod\\u0065l":1,"model":2}}') == (
-        'The body holds the field "model" twice in one object.'
+        'The body has the field "model" twice in one object.'
     )
     assert len(refusal(b'{"%s":1,"%s":2}' % (b"k" * 9000, b"k" * 9000))) < 130
     assert '"ü"' in refusal('{"ü":1,"ü":2}'.encode())
@@ -139,7 +139,7 @@ def test_number_text_is_kept():
         (b'{"a":1,}', "near byte 7"),
         (b"{'a':1}", "near byte 1"),
         (b'{"a":"\x01"}', "near byte 6"),
-        (b'{"a":"\\ud800"}', "half of a surrogate pair stands alone."),
+        (b'{"a":"\\ud800"}', "half of a surrogate pair is missing."),
         (b'{"a":"\\ud800 and much more text"}', "surrogate"),
         (b'{"a":"\\udc00\\ud800"}', "surrogate"),
         (b'{"\\ud800":1}', "surrogate"),
