@@ -1,6 +1,6 @@
 """Says what happened, decides nothing: logs and metrics.
 
-The log: `logging` has a line chosen (`choosing`), cleaned (`cleaning`) and rendered (`rendering`),
+The log: `logging` has a line chosen (`log_filter`), cleaned (`cleaning`) and rendered (`rendering`),
 and `log_writer` writes it. Metrics: what `definitions` names is counted by `exchange_series` and
 `metrics`, and shown for all workers by `reporter`. Traces are in `tracing`.
 

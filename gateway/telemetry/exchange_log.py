@@ -15,9 +15,9 @@ from gateway.core.clock import Clock, monotonic, system_clock
 from gateway.core.credential import SOMEBODYS
 from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange, Outcome
-from gateway.telemetry.choosing import Choice
 from gateway.telemetry.cleaning import Cleaner
 from gateway.telemetry.exchange_fields import FOREIGN, RECURRING, describe_exchange
+from gateway.telemetry.log_filter import LogFilter
 from gateway.telemetry.rendering import Render, encode_json
 from gateway.telemetry.sinks import Sink
 from gateway.telemetry.storm_guard import NEVER
@@ -50,17 +50,17 @@ class ExchangeLog:
         self._prefix = b""  # the timestamp down to that second
         self._level: str | None = None
         self._begin = b""
-        self._choice = Choice(LoggingSpec())
+        self._filter = LogFilter(LoggingSpec())
         self._render: Render | None = None
         self._is_sampled = False
-        self.apply(self._choice, None)
+        self.apply(self._filter, None)
 
-    def apply(self, choice: Choice, render: Render | None) -> None:
+    def apply(self, log_filter: LogFilter, render: Render | None) -> None:
         """Write from here on as this says; `render` is None for JSON."""
-        self._choice = choice
+        self._filter = log_filter
         self._render = render
-        self._level = choice.level_of(SETTLED, "info")
-        self._is_sampled = choice.is_sampled(SETTLED)
+        self._level = log_filter.level_of(SETTLED, "info")
+        self._is_sampled = log_filter.is_sampled(SETTLED)
         self._begin = b'{"timestamp":"%%b","level":"%b","event":"%b",' % (
             (self._level or "").encode(),
             SETTLED.encode(),
@@ -70,7 +70,7 @@ class ExchangeLog:
         """Write the line of a settled exchange."""
         if self._level is None:
             return
-        if self._is_sampled and not self._choice.keeps_exchange(
+        if self._is_sampled and not self._filter.keeps_exchange(
             SETTLED, exchange.request_id, has_failed=exchange.outcome is not _FINISHED
         ):
             self.sampled += 1

@@ -23,11 +23,11 @@ from gateway.core.durations import render_timestamp
 from gateway.core.events.exchange import SETTLED
 from gateway.core.exchange import Exchange
 from gateway.core.log_numbers import LogNumbers
-from gateway.telemetry.choosing import LEVELS, REQUEST_ID, Choice
 from gateway.telemetry.cleaning import PLAIN, REDACTED, Cleaner, is_secret_name, text_of
 from gateway.telemetry.content_log import ContentLog
 from gateway.telemetry.exchange_fields import describe_exchange
 from gateway.telemetry.exchange_log import ExchangeLog
+from gateway.telemetry.log_filter import LEVELS, REQUEST_ID, LogFilter
 from gateway.telemetry.rendering import Render, make_console, render_json, render_logfmt
 from gateway.telemetry.sinks import Sink
 from gateway.telemetry.storm_guard import NEVER, StormGuard
@@ -64,7 +64,7 @@ class GatewayLog:
         self._is_terminal = is_terminal
         self._is_colored = is_terminal and is_colored
         self._is_console = False
-        self._choice = Choice(LoggingSpec())
+        self._filter = LogFilter(LoggingSpec())
         self._render: Render = render_json
         self._storm = StormGuard()
         self._sampled = 0
@@ -88,24 +88,24 @@ class GatewayLog:
         if form == "auto":
             form = CONSOLE if self._is_terminal else "json"
         self._is_console = form == CONSOLE
-        self._choice = Choice(settings)
+        self._filter = LogFilter(settings)
         if form == "logfmt":
             self._render = render_logfmt
         elif form == "json":
             self._render = render_json
         else:
             self._render = make_console(is_colored=self._is_colored)
-        self.observe.apply(self._choice, None if form == "json" else self._render)
+        self.observe.apply(self._filter, None if form == "json" else self._render)
         self.observe.leaves_out_empty = self._is_console
         structlog.configure(
             processors=[self._choose, self._shape, self._clean, self._write_out],
-            wrapper_class=structlog.make_filtering_bound_logger(self._choice.least),
+            wrapper_class=structlog.make_filtering_bound_logger(self._filter.least),
             logger_factory=lambda *_: _Writes(self.sink),
             cache_logger_on_first_use=False,  # a second call of this function has to count
         )
         root = logging.getLogger()
         root.handlers = [_Bridge()]
-        root.setLevel(max(self._choice.least, logging.WARNING))
+        root.setLevel(max(self._filter.least, logging.WARNING))
         logging.captureWarnings(capture=True)
 
     def say_dropped(self, count: int, for_s: float) -> None:
@@ -130,13 +130,13 @@ class GatewayLog:
     def _choose(self, _: WrappedLogger, method: str, event_dict: EventDict) -> EventDict:
         event = str(event_dict["event"])
         own_level = "error" if method == "exception" else method
-        level = self._choice.level_of(event, own_level)
+        level = self._filter.level_of(event, own_level)
         if level is None:
             raise structlog.DropEvent
         now = monotonic()
         if now >= self._storm.due_at:
             self._sum_up()
-        if self._choice.is_sampled(event) and not self._choice.keeps(event, own_level, event_dict):
+        if self._filter.is_sampled(event) and not self._filter.keeps(event, own_level, event_dict):
             self._sampled += 1
             raise structlog.DropEvent
         if not self._storm.admits(event, event_dict, now):

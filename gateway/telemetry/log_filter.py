@@ -18,8 +18,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _HASHES = 1 << 32
 
 
-class Choice:
-    """What `logging.level` and `logging.events` say; made anew when they change."""
+class LogFilter:
+    """Applies `logging.level` and `logging.events`; a new one replaces it when they change."""
 
     def __init__(self, settings: LoggingSpec) -> None:
         self._threshold = LEVELS[settings.level]
