@@ -336,41 +336,54 @@ class Settings(Spec):
 
     @model_validator(mode="after")
     def _knows_whose_profiles(self) -> Self:
-        profiles = self.profiles
-        if profiles is None:
-            return self
+        if self.profiles is not None:
+            is_table = self.profiles.source == "postgres"
+            mistake = self._find_shared_profiles() or (
+                self._find_mistake_of_table(self.profiles) if is_table else self._find_nobody()
+            )
+            if mistake:
+                raise ValueError(mistake)
+        return self
+
+    def _find_shared_profiles(self) -> str:
+        """What is wrong when users of two issuers would have one profile; empty when they do not."""
         prefixes = {m.prefix for m in self.token_auth}
+        # With "" and "x:", the `x:bob` of one issuer is the `bob` of the other.
         if any(a != b and b.startswith(a) for a in prefixes for b in prefixes):
-            # With "" and "x:", the `x:bob` of one issuer is the `bob` of the other.
-            raise ValueError(
+            return (
                 "`profiles` are known by their owners' names, and `auth` has an issuer whose "
                 "`prefix` begins with that of another, or with none; write one in each that no "
                 "other begins with"
             )
-        if profiles.source != "postgres":
-            if all(isinstance(method, AnonymousAuth) for method in self.auth or ()):
-                raise ValueError(
-                    "`profiles` are those of callers who are known, and nobody is; `auth` needs an "
-                    "entry such as {kind: gateway_key}"
-                )
-            return self
+        return ""
+
+    def _find_nobody(self) -> str:
+        """What is wrong when no caller can have a profile; empty when some can."""
+        if all(isinstance(method, AnonymousAuth) for method in self.auth or ()):
+            return (
+                "`profiles` belong to callers who are identified, and none is; `auth` needs an "
+                "entry such as {kind: gateway_key}"
+            )
+        return ""
+
+    def _find_mistake_of_table(self, profiles: ProfilesSpec) -> str:
+        """What keeps a table of profiles from being read for the right users; empty for nothing."""
+        prefixes = {m.prefix for m in self.token_auth}
         if not prefixes:
-            raise ValueError(
-                "`profiles` of a table are those of users with tokens: "
-                "`auth` needs `supabase_cookie` or `jwt`"
+            return (
+                "`profiles` in a table belong to users with tokens: `auth` needs "
+                "`supabase_cookie` or `jwt`"
             )
         if profiles.prefix is None and len(self._profile_prefixes) > 1:
-            raise ValueError(
+            return (
                 "`profiles` does not say whose they are, and `auth` has several issuers; "
                 "write `profiles.prefix`"
             )
         if profiles.prefix is not None and profiles.prefix not in prefixes:
-            raise ValueError("`profiles.prefix` is not the `prefix` of any entry in `auth`")
+            return "`profiles.prefix` is not the `prefix` of any entry in `auth`"
         if profiles.database is None and self.stores.database.startswith("sqlite:"):
-            raise ValueError(
-                "`profiles` of a table need `profiles.database`: that of `stores` is SQLite"
-            )
-        return self
+            return "`profiles` in a table need `profiles.database`: that of `stores` is SQLite"
+        return ""
 
     @field_validator("auth")
     @classmethod
