@@ -346,7 +346,7 @@ class Settings(Spec):
         return self
 
     def _find_shared_profiles(self) -> str:
-        """What is wrong when users of two issuers would have one profile; empty when they do not."""
+        """What is wrong when users of two issuers would share a profile; empty if nothing is."""
         prefixes = {m.prefix for m in self.token_auth}
         # With "" and "x:", the `x:bob` of one issuer is the `bob` of the other.
         if any(a != b and b.startswith(a) for a in prefixes for b in prefixes):
@@ -358,7 +358,7 @@ class Settings(Spec):
         return ""
 
     def _find_nobody(self) -> str:
-        """What is wrong when no caller can have a profile; empty when some can."""
+        """What is wrong when no caller can have a profile; empty if nothing is."""
         if all(isinstance(method, AnonymousAuth) for method in self.auth or ()):
             return (
                 "`profiles` belong to callers who are identified, and none is; `auth` needs an "
