@@ -70,12 +70,15 @@ FAILURES = _counter(
     *("provider", "code"),
 )
 ATTEMPTS = _counter(
-    "gateway_attempts_total", "requests to providers; those beyond one a request are retries",
+    "gateway_attempts_total", ("attempts at providers; all beyond one per request are retries"),
     "provider",
 )  # fmt: skip
 STALLS = _counter(
     "gateway_stalls_total",
-    "answers that were ended because the `side`, `provider` or `caller`, stood still for too long",
+    (
+        "answers that were ended because one `side`, `provider` or `caller`, made no "
+        "progress for too long"
+    ),
     *("provider", "side"),
 )
 TOKENS = _counter(
@@ -86,13 +89,13 @@ TOKENS = _counter(
 )
 CACHED_TOKENS = _counter(
     "gateway_tokens_cached_total",
-    "of those in: what the provider had in its cache",
+    "how many of the input tokens came from the provider's cache",
     *("provider", "model"),
     genai="sum of `gen_ai.usage.cache_read.input_tokens`",
 )
 REASONING_TOKENS = _counter(
     "gateway_tokens_reasoning_total",
-    "of those out: what the model thought",
+    "how many of the output tokens were spent on reasoning",
     *("provider", "model"),
     genai="sum of `gen_ai.usage.reasoning.output_tokens`",
 )
@@ -103,8 +106,10 @@ COST = _counter(
 )
 UNPRICED = _counter(
     "gateway_unpriced_exchanges_total",
-    "requests that took tokens of a model without a price, of a provider that does not say what "
-    "it charges",
+    (
+        "requests that used tokens of a model without a price, at a provider that "
+        "does not say what it charges"
+    ),
     *("provider", "model"),
 )
 REFUSALS = _counter(
@@ -114,7 +119,7 @@ REFUSALS = _counter(
 )
 SHED = _counter(
     "gateway_overload_refusals_total",
-    "requests that were refused because no more can be borne, see [overload](overload.md)",
+    ("requests that were refused because the gateway is overloaded, see [overload](overload.md)"),
 )
 UNUSED_CONNECTIONS = _counter(
     "gateway_connections_without_request_total",
@@ -134,17 +139,19 @@ FIRST_CONTENT = _histogram(
 )
 UPSTREAM_FIRST_CONTENT = _histogram(
     "gateway_upstream_first_content_seconds",
-    "the provider's part of that: from the request that was sent to the first content of its "
-    "answer",
+    ("the provider's share of that: from sending the request to the first content of its answer"),
     "provider",
     bounds=SECONDS,
     genai="`gen_ai.client.operation.time_to_first_chunk`",
 )
 ADDED = _histogram(
     "gateway_added_seconds",
-    "the gateway's part of that, and of the same for whole replies: what it added before the "
-    "request was sent and after the content came, without its waiting for the caller's body or for "
-    "a connection to be opened; requests with one attempt only",
+    (
+        "the gateway's share of that, also for replies that are not streamed: what it "
+        "added before the request was sent and after the content arrived, not "
+        "counting waits for the caller's body or for a new connection; only requests "
+        "with one attempt"
+    ),
     "provider",
     bounds=SHORT_SECONDS,
 )
@@ -157,86 +164,97 @@ DURATION = _histogram(
 )
 UPSTREAM_DURATION = _histogram(
     "gateway_upstream_duration_seconds",
-    "the provider's part of that, of the last attempt; waits for a caller who did not keep up are "
-    "left out",
+    ("the provider's share of that, in the last attempt, without waits for a slow caller"),
     "provider",
     bounds=SECONDS,
     genai="`gen_ai.client.operation.duration`",
 )
 GAP = _histogram(
     "gateway_chunk_gap_seconds",
-    "mean time between pieces of content as the provider sent them, once for each stream; these "
-    "waits are left out too",
+    (
+        "mean time between pieces of content as sent by the provider, once for each "
+        "stream; also without these waits"
+    ),
     "provider",
     bounds=GAP_SECONDS,
     genai="`gen_ai.client.operation.time_per_output_chunk`, which is there for each piece",
 )
 LONGEST_GAP = _histogram(
     "gateway_chunk_gap_longest_seconds",
-    "longest of these times, once for each stream; of one that was cut, or whose caller left, also "
-    "that from the last piece to its end",
+    (
+        "longest of these times in a stream, once for each stream; if it was cut or "
+        "the caller left, including the time from the last piece to the end"
+    ),
     "provider",
     bounds=GAP_SECONDS,
 )
 ADDED_GAP = _histogram(
     "gateway_chunk_added_seconds",
-    "what the gateway added to a piece of content, from reading it to writing it; two a second "
-    "are measured. How late it was read is the lag of the event loop",
+    (
+        "time that the gateway added to a piece of content, from reading it to "
+        "writing it; two a second are measured. How late it was read is the lag of "
+        "the event loop"
+    ),
     bounds=(0.00005, 0.0001, *SHORT_SECONDS),
 )
 BYTES_OUT = _histogram("gateway_response_bytes", "bytes of answers", "provider", bounds=BYTES)
 IN_FLIGHT = _gauge("gateway_exchanges_in_flight", "requests that are not settled")
 IN_FLIGHT_LIMIT = _gauge(
-    "gateway_exchanges_limit", "requests for answers that are let in at a time; less under load"
+    "gateway_exchanges_limit", ("how many requests may be in flight at a time; fewer under load")
 )
 UPSTREAM_IN_FLIGHT = _gauge(
     "gateway_upstream_in_flight", "requests that a provider has not finished answering", "provider"
 )
 CONNECTIONS = _gauge(
     "gateway_upstream_connections",
-    "connections to a provider: `busy`, `idle` or `dialing`; nothing waits for one",
+    ("connections to a provider: `busy`, `idle` or `dialing`; requests never queue for one"),
     *("provider", "state"),
 )
 CONNECTIONS_LIMIT = _gauge(
     "gateway_upstream_connections_limit",
-    "`max_connections` of a provider, in all workers; above it calls are refused",
+    ("`max_connections` of a provider, in all workers; calls beyond that are refused"),
     "provider",
 )
 PLACES = _gauge(
     "gateway_limit_places_taken",
-    "requests in flight that a rule with `concurrent` has let in",
+    "requests in flight that a rule with `concurrent` counts",
     "rule",
 )
 DEGRADED = _gauge(
     "gateway_degraded",
-    "1 while a part does without another one: `counters` without "
-    "[Redis](limits.md#when-redis-is-gone)",
+    (
+        "1 while a component works without another one: `counters` without "
+        "[Redis](limits.md#when-redis-is-gone)"
+    ),
     "component",
     across="max",
 )
 TRACE_SPANS = _counter(
     "gateway_trace_spans_total",
-    "spans that the collector of [traces](tracing.md) has taken (`sent`), and those that it will "
-    "never get (`dropped`)",
+    (
+        "spans that the collector of [traces](tracing.md) has accepted (`sent`), and "
+        "those that it will never get (`dropped`)"
+    ),
     "outcome",
 )
 LOST = _counter(
     "gateway_settlements_lost_total",
-    "settlements that no store was told of, because it was gone for too long",
+    ("settlements that were never counted in a store, because it was gone for too long"),
     "component",
 )
 LEDGER_BACKLOG = _gauge(
     "gateway_ledger_backlog_bytes",
-    "what is in the [ledger](ledger.md)'s journal and not in the database",
+    ("bytes in the [ledger](ledger.md)'s journal that are not in the database yet"),
 )
 LEDGER_HELD = _gauge(
-    "gateway_ledger_held", "exchanges that are in memory alone, because no file takes them"
+    "gateway_ledger_held",
+    ("exchanges that are only in memory, because they cannot be written to a file"),
 )
 LEDGER_UNWRITTEN = _counter(
     "gateway_ledger_unwritten_total", "exchanges that were not booked, since the start"
 )
 LEDGER_STORE_DOWN = _gauge(
-    "gateway_ledger_store_down", "1 while the database takes nothing", across="max"
+    "gateway_ledger_store_down", "1 while the database cannot be written", across="max"
 )
 CREDENTIAL_IN_FLIGHT = _gauge(
     "gateway_credential_in_flight",
@@ -245,39 +263,46 @@ CREDENTIAL_IN_FLIGHT = _gauge(
 )
 CREDENTIAL_STATE = _gauge(
     "gateway_credential_state",
-    "workers in which a [credential](../configure/credential-pool.md) is in that state, 0 for the "
-    "states that it is not in",
+    ("number of workers in which a [credential](../configure/credential-pool.md) is in that state"),
     *("provider", "credential_id", "state"),
 )
 BREAKER_STATE = _gauge(
     "gateway_breaker_state",
-    "workers in which the breaker of a provider is in that state: `closed`, `open` or `half_open`",
+    (
+        "number of workers in which the breaker of a provider is in that state: "
+        "`closed`, `open` or `half_open`"
+    ),
     *("provider", "state"),
 )
 CONFIG_GENERATION = _gauge(
     "gateway_config_generation",
-    "how many times `gateway.yaml` was read well, the start included; the smallest of the workers",
+    (
+        "how many times `gateway.yaml` was loaded successfully, including at startup; "
+        "the smallest number of all workers"
+    ),
     across="min",
 )
 CONFIG_RELOAD_FAILED = _gauge(
     "gateway_config_reload_failed",
-    "1 while the last [reading](logs.md#reading-the-settings-anew) of it has failed",
+    ("1 if the last [reload](logs.md#reading-the-settings-anew) failed"),
     across="max",
 )
 LINES_DROPPED = _counter(
     "gateway_log_lines_dropped_total",
-    "lines of the [log](logs.md#when-nobody-takes-them) that nobody took",
+    ("lines of the [log](logs.md#when-nobody-takes-them) that could not be written"),
 )
-LINES_SAMPLED = _counter("gateway_log_lines_sampled_total", "lines that `logging.events` left out")
+LINES_SAMPLED = _counter(
+    "gateway_log_lines_sampled_total", "lines that were left out by sampling in `logging.events`"
+)
 LINES_WITHHELD = _counter(
-    "gateway_log_lines_withheld_total", "lines of one mistake that came too often"
+    "gateway_log_lines_withheld_total", "lines that were suppressed because they repeated too often"
 )
 CONTENT_DROPPED = _counter(
-    "gateway_log_content_dropped_total", "lines of `logging.content` that nobody took"
+    "gateway_log_content_dropped_total", "lines of `logging.content` that could not be written"
 )
 LOOP_LAG = _histogram(
     "gateway_event_loop_lag_seconds",
-    "how late the event loop came to what was due, measured twice a second",
+    "lag of the event loop, measured twice a second",
     bounds=SHORT_SECONDS,
 )
 LOOP_LAG_MAX = _gauge(
@@ -289,11 +314,11 @@ WORKERS = _gauge(
     "`down` for one of several that has died and is not started again yet",
     "state",
 )
-WORKER_STARTS = _counter("gateway_worker_starts_total", "how often one of them was started")
-WORKER_DEATHS = _counter("gateway_worker_deaths_total", "how often one of several of them has died")
+WORKER_STARTS = _counter("gateway_worker_starts_total", "how often a worker was started")
+WORKER_DEATHS = _counter("gateway_worker_deaths_total", "how often one of several workers has died")
 WORKER_SILENCE = _gauge(
     "gateway_worker_silent_seconds",
-    "how long the event loop of a worker has not come round",
+    "how long the event loop of a worker has been stuck",
     across="each",
 )
 BUILD = _gauge("gateway_build_info", "always 1", *("version", "python"), across="max")

@@ -9,12 +9,16 @@ EVENTS = (
     make_event(
         "admin.refused",
         "warning",
-        "a wrong key came to the admin API",
+        "the admin API was called with a wrong key",
         "client reason",
         is_limited=True,
     ),
     make_event(
-        "admin.failed", "error", "the database did not answer an admin", "reason", is_limited=True
+        "admin.failed",
+        "error",
+        "the database did not answer a request of the admin API",
+        "reason",
+        is_limited=True,
     ),
     make_event(
         "auth.keys_available", "info", "the keys of an issuer can be fetched again", "issuer"
@@ -22,7 +26,7 @@ EVENTS = (
     make_event(
         "auth.keys_unavailable",
         "warning",
-        "the keys of an issuer cannot be fetched; once, until they can be again",
+        ("the keys of an issuer cannot be fetched; logged once, until they can be again"),
         "issuer reason",
     ),
     make_event(
@@ -32,30 +36,37 @@ EVENTS = (
         "[overload](overload.md)",
         "provider model attempts failures for_s",
     ),
-    make_event("breaker.half_opened", "info", "it is asked again, by a few", "provider model"),
+    make_event(
+        "breaker.half_opened",
+        "info",
+        "the provider is tried again, with a few requests",
+        "provider model",
+    ),
     make_event(
         "breaker.closed",
         "info",
-        "it works, and is asked as before",
+        "the provider works again, and is asked as before",
         "provider model attempts failures",
     ),
     make_event(
         "connections.turned_away",
         "warning",
-        "there was no place for more callers, see [files](limits-of-a-stream.md#files); "
-        "once a second at most",
+        (
+            "too many callers were connected, see [files](limits-of-a-stream.md#files); "
+            "once a second at most"
+        ),
         "count places",
     ),
     make_event(
         "credential.marks_lost",
         "warning",
-        "when some credentials last worked could not be written before the end",
+        ("the times when some credentials last worked could not be written before shutdown"),
         "count reason",
     ),
     make_event(
         "credential.marks_wait",
         "debug",
-        "it is written later when some credentials last worked",
+        "the times when some credentials last worked are written late",
         "reason",
     ),
     make_event(
@@ -73,13 +84,13 @@ EVENTS = (
     make_event(
         "credential.rested",
         "info",
-        "the provider told a credential to wait",
+        "the provider rate-limited a credential",
         "provider credential_id for_s error_code status",
     ),
     make_event(
         "credential.restored",
         "info",
-        "an admin has said that a credential is well again",
+        "an admin restored a credential",
         "provider credential_id admin client",
     ),
     make_event(
@@ -91,24 +102,31 @@ EVENTS = (
     make_event(
         "credential.spent",
         "warning",
-        "the quota or money of a credential is used up",
+        "the quota or balance of a credential is used up",
         "provider credential_id for_s error_code status",
     ),
     make_event(
         "credential_store.failed",
         "error",
-        "where callers' credentials are does not answer, see "
-        "[credentials](../configure/credentials.md#how-soon-changes-apply)",
+        (
+            "a store of callers' credentials does not answer, see "
+            "[credentials](../configure/credentials.md#how-soon-changes-apply)"
+        ),
         "store reason",
     ),
-    make_event("credential_store.recovered", "info", "where they are answers again", "store"),
-    make_event("key.created", "info", "an admin made a stored key", "key admin client"),
+    make_event(
+        "credential_store.recovered",
+        "info",
+        "the store of callers' credentials answers again",
+        "store",
+    ),
+    make_event("key.created", "info", "an admin created a stored key", "key admin client"),
     make_event("key.disabled", "info", "an admin disabled a stored key", "key admin client"),
-    make_event("key.rotated", "info", "an admin gave a key another value", "key admin client"),
+    make_event("key.rotated", "info", "an admin rotated a stored key", "key admin client"),
     make_event(
         "key.refused",
         "info",
-        "a key came that is known and is `disabled`, `expired`, or `unreadable`",
+        ("a known key was refused because it is `disabled`, `expired` or `unreadable`"),
         "key reason",
         is_limited=True,
     ),
@@ -123,20 +141,22 @@ EVENTS = (
     make_event(
         "overload.turned_away",
         "info",
-        "so many requests were refused from their bytes alone, without lines of their own; once a "
-        "second at most",
+        (
+            "this many requests were refused before they were parsed, without lines of "
+            "their own; once a second at most"
+        ),
         "count cause in_flight limit",
     ),
     make_event(
         "overload.began",
         "warning",
-        "requests are refused because no more can be borne, see [overload](overload.md)",
+        ("requests are refused because the gateway is overloaded, see [overload](overload.md)"),
         "cause in_flight limit lag_s resident_bytes files",
     ),
     make_event(
         "overload.ended",
         "info",
-        "none has been refused for five seconds",
+        "no request has been refused for five seconds",
         "refused in_flight limit lag_s resident_bytes files",
     ),
     make_event(
@@ -148,28 +168,30 @@ EVENTS = (
     make_event(
         "request.crashed",
         "error",
-        "a mistake of the gateway's or a middleware's",
+        "a bug in the gateway or in a middleware",
         "request_id exception",
         is_limited=True,
     ),
     make_event(
         "request.malformed",
         "info debug",
-        "something came that is no HTTP request; at `debug` where it is no HTTP at all",
+        ("a malformed HTTP request; at `debug` if it is not HTTP at all"),
         "request_id client reason text",
         is_limited=True,
     ),
     make_event(
         "retries.held_back",
         "warning",
-        "failures were not tried again, because too many fail; when it begins, and then every five "
-        "seconds",
+        (
+            "failures were not retried, because too many requests fail; logged when it "
+            "begins, and then every five seconds"
+        ),
         "provider count",
     ),
     make_event(
         "stream.cut",
         "error",
-        "an error or a second answer came after a head was out",
+        "an error or a second answer came after an answer had begun",
         "request_id reason exception",
         is_limited=True,
     ),

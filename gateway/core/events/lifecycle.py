@@ -9,47 +9,52 @@ EVENTS = (
     make_event(
         "config.needs_restart",
         "warning",
-        "gateway.yaml was read anew, and it or providers.yaml says something new beside `logging`, "
-        "which holds from the next start on",
+        (
+            "gateway.yaml was reloaded; it or providers.yaml has changes outside "
+            "`logging` that need a restart"
+        ),
         "settings",
     ),
     make_event(
         "config.reload_failed",
         "error",
-        "gateway.yaml was to be read anew and has a mistake; what was there before stays",
+        ("gateway.yaml could not be reloaded because it has a mistake; the old settings stay"),
         "problem count",
     ),
     make_event(
         "config.reloaded",
         "info",
-        "the `logging` block was read anew",
+        "the `logging` block was reloaded",
         "generation settings",
     ),
     make_event(
         "gateway.crashed",
         "critical",
-        "a process ends by a mistake of ours, or of something that it loaded",
+        ("a process ends because of a bug in the gateway, or in something that it loaded"),
         "exception",
     ),
     make_event("gateway.draining", "info", "a process was told to stop", "in_flight"),
     make_event(
         "gateway.started",
         "info",
-        "a process listens; `0.0.0.0` and `[::]` are all addresses",
+        ("a process is listening; `0.0.0.0` and `[::]` mean all addresses"),
         "url admin_url worker",
     ),
-    make_event("gateway.stopped", "info", "a process has let go of everything"),
+    make_event("gateway.stopped", "info", "a process has closed everything and ends"),
     make_event(
         "library.logged",
         "warning error critical",
-        "what a library had to say",
+        "a message of a library",
         "logger message exception",
         is_limited=True,
     ),
     make_event(
         "log.lines_dropped",
         "warning",
-        "nobody took the lines, the disk was full, or it was not there; some are missing here",
+        (
+            "lines could not be written, because nobody read them, or the disk was full "
+            "or missing; some are missing here"
+        ),
         "count for_s",
     ),
     make_event(
@@ -61,26 +66,28 @@ EVENTS = (
     make_event(
         "loop.blocked",
         "error",
-        "the event loop has not come round; once for each time, while it lasts",
+        ("the event loop is stuck; logged once each time, while it lasts"),
         "for_s stack",
     ),
     make_event(
         "loop.lagged",
         "warning",
-        "the event loop came late; every ten seconds at most",
+        "the event loop lagged; every ten seconds at most",
         "lag_s times",
     ),
     make_event(
         "metrics.not_shared",
         "error",
-        "what a worker counts cannot be told to the others, because no memory is left; once, until "
-        "it can again",
+        (
+            "a worker cannot share its numbers with the others, because shared memory is "
+            "full; logged once, until it can again"
+        ),
         "worker",
     ),
     make_event(
         "systemd.not_told",
         "warning",
-        "[systemd](systemd.md) could not be told how the gateway fares; said once",
+        ("[systemd](systemd.md) could not be notified of the gateway's state; logged once"),
         "reason",
     ),
     make_event(
@@ -96,7 +103,7 @@ EVENTS = (
     make_event(
         "middleware.failed",
         "error",
-        "a middleware of the operator's made a mistake, or took too long",
+        "a middleware of the operator failed, or took too long",
         "request_id middleware exception",
         is_limited=True,
     ),
@@ -109,35 +116,42 @@ EVENTS = (
     make_event(
         "tracing.collector_answers",
         "info",
-        "the collector of [traces](tracing.md) takes spans again",
+        "the collector of [traces](tracing.md) accepts spans again",
         "dropped",
     ),
     make_event(
         "tracing.collector_failing",
         "warning",
-        "the collector of [traces](tracing.md) does not take spans; once, until it does again",
+        (
+            "the collector of [traces](tracing.md) does not accept spans; logged once, "
+            "until it does again"
+        ),
         "reason",
     ),
     make_event(
         "tracing.spans_dropped",
         "warning",
-        "the collector of [traces](tracing.md) answers and is too slow, so that some spans had no "
-        "place; every ten seconds at most",
+        (
+            "the collector of [traces](tracing.md) is too slow, so that some spans were "
+            "dropped; every ten seconds at most"
+        ),
         "count",
     ),
     make_event(
         "tracing.spans_lost",
         "warning",
-        "a process has stopped, and some spans were not sent that no line before has counted",
+        ("a process has stopped without sending some spans that no earlier line has counted"),
         "count",
     ),
     make_event(
         "worker.hung",
         "error",
-        "the event loop of a worker has stood still for `server.worker_timeout_s`; it is killed, "
-        "and another one started",
+        (
+            "the event loop of a worker has been stuck for `server.worker_timeout_s`; the "
+            "worker is killed and replaced"
+        ),
         "worker pid for_s",
     ),
-    make_event("worker.killed", "error", "a worker did not stop in its time", "worker pid"),
+    make_event("worker.killed", "error", "a worker did not stop in time", "worker pid"),
     make_event("worker.not_started", "error", "a worker cannot be started again", "worker reason"),
 )

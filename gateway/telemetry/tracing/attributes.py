@@ -25,10 +25,10 @@ _RESOURCE: tuple[Place, ...] = ("resource",)
 ATTRIBUTES = (
     Attribute("service.name", _RESOURCE, "`tracing.service_name`"),
     Attribute("service.version", _RESOURCE, "the gateway's version"),
-    Attribute("service.instance.id", _RESOURCE, "drawn anew by each process when it starts"),
+    Attribute("service.instance.id", _RESOURCE, "a random value, new for each process"),
     Attribute("process.pid", _RESOURCE, "of the process, which is one of `server.workers`"),
     Attribute(
-        "http.request.method", _EXCHANGE, "of the request; `_OTHER` for one that nobody knows"
+        "http.request.method", _EXCHANGE, "method of the request; `_OTHER` for an unknown one"
     ),
     Attribute("http.route", _EXCHANGE, "which path it was, such as `/api/chat/{provider}`"),
     Attribute("url.path", _EXCHANGE, "the path itself, without its query"),
@@ -46,26 +46,26 @@ ATTRIBUTES = (
     Attribute(
         "http.response.status_code",
         _BOTH,
-        "the status that went out; of an attempt the provider's own; none where there was no head",
+        ("the status that was sent; for an attempt the provider's own; absent if there was none"),
     ),
-    Attribute(
-        "error.type", _BOTH, "the code of [errors](errors.md), where it failed or was refused"
-    ),
+    Attribute("error.type", _BOTH, "the code in [errors](errors.md), if it failed or was refused"),
     Attribute("gateway.outcome", _BOTH, "how it ended, in the words of [logs](logs.md#outcomes)"),
     Attribute("gateway.provider", _BOTH, "the name of its entry in the registry"),
-    Attribute(
-        "gateway.cost_micros", _BOTH, "what it costs, in millionths of a US dollar, if known"
-    ),
+    Attribute("gateway.cost_micros", _BOTH, "its cost in millionths of a US dollar, if known"),
     Attribute("gen_ai.operation.name", _ATTEMPT, "`chat`"),
     Attribute(
         "gen_ai.provider.name",
         _ATTEMPT,
-        "the provider in the words of the conventions where they have one (`x_ai`, `mistral_ai`), "
-        "else as in `gateway.provider`",
+        (
+            "the provider's name in the conventions if it has one (`x_ai`, `mistral_ai`), "
+            "otherwise as in `gateway.provider`"
+        ),
     ),
     Attribute("gen_ai.request.model", _ATTEMPT, "the model that was asked for"),
     Attribute("gen_ai.request.stream", _ATTEMPT, "whether a stream was asked for"),
-    Attribute("gen_ai.response.model", _ATTEMPT, "the model that answered, as it says itself"),
+    Attribute(
+        "gen_ai.response.model", _ATTEMPT, "the model that answered, according to the provider"
+    ),
     Attribute("gen_ai.response.id", _ATTEMPT, "the answer's own id"),
     Attribute(
         "gen_ai.response.finish_reasons", _ATTEMPT, "why it ended, one for each choice; 8 at most"
@@ -73,9 +73,15 @@ ATTRIBUTES = (
     Attribute("gen_ai.usage.input_tokens", _ATTEMPT, "tokens of the prompt"),
     Attribute("gen_ai.usage.output_tokens", _ATTEMPT, "tokens of the answer, reasoning included"),
     Attribute(
-        "gen_ai.usage.cache_read.input_tokens", _ATTEMPT, "of those in: from the provider's cache"
+        "gen_ai.usage.cache_read.input_tokens",
+        _ATTEMPT,
+        "how many of the input tokens came from the provider's cache",
     ),
-    Attribute("gen_ai.usage.reasoning.output_tokens", _ATTEMPT, "of those out: spent on reasoning"),
+    Attribute(
+        "gen_ai.usage.reasoning.output_tokens",
+        _ATTEMPT,
+        "how many of the output tokens were spent on reasoning",
+    ),
     Attribute(
         "gen_ai.response.time_to_first_chunk",
         _ATTEMPT,
@@ -88,7 +94,7 @@ ATTRIBUTES = (
     Attribute(
         "gateway.credential_id",
         _ATTEMPT,
-        "which credential it was shown, never its value, and not whose it is",
+        "which credential was used; neither its value nor its owner",
     ),
     Attribute("gateway.tokens_source", _ATTEMPT, "who counted: `provider` or `estimate`"),
     Attribute("gateway.upstream_request_id", _ATTEMPT, "the provider's own id of the request"),

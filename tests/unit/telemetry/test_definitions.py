@@ -25,7 +25,9 @@ def test_names_are_told_apart_and_follow_prometheus() -> None:
 
 def test_the_text_of_a_scrape_has_no_markup() -> None:
     """It is shown as it stands by whatever completes a query."""
-    assert CREDENTIAL_STATE.help.startswith("workers in which a credential is in that state, ")
+    assert CREDENTIAL_STATE.help.startswith(
+        "number of workers in which a credential is in that state"
+    )
 
 
 def test_what_each_worker_has_says_which() -> None:
