@@ -107,7 +107,7 @@ CHAIN: tuple[Middleware, ...] = (  # outermost first
     shed_load,  # is there room, and is it their turn: before a body is read
     read_request,  # what is asked of which provider: sets the call
     check_rights,  # may this key use that
-    check_provider,  # is it asked at all: not while it fails nearly every time
+    check_provider,  # is it available: not while it fails nearly every time
     check_key,  # what we show the provider: sets the credential
     enforce_limits,  # may they call now
 )
@@ -181,20 +181,20 @@ def build_app(
 
 
 def hear_of_heads(app: web.Application) -> None:
-    """Have each head that leaves noted and completed."""
+    """Note each response that begins, and add the headers that it still needs."""
     if app[SETTINGS].middleware:  # nobody else passes on copies
         app.on_response_prepare.append(note_prepared_copy)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
 
 
 def find_proxies(settings: Settings) -> TrustedProxies | None:
-    """Whose word a caller's address is; None where it is nobody's."""
+    """The proxies that are believed about a caller's address; None if there are none."""
     trusted = settings.server.trusted_proxies
     return TrustedProxies(trusted) if trusted else None
 
 
 def add_observers(app: web.Application, log: Observer) -> None:
-    """Have every end heard, what gives something back first."""
+    """Register who is told when an exchange ends; whoever gives something back comes first."""
     app[AFTERWARDS] = afterwards = Afterwards()
     # Without the admin listener nobody can read what is counted.
     counting = (app[METRICS].observe,) if app[SETTINGS].admin.enabled else ()
@@ -204,7 +204,7 @@ def add_observers(app: web.Application, log: Observer) -> None:
 
 
 def add_limits(app: web.Application, counters: CounterStore) -> None:
-    """Have the rules of `limits` asked, and told how every exchange ends."""
+    """Have the rules of `limits` checked, and told how every exchange ends."""
     app[COUNTERS] = counters
     app[LIMIT_TASKS] = Tasks(report_crash)
     app[LIMITER] = limiter = Limiter(app[SETTINGS].rules, counters, tasks=app[LIMIT_TASKS])
@@ -217,7 +217,7 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
 
 
 def add_content_log(app: web.Application, content: ContentLog) -> None:
-    """Have what is said logged, where that is switched on now or by a reload."""
+    """Log prompts and answers, if that is switched on now or by a reload."""
     app[CONTENT_LOG] = content
     app[AFTERWARDS].observers = (each(content.observe), *app[AFTERWARDS].observers)
 
@@ -230,7 +230,7 @@ def add_ledger(app: web.Application) -> None:
 
 
 def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
-    """The chain; where there is tracing, with what begins traces after what begins exchanges."""
+    """The chain; with tracing, `begin_trace` comes right after `assign_request_id`."""
     if settings.tracing is None:
         return CHAIN
     place_of_it = CHAIN.index(assign_request_id) + 1
@@ -238,7 +238,7 @@ def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
 
 
 def add_tracing(app: web.Application) -> None:
-    """Have the collector told of every exchange, if it is to be; TracingError when it cannot."""
+    """Send every exchange to the collector, if tracing is on; TracingError if it cannot."""
     spec, registry = app[SETTINGS].tracing, app[REGISTRY]
     if spec is None:
         return
@@ -250,7 +250,7 @@ def add_tracing(app: web.Application) -> None:
 
 
 async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
-    """Send spans for as long as the gateway runs, where there is tracing."""
+    """Send spans for as long as the gateway runs, if tracing is on."""
     if TRACING not in app:
         yield
         return
@@ -280,31 +280,31 @@ def add_routes(app: web.Application) -> None:
 
 
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
-    """Hand a request that the chain has let through to the relay."""
+    """Pass a request to the relay, once the chain has let it through."""
     return await request.app[RELAY].handle(request)
 
 
 def make_pressure(settings: Settings) -> Pressure:
-    """What looks at how this process fares."""
+    """What watches the load of this process."""
     spec = settings.overload
     return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
 
 
 def show_pressure(metrics: Metrics, pressure: Pressure) -> None:
-    """Have it in the numbers how many are let in, and how many were refused for that."""
+    """Show in the metrics how many requests are admitted, and how many were refused."""
     metrics.read_limit = lambda: int(pressure.seats.limit)
     metrics.count_shed = lambda: pressure.refused
 
 
 async def watch_pressure(app: web.Application) -> AsyncIterator[None]:
-    """Look at how this process fares, from before the first request to after the last."""
+    """Watch the load of this process, from before the first request to after the last."""
     app[PRESSURE].start()
     yield
     app[PRESSURE].stop()
 
 
 async def watch_loop(app: web.Application) -> AsyncIterator[None]:
-    """Measure how late the event loop is, from when it is open to when it is closed."""
+    """Measure the lag of the event loop for as long as the app runs."""
     watch = app[METRICS].loop
     watch.start()
     yield
@@ -326,7 +326,7 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_credentials(app: web.Application) -> AsyncIterator[None]:
-    """Open the places where callers' own credentials are."""
+    """Open the stores of callers' own credentials."""
     tasks = Tasks(report_crash)
     sources = OpenSources(app[SETTINGS], app[REGISTRY], app[POOLS], tasks)
     await sources.open()
@@ -342,13 +342,13 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
 
 
 async def tell_the_rest(app: web.Application) -> AsyncIterator[None]:
-    """Before the books are closed, have everything in them that the relay has ended at the last."""
+    """Tell the observers of the last exchanges before the ledger is closed."""
     yield
     app[AFTERWARDS].tell()
 
 
 async def open_ledger(app: web.Application) -> AsyncIterator[None]:
-    """Keep the ledger, when one is wanted, until the relay is closed."""
+    """Keep the ledger open, if there is one, until the relay is closed."""
     settings = app[SETTINGS]
     if LEDGER not in app:
         yield
@@ -359,13 +359,13 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 
 
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
-    """Let days and months go on where the ledger says, when counters begin anew."""
+    """Restore the counters of days and months from the ledger."""
     async with recalling(app[SETTINGS].rules, app.get(COUNTERS), app.get(WRITER), report_crash):
         yield
 
 
 async def open_simulator(app: web.Application) -> AsyncIterator[None]:
-    """Start the built-in provider when the registry names it."""
+    """Start the built-in provider if the registry has it."""
     if not any(provider.is_simulated for provider in app[REGISTRY].providers.values()):
         yield
         return
@@ -378,7 +378,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 
 
 async def keep_limits(app: web.Application) -> AsyncIterator[None]:
-    """Have counters, and what requests in flight hold of them, for as long as the gateway runs."""
+    """Keep the counters, and what requests in flight hold of them, while the gateway runs."""
     limiter = app[LIMITER]
     if limiter is None:
         yield
@@ -411,5 +411,5 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
 
 
 async def stop_relay(app: web.Application) -> None:
-    """End the answers that are still going on when the time to drain is over."""
+    """End the answers that are still in progress when the time to drain is over."""
     app[RELAY].stop()

@@ -84,7 +84,7 @@ async def show_health(_: web.Request) -> web.Response:
 
 
 async def show_readiness(request: web.Request) -> web.Response:
-    """200 when requests are welcome, 503 while starting and draining.
+    """200 when ready for requests, 503 while starting and draining.
 
     Of several workers one that is ready is enough. Which credentials there are is said too, and
     which providers are not asked because they fail; neither decides anything here.
@@ -103,7 +103,7 @@ async def show_readiness(request: web.Request) -> web.Response:
 
 
 async def show_metrics(request: web.Request) -> web.Response:
-    """Everything that is counted, for Prometheus."""
+    """All metrics, for Prometheus."""
     return web.Response(body=request.app[RENDER_METRICS](), headers={"Content-Type": METRICS_TYPE})
 
 

@@ -53,7 +53,7 @@ async def show_credentials(request: web.Request) -> web.Response:
 
 
 async def restore_credentials(request: web.Request) -> web.Response:
-    """Take a credential that rests or is set aside for well; without a name, all of a provider."""
+    """Use a credential again that is resting or set aside; without a name, all of a provider."""
     provider = request.match_info["provider"]
     credential_id = (await read_fields(request, _RESTORED)).get("credential_id")
     restored = request.app[CREDENTIALS].restore(provider, credential_id)

@@ -135,7 +135,7 @@ PROVIDERS: web.AppKey[Collection[str]] = web.AppKey("providers")
 
 
 async def list_keys(request: web.Request) -> web.Response:
-    """So many keys after a name, and the name to go on from; none of the keys themselves."""
+    """List keys by name, page by page, without the secrets themselves."""
     desk = request.app[DESK]
     limit = _read_limit(request.query.get("limit", str(PAGE_KEYS)))
     after = _read_after(request.query.get("after", ""))
@@ -153,7 +153,7 @@ async def list_keys(request: web.Request) -> web.Response:
 
 
 async def show_key(request: web.Request) -> web.Response:
-    """One key, but not the key itself."""
+    """Show one key, without the secret itself."""
     desk, name = request.app[DESK], _name_of(request)
     try:
         key = await desk.opened.store.fetch_key(name)
@@ -163,7 +163,7 @@ async def show_key(request: web.Request) -> web.Response:
 
 
 async def make_key(request: web.Request) -> web.Response:
-    """Make a key and show it."""
+    """Create a key and show it."""
     desk = request.app[DESK]
     opened = desk.opened
     fields = await read_fields(request, _NEW_KEY)
@@ -190,7 +190,7 @@ async def make_key(request: web.Request) -> web.Response:
 
 
 async def renew_key(request: web.Request) -> web.Response:
-    """Show another key for the same holder; the old one goes on for a while."""
+    """Give the holder a new key and show it; the old one works until the overlap is over."""
     desk, name = request.app[DESK], _name_of(request)
     opened = desk.opened
     fields = await read_fields(request, _ROTATION)
@@ -210,7 +210,7 @@ async def renew_key(request: web.Request) -> web.Response:
 
 
 async def try_key(request: web.Request) -> web.Response:
-    """Say whose key a text is, and whether it works; nothing is asked of anybody with it."""
+    """Say whose key this is and whether it works, without calling anybody."""
     desk = request.app[DESK]
     opened = desk.opened
     fields = await read_fields(request, _TRIED)
@@ -222,7 +222,7 @@ async def try_key(request: web.Request) -> web.Response:
 
 
 async def end_key(request: web.Request) -> web.Response:
-    """Refuse a key from now on; running gateways do so within ten seconds."""
+    """Disable a key; running gateways refuse it within ten seconds."""
     desk, name = request.app[DESK], _name_of(request)
     opened = desk.opened
     await read_fields(request, _NOTHING)
