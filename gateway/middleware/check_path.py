@@ -47,8 +47,8 @@ async def check_path(request: web.Request, handler: Handler) -> web.StreamRespon
         raise InvalidPathError("The request target must be a path, not a URL.")
     if _is_refused(path):
         raise InvalidPathError(
-            "The path holds an encoded slash, a backslash, a control character or `..`; "
-            "write it plainly."
+            "The path contains an encoded slash, a backslash, a control character or `..`; "
+            "write it without them."
         )
     if request.version < HttpVersion11 and not request.remote:
         raise MalformedRequestError(
