@@ -27,7 +27,7 @@ LISTS = ("groups", "providers", "models", "networks")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}/[\x21-\x7e]{1,256}")
 _FORMS = {"groups": forms.PRINCIPAL, "providers": forms.PROVIDER_NAME}
 _NAMED = {
-    "name": "the name of whoever holds it",
+    "name": "the name of its holder",
     "tenant": "the name of one",
     "groups": "the name of one",
     "providers": "the name of one",
@@ -181,7 +181,7 @@ def _hash(key: str, peppers: Peppers, now: int) -> StoredSecret:
 
 def _refuse_key(field: str, text: str) -> None:
     if is_key(text):  # it would be in every list, and in every line about its holder
-        raise KeyFieldError(field, f"is a key, and not {_NAMED[field]}")
+        raise KeyFieldError(field, f"is a key, not {_NAMED[field]}")
 
 
 def _check_list(field: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -138,7 +138,7 @@ async def test_who_waits_as_told_is_let_in(open_scene: OpenScene, path: str) -> 
         assert wait_s >= 1
         assert "x-should-retry" not in heard.head
         message = heard.json.get("message") or heard.json["error"]["message"]
-        assert message.startswith("The rule r0 lets ")
+        assert message.startswith("The rule r0 allows ")
         hand.advance(wait_s)
         assert (await scene.ask("plain", path)).status == 200
 

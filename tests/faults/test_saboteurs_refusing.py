@@ -82,4 +82,4 @@ async def test_a_response_is_good_for_one_request(
 
     assert error_of(heard[1]) == (500, "plugin_error")
     (failed,) = find(scene, "middleware.failed")[-1:]
-    assert "each request needs one" in str(failed)
+    assert "each request needs its own" in str(failed)
