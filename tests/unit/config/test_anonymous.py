@@ -63,7 +63,7 @@ def test_everybody_is_let_in_last() -> None:
     keys = {"kind": "gateway_key"}
 
     assert Settings.model_validate({"auth": [keys, WRITTEN]}).auth
-    with pytest.raises(ValidationError, match="is never asked, below `anonymous`"):
+    with pytest.raises(ValidationError, match="is never asked: `anonymous` above it"):
         Settings.model_validate({"auth": [WRITTEN, keys]})
 
 
