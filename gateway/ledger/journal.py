@@ -140,6 +140,8 @@ class Journal:
             self._committed_bytes = 0
             self._damaged += oldest.damaged
             oldest.remove()
+        if self._has_all and not self._fresh:
+            self._skip_to(None)  # what was carried over is no row
         read_bytes = self._segments[0].read_bytes
         self.backlog_bytes -= read_bytes - self._committed_bytes
         self._committed_bytes = read_bytes
