@@ -113,8 +113,7 @@ class Exchange(msgspec.Struct, eq=False):
 
     def note_usage(self, usage: Usage) -> None:
         """Count what one attempt is billed for; to be called once for each attempt."""
-        if self.is_at_callers_address:
-            usage = usage.at_most(self.bytes_in + UNSEEN_TOKENS, self.bytes_out + UNSEEN_TOKENS)
+        usage = self.believe(usage)
         cost = price_usage(usage, self.price)
         spent = usage.provider_cost_micros
         if spent is None and cost is not None:
@@ -127,6 +126,12 @@ class Exchange(msgspec.Struct, eq=False):
             record = self.attempt_records[-1]
             record.usage, record.cost = usage, cost
         self.usage = usage if self.usage is None else self.usage.plus(usage)
+
+    def believe(self, usage: Usage) -> Usage:
+        """The same, from a caller's own address no more than can be."""
+        if self.is_at_callers_address:
+            return usage.at_most(self.bytes_in + UNSEEN_TOKENS, self.bytes_out + UNSEEN_TOKENS)
+        return usage
 
     def note_would_refuse(self, rule: str) -> None:
         """A rule that is tried out would have refused this, or stopped it; each is named once."""

@@ -181,7 +181,7 @@ class Allowance:
     def _measure(self, seen: int) -> Used:
         """What this attempt and those before it came to."""
         exchange = self._exchange
-        counted = self._counted or Usage(None, None, "estimate")
+        counted = exchange.believe(self._counted or Usage(None, None, "estimate"))
         usage = counted.fill(exchange.prompt_tokens, self._counted_at)
         later = seen - self._counted_at if self._counted is not None else seen
         before = 0 if exchange.usage is None else exchange.usage.tokens

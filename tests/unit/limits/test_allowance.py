@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from gateway.core.errors import GatewayError, OverloadedError
-from gateway.core.exchange import Exchange
+from gateway.core.exchange import UNSEEN_TOKENS, Exchange
 from gateway.core.usage import Usage
 from gateway.limits.allowance import AHEAD_TOKENS, Allowance
 from gateway.stores.counters import Admission, Charge, Standing, Used
@@ -162,6 +162,18 @@ async def test_the_providers_count_is_believed_as_it_comes(purse: Purse) -> None
     await stream.grow(1)
 
     assert len(stream.stopped) == 1
+
+
+async def test_no_more_is_held_for_a_count_of_a_callers_own_than_can_be(purse: Purse) -> None:
+    """One who says of their answer what they like would hold what a rule has for everybody."""
+    purse.there = 900_000_000
+    stream = Stream(purse, 100)
+    stream.exchange.is_at_callers_address = True
+
+    await stream.grow(1, counted=Usage(0, 800_000_000, "provider"))
+
+    assert sum(purse.asked) < UNSEEN_TOKENS + 2 * 1_024
+    assert stream.stopped == []
 
 
 async def test_what_is_all_there_is_not_stopped(purse: Purse) -> None:
