@@ -64,6 +64,29 @@ async def test_many_write_the_same_at_once(ledger_store: LedgerStore) -> None:
     assert (found.requests, found.attempts) == (50, 50)
 
 
+@pytest.mark.parametrize("count", [15, 16, 17, 40])
+async def test_however_many_are_saved_each_is_what_it_was(
+    ledger_store: LedgerStore, count: int
+) -> None:
+    """Of several in one statement, too: one twice among them, and one that is there already."""
+    rows = [
+        new_row(
+            f"p-{number}",
+            principal=f"user-{number}",
+            attempts=(new_attempt(1, tokens_in=number), new_attempt(2, {}, tokens_out=number)),
+        )
+        for number in range(count)
+    ]
+    await ledger_store.save([rows[3]])
+
+    await ledger_store.save([*rows, rows[5]])
+
+    found = await ledger_store.fetch_usage(UsageQuery(("principal",)))
+    assert {
+        row.of[0]: (row.requests, row.attempts, row.tokens_in, row.tokens_out) for row in found
+    } == {f"user-{number}": (1, 2, number, 20 + number) for number in range(count)}
+
+
 async def test_each_attempt_counts_where_it_was_made(ledger_store: LedgerStore) -> None:
     """I09: one request, two providers: both are billed, and it is one request."""
     used = {"tokens_in": 5, "cost_micros": 7}
@@ -165,7 +188,7 @@ async def test_names_are_kept_as_they_are(ledger_store: LedgerStore) -> None:
 async def test_a_row_that_can_never_be_kept_says_so(ledger_store: LedgerStore, row) -> None:
     """It must not be tried again for ever, with everybody else's behind it."""
     with pytest.raises(RowRefusedError) as refused:
-        await ledger_store.save([new_row("good"), row])
+        await ledger_store.save([new_row("good"), row, *(new_row(f"p-{n}") for n in range(40))])
 
     assert "alice" not in str(refused.value)
     (found,) = await ledger_store.fetch_usage(EVERYTHING)
