@@ -8,7 +8,7 @@ import pytest
 
 from gateway.config.logging import EventLogSpec, LoggingSpec
 from gateway.core.exchange import Exchange, Outcome
-from gateway.core.identity import ANONYMOUS
+from gateway.core.identity import ANONYMOUS, Principal
 from gateway.telemetry.exchange_log import MAX_LINE_BYTES
 from gateway.telemetry.logging import log_exchange
 from tests.plugins.memory_log import configure_logging
@@ -48,6 +48,26 @@ def test_both_ways_write_the_same_line(form: Literal["json", "logfmt", "console"
     assert quick == slow
     assert "Canary" * 2 not in quick
     assert KNOWN not in quick
+
+
+@pytest.mark.parametrize("filler", ["", " and so on" * 30], ids=["short", "long"])
+@pytest.mark.parametrize("name", ["principal", "model", "client_address", "method", "path"])
+def test_what_comes_again_is_clean_each_time(name: str, filler: str) -> None:
+    """Whether it is looked up or too long for that."""
+    stream = io.StringIO()
+    log = configure_logging(JSON, stream=stream, secrets=[KNOWN], clock=lambda: 1_700_000_000.25)
+    dirty = f"{SECRET}\x1b{filler} {KNOWN}"
+    exchange = Exchange("r1", 1.0, "POST", "/v1", "1.2.3.4", (), principal=ANONYMOUS)
+    setattr(exchange, name, Principal(dirty, "jwt") if name == "principal" else dirty)
+    exchange.settle(Outcome.FINISHED, at=2.0)
+
+    for _ in range(2):
+        log.observe(exchange)
+
+    first, second = stream.getvalue().splitlines()
+    assert first == second
+    assert "and so on" in first or not filler
+    assert not any(bad in first for bad in ("Canary" * 2, KNOWN, "\\u001b"))
 
 
 def test_the_time_goes_on() -> None:
