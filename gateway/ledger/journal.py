@@ -47,7 +47,7 @@ class Journal:
         self._unsynced: set[Segment] = set()
         self._is_listed = True  # whether the disk knows of every file
         self._committed_bytes = 0  # of the oldest file
-        self._is_short = False  # of room, since the last commit
+        self._is_short = False  # of room, since it began a new file for that
         self.backlog_bytes = 0  # what is written and not committed
         self._number = 0
         self._damaged = 0  # in files that are gone from here
@@ -126,10 +126,9 @@ class Journal:
 
     def commit(self) -> None:
         """All that was taken is where it belongs; files with nothing else in them are deleted."""
-        if self._is_short:
+        if self._is_short and len(self._segments) == 1 and self._segments[0].is_read:
             self._is_short = False
-            if len(self._segments) == 1 and self._segments[0].is_read:
-                self._rotate()  # what fills a small disk may be this file alone
+            self._rotate()  # what fills a small disk may be this file alone
         while len(self._segments) > 1 and self._segments[0].is_read:
             oldest = self._segments[0]
             if not self._carry_over(oldest):

@@ -171,6 +171,26 @@ def test_a_disk_that_its_own_file_has_filled_has_room_once_all_is_committed(
     left.remove()
 
 
+def test_a_full_disk_has_room_also_where_the_last_of_many_is_committed_later(
+    open_journal: OpenJournal,
+) -> None:
+    """J11: after a database was gone there is more than is taken at a time."""
+    journal = open_journal()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500 * SMALL_BYTES // 4, hard))
+    try:
+        with pytest.raises(OSError):
+            write_whole(journal, *rows(3_000))
+        while journal.take():
+            journal.commit()
+        journal.commit()
+
+        write_whole(journal, new_row("last"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [row.id for row in take_all(journal)] == ["last"]
+
+
 def test_every_file_that_was_written_is_synced(open_journal: OpenJournal) -> None:
     """And the directory when a file is new, or a power failure takes the name."""
     journal = open_journal(segment_bytes=SMALL_BYTES)
