@@ -287,5 +287,9 @@ async def test_the_ledger_is_asked_once_all_others_are_back(
     await patient.store.renew([])
     assert not patient.store.begins_anew.is_set()
     await hasty.store.begins_anew.wait()
+    await hasty.store.recall([])
+    own_redis.run("FLUSHALL")
+    await hasty.store.renew([])  # which notices it again, once that wait is over
+    assert hasty.store.begins_anew.is_set()
     for one in (patient, hasty):
         await one.store.close()
