@@ -248,6 +248,11 @@ class Provider(Spec):
                 by_alias = model
         return by_alias
 
+    def max_output_of(self, model: str) -> int | None:
+        """Return how long an answer of this model may get, as far as the registry knows."""
+        known = self.find_model(model)
+        return self.max_output if known is None else known.max_output
+
     def names_of(self, id_or_alias: str) -> tuple[str, ...]:
         """Return every name that leads to the model which this one leads to."""
         model = self.find_model(id_or_alias)

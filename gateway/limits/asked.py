@@ -9,6 +9,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import msgspec
 
+from gateway.config.registry import Provider
 from gateway.core.cost import Price
 from gateway.core.errors import InvalidRequestError
 from gateway.core.exchange import Exchange
@@ -39,6 +40,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     client_address: str = ""
     price: Price | None = None
     is_anonymous: bool = False
+    asked_of: Provider | None = None  # which knows how long its models' answers get
 
     @property
     def address(self) -> str:
@@ -74,6 +76,7 @@ def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
         client_address=exchange.client_address,
         price=exchange.price,
         is_anonymous=principal.kind == "anonymous",
+        asked_of=call.provider,
     )
 
 
@@ -90,8 +93,7 @@ def _registry_cap(call: Call) -> int | None:
     """What the gateway itself asks for on `/api/chat`."""
     if "max_tokens" not in call.provider.params.send:
         return None
-    known = call.provider.find_model(call.model)
-    return call.provider.max_output if known is None else known.max_output
+    return call.provider.max_output_of(call.model)
 
 
 def _read_output(fields: Mapping[str, bytes]) -> tuple[int | None, str]:

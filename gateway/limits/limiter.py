@@ -92,7 +92,9 @@ class Limiter:
             return Grant({})
         plan = self._plans.find(asked)
         grant = Grant({}, plan.output_cap)
-        output_tokens = _shorter(asked.output_tokens, grant.output_cap)
+        output_tokens = asked.output_tokens
+        if asked.asked_output_tokens is None:  # what the caller asks for goes to the provider
+            output_tokens = _shorter(output_tokens, grant.output_cap)
         now = self._wall()
         uses: list[Use] = []
         shares: list[Share] = []

@@ -64,6 +64,9 @@ class Plans:
 def _make_plan(rules: Sequence[Rule], asked: Asked) -> Plan:
     fitting = [rule for rule in rules if rule.fits(asked)]
     cap = min([rule.output_cap for rule in fitting], default=NO_CAP)
+    if cap != NO_CAP and asked.asked_of is not None:
+        # A provider refuses more than a model has.
+        cap = min(cap, asked.asked_of.max_output_of(asked.model) or NO_CAP)
     parts = [_make_part(rule, asked) for rule in fitting]
     caps = tuple(cap for part in parts for cap, _ in part.counters)
     return Plan(parts, None if cap == NO_CAP else cap, len(caps), word(caps))

@@ -245,18 +245,12 @@ def _list_trace_headers(request: web.Request, provider: str) -> Iterable[tuple[s
 
 def _render_body(call: Call, prompt: Prompt, output_cap: int | None) -> bytes:
     provider = call.provider
-    max_output = None
-    if output_cap is not None or isinstance(prompt, ChatRequest):
-        known = provider.find_model(call.model)
-        max_output = known.max_output if known is not None else provider.max_output
-    if output_cap is not None and max_output is not None:
-        output_cap = min(output_cap, max_output)  # a provider refuses more than a model has
     if isinstance(prompt, ChatRequest):
         return render_chat(
             prompt,
             model=call.model,
             rules=provider.params,
-            max_output=max_output,
+            max_output=provider.max_output_of(call.model),
             ask_usage=provider.stream_usage,
             output_cap=output_cap,
         )

@@ -302,6 +302,15 @@ async def test_no_longer_answer_is_asked_for_than_the_model_has(open_scene: Open
         assert json.loads(scene.simulator.journal.last.body)["max_tokens"] == 30
 
 
+async def test_no_more_is_set_aside_than_the_model_has(open_scene: OpenScene) -> None:
+    """I10: or a rate refuses for its length an answer that is asked for much shorter."""
+    rule = {"max_output_tokens": 5_000, "tokens_per_minute": 1_000}
+    scene = await open_limited(open_scene, rule, max_output=30, recovers=False)
+
+    for path in (V1, CHAT):
+        assert (await scene.ask("plain", path)).status == 200
+
+
 async def test_a_rule_that_is_tried_out_is_seen_in_log_and_metrics(open_scene: OpenScene) -> None:
     """I12: before it refuses anybody, an operator sees whom it would."""
     scene = await open_limited(

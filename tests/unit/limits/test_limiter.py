@@ -9,6 +9,7 @@ import pytest
 from typing_extensions import override
 
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.registry import Provider
 from gateway.core.cost import make_price
 from gateway.core.exchange import Exchange, Outcome
 from gateway.core.usage import Usage
@@ -292,6 +293,19 @@ async def test_the_shortest_answer_that_a_rule_allows_is_asked_for(
 
     assert grant.output_cap == 300
     assert grant.headers["RateLimit"].startswith('"r1-day";r=600;')
+
+
+async def test_what_a_caller_asks_for_is_set_aside_whatever_the_registry_knows(
+    store: CounterStore, hand: Hand
+) -> None:
+    """It goes to the provider as it came, which may have a newer model than the registry."""
+    limiter = make_limiter(store, hand, {"max_output_tokens": 500, "tokens_per_day": 1_000})
+    provider = Provider(name="groq", base_url="https://llm.example.org/v1", max_output=30)
+
+    asked = {"asked_of": provider, "output_tokens": 400, "asked_output_tokens": 400}
+    _, grant = await ask(limiter, msgspec.structs.replace(ASKED, **asked))
+
+    assert grant.headers["RateLimit"].startswith('"r0-day";r=500;')
 
 
 async def test_what_is_in_flight_is_renewed(store: CounterStore, hand: Hand) -> None:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from gateway.config.limit_rules import LimitSpec
+from gateway.config.registry import Model, Provider
 from gateway.limits.asked import Asked
 from gateway.limits.plans import PLANS_MAX, Plan, Plans
 from gateway.limits.rules import Rule
@@ -115,6 +116,18 @@ def test_the_shortest_cap_is_the_plans() -> None:
 
     assert plans.find(ASKED).output_cap == 5
     assert make_plans({"concurrent": 1}).find(ASKED).output_cap is None
+
+
+@pytest.mark.parametrize(("model", "cap"), [("m", 3), ("other", 4), ("long", 5), ("any", 5)])
+def test_no_plan_asks_for_more_than_the_model_has(model: str, cap: int) -> None:
+    """A provider refuses that, and what is set aside for it is in nobody's answer."""
+    models = (Model(id="m", max_output=3), Model(id="long", max_output=9), Model(id="any"))
+    url = "https://llm.example.org/v1"
+    provider = Provider(name="groq", base_url=url, models=models, max_output=4)
+    asked = msgspec.structs.replace(ASKED, model=model, asked_of=provider)
+
+    assert make_plans({"max_output_tokens": 5}).find(asked).output_cap == cap
+    assert make_plans({"concurrent": 1}).find(asked).output_cap is None
 
 
 def test_made_up_models_do_not_fill_the_memory() -> None:
