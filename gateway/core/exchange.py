@@ -21,7 +21,7 @@ from gateway.core.identity import Principal
 from gateway.core.trace import Trace
 from gateway.core.usage import Usage
 
-# What is read and thought beside the bytes that pass; no model writes longer answers.
+# What is read beside the bytes that came, and what is written and thought: no model does more.
 UNSEEN_TOKENS = 200_000
 
 
@@ -130,7 +130,7 @@ class Exchange(msgspec.Struct, eq=False):
     def believe(self, usage: Usage) -> Usage:
         """The same, from a caller's own address no more than can be."""
         if self.is_at_callers_address:
-            return usage.at_most(self.bytes_in + UNSEEN_TOKENS, self.bytes_out + UNSEEN_TOKENS)
+            return usage.at_most(self.bytes_in + UNSEEN_TOKENS, UNSEEN_TOKENS)
         return usage
 
     def note_would_refuse(self, rule: str) -> None:

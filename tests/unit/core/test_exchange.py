@@ -107,11 +107,11 @@ def test_an_address_of_a_caller_s_uses_up_no_more_than_could_be() -> None:
     """A billion tokens in one answer would be the quota of all others, for days."""
     exchange = make_exchange()
     exchange.note_attempt(AttemptRecord(1, "custom", "m", "models:1", 1.0))
-    exchange.is_at_callers_address, exchange.bytes_in, exchange.bytes_out = True, 100, 10
+    exchange.is_at_callers_address, exchange.bytes_in = True, 100
 
     exchange.note_usage(Usage(10**9, 10**9, "provider", 10**9, 5, 10**10))
 
-    most = Usage(100 + UNSEEN_TOKENS, 10 + UNSEEN_TOKENS, "provider", None, 5)
+    most = Usage(100 + UNSEEN_TOKENS, UNSEEN_TOKENS, "provider", None, 5)
     assert exchange.usage == exchange.attempt_records[0].usage == most
     assert exchange.spent_micros is None
 
