@@ -39,6 +39,7 @@ TWICE = "the same credential is written twice; keep one"
 
 VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header may carry as a token
 QUOTED = re.compile(r"([\"']).*\1")
+NOTHING = frozenset({"", '""', "''"})  # Docker's --env-file keeps the quotes of a .env file
 HEADER_VALUE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -296,7 +297,7 @@ def _read(path: Path) -> str:
 def _usable(text: str, source: str) -> SecretStr | None:
     """Return the credential without the white space around it, None when nothing is left."""
     stripped = text.strip()
-    if not stripped:
+    if stripped in NOTHING:
         return None
     if VISIBLE.fullmatch(stripped) is None:
         # A line break in it would end the request's header and start another.
@@ -304,6 +305,5 @@ def _usable(text: str, source: str) -> SecretStr | None:
             f"{source} holds white space, a control character or a letter outside ASCII"
         )
     if QUOTED.fullmatch(stripped):
-        # Docker's --env-file keeps the quotes of a .env file.
         raise CredentialError(f"{source} holds quotes around the credential; leave them out")
     return SecretStr(stripped)

@@ -46,9 +46,12 @@ def test_a_named_variable_wins_over_the_derived_one() -> None:
     assert found("${MISSING}", environ) is None
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\t\r\n"])
+@pytest.mark.parametrize("blank", ["", " ", "\t\r\n", '""', "''"])
 def test_a_blank_variable_is_not_set(blank: str) -> None:
-    """Compose files set variables to nothing; a Bearer without a key is a 401 that puzzles."""
+    """Compose files set variables to nothing; a Bearer without a key is a 401 that puzzles.
+
+    Docker's `--env-file` keeps the quotes around nothing too.
+    """
     assert found(None, {"MINE_API_KEY": blank}) is None
     assert found("${SPECIAL}", {"SPECIAL": blank}) is None
 
