@@ -32,7 +32,8 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
         found = await finder.find(call, exchange)
         if found.call is not call:  # another address, and a model by its name there
             request[CALL] = found.call
-            exchange.model = model_to_note(found)
+            if found.call.model != call.model:
+                exchange.model = model_to_note(found)
             exchange.is_at_callers_address = found.call.provider.base_url != call.provider.base_url
         credential = found.credential
         if _is_paid_by_caller(call, exchange, credential):

@@ -137,7 +137,8 @@ async def ask_with_profiles(
         credentials=CredentialFinder({"profile": source}, Pools({})),
     )
     if openai:
-        body = b'{"model":"%s/m","messages":[{"role":"user"}]}' % provider.encode()
+        model = provider if "/" in provider else f"{provider}/m"
+        body = b'{"model":"%s","messages":[{"role":"user"}]}' % model.encode()
         reply = await chain.ask("POST", "/v1/chat/completions", body=body)
     else:
         reply = await chain.ask("POST", f"/api/chat/{provider}", body=CHAT)
@@ -225,6 +226,17 @@ async def test_a_key_in_the_place_of_the_model_is_not_written_down(
     assert isinstance(call, Call)
     assert call.model == model
     assert of_exchange == ("profile:a/mine_api_key", 7, noted)
+
+
+async def test_a_model_keeps_its_name_whatever_somebody_sets_as_their_key(
+    start_chain: StartChain,
+) -> None:
+    """By the name of a model as their credential, callers could take it out of the books."""
+    seen = await ask_with_profiles(
+        start_chain, Profile(MINE, "canary-0001"), "mine/canary-0001", openai=True
+    )
+
+    assert seen[1][2] == ("profile:a/mine_api_key", 7, "canary-0001")
 
 
 async def test_nothing_is_sent_to_an_address_that_is_not_filled_in(
