@@ -16,12 +16,13 @@ from gateway.config.problems import ConfigError, Place, Problem
 
 DEPTH_MAX = 32
 MERGE = "<<"
-# What stands before the place in its line and, below it, what the YAML reader says; and what helps.
+# What the YAML reader says and, below it, what stands before the place in its line; and what helps.
+# In this order: a pattern that began in the line would go through a long one once for each letter.
 SYNTAX_HINTS = (
     (r"'\\t' that cannot start", "a tab where only spaces are allowed; indent with spaces"),
     ("expected ',' or '}', but got '{'", "put text that contains { or ${ in quotes inside { }"),
     (
-        ": .*\nmapping values are not allowed",
+        "mapping values are not allowed.*\n.*: ",
         "a second `: ` in a line; put text that contains `: ` in quotes",
     ),
     (
@@ -39,7 +40,7 @@ SYNTAX_HINTS = (
     ),
     ("end of stream", "a quote is opened and never closed"),
     ("could not find expected ':'", "a key needs a colon and a space after it"),
-    ("[^ -].*\nexpected <block end>", "more text stands behind its end; put all of it in quotes"),
+    ("expected <block end>.*\n.*[^ -]", "more text stands behind its end; put all of it in quotes"),
     ("expected <block end>", "the indentation does not match the lines above"),
     ("expected '<document start>'", "not of the block that the file began with; indent both alike"),
     ("expected ',' or ']'", "a list that begins with [ needs commas and a closing ]"),
@@ -104,7 +105,7 @@ def _explained_events(text: str, file: str) -> Iterator[yaml.Event]:
         at_end = is_at_end and getattr(error, "context_mark", None)
         mark = at_end or getattr(error, "problem_mark", None)
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        seen = f"{text[mark.index - mark.column : mark.index]}\n{said}" if mark else said
+        seen = f"{said}\n{text[mark.index - mark.column : mark.index]}" if mark else said
         hint = next((hint for sign, hint in SYNTAX_HINTS if re.search(sign, seen)), None)
         message = f"not YAML here: {hint}" if hint else f"not YAML here: {said}"
         raise ConfigError([Problem(file, place.line, place.column, "", message)]) from None

@@ -91,6 +91,12 @@ def test_what_helps_is_said_where_it_helps(text: str, place: tuple[int, int], re
     assert reason in problem.message
 
 
+def test_a_slip_at_the_end_of_a_long_line_is_found_at_once() -> None:
+    """A registry that a program wrote is one line; 130 KB of it took 14 s."""
+    with pytest.raises(ConfigError, match="not of the block that the file began with"):
+        compose_tree(f'{{a: "{"x" * 1_000_000}"}} b', "a.yaml")
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
