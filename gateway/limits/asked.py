@@ -64,8 +64,7 @@ def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
         tenant=principal.tenant,
         groups=principal.groups,
         provider=call.provider.name,
-        # As it is noted, where a caller has written it down: their key may stand in its place.
-        model=exchange.model if exchange.is_at_callers_address else call.model,
+        model=exchange.model,  # as it is noted: somebody's key may stand in its place
         body_bytes=exchange.bytes_in,
         prompt_tokens=exchange.prompt_tokens,
         output_tokens=output,
