@@ -80,13 +80,16 @@ def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> 
     wanted = words_of(limit.match.provider)
     asked = [one for one in providers.values() if wanted is None or one.name in wanted]
     ids = {model.id for one in asked for model in one.models}
-    for word in sorted((words_of(limit.match.model) or frozenset()) - ids):
+    words = words_of(limit.match.model) or frozenset()
+    for word in sorted(words - ids):
         prefix, _, rest = word.partition("/")
         # Where ids begin so, it may be one that is not in the registry.
         has_prefix = not any(known.startswith(f"{prefix}/") for known in ids)
         for one in asked:
-            remedy = ""
+            remedy = ", and both if another provider has one of that id"
             model = one.find_model(word)
+            if model is not None and model.id in words:
+                continue
             if model is None and has_prefix and one.name == prefix:
                 model, remedy = one.find_model(rest), f" and `provider: {prefix}`"
             if model is not None:

@@ -89,6 +89,7 @@ def test_a_rule_for_a_provider_that_is_not_there_stops_the_start() -> None:
         ({"model": ["large-2", "one/fast"]}, "write large-2 and `provider: one`"),
         ({"model": "one/large-2"}, "write large-2 and `provider: one`"),
         ({"model": "large-2"}, ""),
+        ({"model": ["large-2", "fast"]}, ""),  # an id that is not in the registry, beside it
         ({"model": "one/of-nobody"}, ""),  # callers may ask for ids that are not in the registry
         ({"model": "one/large-2", "provider": "many"}, ""),  # where it is an id
         ({"model": "two/fast"}, ""),  # as one that `many` may have
