@@ -29,8 +29,19 @@ IDENTITY = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
 OF_PROMETHEUS = re.compile(r"http://127\.0\.0\.1:9090/[\w/]+")
 # What anybody looks at first, and what one stream is enough for.
 SHOWN = {
-    *("Requests a second", "First content, p95", "Workers ready", "By outcome", "By status"),
-    *("By provider and model", "Until the first content: added here", "Memory", "Workers"),
+    *(
+        "Requests per second",
+        "Time to first content, p95",
+        "Workers ready",
+        "Requests by outcome",
+        "Requests by status",
+    ),
+    *(
+        "Requests by provider and model",
+        "Time to first content: added by the gateway",
+        "Memory",
+        "Workers",
+    ),
 }
 COPIED = ("Makefile", ".gitignore", "providers.yaml", "requirements.lock")
 DIRECTORIES = ("deploy", "gateway", "plugins", "scripts")

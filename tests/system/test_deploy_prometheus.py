@@ -60,21 +60,21 @@ VALUES = {
 # They have nothing to show while all is well.
 QUIET = {
     "Failed by providers",
-    "Share that failed, by provider",
+    "Failure rate by provider",
     "Errors by code",
-    "Refused by rule",
+    "Refusals by rule",
     "Stalls",
-    "Without a price",
-    "Cost in 24 hours",
-    "Cost a day, by provider and model",
-    "Places of rules",
+    "Requests without a price",
+    "Cost in the last 24 hours",
+    "Cost per day, by provider and model",
+    "Concurrent requests by rule",
     "Breakers that are not closed",
-    "Credentials that do not work",
-    "Does without",
+    "Credentials that are not used",
+    "Degraded components",
     "Traces",  # switched off
     "In flight",
-    "Tokens a second",
-    "Event loop: largest lag",
+    "Tokens per second",
+    "Event loop: maximum lag",
 }
 
 
