@@ -1,6 +1,6 @@
-// What becomes of the gateway's fields in the Elastic Common Schema; run by Filebeat for each line.
+// Maps the gateway's fields to the Elastic Common Schema; Filebeat runs this for each line.
 //
-// Fields that ECS has no place for stay where they are, as gateway.outcome or gateway.added_s.
+// Fields that ECS has no place for stay where they are, such as gateway.outcome or gateway.added_s.
 // ECMAScript 5.1, which is what Filebeat runs.
 
 var TARGETS = {
@@ -29,7 +29,7 @@ var OUTCOMES = {
   upstream_failed: "failure",
   policy_stopped: "failure",
   rejected: "failure",
-  client_gone: "unknown", // nobody failed: the caller left
+  client_gone: "unknown", // nothing failed: the caller left
   lost: "unknown",
 };
 var ADDRESS = /^(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$/;
@@ -67,7 +67,7 @@ function describeExchange(event, line) {
   if (typeof line.duration_s === "number") {
     event.Put("event.duration", Math.round(line.duration_s * NANOSECONDS));
   }
-  // An address that is none (`unknown`) would make Elasticsearch refuse the whole document.
+  // With something that is no address (`unknown`), Elasticsearch would refuse the whole document.
   if (typeof line.client === "string" && ADDRESS.test(line.client)) {
     event.Put("client.ip", line.client);
   }
