@@ -2,7 +2,7 @@
 
     python3 examples/openai_stream.py [URL] [MODEL]
 
-The rule here: an answer counts when its end has come.
+The rule here: an answer only counts when its end has arrived.
 """
 
 import os
@@ -16,7 +16,7 @@ QUESTION = "What can you do?"
 
 def main(url: str = URL, model: str = "demo/demo") -> None:
     """Ask in three ways."""
-    # The gateway has tried again where that could help, so the client does not.
+    # The gateway has retried if that could help, so the client does not.
     key = os.environ.get("GATEWAY_KEY", "none")
     client = OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0)
     stream_answer(client, model)
@@ -26,7 +26,7 @@ def main(url: str = URL, model: str = "demo/demo") -> None:
 
 
 def stream_answer(client: OpenAI, model: str) -> None:
-    """Print an answer as it comes."""
+    """Print an answer as it arrives."""
     stream = client.chat.completions.create(
         model=model,
         messages=[{"role": "user", "content": QUESTION}],
@@ -40,7 +40,7 @@ def stream_answer(client: OpenAI, model: str) -> None:
 
 
 def print_answer(client: OpenAI, model: str) -> None:
-    """Print an answer that comes whole, and what it cost."""
+    """Print an answer that is not streamed, and the tokens that it used."""
     answer = client.chat.completions.create(
         model=model, messages=[{"role": "user", "content": QUESTION}]
     )
@@ -50,7 +50,7 @@ def print_answer(client: OpenAI, model: str) -> None:
 
 
 def print_error(client: OpenAI) -> None:
-    """Print what the gateway says about a provider that is not there."""
+    """Print the gateway's error for a provider that does not exist."""
     try:
         client.chat.completions.create(
             model="nobody/nothing", messages=[{"role": "user", "content": QUESTION}]

@@ -2,7 +2,7 @@
 //
 //     node examples/text_stream.mjs [URL] [PROVIDER] [MODEL]
 //
-// The rule here: one decoder for the whole answer, because a character may be cut in two.
+// The rule here: one decoder for the whole answer, because a character may be split in two.
 
 const [url = "http://127.0.0.1:8080", provider = "demo", model = "demo"] = process.argv.slice(2);
 const key = process.env.GATEWAY_KEY;
@@ -26,7 +26,7 @@ if (!response.ok) {
 }
 
 const decoder = new TextDecoder();
-// Throws when the answer breaks off: a broken stream has no last chunk.
+// Throws if the answer breaks off: a broken stream has no last chunk.
 for await (const piece of response.body) {
   process.stdout.write(decoder.decode(piece, { stream: true }));
 }

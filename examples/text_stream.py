@@ -1,8 +1,8 @@
-"""`/api/chat` with Python's standard library alone.
+"""`/api/chat` with only Python's standard library.
 
     python3 examples/text_stream.py [URL] [PROVIDER] [MODEL]
 
-The rule here: bytes are decoded as they come, because a character may be cut in two.
+The rule here: one decoder for the whole answer, because a character may be split in two.
 """
 
 import codecs
@@ -16,7 +16,7 @@ URL = "http://127.0.0.1:8080"
 
 
 def main(url: str = URL, provider: str = "demo", model: str = "demo") -> int:
-    """Print one answer as it comes; 1 when it does not come to its end."""
+    """Print one answer as it arrives; return 1 if it is incomplete."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.netloc, timeout=60)
     key = os.environ.get("GATEWAY_KEY")
@@ -38,7 +38,7 @@ def main(url: str = URL, provider: str = "demo", model: str = "demo") -> int:
 
 
 def print_text(response: http.client.HTTPResponse) -> int:
-    """Print a raw text stream; a broken one has no last chunk, which is an exception here."""
+    """Print a raw text stream; a broken one has no last chunk, which raises an exception."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while piece := response.read1(65_536):

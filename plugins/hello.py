@@ -1,6 +1,6 @@
-"""An example of a middleware: says in a header who the gateway takes the caller for.
+"""An example of a middleware: adds a header with the caller's name.
 
-The rule here: a head may be gone before the handler returns, so headers are added beforehand.
+The rule here: the headers may be sent before the handler returns, so they are added beforehand.
 """
 
 from aiohttp import web
