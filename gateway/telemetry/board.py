@@ -52,18 +52,19 @@ class Board:
         if len(report) > MAX_BYTES:
             return False
         try:
-            self._write(place, report)
+            return self._write(place, report)
         except OSError:  # no memory is left; the report before it stays
             return False
-        return True
 
-    def _write(self, place: int, report: bytes) -> None:
+    def _write(self, place: int, report: bytes) -> bool:
         start = place * _PLACE + FLAG
         number = self.number_of(place) + 1
         half = start + number % 2 * HALF
-        os.pwrite(self.file, report, half + HEAD.size)
+        if os.pwrite(self.file, report, half + HEAD.size) < len(report):
+            return False  # where memory ends in the middle, the kernel says so with a number alone
         os.pwrite(self.file, HEAD.pack(number, len(report), zlib.crc32(report)), half)
         os.pwrite(self.file, _THERE, place * _PLACE)
+        return True
 
     def read(self, place: int) -> bytes | None:
         """The last whole report of a place; None where there is none."""

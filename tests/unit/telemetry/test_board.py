@@ -7,6 +7,7 @@ import pytest
 
 from gateway.telemetry import board as module
 from gateway.telemetry.board import MAX_BYTES, Board
+from tests.plugins.bookings import allow_file_bytes, files_grow
 
 
 @pytest.fixture
@@ -42,6 +43,21 @@ def test_a_kill_in_the_middle_leaves_the_report_before(board: Board) -> None:
     assert board.read(0) == b"second"
     os.pwrite(board.file, module.HEAD.pack(3, 5, 0), half)
     assert board.read(0) == b"second"
+
+
+def test_memory_that_ends_in_the_middle_of_a_report_leaves_the_one_before(board: Board) -> None:
+    """The kernel takes what there is room for, and says so with a number alone."""
+    board.write(0, b"first")
+    board.write(0, b"second")
+
+    allow_file_bytes(module.FLAG + module.HALF + module.HEAD.size + 3)
+    try:
+        assert [board.write(0, b"third") for _ in range(3)] == [False] * 3
+        assert board.read(0) == b"second"
+    finally:
+        files_grow()
+    assert board.write(0, b"fourth")
+    assert board.read(0) == b"fourth"
 
 
 def test_whoever_died_is_marked_until_somebody_writes_there(board: Board) -> None:

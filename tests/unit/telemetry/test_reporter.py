@@ -13,6 +13,8 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.model_names import FREE_PER_PROVIDER
 from gateway.telemetry.reporter import Reporter
 from gateway.telemetry.supervision import Supervision
+from tests.plugins.bookings import files_grow, no_file_grows
+from tests.plugins.chain import LogLines
 
 COUNTED = "gateway_connections_without_request_total"
 
@@ -235,3 +237,26 @@ def test_names_of_models_do_not_grow_with_every_death(board: Board) -> None:
 
     assert models == FREE_PER_PROVIDER + 1
     assert sum(worker.shown("gateway_exchanges_total").values()) == 4 * FREE_PER_PROVIDER
+
+
+def test_numbers_that_cannot_be_shared_are_said_once(board: Board, log_lines: LogLines) -> None:
+    """The others show the ones before, which nobody would suspect of being old."""
+    first = Worker(0, board)
+    first.reporter.publish()
+
+    no_file_grows()
+    try:
+        for _ in range(3):
+            first.reporter.publish()
+    finally:
+        files_grow()
+
+    (line,) = log_lines.find("metrics.not_shared")
+    assert (line["level"], line["worker"]) == ("error", 0)
+    first.reporter.publish()
+    no_file_grows()
+    try:
+        first.reporter.publish()
+    finally:
+        files_grow()
+    assert len(log_lines.find("metrics.not_shared")) == 2
