@@ -159,7 +159,8 @@ class Writer:
     def _report_damage(self) -> None:
         journal = self._ledger.journal
         if journal.damaged > self._damaged:
-            _log.error("ledger.damaged", lines=journal.damaged - self._damaged, kept=journal.path)
+            lines = journal.damaged - self._damaged
+            _log.error("ledger.damaged", lines=lines, journal=journal.path.name)
             self._damaged = journal.damaged
 
     async def _bring_left(self, left: LeftJournal) -> None:

@@ -132,6 +132,8 @@ class RedisLink:
         self._up_since = 0.0
         self.state: State = "up"
         self.lost = 0  # calls that were kept and given up
+        self._unsaid = 0  # of those, in no line of the log yet
+        self._is_losing = False  # since it last came back
         self.when_down: Callable[[str], None] = _ignore  # told why
         self.when_up: Callable[[], None] = _ignore
 
@@ -196,10 +198,9 @@ class RedisLink:
         while not await self._tasks.wait(self._timeout_s):
             pass  # each batch has its deadline, and there are only so many
         await self._hang_up()
-        if self._calls:
-            self.lost += len(self._calls)
-            _log.warning("counters.settlements_lost", redis=self.shown, count=len(self._calls))
-            self._calls.clear()
+        self._lose(len(self._calls))
+        self._calls.clear()
+        self._say_lost()
 
     def _hurry(self) -> None:
         self._due = None
@@ -332,6 +333,8 @@ class RedisLink:
             return
         self.state = "up"
         self._up_since = asyncio.get_running_loop().time()
+        self._say_lost()
+        self._is_losing = False
         self.when_up()
 
     def _go_down(self, reason: str) -> None:
@@ -368,9 +371,19 @@ class RedisLink:
             if not call.waiter.done():
                 call.waiter.set_exception(StoreDownError(f"{self.shown} has too much to do"))
             return
-        if not self.lost:
-            _log.warning("counters.settlements_lost", redis=self.shown, count=1)
-        self.lost += 1
+        self._lose(1)
+        if not self._is_losing:  # when it is over there is a line for all others
+            self._is_losing = True
+            self._say_lost()
+
+    def _lose(self, count: int) -> None:
+        self.lost += count
+        self._unsaid += count
+
+    def _say_lost(self) -> None:
+        if self._unsaid:
+            _log.warning("counters.settlements_lost", redis=self.shown, count=self._unsaid)
+        self._unsaid = 0
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)

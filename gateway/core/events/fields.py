@@ -30,7 +30,6 @@ FIELDS = {
     "is_cut": "whether one of the two was longer",
     "issuer": "of tokens",
     "journal": "name of its directory",
-    "kept": "which store they are in",
     "kept_in": "the file it is kept in",
     "key": "the key's name",
     "lag_s": "lag of the event loop",

@@ -23,7 +23,10 @@ EVENTS = (
     make_event(
         "counters.settlements_lost",
         "warning",
-        "what some requests used was never counted in Redis",
+        (
+            "what some requests used was never counted in Redis; logged with the first of "
+            "them, and with the others once Redis is back or the process stops"
+        ),
         "redis count",
     ),
     make_event(
@@ -36,7 +39,7 @@ EVENTS = (
         "ledger.damaged",
         "error",
         "lines of this process's journal could not be read",
-        "lines kept",
+        "lines journal",
     ),
     make_event(
         "ledger.given_up",

@@ -381,3 +381,31 @@ async def test_it_writes_by_itself_until_it_is_stopped(
     writer.stop()
     async with asyncio.timeout(10):
         await running
+
+
+async def test_lines_that_cannot_be_read_are_counted_and_kept(
+    open_journal: OpenJournal, log_lines: LogLines, tmp_path: Path
+) -> None:
+    """A disk that gives back something else than it was given; the rows around them are booked."""
+    ledger, store = Ledger(LedgerSpec(), soon=at_once), FickleLedgerStore()
+    ledger.open(open_journal("own", fresh_rows=1))
+
+    async def open_store() -> LedgerStore:
+        return store
+
+    writer = Writer(ledger, open_store)
+    write_whole(ledger.journal, new_row("a"), new_row("b"), new_row("c"))
+    (path,) = ledger.journal.path.iterdir()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b'["end","b"', b'["end","B"'))
+
+    await writer.flush()
+    await writer.flush()
+
+    assert sorted(store.rows) == ["a", "c"]
+    (line,) = log_lines.find("ledger.damaged")
+    assert (line["level"], line["lines"], line["journal"]) == ("error", 1, "own")
+    ledger.journal.close()
+    await writer.close()
+    kept = tmp_path / "own.damaged" / "00000001.damaged"
+    assert b'["end","B"' in kept.read_bytes()

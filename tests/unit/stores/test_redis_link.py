@@ -13,6 +13,7 @@ from gateway.config.stores import RedisAddress
 from gateway.stores import redis_link
 from gateway.stores.errors import StoreDownError, StoreError
 from gateway.stores.redis_link import BATCH, KEPT, RedisLink
+from tests.plugins.chain import LogLines
 from tests.plugins.counters import PATIENCE_S
 from tests.plugins.own_time import Stopwatch
 from tests.plugins.redis_server import RedisServer, find_server
@@ -273,8 +274,10 @@ async def test_a_redis_that_loads_its_data_is_down(
     assert await own_link.call("say", "x") == b"x"
 
 
-async def test_too_many_settlements_are_counted_and_not_kept(own_redis: RedisServer) -> None:
-    """J01: an outage of hours costs no more memory than one of minutes."""
+async def test_too_many_settlements_are_counted_and_not_kept(
+    own_redis: RedisServer, log_lines: LogLines
+) -> None:
+    """J01: an outage of hours costs no more memory than one of minutes, and says what it costs."""
     own_redis.kill()
     link = RedisLink(own_redis.address, ECHO, KEY)
     await link.open(is_required=False)
@@ -285,6 +288,29 @@ async def test_too_many_settlements_are_counted_and_not_kept(own_redis: RedisSer
     assert (link.kept, link.lost) == (KEPT, 10)
     await link.close()
     assert (link.kept, link.lost) == (0, KEPT + 10)
+    lines = log_lines.find("counters.settlements_lost")
+    assert [line["count"] for line in lines] == [1, KEPT + 9]
+    assert {(line["level"], line["redis"]) for line in lines} == {("warning", link.shown)}
+
+
+async def test_what_each_outage_cost_is_said(
+    own_link: RedisLink, own_redis: RedisServer, log_lines: LogLines
+) -> None:
+    """J01: the second one of a process is as bad as the first."""
+    heard = Heard(own_link)
+    for _ in range(2):
+        own_redis.kill()
+        with pytest.raises(StoreDownError):
+            await own_link.call("say", "x")
+        for number in range(KEPT + 10):
+            own_link.tell("say", number)
+        heard.came_back.clear()
+        own_redis.start()
+        await heard.came_back.wait()
+        assert await own_link.call("say", "x") == b"x"  # after all that was kept
+
+    counts = [line["count"] for line in log_lines.find("counters.settlements_lost")]
+    assert counts == [1, 9, 1, 9]
 
 
 async def test_a_redis_that_is_required_and_gone_stops_the_start(own_redis: RedisServer) -> None:
