@@ -8,6 +8,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
@@ -235,3 +236,42 @@ async def check_books(directory: Path, streams: list[Stream], lost: set[str]) ->
         "finished": len(ids) - len(lost),
     }
     assert {name for name, outcome in booked if outcome == "lost"} == lost
+
+
+async def test_a_port_that_somebody_else_takes_is_said_and_taken_again(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """K03: while nobody answers it is let go of; whoever looks why finds a reason."""
+    (tmp_path / "crashing.py").write_text(CRASHING)
+    provider = {"base_url": simulator.base_url, "allow_private": True}
+    settings = {
+        "server": {"workers": 2},
+        "auth": AUTH,
+        "middleware": [{"use": "crashing:pass_on", "after": "authenticate"}],
+    }
+    async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
+        (tmp_path / "crash").touch()
+        for worker in gateway.workers:
+            gateway.kill_worker(worker)
+
+        await gateway.wait_for_lines("worker.died", 4)  # again at once, and then not for a while
+        with socket.socket() as taken:
+            await eventually(lambda: is_bound(taken, gateway.port), "the port is let go of")
+            taken.listen()
+            line = await gateway.wait_for_line("worker.not_started")
+        (tmp_path / "crash").unlink()
+        await gateway.wait_for_lines("gateway.started", 4)
+        answered = await answer(gateway)
+
+    assert (line["level"], line["worker"] in {0, 1}) == ("error", True)
+    assert f"{gateway.port}" in line["reason"]
+    assert answered.status == 200
+
+
+def is_bound(taken: socket.socket, port: int) -> bool:
+    """Take a port, unless somebody has it."""
+    try:
+        taken.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True

@@ -62,6 +62,8 @@ async def test_a_storm_of_failures_is_not_multiplied(open_scene: OpenScene) -> N
 
     assert Counter(error_of(one) for one in heard) == {(503, "service_unavailable"): STORM}
     assert STORM < scene.upstream_requests <= 1.2 * STORM
+    line = next(one for one in scene.gateway.log.lines if one["event"] == "retries.held_back")
+    assert (line["level"], line["provider"], line["count"]) == ("warning", "sim", 1)
 
 
 async def test_without_the_budget_each_request_has_its_own_retries(open_scene: OpenScene) -> None:

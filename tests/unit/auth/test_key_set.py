@@ -18,6 +18,7 @@ from gateway.core.identity import Principal
 from gateway.core.retry_after import SPREAD_S
 from gateway.core.tasks import Tasks
 from gateway.upstream.resolver import Resolver
+from tests.plugins.chain import LogLines
 from tests.plugins.issuer import Issuer, jwk_of
 
 OLD, NEW = jwk_of("RS256", "old"), jwk_of("RS256", "new", 1)
@@ -131,6 +132,30 @@ async def test_a_key_that_cannot_be_asked_for_is_not_wrong(published: Published)
     published.now += RETRY_S
     published.failure = None
     assert await published.has("old")
+
+
+async def test_an_issuer_that_goes_and_comes_back_is_logged_once_each(
+    published: Published, log_lines: LogLines
+) -> None:
+    """E13: whoever was woken by the one line waits for the other."""
+    assert await published.has("old")
+    published.failure = "no answer"
+    for _ in range(3):
+        published.now += RENEW_S
+        assert await published.has("old")
+    assert published.fetches == 4
+    (line,) = log_lines.find("auth.keys_unavailable")
+    said = (line["level"], line["issuer"], line["reason"])
+    assert said == ("warning", "https://login.example.org", "no answer")
+    assert not log_lines.find("auth.keys_available")
+
+    published.failure = None
+    for _ in range(3):
+        published.now += RENEW_S
+        assert await published.has("old")
+
+    (line,) = log_lines.find("auth.keys_available")
+    assert (line["level"], line["issuer"]) == ("info", "https://login.example.org")
 
 
 async def test_known_keys_count_while_the_issuer_is_away(published: Published) -> None:

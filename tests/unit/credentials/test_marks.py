@@ -143,7 +143,7 @@ async def test_a_clock_that_was_set_back_is_no_reason_to_write_nothing(tasks: Ta
     assert notebook.notes == [{7: Mark(worked_at=NOW)}, {7: Mark(worked_at=NOW - 3600)}]
 
 
-async def test_a_store_that_is_down_takes_them_later(tasks: Tasks) -> None:
+async def test_a_store_that_is_down_takes_them_later(tasks: Tasks, log_lines: LogLines) -> None:
     """Nobody waits, and nothing is lost but what did not fit."""
     notebook = Notebook()
     notebook.is_down = True
@@ -157,6 +157,8 @@ async def test_a_store_that_is_down_takes_them_later(tasks: Tasks) -> None:
 
     noted = {version: mark for note in notebook.notes for version, mark in note.items()}
     assert noted == {7: Mark(worked_at=NOW), 8: Mark(worked_at=NOW)}
+    (line,) = log_lines.find("credential.marks_wait")
+    assert (line["level"], line["reason"]) == ("debug", "out of order")
 
 
 async def test_the_last_ones_are_written_at_the_end(tasks: Tasks, log_lines: LogLines) -> None:

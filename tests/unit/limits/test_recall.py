@@ -159,7 +159,7 @@ def test_what_the_ledger_does_not_tell_apart_begins_anew() -> None:
     assert [rule.name for rule in find_recallable(make_specs(**day))] == ["r"]
 
 
-async def test_it_is_tried_until_the_ledger_answers(hand: Hand) -> None:
+async def test_it_is_tried_until_the_ledger_answers(hand: Hand, log_lines: LogLines) -> None:
     """J07: and counted once, up to the moment of the start."""
     ledger = Ledger()
     ledger.failures = 3
@@ -171,6 +171,10 @@ async def test_it_is_tried_until_the_ledger_answers(hand: Hand) -> None:
     assert len(set(ledger.asked)) == 1
     assert len(ledger.asked) == 4
     assert len(counters) == 3
+    said = [(line["event"], line["level"]) for line in log_lines.lines]
+    assert said == [("limits.recall_failed", "warning"), ("limits.recalled", "info")]
+    assert log_lines.lines[0]["reason"] == "gateway.db: no answer"
+    assert log_lines.lines[1]["rules"] == ["r"]
 
 
 async def test_what_others_left_behind_is_waited_for(hand: Hand) -> None:
