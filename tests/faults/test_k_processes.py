@@ -3,34 +3,51 @@
 The rule here: the gateway is a process of its own, and its end is its own doing.
 """
 
+import asyncio
 import json
 import resource
 import socket
 import sys
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from gateway.simulator import Simulator
 from tests.plugins.gateway_process import GatewayProcess, gateway_process
 from tests.plugins.ledgers import read_books
 from tests.plugins.open_files import need_files
 from tests.plugins.raw_caller import Caller, Heard
+from tests.plugins.raw_provider import RawProvider, read_request
 from tests.plugins.scene import AUTH, CHAT, V1, body_of, header_of, raw_request
+from tests.plugins.stepped_provider import DONE, END, HEAD, chunk_of, event_of
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes are read from /proc"
 )
 
 EACH = 50  # of four sorts: 200 streams
-ENDING: dict[str, Any] = {"count": 4, "stall": {"after_tokens": 2, "for_s": 1.5}}
-ENDLESS: dict[str, Any] = {"count": 4, "stall": {"after_tokens": 2}}
+ENDING, ENDLESS = "ending", "endless"
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
-async def begin(gateway: GatewayProcess, stack: AsyncExitStack, path: str, what: Any) -> Caller:
+class HalfWay:
+    """Sends the beginning of every stream, and the rest of some when it is told."""
+
+    def __init__(self) -> None:
+        self.goes_on = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request."""
+        asked = await read_request(reader)
+        writer.write(HEAD + chunk_of(event_of(role="assistant", content="word1")))
+        if ENDING.encode() in asked:
+            await self.goes_on.wait()
+            writer.write(chunk_of(FINISH) + chunk_of(DONE) + END)
+        await reader.read()  # until it is hung up on
+
+
+async def begin(gateway: GatewayProcess, stack: AsyncExitStack, path: str, what: str) -> Caller:
     """Ask for a stream."""
     caller = await stack.enter_async_context(Caller(gateway.port))
     body = json.dumps(body_of(path, what)).encode()
@@ -40,21 +57,14 @@ async def begin(gateway: GatewayProcess, stack: AsyncExitStack, path: str, what:
     return caller
 
 
-async def test_sigterm_ends_what_ends_and_then_the_rest(
-    tmp_path: Path, simulator: Simulator
-) -> None:
+async def test_sigterm_ends_what_ends_and_then_the_rest(tmp_path: Path) -> None:
     """K01, K08, K12: unready at once, nobody new; half are finished and half told why not."""
     need_files(1000)
-    provider = {"base_url": simulator.base_url, "allow_private": True, "retries": 0}
-    # It leaves a task behind for each request, which must not keep it from ending (K08).
-    middleware = {"use": "tests.plugins.saboteurs:leave_a_task", "after": "authenticate"}
-    settings = {
-        "auth": AUTH,
-        "ledger": {},
-        "server": {"drain_s": 60},
-        "middleware": [middleware],
-    }
-    async with gateway_process(tmp_path, {"sim": provider}, settings) as gateway:
+    half_way = HalfWay()
+    async with (
+        RawProvider(half_way.serve) as upstream,
+        running_gateway(tmp_path, upstream.port) as gateway,
+    ):
         async with AsyncExitStack() as stack:
             sorts = {
                 (path, what is ENDING): [
@@ -74,6 +84,7 @@ async def test_sigterm_ends_what_ends_and_then_the_rest(
             unready = await gateway.fetch("/readyz")
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", gateway.port))
+            half_way.goes_on.set()
             finished = [
                 await read_rest(one, begun) for path in (V1, CHAT) for one in sorts[path, True]
             ]
@@ -92,6 +103,23 @@ async def test_sigterm_ends_what_ends_and_then_the_rest(
     assert not any(heard.is_whole for heard in cut)
     assert code == 0
     await check_books(tmp_path, gateway, {header_of(one, "x-request-id") for one in finished})
+
+
+def running_gateway(
+    directory: Path, upstream_port: int
+) -> AbstractAsyncContextManager[GatewayProcess]:
+    """Run a gateway that waits for a minute when it is told to end."""
+    base_url = f"http://127.0.0.1:{upstream_port}/v1"
+    provider = {"base_url": base_url, "allow_private": True, "retries": 0}
+    settings = {
+        "auth": AUTH,
+        "ledger": {},
+        "server": {"drain_s": 60},
+        # It leaves a task behind for each request, which must not keep it from ending (K08).
+        "middleware": [{"use": "tests.plugins.saboteurs:leave_a_task", "after": "authenticate"}],
+        "overload": {"enabled": False},  # a machine that does much else turns nobody away
+    }
+    return gateway_process(directory, {"sim": provider}, settings)
 
 
 def check_dumps(pid: int) -> None:
