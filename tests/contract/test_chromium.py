@@ -4,6 +4,7 @@ What Node cannot show: the browser's own rules of what a page may send and read,
 of an answer that was cut.
 """
 
+import asyncio
 import json
 
 import pytest
@@ -14,23 +15,31 @@ from tests.contract.entries import entry
 from tests.plugins.anybody import ENTRY
 from tests.plugins.browser import FrontEnd
 from tests.plugins.gateway import CREDENTIAL, Gateway, StartGateway
+from tests.plugins.stepped_provider import DONE, END, FINISH, SteppedProvider, chunk_of
 
 pytestmark = pytest.mark.timeout(90)  # a browser's first start reads its files from the disk
 
 
-@pytest.fixture
-async def listed(
-    start_gateway: StartGateway, simulator: Simulator, front_end_site: FrontEnd
+async def open_listed(
+    start_gateway: StartGateway, base_url: str, front_end_site: FrontEnd
 ) -> Gateway:
-    """A gateway that the front end's pages may call."""
+    """Start a gateway that the front end's pages may call."""
     return await start_gateway(
-        providers={"sim": entry(simulator.base_url)},
+        providers={"sim": entry(base_url)},
         settings={
             "server": {"cors_origins": [front_end_site.origin]},
             "auth": [ENTRY],
         },
         environ={"SIM_API_KEY": CREDENTIAL},
     )
+
+
+@pytest.fixture
+async def listed(
+    start_gateway: StartGateway, simulator: Simulator, front_end_site: FrontEnd
+) -> Gateway:
+    """Such a gateway, in front of the simulator."""
+    return await open_listed(start_gateway, simulator.base_url, front_end_site)
 
 
 async def ask(
@@ -41,12 +50,20 @@ async def ask(
     return await front_end_site.show(url, json.dumps(chat_body(model)), stop=stop)
 
 
-async def test_a_page_shows_the_text_as_it_is(front_end_site: FrontEnd, listed: Gateway) -> None:
-    """Characters that were cut on the wire are whole on the screen, a delta at a time."""
-    tokens = ["\n\n", "Grüße", ", ", "世界", " 👩‍🚀"]
-    model = simulated(tokens=tokens, gap_s=0.05, writes={"in_utf8": True})
-
-    seen = await ask(front_end_site, listed, model)
+async def test_a_page_shows_the_text_as_it_is(
+    front_end_site: FrontEnd, start_gateway: StartGateway
+) -> None:
+    """Characters that were cut on the wire are whole on the screen, each delta before the next."""
+    deltas = ["\n\n", "Grüße", ", ", "世界", " 👩‍🚀"]
+    async with SteppedProvider() as provider:
+        listed = await open_listed(start_gateway, provider.base_url, front_end_site)
+        asking = asyncio.ensure_future(ask(front_end_site, listed, "m"))
+        await provider.open_stream()
+        for count, delta in enumerate(deltas, 1):
+            await send_in_halves(provider, delta)
+            await front_end_site.wait_until_shown("".join(deltas[:count]).lstrip())
+        await provider.send_raw(chunk_of(FINISH) + chunk_of(DONE) + END)
+        seen = await asking
 
     settled = (await listed.log.wait_for_settled())[0]
     assert seen == {
@@ -56,6 +73,17 @@ async def test_a_page_shows_the_text_as_it_is(front_end_site: FrontEnd, listed: 
         "failed": None,
         "requestId": settled["request_id"],
     }
+
+
+async def send_in_halves(provider: SteppedProvider, text: str) -> None:
+    """Send one delta, cut in the middle of a character if it has one of several bytes."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    event = json.dumps({"choices": [choice]}, ensure_ascii=False).encode()
+    chunk = chunk_of(b"data: %b\n\n" % event)
+    cut = next((at for at, byte in enumerate(chunk) if byte >= 0x80), 0) + 1
+    await provider.send_raw(chunk[:cut])
+    await asyncio.sleep(0)  # the gateway reads it
+    await provider.send_raw(chunk[cut:])
 
 
 async def test_a_page_can_say_why_there_is_no_answer(

@@ -20,7 +20,7 @@ from tests.plugins.open_files import need_files
 from tests.plugins.raw_caller import Caller, Heard
 from tests.plugins.raw_provider import RawProvider, read_request
 from tests.plugins.scene import AUTH, CHAT, V1, body_of, header_of, raw_request
-from tests.plugins.stepped_provider import DONE, END, HEAD, chunk_of, event_of
+from tests.plugins.stepped_provider import DONE, END, FINISH, HEAD, chunk_of, event_of
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="processes are read from /proc"
@@ -28,7 +28,6 @@ pytestmark = pytest.mark.skipif(
 
 EACH = 50  # of four sorts: 200 streams
 ENDING, ENDLESS = "ending", "endless"
-FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 
 
 class HalfWay:

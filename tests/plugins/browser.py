@@ -42,6 +42,8 @@ class FrontEnd:
         self._profile = profile
         self._task: dict[str, Any] = {}
         self._report: asyncio.Future[Any] | None = None
+        self._shown = ""  # of the answer, by now
+        self._has_changed = asyncio.Event()
         self._runner: web.AppRunner | None = None
         self.origin = ""
 
@@ -50,6 +52,7 @@ class FrontEnd:
         app = web.Application()
         app.router.add_get("/", self._show_page)
         app.router.add_get("/task", self._give_task)
+        app.router.add_post("/seen", self._note_seen)
         app.router.add_post("/report", self._take_report)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
@@ -82,6 +85,13 @@ class FrontEnd:
                 browser.kill()
             await ended
 
+    async def wait_until_shown(self, text: str) -> None:
+        """Wait until this much of the answer is on the screen."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while self._shown != text:
+                self._has_changed.clear()
+                await self._has_changed.wait()
+
     async def _open_browser(self) -> Process:
         # Its sandbox does not start as root, as which tests run in containers.
         sandbox = ("--no-sandbox",) if os.geteuid() == 0 else ()
@@ -95,6 +105,11 @@ class FrontEnd:
 
     async def _give_task(self, _: web.Request) -> web.Response:
         return web.json_response(self._task)
+
+    async def _note_seen(self, request: web.Request) -> web.Response:
+        self._shown = await request.text()
+        self._has_changed.set()
+        return web.Response()
 
     async def _take_report(self, request: web.Request) -> web.Response:
         assert self._report is not None

@@ -28,6 +28,7 @@ def event_of(**delta: str) -> bytes:
 
 
 ROLE = event_of(role="assistant", content="")
+FINISH = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 

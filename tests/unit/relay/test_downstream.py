@@ -3,12 +3,14 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from gateway.relay.downstream import HIGH_WATER_BYTES, Downstream, make_response
+from tests.plugins.own_time import OwnTimeLoop
 from tests.plugins.raw_caller import LAST_CHUNK, Caller, Heard, request_bytes
 
 TIMEOUT_S = 20  # ends a test that hangs
@@ -55,13 +57,20 @@ class Listener:
         return response
 
 
-@pytest.fixture
-async def listener() -> AsyncIterator[Listener]:
+@asynccontextmanager
+async def started() -> AsyncIterator[Listener]:
     """A started listener."""
     opened = Listener()
     await opened.start()
     yield opened
     await opened.stop()
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    """A started listener, in the loop of the test."""
+    async with started() as opened:
+        yield opened
 
 
 async def hear(listener: Listener, steps: Steps, **fields: Any) -> Heard:
@@ -381,8 +390,14 @@ async def test_a_slow_caller_is_noticed_and_waited_for(listener: Listener) -> No
     assert len(heard.body) == full[0] > HIGH_WATER_BYTES
 
 
-async def test_a_caller_that_reads_slowly_has_not_stopped(listener: Listener) -> None:
+def test_a_caller_that_reads_slowly_has_not_stopped() -> None:
     """What is buffered may take longer to leave than anybody may stall; measured on a real line."""
+    with asyncio.Runner(loop_factory=OwnTimeLoop) as runner:
+        runner.run(read_slowly())
+
+
+async def read_slowly() -> None:
+    """Take a little all the time, for three times as long as a caller may take nothing."""
     stall_s = 0.2
     drained: list[bool] = []
 
@@ -391,8 +406,8 @@ async def test_a_caller_that_reads_slowly_has_not_stopped(listener: Listener) ->
         downstream.put([bytes(4_000_000)])
         drained.append(await downstream.drain(stall_s))
 
-    listener.steps.append(steps)
-    async with Caller(listener.port, small_buffer=True) as caller:
+    async with started() as listener, Caller(listener.port, small_buffer=True) as caller:
+        listener.steps.append(steps)
         await caller.send(request_bytes("/", {}, headers=("Connection: close",)))
         await caller.read_until(b"\r\n\r\n")
         slow_until = asyncio.get_running_loop().time() + 3 * stall_s
