@@ -55,6 +55,20 @@ async def test_a_refused_connection_is_a_502(
     assert await scene.fail(path=path) == (502, "upstream_connect")
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_name_of_an_address_that_is_not_public_is_a_502(
+    open_scene: OpenScene, simulator: Simulator, path: str
+) -> None:
+    """F01: it is not called, and asking once more would change nothing."""
+    port = int(simulator.base_url.rpartition(":")[2].partition("/")[0])
+    entry = at(port, host=socket.gethostname())  # which /etc/hosts or the network knows
+    scene = await open_scene(**entry, allow_private=False, retries=1)
+
+    assert await scene.fail(path=path) == (502, "upstream_address_refused")
+    assert (await scene.settled())["attempts"] == 1
+    assert simulator.journal.count == 0
+
+
 async def test_a_refused_connection_is_tried_again(open_scene: OpenScene, closed_port: int) -> None:
     """F01: a provider that restarts is back in a moment."""
     scene = await open_scene(**at(closed_port), retries=1)

@@ -447,3 +447,19 @@ async def test_a_gateway_that_stops_gives_back_what_is_open(open_scene: OpenScen
         await caller.read_to_end()
 
     await eventually(lambda: standing_of(scene, "SIM_ONE")[1] == 0, "it is given back")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_provider_without_a_credential_is_not_asked(
+    open_scene: OpenScene, path: str
+) -> None:
+    """F12: it would refuse, and its caller would look for the mistake in their own key."""
+    scene = await open_scene(environ={"SIM_API_KEY": ""}, recovers=False)
+
+    heard = await scene.ask("plain", path)
+
+    assert error_of(heard) == (500, "credential_not_found")
+    assert header_of(heard, "x-should-retry") == "false"
+    assert header_of(heard, "retry-after") is None
+    assert (await scene.settled())["outcome"] == "rejected"
+    assert scene.upstream_requests == 0

@@ -327,6 +327,7 @@ async def test_a_database_that_is_down_gets_its_rows_when_it_is_up(
         assert (await scene.ask("plain")).status == 200
         await writer.flush()
     assert "gateway_ledger_store_down 1.0" in scene.gateway.metrics
+    assert "gateway_ledger_backlog_bytes 0.0" not in scene.gateway.metrics
     await asyncio.to_thread(postgresql.allow_connections, address)
 
     await writer.flush()
@@ -334,6 +335,7 @@ async def test_a_database_that_is_down_gets_its_rows_when_it_is_up(
     assert len(await read_books(address)) == 5
     assert ledger.counts.backlog_bytes == 0
     assert "gateway_ledger_store_down 0.0" in scene.gateway.metrics
+    assert "gateway_ledger_backlog_bytes 0.0" in scene.gateway.metrics
     events = [line["event"] for line in scene.gateway.log.lines]
     assert events.count("ledger.store_down") == events.count("ledger.store_up") == 1
 
@@ -468,12 +470,15 @@ async def test_a_full_disk_stops_nobody_and_loses_nothing(
         await ask(gateway, 5)
         gateway.limit_file_size(0)
         await ask(gateway, 20)
+        full = (await gateway.fetch("/metrics")).body.decode()
         gateway.limit_file_size(resource.RLIM_INFINITY)
         await ask(gateway, 5)
     failed = gateway.lines("ledger.journal_failed")
 
     rows = await read_books(f"sqlite:///{tmp_path / 'gateway.db'}")
 
+    held = next(line for line in full.splitlines() if line.startswith("gateway_ledger_held "))
+    assert float(held.split()[1]) >= 20
     assert len(rows) == simulator.journal.count == 30
     assert {row["outcome"] for row in rows} == {"finished"}
     assert len(failed) == len(gateway.lines("ledger.journal_recovered")) == 1

@@ -6,14 +6,18 @@ The rule here: the workers are real processes, and what they show is held agains
 import asyncio
 import json
 import os
+import platform
 import re
+import resource
 import signal
 import sys
 from pathlib import Path
 from typing import cast
 
 import pytest
+import yaml
 
+from gateway import __version__
 from gateway.simulator import Simulator
 from gateway.telemetry.loop_watch import BEAT_S
 from tests.faults.test_k_workers import CRASHING
@@ -193,3 +197,61 @@ async def test_lines_of_the_first_process_that_nobody_gets_are_counted(
             while count_of(await scrape(gateway), "gateway_log_lines_sampled_total") < FEW - 1:
                 pass
         assert not gateway.lines("worker.died")
+
+
+async def test_a_process_says_of_itself_what_the_kernel_says(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """K08: alerts on files that run out, and on restarts, stand on these."""
+    provider = {"base_url": simulator.base_url, "allow_private": True}
+    async with gateway_process(tmp_path, {"sim": provider}, {"auth": AUTH}) as gateway:
+        text = await scrape(gateway)
+        files = resource.prlimit(gateway.pid, resource.RLIMIT_NOFILE)[0]
+        began_at = Path(f"/proc/{gateway.pid}").stat().st_ctime
+
+    labels = f'version="{__version__}",python="{platform.python_version()}"'
+    assert value_of(text, "gateway_build_info", labels) == 1
+    assert value_of(text, "process_max_fds", 'worker="0"') == files
+    # The kernel says it in ticks since the machine was started, which it says in whole seconds.
+    assert abs(value_of(text, "process_start_time_seconds", 'worker="0"') - began_at) < 2
+    assert value_of(text, "process_virtual_memory_bytes", 'worker="0"') > value_of(
+        text, "process_resident_memory_bytes", 'worker="0"'
+    )
+
+
+async def test_a_refused_reload_is_seen_until_one_succeeds(
+    tmp_path: Path, simulator: Simulator
+) -> None:
+    """K04: and lines that a setting leaves out are counted from then on."""
+    provider = {"base_url": simulator.base_url, "allow_private": True}
+    names = (
+        "gateway_config_generation",
+        "gateway_config_reload_failed",
+        "gateway_log_lines_sampled_total",
+    )
+    sampled = {"events": {"exchange.settled": {"sample": 1e-9}}}
+    seen = []
+    async with gateway_process(tmp_path, {"sim": provider}, {"auth": AUTH}) as gateway:
+        for logging, event in (
+            ({}, None),
+            ({"level": "loud"}, "config.reload_failed"),
+            (sampled, "config.reloaded"),
+        ):
+            settings = {"auth": AUTH, "logging": logging}
+            (tmp_path / "gateway.yaml").write_text(yaml.safe_dump(settings))
+            if event is not None:
+                os.kill(gateway.pid, signal.SIGHUP)
+                await gateway.wait_for_line(event)
+            await ask(gateway, FEW)
+            text = await scrape(gateway)
+            seen.append(tuple(value_of(text, name) for name in names))
+
+    assert seen == [(1, 0, 0), (1, 1, 0), (2, 0, FEW)]
+
+
+def value_of(text: str, metric: str, labels: str = "") -> float:
+    """One number of a scrape."""
+    series = re.escape(f"{metric}{{{labels}}}" if labels else metric)
+    found = re.search(rf"^{series} (.*)$", text, re.MULTILINE)
+    assert found, text
+    return float(found[1])

@@ -115,6 +115,23 @@ async def test_a_key_of_a_profile_raises_no_flag(start: Start, front_end: FrontE
     assert flags["isUsingEnvKeyMap"]["groq"] is False
 
 
+async def test_a_key_that_cannot_be_sent_is_said_so_in_both_dialects(
+    start: Start, front_end: FrontEndTables, simulator: Simulator
+) -> None:
+    """Pasted with a blank in it: a header cannot carry that, and the provider is not asked."""
+    gateway = await start()
+    alice = Person.with_session(gateway, front_end.add_profile(groq_api_key=f"{HERS} {HIS}"))
+    question = {"model": "groq/plain", "messages": [{"role": "user", "content": "Hi"}]}
+
+    assert await alice.chat("groq") == (400, INCORRECT)
+    status, said = await alice.ask("POST", "/v1/chat/completions", question)
+
+    assert (status, said["error"]["code"]) == (400, "credential_unusable")
+    lines = await gateway.log.wait_for_settled(2)
+    assert [line["error_code"] for line in lines] == ["credential_unusable"] * 2
+    assert shown(simulator) == []
+
+
 async def test_a_key_that_the_provider_refuses_is_said_so(
     start: Start, front_end: FrontEndTables
 ) -> None:
