@@ -1,7 +1,7 @@
-"""Composition root: the chain, the routes and what lives as long as the app.
+"""Composition root: the middleware chain, the routes, and everything that lives as long as the app.
 
-The rule here: this file knows every part and nothing knows this file. Nothing is opened before
-startup; what is opened is closed in the reverse order.
+The rule here: this file may import every part of the gateway, and no part imports this file.
+Nothing is opened before startup; what was opened is closed in reverse order.
 """
 
 from collections.abc import AsyncIterator
@@ -97,22 +97,22 @@ from gateway.upstream.upstreams import UPSTREAMS, Upstreams
 from gateway.wire.forwarded import TrustedProxies
 
 CHAIN: tuple[Middleware, ...] = (  # outermost first
-    guard_stream,  # a stream that has begun is never answered a second time
-    assign_request_id,  # so that every line below can carry it
-    write_access_log,  # sees the status that really went out
-    render_errors,  # past here, raise freely
-    check_path,  # nothing that two servers could read in two ways
+    guard_stream,  # never sends a second response once a stream has begun
+    assign_request_id,  # so that every log line below can carry it
+    write_access_log,  # sees the status that was really sent
+    render_errors,  # every middleware below may simply raise
+    check_path,  # refuses paths that two servers could read differently
     allow_origins,  # which web pages may call
     authenticate,  # who is calling: sets the principal
-    shed_load,  # is there room, and is it their turn: before a body is read
-    read_request,  # what is asked of which provider: sets the call
-    check_rights,  # may this key use that
-    check_provider,  # is it available: not while it fails nearly every time
-    check_key,  # what we show the provider: sets the credential
+    shed_load,  # is there room for another request? Asked before the body is read
+    read_request,  # which provider is called, and for what: sets the call
+    check_rights,  # may this key use that provider and model
+    check_provider,  # refuses a provider that is failing nearly every time
+    check_key,  # which credential the provider gets: sets the credential
     enforce_limits,  # may they call now
 )
 
-# Of requests to the built-in provider, bodies included.
+# How many requests to the built-in provider are kept for inspection, bodies included.
 SIMULATOR_JOURNAL_LIMIT = 50
 
 CONTENT_LOG: web.AppKey[ContentLog] = web.AppKey("content_log", ContentLog)
@@ -162,7 +162,7 @@ def build_app(
     hear_of_heads(app)
     app.cleanup_ctx.extend(
         [
-            keep_exporting,  # closed last, when every exchange is settled
+            keep_exporting,  # first, so that it closes last: every exchange is settled by then
             watch_pressure,
             open_stored_keys,
             open_methods,
@@ -172,7 +172,7 @@ def build_app(
             recall_budgets,
             open_simulator,
             open_relay,
-            watch_loop,  # last: what is imported and opened at the start takes its time
+            watch_loop,  # last, or the slow imports and opens of startup would count as lag
         ]
     )
     app.on_shutdown.append(stop_relay)
@@ -181,22 +181,22 @@ def build_app(
 
 
 def hear_of_heads(app: web.Application) -> None:
-    """Note each response that begins, and add the headers that it still needs."""
-    if app[SETTINGS].middleware:  # nobody else passes on copies
+    """Note each response as it begins, and add the headers that it still needs."""
+    if app[SETTINGS].middleware:  # only custom middleware can hand us a copy of the request
         app.on_response_prepare.append(note_prepared_copy)
     app.on_response_prepare.extend([note_prepared, add_response_headers])
 
 
 def find_proxies(settings: Settings) -> TrustedProxies | None:
-    """The proxies that are believed about a caller's address; None if there are none."""
+    """The proxies whose word about a caller's address is trusted; None if there are none."""
     trusted = settings.server.trusted_proxies
     return TrustedProxies(trusted) if trusted else None
 
 
 def add_observers(app: web.Application, log: Observer) -> None:
-    """Register who is told when an exchange ends; whoever gives something back comes first."""
+    """Register who is told when an exchange ends; those that free a resource come first."""
     app[AFTERWARDS] = afterwards = Afterwards()
-    # Without the admin listener nobody can read what is counted.
+    # Without the admin listener nobody can read the metrics, so they are not counted.
     counting = (app[METRICS].observe,) if app[SETTINGS].admin.enabled else ()
     observers = (app[PRESSURE].seats.settle, app[POOLS].settle, log, *counting)
     afterwards.observers = tuple(map(each, (*observers, app[IN_FLIGHT].count_out)))
@@ -204,7 +204,7 @@ def add_observers(app: web.Application, log: Observer) -> None:
 
 
 def add_limits(app: web.Application, counters: CounterStore) -> None:
-    """Have the rules of `limits` checked, and told how every exchange ends."""
+    """Enforce the rules under `limits`, and tell the limiter how every exchange ends."""
     app[COUNTERS] = counters
     app[LIMIT_TASKS] = Tasks(report_crash)
     app[LIMITER] = limiter = Limiter(app[SETTINGS].rules, counters, tasks=app[LIMIT_TASKS])
@@ -217,20 +217,20 @@ def add_limits(app: web.Application, counters: CounterStore) -> None:
 
 
 def add_content_log(app: web.Application, content: ContentLog) -> None:
-    """Log prompts and answers, if that is switched on now or by a reload."""
+    """Log prompts and answers, whether that is switched on now or by a later reload."""
     app[CONTENT_LOG] = content
     app[AFTERWARDS].observers = (each(content.observe), *app[AFTERWARDS].observers)
 
 
 def add_ledger(app: web.Application) -> None:
-    """Have every exchange that is sent upstream booked."""
+    """Book every exchange that is sent upstream."""
     app[LEDGER] = ledger = Ledger(app[SETTINGS].ledger)
     app[METRICS].count_ledger = lambda: ledger.counts
     app[AFTERWARDS].observers = (ledger.settle_all, *app[AFTERWARDS].observers)
 
 
 def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
-    """The chain; with tracing, `begin_trace` comes right after `assign_request_id`."""
+    """The chain; with tracing on, `begin_trace` comes right after `assign_request_id`."""
     if settings.tracing is None:
         return CHAIN
     place_of_it = CHAIN.index(assign_request_id) + 1
@@ -238,7 +238,7 @@ def choose_chain(settings: Settings) -> tuple[Middleware, ...]:
 
 
 def add_tracing(app: web.Application) -> None:
-    """Send every exchange to the collector, if tracing is on; TracingError if it cannot."""
+    """Send every exchange to the collector if tracing is on; TracingError if it cannot start."""
     spec, registry = app[SETTINGS].tracing, app[REGISTRY]
     if spec is None:
         return
@@ -259,13 +259,13 @@ async def keep_exporting(app: web.Application) -> AsyncIterator[None]:
 
 
 def add_routes(app: web.Application) -> None:
-    """Everything that is answered on the public listener."""
+    """Add every route of the public listener."""
     router = app.router
     for path, name in (("/api/chat/{provider}", CHAT), ("/v1/chat/completions", COMPLETIONS)):
         resource = router.add_resource(path, name=name)
-        # "100 Continue" invites the body: not before we know who is calling.
+        # "100 Continue" invites the body, so it must wait until we know who is calling.
         resource.add_route("POST", relay_exchange, expect_handler=postpone_continue)
-    # GET brings HEAD with it, whose answer is the same without its body (RFC 9110, 9.3.2).
+    # `add_get` adds HEAD too, which gets the same answer without its body (RFC 9110, 9.3.2).
     router.add_get("/api/keys", show_keys)
     router.add_get("/api/providers", show_providers)
     router.add_get("/api/providers/{provider}/models", show_provider_models)
@@ -280,12 +280,12 @@ def add_routes(app: web.Application) -> None:
 
 
 async def relay_exchange(request: web.Request) -> web.StreamResponse:
-    """Pass a request to the relay, once the chain has let it through."""
+    """Pass a request to the relay once the chain has let it through."""
     return await request.app[RELAY].handle(request)
 
 
 def make_pressure(settings: Settings) -> Pressure:
-    """What watches the load of this process."""
+    """The object that watches the load of this process."""
     spec = settings.overload
     return Pressure(spec, Seats(spec.max_in_flight), Machine(settings.server.workers).read)
 
@@ -297,7 +297,7 @@ def show_pressure(metrics: Metrics, pressure: Pressure) -> None:
 
 
 async def watch_pressure(app: web.Application) -> AsyncIterator[None]:
-    """Watch the load of this process, from before the first request to after the last."""
+    """Watch the load of this process from before the first request until after the last."""
     app[PRESSURE].start()
     yield
     app[PRESSURE].stop()
@@ -312,7 +312,7 @@ async def watch_loop(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
-    """Open the database when callers are recognised by the keys in it."""
+    """Open the database if callers are authenticated by the keys in it."""
     settings = app[SETTINGS]
     if not settings.wants_stored_keys:
         yield
@@ -326,7 +326,7 @@ async def open_stored_keys(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_credentials(app: web.Application) -> AsyncIterator[None]:
-    """Open the stores of callers' own credentials."""
+    """Open the stores of credentials that callers bring themselves."""
     tasks = Tasks(report_crash)
     sources = OpenSources(app[SETTINGS], app[REGISTRY], app[POOLS], tasks)
     await sources.open()
@@ -342,13 +342,13 @@ async def open_credentials(app: web.Application) -> AsyncIterator[None]:
 
 
 async def tell_the_rest(app: web.Application) -> AsyncIterator[None]:
-    """Tell the observers of the last exchanges before the ledger is closed."""
+    """Tell the observers about the last exchanges before the ledger closes."""
     yield
     app[AFTERWARDS].tell()
 
 
 async def open_ledger(app: web.Application) -> AsyncIterator[None]:
-    """Keep the ledger open, if there is one, until the relay is closed."""
+    """Keep the ledger, if there is one, open until the relay is closed."""
     settings = app[SETTINGS]
     if LEDGER not in app:
         yield
@@ -359,7 +359,7 @@ async def open_ledger(app: web.Application) -> AsyncIterator[None]:
 
 
 async def recall_budgets(app: web.Application) -> AsyncIterator[None]:
-    """Restore the counters of days and months from the ledger."""
+    """Restore the daily and monthly counters from the ledger."""
     async with recalling(app[SETTINGS].rules, app.get(COUNTERS), app.get(WRITER), report_crash):
         yield
 
@@ -369,7 +369,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
     if not any(provider.is_simulated for provider in app[REGISTRY].providers.values()):
         yield
         return
-    # Whoever may script it can ask for gigabytes: a privilege of this machine.
+    # Whoever may script it can ask for gigabytes, so only callers on this machine may.
     is_scriptable = is_loopback(app[SETTINGS].server.bound_to)
     app[SIMULATOR] = Simulator(scriptable=is_scriptable, journal_limit=SIMULATOR_JOURNAL_LIMIT)
     await app[SIMULATOR].start()
@@ -378,7 +378,7 @@ async def open_simulator(app: web.Application) -> AsyncIterator[None]:
 
 
 async def keep_limits(app: web.Application) -> AsyncIterator[None]:
-    """Keep the counters, and what requests in flight hold of them, while the gateway runs."""
+    """Keep the counters, and the holds of requests in flight, while the gateway runs."""
     limiter = app[LIMITER]
     if limiter is None:
         yield
@@ -388,7 +388,7 @@ async def keep_limits(app: web.Application) -> AsyncIterator[None]:
 
 
 async def open_relay(app: web.Application) -> AsyncIterator[None]:
-    """Open what carries exchanges: upstreams, background tasks, the relay."""
+    """Open what carries exchanges: the upstreams, the background tasks and the relay."""
     simulator = app.get(SIMULATOR)
     app[UPSTREAMS] = upstreams = Upstreams(
         app[REGISTRY].providers,
@@ -411,5 +411,5 @@ async def open_relay(app: web.Application) -> AsyncIterator[None]:
 
 
 async def stop_relay(app: web.Application) -> None:
-    """End the answers that are still in progress when the time to drain is over."""
+    """End the answers that are still in progress when the drain time is over."""
     app[RELAY].stop()
