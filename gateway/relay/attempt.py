@@ -1,7 +1,7 @@
 """One try at one upstream: from the request's first byte to the answer's last.
 
-The rule here: an attempt is driven by callbacks (upstream bytes, one timer), so it goes on by
-itself when the caller's task is gone. It ends exactly once, in `_end`.
+The rule here: callbacks drive an attempt (upstream bytes, one timer), so it can go on without the
+caller's task. It ends exactly once, in `_end`.
 """
 
 import asyncio
@@ -32,24 +32,24 @@ from gateway.relay.verdict import (
 from gateway.upstream.connection import Connection
 from gateway.upstream.receiver import Headers
 
-# Of what waits for the commit point (comments, role chunks); above it the head leaves.
+# How much may wait for the commit point (comments, role chunks). Above it we commit at once.
 MAX_HELD_BYTES = 256 * 1024
 
 
 class AttemptLimits(msgspec.Struct, frozen=True):
-    """What bounds one attempt."""
+    """The size limits of one attempt, and what its errors must not reveal."""
 
     label: str
     max_reply_bytes: int
     max_stream_bytes: int
-    secrets: Sequence[str] = ()  # what must not be quoted from an error
+    secrets: Sequence[str] = ()  # never quoted from a provider's error
 
 
 class Attempt:
-    """An upstream `Receiver`; the caller's task sleeps on `ready`, then on `ended`.
+    """An upstream `Receiver`; the caller's task awaits `ready`, then `ended`.
 
-    `ready` is set at the commit point of a stream, when a whole reply is in, or at the end;
-    `ended` at the end. `found` says what came, and why it failed if it did.
+    `ready` is set at the commit point of a stream, once a whole reply has arrived, or at the end;
+    `ended` is set at the end. `found` says what arrived, and why the attempt failed if it did.
     """
 
     __slots__ = (
@@ -88,23 +88,23 @@ class Attempt:
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.found = Findings(pump, deadlines)
         self.downstream = Downstream(joins_held=pump is not None and pump.may_join)
-        self.last = b""  # of a stream that is whole: what goes out with the end of its framing
-        self.when_ended: Callable[[Attempt], None] | None = None  # runs in `_end`, last
+        self.last = b""  # the last piece of a complete stream, sent with the end of the framing
+        self.when_ended: Callable[[Attempt], None] | None = None  # called last thing in `_end`
         self._raw_headers: Headers = ()
         self._connection = connection
         self._pump = pump
         self._deadlines = deadlines
         self._limits = limits
         self._is_stream = False
-        # Of the pump, while reads that are one whole chunk need no parsing.
+        # The pump's `feed_chunk`, while a read that is one whole chunk may skip the parser.
         self._take_chunk: Callable[[bytes], bytes | None] | None = None
-        self._is_flowing = False  # past the first content: plain content needs no look
-        self._pieces: list[bytes] = []  # of a whole reply
-        self._left_bytes = 0  # of the largest answer that is allowed
+        self._is_flowing = False  # past the first content; plain content is no longer examined
+        self._pieces: list[bytes] = []  # the body of a whole reply
+        self._left_bytes = 0  # how much more of the answer the size limit allows
         self._timer: asyncio.TimerHandle | None = None
-        self._due_at = 0.0  # of the timer; uvloop's handle for what is due at once does not know
+        self._due_at = 0.0  # when the timer fires; uvloop's handle cannot say if it is due at once
         self._has_ended = False
-        self.is_committed = False  # something came that the caller is to have, failed or not
+        self.is_committed = False  # something arrived that the caller gets even if the rest fails
 
     @property
     def has_ended(self) -> bool:
@@ -113,16 +113,16 @@ class Attempt:
 
     @property
     def bytes_out(self) -> int:
-        """What the caller has been sent of the body."""
+        """How many bytes of the body the caller has been sent."""
         return self.downstream.bytes_out + (0 if self._pump is None else self._pump.chunk_bytes)
 
     @property
     def is_paused(self) -> bool:
-        """True while the provider is held back."""
+        """True while we do not read from the provider, because the caller is too slow."""
         return self._deadlines.is_paused
 
     def start(self, request: bytes) -> None:
-        """Send the request, unless its caller has left; everything after this is callbacks."""
+        """Send the request, unless its caller has left; callbacks do everything after this."""
         if self._has_ended:
             return
         now = monotonic()
@@ -145,14 +145,14 @@ class Attempt:
             self._end(error)
 
     def note_opened(self) -> None:
-        """What comes from now on goes through to the caller."""
+        """The downstream is open: what arrives from now on goes straight to the caller."""
         if self._pump is not None and self._is_flowing and not self._has_ended:
             self._choose_taker(self._pump)
 
     def time_next_chunk(self, note: Callable[[float], None]) -> bool:
-        """Have the next plain chunk timed, from its arrival until it has left; False where none is.
+        """Time the next plain chunk from its arrival until it is sent; False if none can be timed.
 
-        The transport writes at the end of the loop's turn, and so that is when it has left.
+        The transport writes at the end of the loop iteration, so that is when the chunk is sent.
         """
         take = self._take_chunk
         if take is None:
@@ -168,13 +168,13 @@ class Attempt:
         return True
 
     def pause(self) -> None:
-        """Hold the provider back: the caller does not keep up."""
+        """Stop reading from the provider: the caller does not keep up."""
         self._deadlines.is_paused = True
-        if not self._has_ended:  # the connection may be answering somebody else by now
+        if not self._has_ended:  # else the connection may already serve another request
             self._connection.pause()
 
     def resume(self) -> None:
-        """Let the provider go on; its silence is counted from here."""
+        """Read from the provider again; its silence is measured from now on."""
         if not self._deadlines.is_paused:
             return
         self._deadlines.is_paused = False
@@ -186,7 +186,7 @@ class Attempt:
     # upstream.Receiver
 
     def on_head(self, status: int, headers: Headers) -> None:
-        """Decide whether this is the stream that was asked for or something to hold whole."""
+        """Decide whether this is the stream we asked for or a reply to collect whole."""
         found = self.found
         found.headed_at = monotonic()
         found.status = status
@@ -198,12 +198,12 @@ class Attempt:
         limits = self._limits
         self._left_bytes = limits.max_stream_bytes if self._is_stream else limits.max_reply_bytes
         if is_error(status) and self._deadlines.done_at > found.headed_at:
-            # That it failed is said; how it says so is not waited for as an answer is.
+            # We already know that it failed, so its error body gets less time than an answer.
             self._deadlines.done_at = found.headed_at
             self._arm()
 
     def on_body(self, body: bytes) -> None:
-        """Relay, or hold."""
+        """Relay the bytes of a stream; collect those of a whole reply."""
         self._left_bytes -= len(body)
         if not self._is_stream or self._pump is None:
             self._hold(body)
@@ -219,10 +219,10 @@ class Attempt:
             self._choose_taker(self._pump)
 
     def on_chunk(self, read: bytes) -> bool:
-        """Relay a read that is one whole chunk with one plain event, as nearly all are.
+        """Relay a read that is exactly one chunk with one plain event, as nearly all are.
 
-        What is spared is parsing the framing, unpacking, splitting and framing again: 1.1 µs a
-        chunk where those take 1.5.
+        This skips parsing the framing, unpacking, splitting and framing again: 1.1 µs a chunk
+        instead of 1.5.
         """
         take = self._take_chunk
         framed = None if take is None else take(read)
@@ -243,7 +243,7 @@ class Attempt:
         return True
 
     def on_end(self) -> None:
-        """The framing ended cleanly: judge what came."""
+        """The framing ended cleanly: judge what arrived."""
         if self._has_ended:
             return
         if self._is_stream and self._pump is not None:
@@ -262,7 +262,7 @@ class Attempt:
         self._end(error)
 
     def on_failed(self, error: UpstreamError) -> None:
-        """The answer is not whole."""
+        """The answer is incomplete."""
         self.fail(error)
 
     # inside
@@ -272,23 +272,23 @@ class Attempt:
         self._take_chunk = pump.feed_chunk if fits else None
 
     def _hold(self, body: bytes) -> None:
-        if body.strip():  # blank lines are a provider's keep-alive before a JSON body
+        if body.strip():  # some providers send blank lines as keep-alive before a JSON body
             self._deadlines.content_at = monotonic()
         self._pieces.append(body)
         if self._left_bytes < 0:
             self.fail(self._too_large(self._limits.max_reply_bytes))
 
     def _relay(self, pump: Pump, pieces: list[bytes]) -> None:
-        """Pass pieces on and look at everything that they may mean."""
+        """Pass pieces on, and check them for first content, the end of the stream and errors."""
         now = monotonic()
         if pump.saw_content or pump.is_plain:
             self._deadlines.note_content(now)
             if not self.found.first_content_at and pump.has_content:
-                self.found.first_content_at = now  # not at the blanks before a text
+                self.found.first_content_at = now  # leading blanks of a text do not count
         if pieces:
             self._deadlines.relayed_at = now
             self.downstream.put(pieces)
-        if not self._is_flowing:  # first: what came is delivered, whatever came with it
+        if not self._is_flowing:  # before the checks below: content is delivered even if they fail
             self._is_flowing = pump.has_content
             if self._is_flowing or self.downstream.held_bytes > MAX_HELD_BYTES:
                 self._commit()
@@ -296,7 +296,7 @@ class Attempt:
             self._look_at_end(pump, now)
 
     def _look_at_end(self, pump: Pump, now: float) -> None:
-        """Fail where it ends so, or is too long; wait for its framing where it has all come."""
+        """Fail on an error event or too long a stream; else wait for the framing to end."""
         if pump.fault is not None or pump.is_unreadable:
             limits, is_begun = self._limits, self.downstream.is_open
             self.fail(judge_fault(pump.fault, limits.label, limits.secrets, is_begun=is_begun))
@@ -344,7 +344,7 @@ class Attempt:
         self._timer = self._loop.call_at(self._due_at, self._tick)
 
     def _tick(self) -> None:
-        """Do what is due; most often nothing, because content came in the meantime."""
+        """Do what is due: mostly nothing, because content has arrived in the meantime."""
         now = monotonic()
         deadlines = self._deadlines
         overdue = deadlines.find_overdue(now, is_sending=self._connection.unsent_bytes > 0)
@@ -371,9 +371,10 @@ class Attempt:
             self.downstream.put([comment])
 
     def _judge_status(self, cause: UpstreamError) -> UpstreamError:
-        """What the provider's status says where its words could not be had, and why they could not.
+        """Judge by the status alone when the error body never arrived; keep `cause` as the detail.
 
-        A cut is no reason to ask again with a credential that was refused, nor to forget a limit.
+        A connection cut during a 401 or 429 must not hide it: otherwise we would try the refused
+        credential again, or ignore the provider's limit.
         """
         found = self.found
         whole = Whole(found.status, self._raw_headers, b"".join(self._pieces))
@@ -388,21 +389,21 @@ class Attempt:
         if is_unjudged and isinstance(error, UpstreamError):
             error = self._judge_status(error)
         self._has_ended = True
-        self._take_chunk = None  # one that times holds this attempt
+        self._take_chunk = None  # `take_timed` refers to this attempt: break the cycle
         self.found.error = error
         self.found.ended_at = monotonic()
-        if self._deadlines.is_paused:  # nobody waits any longer
+        if self._deadlines.is_paused:  # the pause is over too, so count it
             self._deadlines.note_caught_up(self.found.ended_at)
         if self._timer is not None:
             self._timer.cancel()
         if self.found.sent_at:
-            self._connection.release(self)  # closes it if the answer is still going on
+            self._connection.release(self)  # closes it if the answer is still in progress
         else:
-            self._connection.abort()  # nobody has asked anything of it yet
+            self._connection.abort()  # nothing was sent on it
         for future in (self.ended, self.ready):
-            if not future.done():  # a caller who left has cancelled the one they slept on
+            if not future.done():  # a caller who left has cancelled the one they awaited
                 future.set_result(None)
-        self.downstream.on_full = None  # nobody is left to be held back
+        self.downstream.on_full = None  # there is no provider left to hold back
         when_ended, self.when_ended = self.when_ended, None
         if when_ended is not None:
             when_ended(self)

@@ -1,7 +1,7 @@
-"""The caller's side of one stream: head, framing, back-pressure, and how it ends.
+"""The caller's side of one stream: its head, framing, back-pressure and end.
 
-The rule here: a stream ends cleanly only through `response.write_eof` after `close`; every
-other end closes the connection without the last chunk.
+The rule here: a stream ends cleanly only through `response.write_eof` after `close`. Any other
+end closes the connection without the last chunk.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ from aiohttp.abc import AbstractStreamWriter
 from gateway.core.tcp_reset import reset_on_close
 from gateway.relay.stalls import put_off_by_reading, unacknowledged_bytes
 
-# Above this the provider is read no further until the caller has caught up.
+# Above this we stop reading from the provider until the caller has caught up.
 HIGH_WATER_BYTES = 64 * 1024
 
-# What may leave together with the head, or with the end of the framing: aiohttp writes those, and
-# waits for a slow reader above 64 KiB, without a deadline.
+# How much may be sent together with the head, or with the end of the framing. aiohttp writes
+# those, and above 64 KiB it waits for a slow reader without a deadline.
 MAX_JOINED_BYTES = 16 * 1024
 
 MAX_RESET_WAIT_S = 1.0
@@ -25,10 +25,10 @@ RESET_POLL_S = 0.005
 
 
 def make_response(request: web.BaseRequest, headers: Mapping[str, str]) -> web.StreamResponse:
-    """An answer to be streamed, with no body yet.
+    """A response to stream into, with no body yet.
 
-    Where it is chunked it is a `Response`: that sends its head together with what is written
-    first, and its body together with the last chunk. A stream takes two writes less so.
+    A chunked one is a `Response`, because aiohttp sends the head of a `Response` together with the
+    first write, and its body together with the last chunk. That saves two writes per stream.
     """
     if request.version < HttpVersion11:
         return web.StreamResponse(headers=headers)
@@ -38,10 +38,10 @@ def make_response(request: web.BaseRequest, headers: Mapping[str, str]) -> web.S
 
 
 class Downstream:
-    """Holds what comes before the commit point, then writes through to the transport.
+    """Holds what arrives before the commit point, then writes straight to the transport.
 
-    After `open` no task wakes for a chunk: `put` frames the pieces and hands them to the
-    transport in one write. (`StreamResponse.write` would cost a coroutine for each.)
+    After `open` a chunk wakes no task: `put` frames the pieces and gives them to the transport in
+    one write. (`StreamResponse.write` would cost a coroutine for each.)
     """
 
     __slots__ = (
@@ -59,7 +59,7 @@ class Downstream:
 
     def __init__(self, *, joins_held: bool = False) -> None:
         self.on_full: Callable[[], None] | None = None
-        self._joins_held = joins_held  # what was held may leave as one chunk
+        self._joins_held = joins_held  # held pieces may be sent as one chunk
         self.bytes_out = 0
         self.held_bytes = 0
         self._held: list[bytes] = []
@@ -76,16 +76,16 @@ class Downstream:
 
     @property
     def unsent_bytes(self) -> int:
-        """What the operating system has not taken yet."""
+        """How many bytes the operating system has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     @property
     def takes_chunks(self) -> bool:
-        """True when `put_framed` reaches the caller as it stands."""
+        """True when `put_framed` may be used: the stream is open and chunked."""
         return self._transport is not None and self._is_chunked
 
     def put(self, pieces: list[bytes]) -> None:
-        """Send each piece as a chunk of its own, or hold it while nothing is sent yet."""
+        """Send each piece as a chunk of its own, or hold it until the head is sent."""
         transport = self._transport
         if transport is None:
             self._hold(pieces)
@@ -103,20 +103,20 @@ class Downstream:
             self.on_full()
 
     def put_framed(self, chunk: bytes) -> None:
-        """Send one chunk that is framed already; it does not count in `bytes_out`."""
+        """Send one chunk that is already framed; `bytes_out` does not count it."""
         transport = self._transport
         if transport is None:
             return
         try:
             transport.write(chunk)
-        except RuntimeError:  # uvloop's, where the caller has left; asyncio drops the bytes
+        except RuntimeError:  # uvloop raises it if the caller has left; asyncio drops the bytes
             self.detach()
             return
         if transport.get_write_buffer_size() > HIGH_WATER_BYTES and self.on_full is not None:
             self.on_full()
 
     async def open(self, request: web.BaseRequest, response: web.StreamResponse) -> None:
-        """Send the head and what was held; from here on `put` writes through."""
+        """Send the head and what was held; from now on `put` writes to the transport."""
         self._writer = await response.prepare(request)
         self._is_chunked = request.version >= HttpVersion11
         transport = request.transport
@@ -131,7 +131,7 @@ class Downstream:
             self.put(held)
 
     def close(self, response: web.StreamResponse, last: bytes) -> None:
-        """Write no more; `last` goes out with the end of the framing, in one write."""
+        """Stop writing; `last` is sent with the end of the framing in one write."""
         if last and self._transport is not None:
             if isinstance(response, web.Response):
                 self.bytes_out += len(last)
@@ -141,7 +141,7 @@ class Downstream:
         self.detach()
 
     async def drain(self, stall_s: float) -> bool:
-        """Wait until the caller has read; False (and a cut) if they take nothing for `stall_s`."""
+        """Wait until the caller has read all; cut and give False after `stall_s` of no reading."""
         writer, transport = self._writer, self._transport
         if writer is None or transport is None or not transport.get_write_buffer_size():
             return True
@@ -150,7 +150,7 @@ class Downstream:
                 with put_off_by_reading(deadline, transport, stall_s):
                     await writer.drain()
         except TimeoutError:
-            # close() would wait for the very reader that does not read.
+            # `close()` would first wait for the buffer to empty, which it never will.
             transport.abort()
             self.detach()
             return False
@@ -159,13 +159,13 @@ class Downstream:
         return True
 
     def detach(self) -> None:
-        """Write no more: a late byte would land in the next response on that connection."""
+        """Stop writing: a late byte would end up in the next response on the connection."""
         self._transport = None
         self._is_gone = True
         self._held = []
 
     def break_off(self, last_words: bytes, *, stall_s: float) -> None:
-        """End as broken: `last_words` if any, then no last chunk. Await `reset` afterwards."""
+        """End as broken: write `last_words` but no last chunk. Await `reset` afterwards."""
         transport = self._transport
         self.detach()
         if transport is None or transport.is_closing():
@@ -176,18 +176,19 @@ class Downstream:
             self._to_reset = transport
             return
         transport.close()
-        # A caller that reads nothing keeps a closing transport for ever.
+        # A closing transport waits for ever for a caller that reads nothing.
         asyncio.get_running_loop().call_later(stall_s, transport.abort)
 
     async def reset(self, *, stall_s: float) -> None:
-        """Reset a broken HTTP/1.0 caller: nginx takes a mere FIN for a clean end (measured)."""
+        """Reset a broken HTTP/1.0 connection: nginx takes a mere FIN for a clean end (measured)."""
         transport, self._to_reset = self._to_reset, None
         if transport is None or transport.is_closing():
             return
         peer = transport.get_extra_info("socket")
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + min(stall_s, MAX_RESET_WAIT_S)
-        # A reset drops what the other side has not acknowledged; the kernel tells no event of that.
+        # A reset discards what the other side has not acknowledged, and the kernel offers no event
+        # for acknowledgements.
         while loop.time() < give_up_at and unacknowledged_bytes(transport, peer):  # noqa: ASYNC110 - as above
             await asyncio.sleep(RESET_POLL_S)
         if peer is not None and not transport.is_closing():
@@ -195,7 +196,7 @@ class Downstream:
         transport.abort()
 
     def _take_first(self) -> bytes:
-        """What leaves with the head."""
+        """What to send together with the head."""
         if not self._held or self.held_bytes > MAX_JOINED_BYTES:
             return b""
         if self._joins_held:

@@ -1,7 +1,7 @@
-"""What an attempt finds out: when things happened, what came, and what that is billed for.
+"""What an attempt finds out: when things happened, what arrived, and what it costs.
 
-The rule here: facts only, filled in by the attempt; what they mean for the caller is decided by
-whoever reads them.
+The rule here: this holds facts only, filled in by the attempt. Whoever reads them decides what
+they mean for the caller.
 """
 
 import msgspec
@@ -29,25 +29,25 @@ class Findings(msgspec.Struct, eq=False):
     first_content_at: float = 0.0
     ended_at: float = 0.0
     status: int = 0  # the provider's
-    headers: list[tuple[str, str]] = []  # those that may come back to the caller
-    whole: Whole | None = None  # a reply that was held whole
-    error: GatewayError | None = None  # why it failed; None for an answer that is whole
+    headers: list[tuple[str, str]] = []  # those that may be passed on to the caller
+    whole: Whole | None = None  # a reply that was collected whole
+    error: GatewayError | None = None  # why it failed; None for a complete answer
 
     @property
     def fault_was_relayed(self) -> bool:
-        """True when the caller has been shown the provider's own error event."""
+        """True when the caller was sent the provider's own error event."""
         return self.pump is not None and self.pump.fault_was_relayed
 
     @property
     def left_event_open(self) -> bool:
-        """True when the caller has been shown a part of an event without its end."""
+        """True when the caller was sent part of an event but not its end."""
         return self.pump is not None and self.pump.left_event_open
 
     def take_error(self) -> GatewayError:
-        """Why it failed, to be raised; it is let go here.
+        """Why the attempt failed, for raising; the attempt itself no longer refers to it.
 
-        The traceback will hold the frame that holds the attempt: a cycle, with the whole request
-        in it.
+        The traceback refers to a frame that refers to the attempt. Keeping the error here would
+        make that a cycle, with the whole request in it.
         """
         error, self.error = self.error, None
         if error is None:
@@ -55,10 +55,10 @@ class Findings(msgspec.Struct, eq=False):
         return error
 
     def count_usage(self, prompt_tokens: int) -> Usage | None:
-        """What the attempt is billed for, now that it has ended; None when that is nothing.
+        """What the attempt, now ended, is billed for; None if nothing.
 
-        The provider's count, and our estimate of what it left out. Where the provider failed, it is
-        what it had counted or sent by then; in every other case it has read the prompt at least.
+        It is the provider's count, with our estimate of what it left out. If the provider failed,
+        it is what it had counted or sent by then. Otherwise it has at least read the prompt.
         """
         usage, tokens_out = None, 0
         if self.pump is not None:
@@ -72,7 +72,7 @@ class Findings(msgspec.Struct, eq=False):
         return Usage(prompt_tokens, tokens_out, "estimate")
 
     def note_on(self, exchange: Exchange) -> None:
-        """Write them down; to be called once, when the attempt has ended."""
+        """Copy the facts to the exchange; called once, when the attempt has ended."""
         exchange.upstream_started_at = self.sent_at
         exchange.upstream_headed_at = self.headed_at
         exchange.first_content_at = self.first_content_at
@@ -89,7 +89,7 @@ class Findings(msgspec.Struct, eq=False):
             exchange.note_usage(usage)
 
     def note_in(self, record: AttemptRecord) -> None:
-        """Write down those that are about the attempt itself, now that it has ended."""
+        """Copy the facts about the attempt itself to its record, now that it has ended."""
         record.ended_at = self.ended_at
         record.status = self.status
         record.upstream_request_id = dict(self.headers).get(UPSTREAM_REQUEST_ID, "")

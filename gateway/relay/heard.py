@@ -1,6 +1,6 @@
-"""Listening to an answer, for those whose words are logged.
+"""Collecting the text of an answer whose content is logged.
 
-The rule here: whoever is not listened to has a plain `StreamReader`, and pays nothing for this one.
+The rule here: exchanges whose content is not logged use a plain `StreamReader` and pay nothing.
 """
 
 import sys
@@ -12,9 +12,9 @@ from gateway.wire.chunk import Choice, EventKind, StreamReader
 
 
 class HeardReader(StreamReader):
-    """Reads as its parent does, and keeps the text of the first choice.
+    """Reads as its parent does, and collects the text of the first choice.
 
-    That is the one with the lowest number that came: not every provider begins with 0.
+    That is the choice with the lowest index seen, as not every provider begins with 0.
     """
 
     __slots__ = ("_content", "_first", "_index", "_known_index")
@@ -24,8 +24,8 @@ class HeardReader(StreamReader):
         content.begin_answer()
         self._content = content
         self._first = sys.maxsize
-        self._index = 0  # of the choice that a whole read was of
-        self._known_index = 0  # of the event that was learned from
+        self._index = 0  # the choice that the last whole read belonged to
+        self._known_index = 0  # the choice of the event that the parent learned its shape from
 
     @override
     def read_plain(self, read: bytes) -> bool:
@@ -36,7 +36,7 @@ class HeardReader(StreamReader):
 
     @override
     def read_framed(self, read: bytes) -> bytes | None:
-        self._index = self._known_index  # unless its JSON is read
+        self._index = self._known_index  # `_read_framed_json` overwrites it
         framed = super().read_framed(read)
         if framed is not None:
             self._hear(self._index)
@@ -52,12 +52,12 @@ class HeardReader(StreamReader):
     def _learn(self, event: bytes, text: str) -> None:
         before = self._before
         super()._learn(event, text)
-        if self._before is not before:  # not every event can be learned from
+        if self._before is not before:  # the parent did learn from this event
             self._known_index = self._last_index
 
     @override
     def _read_choices(self, choices: list[Choice], payload: bytes) -> EventKind:
-        # `text` is of whichever stands first.
+        # The parent sets `text` from whichever choice comes first in the list.
         ordered = sorted(choices, key=_index_of) if len(choices) > 1 else choices
         kind = super()._read_choices(ordered, payload)
         self._hear(_index_of(ordered[0]))

@@ -1,6 +1,6 @@
-"""What one exchange needs to be relayed, gathered once before the first attempt.
+"""Everything needed to relay one exchange, gathered once before the first attempt.
 
-The rule here: everything dialect-specific of the relay is decided here; attempts and
+The rule here: whatever in the relay depends on the dialect is decided here. Attempts and
 downstream do not know dialects.
 """
 
@@ -47,7 +47,7 @@ END_OF_HEAD = b"\r\n\r\n"
 END_OF_EVENT = b"\n\n"
 
 _STREAM_HEADERS = {
-    # nginx holds a stream back to its end unless told otherwise (measured).
+    # Unless told otherwise, nginx buffers a stream until it ends (measured).
     "X-Accel-Buffering": "no",
     "Cache-Control": "no-cache, no-store, no-transform",
 }
@@ -62,7 +62,7 @@ STREAM_HEADERS = {
 
 
 class Job(msgspec.Struct):
-    """One exchange, ready to be tried; what changes is its credential, and when it is let go."""
+    """One exchange, ready for its attempts; each attempt may use another credential."""
 
     caller: web.Request
     exchange: Exchange
@@ -71,56 +71,56 @@ class Job(msgspec.Struct):
     upstream: Upstream
     request: bytes  # the whole HTTP request for the provider
     held: HeldBody
-    credential: Credential | None  # the one that it shows
-    grant: Grant  # what the rules of `limits` have said to it
-    passage: Passage | None = None  # of the present attempt, through the provider's gate
-    intent: Intent | None = None  # of the present attempt, where a ledger is kept
-    has_resent: bool = False  # once, where a connection that was used before had died
-    asked_at: float = msgspec.field(default_factory=monotonic)  # all of it had come by then
+    credential: Credential | None  # the one that the request carries
+    grant: Grant  # what the rules under `limits` granted it
+    passage: Passage | None = None  # the current attempt's, through the provider's gate
+    intent: Intent | None = None  # the current attempt's entry in the ledger, if one is kept
+    has_resent: bool = False  # the request was sent again because a reused connection was dead
+    asked_at: float = msgspec.field(default_factory=monotonic)  # the whole request had arrived
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be quoted from an answer."""
+        """What must never be quoted from an answer."""
         credential = self.credential
         return () if credential is None else (credential.secret.get_secret_value(),)
 
     @property
     def label(self) -> str:
-        """The provider's name for people."""
+        """The provider's name as shown to people."""
         return self.call.provider.label
 
     @property
     def total_at(self) -> float:
-        """When all of it has to be over, on the loop's clock."""
+        """When the whole exchange must be over, on the loop's clock."""
         return self.exchange.started_at + self.call.provider.timeouts.total_s
 
     def forget_request(self) -> None:
-        """Past the commit point nothing is sent again: an hour's stream need not hold a prompt."""
+        """Free the prompt past the commit point, as nothing is sent again; streams may be long."""
         self.request = b""
         self.caller.pop(PROMPT, None)
         self.held.let_go()
 
     def enter_gate(self) -> None:
-        """Have another attempt let through; ProviderUnavailableError when none is."""
+        """Ask the gate to let another attempt through; ProviderUnavailableError if it refuses."""
         self.passage = self.upstream.gate.enter(self.exchange.model)
 
     def leave_gate(self) -> None:
-        """No more is to be found out about the present attempt by its caller."""
+        """Give back the passage of the current attempt; there will be no further verdict on it."""
         if self.passage is not None:
             self.upstream.gate.leave(self.passage)
 
     def note_success(self) -> None:
-        """The provider answers as it should."""
+        """Tell the gate that the provider answers as it should."""
         if self.passage is not None:
             self.upstream.gate.note_success(self.passage)
 
     def note_failure(self, error: UpstreamError) -> None:
-        """Hold an error against the provider, as far as it is the provider's."""
+        """Tell the gate of an error; it counts only if the provider is to blame."""
         if self.passage is not None:
             self.upstream.gate.note_failure(self.passage, error)
 
     def make_record(self) -> AttemptRecord:
-        """Where the next attempt is written down."""
+        """The record in which the next attempt is written down."""
         exchange = self.exchange
         record = AttemptRecord(
             exchange.attempts + 1,
@@ -135,20 +135,20 @@ class Job(msgspec.Struct):
         return record
 
     def prepare_again(self, credential: Credential | None) -> None:
-        """Show this one in the next attempt, None for the same as before, and its own span."""
+        """Prepare the next attempt with this credential (None: the same one) and its own span."""
         trace = self.exchange.trace
         credential = credential or self.credential
         if trace is not None:
             trace.begin_next()
         elif credential is self.credential:
             return
-        # A view: a prompt of many MiB is not copied twice.
+        # A view, so that a prompt of many MiB is not copied twice.
         body = memoryview(self.request)[self.request.index(END_OF_HEAD) + len(END_OF_HEAD) :]
         self.request = _render_request(self.caller, self.upstream, credential, body)
         self.credential = credential
 
     def make_attempt(self, connection: Connection) -> Attempt:
-        """One try on this connection."""
+        """An attempt on this connection."""
         server = self.settings.server
         limits = AttemptLimits(
             self.label, server.max_reply_bytes, server.max_stream_bytes, self.secrets
@@ -160,7 +160,7 @@ class Job(msgspec.Struct):
         return WatchedAttempt(connection, pump, deadlines, limits, allowance)
 
     def _make_pump(self) -> Pump | None:
-        """What reads the stream; None when the caller wants a whole reply."""
+        """The pump that reads the stream; None when the caller wants a whole reply."""
         if not self.call.stream:
             return None
         pump: Pump
@@ -183,7 +183,7 @@ class Job(msgspec.Struct):
             timeouts=timeouts,
             first_content_s=timeouts.first_content_s if self.call.stream else timeouts.reply_s,
             total_at=self.total_at,
-            # Not from the start: nobody in between is tired of a request that is still being sent.
+            # Counted from the request's end: no proxy times out while it is still being sent.
             commit_at=self.asked_at + commit_s if self.call.stream else NEVER,
             comment_every_s=(
                 commit.keep_alive_comment_s if self.call.stream and not is_text else NEVER
@@ -193,12 +193,12 @@ class Job(msgspec.Struct):
     def last_words(
         self, error: GatewayError, *, already_told: bool, in_event: bool = False
     ) -> bytes:
-        """What is written before a begun stream is cut off."""
+        """What to write before cutting off a stream that has begun."""
         if self.call.dialect is Dialect.OPENAI:
             if already_told:
                 return b""
             event = render_openai_event(error, self.exchange.request_id)
-            # Behind half an event it would be the other half of that.
+            # After half an event ours would be read as its other half, so end that one first.
             return END_OF_EVENT + event if in_event else event
         if self.call.provider.on_stream_error == "notice":
             return f"\n\n[{error.public}]\n".encode()
@@ -206,7 +206,7 @@ class Job(msgspec.Struct):
 
 
 def make_job(request: web.Request, upstream: Upstream, settings: Settings) -> Job:
-    """Gather what the chain has found out about a request."""
+    """Gather what the middleware chain has found out about a request."""
     call = request[CALL]
     prompt = request.get(PROMPT)
     if prompt is None:
@@ -234,7 +234,7 @@ def _render_request(
 
 
 def _list_trace_headers(request: web.Request, provider: str) -> Iterable[tuple[str, str]]:
-    """The only headers that cross, and most callers send none."""
+    """The trace headers for the provider: the only caller headers passed on. Most send none."""
     trace = request[EXCHANGE].trace
     if trace is not None:
         return trace.list_headers(provider)

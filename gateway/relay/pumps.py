@@ -1,7 +1,7 @@
-"""From a provider's bytes to the caller's, one class a dialect.
+"""Turning a provider's bytes into the caller's, one class per dialect.
 
-The rule here: no sockets, no clock. `feed` returns what may go downstream now; what must not
-be sent before the answer is known to be whole stays inside.
+The rule here: no sockets and no clock. `feed` returns what may go downstream now; what must not
+be sent until the answer is known to be complete stays inside.
 """
 
 import abc
@@ -18,10 +18,10 @@ from gateway.wire.masking import mask_event, mask_fault
 from gateway.wire.sse import BYTE_ORDER_MARK, MAX_HELD_BYTES, EventSplitter
 from gateway.wire.text_encoder import TextEncoder
 
-# Of an event that text is to be read from. An image of two megabytes may come in one, beside a text
-# that is nothing but words: left unread, it would take the words with it.
+# The largest event that text is read from. An event may hold an image of two megabytes beside
+# the words of the answer; skipping it would lose the words too.
 MAX_TEXT_EVENT_BYTES = 4 * 1024 * 1024
-# What ends an answer of text, for better or worse.
+# The kinds of event that end a text answer, for better or worse.
 _ENDS = frozenset({DONE, FAULT, UNREADABLE, GIANT})
 
 
@@ -37,40 +37,40 @@ class Pump(abc.ABC):
         "saw_end",
     )
 
-    may_join = False  # the caller sees where one piece ends and the next begins
+    may_join = False  # False: the caller sees where pieces begin, so keep them apart
 
     def __init__(self) -> None:
         self._splitter = EventSplitter()
         self._reader = StreamReader()
-        # Of the last `feed`: content and nothing else, so nothing that needs a look.
+        # The last `feed` held content and nothing else, so nothing in it needs checking.
         self.is_plain = False
-        # Of the last `feed` that was not plain: content came; the terminator, an error or something
-        # unreadable came.
+        # The last `feed` that was not plain held content (`saw_content`), or the terminator, an
+        # error or something unreadable (`saw_end`).
         self.saw_content = False
         self.saw_end = False
-        self.is_unreadable = False  # an event came that this dialect cannot carry
+        self.is_unreadable = False  # there was an event that this dialect cannot carry
 
     def listen_with(self, reader: StreamReader) -> None:
-        """Read with this one from the first byte on."""
+        """Use this reader from the first byte on."""
         self._reader = reader
 
     @abc.abstractmethod
     def feed(self, body: bytes) -> list[bytes]:
-        """What may go downstream now, in the pieces that the caller gets one by one."""
+        """What may go downstream now, in the pieces in which the caller gets it."""
 
     @property
     @abc.abstractmethod
     def feed_chunk(self) -> Callable[[bytes], bytes | None]:
-        """Takes a read that is one whole HTTP chunk with plain content.
+        """The function for a read that is exactly one HTTP chunk with plain content.
 
-        It gives what may go downstream, framed; b"" for nothing; None when the read is anything
-        else, and then nothing has been taken. It may be kept: asking for it takes a frame.
+        It returns what may go downstream, framed, or b"" for nothing. It returns None for any
+        other read, and has then consumed nothing. Callers may keep it: each look-up costs a frame.
         """
 
     @property
     @abc.abstractmethod
     def chunk_bytes(self) -> int:
-        """All that `feed_chunk` has given, without its framing."""
+        """How many bytes `feed_chunk` has returned, without the framing."""
 
     @property
     def is_between_events(self) -> bool:
@@ -79,68 +79,68 @@ class Pump(abc.ABC):
 
     @abc.abstractmethod
     def finish(self) -> list[bytes]:
-        """The rest, once the framing has ended; ask `is_complete` afterwards."""
+        """The rest, once the framing has ended; check `is_complete` afterwards."""
 
     def keep_alive(self) -> bytes:
-        """A comment that may be written now; b"" where there is no place for one."""
+        """A comment that may be written now; b"" if one does not fit here."""
         return b""
 
     @property
     def has_content(self) -> bool:
-        """True once what the caller waits for has come: the commit point."""
+        """True once the content that the caller waits for has arrived: the commit point."""
         return self._reader.content_events > 0
 
     @property
     def fault_was_relayed(self) -> bool:
-        """True when the caller has been shown the provider's own error."""
+        """True when the caller was sent the provider's own error."""
         return False
 
     @property
     def left_event_open(self) -> bool:
-        """True when the caller has a part of an event, which our own would become a part of."""
+        """True when the caller has only part of an event, so that ours would become part of it."""
         return False
 
     @property
     def content_events(self) -> int:
-        """How many events with content have come."""
+        """How many events with content have arrived."""
         return self._reader.content_events
 
     @property
     def is_complete(self) -> bool:
-        """True when the answer is whole, if its framing ends here."""
+        """True when the answer would be complete if its framing ended here."""
         return self._reader.is_complete and not self.is_unreadable
 
     @property
     def fault(self) -> Any:  # noqa: ANN401 - the provider's own shape
-        """What the provider said when it failed inside the stream; None when it did not."""
+        """The error that the provider sent inside the stream; None if it sent none."""
         return self._reader.fault
 
     @property
     def usage(self) -> Usage | None:
-        """The provider's count, or our estimate when content came without one."""
+        """The provider's count, or our estimate if there was content but no count."""
         return self._reader.settle_usage()
 
     @property
     def answered(self) -> Answered:
-        """What the answer has said of itself."""
+        """What the answer says about itself."""
         return read_ending(self._reader.ending, self._reader.finish_reasons)
 
     @property
     def counted(self) -> Usage | None:
-        """The provider's count alone."""
+        """The provider's count, without any estimate."""
         return self._reader.usage
 
     @property
     def tokens_seen(self) -> int:
-        """How long the answer is by now, as we estimate it."""
+        """Our estimate of the answer's length so far."""
         return self._reader.count_tokens()
 
 
 class OpenAIPump(Pump):
-    """The provider's own events in the provider's own order.
+    """The provider's own events in their own order, with two changes.
 
-    Two things are ours: a usage chunk that the caller did not ask for is left out, and the
-    terminator waits for the end of the framing, so that a broken stream never shows one.
+    A usage chunk that the caller did not ask for is left out, and the terminator is held until the
+    framing ends, so that a broken stream never shows one.
     """
 
     __slots__ = (
@@ -157,18 +157,18 @@ class OpenAIPump(Pump):
     def __init__(self, *, wants_usage: bool, secrets: Sequence[str] = ()) -> None:
         super().__init__()
         self._wants_usage = wants_usage
-        self._secrets = secrets  # what no event but content may quote
+        self._secrets = secrets  # masked in every event but content
         self._tail: list[bytes] = []  # the terminator and whatever follows it
         self._tail_bytes = 0
         self._fault_was_relayed = False
-        self._has_begun = False  # an event of the provider's has come
-        self._has_commented = False  # a comment of ours stands before it
+        self._has_begun = False  # the provider has sent an event
+        self._has_commented = False  # we wrote a comment before it
 
     @override
     def feed(self, body: bytes) -> list[bytes]:
         reader, splitter = self._reader, self._splitter
         if (
-            reader.content_events  # what comes before is seldom plain
+            reader.content_events  # events before the first content are seldom plain
             and splitter.at_boundary
             and not self._tail
             and reader.read_plain(body)
@@ -197,7 +197,7 @@ class OpenAIPump(Pump):
         held = self._splitter.held
         relayed = self._take_all([held]) if held else []  # a last event without its blank line
         if not self.is_complete:
-            # To a reader an event that is not ended is none: not the provider's error either.
+            # Readers ignore an event without its end, even if it is the provider's error.
             self._fault_was_relayed = False
             return []
         relayed += self._tail
@@ -248,8 +248,9 @@ class OpenAIPump(Pump):
     def _begin(self, events: list[bytes]) -> None:
         self._has_begun = True
         if self._has_commented:
-            # It marks the beginning of a stream; anywhere else the event that has it is lost.
-            first = events[0]  # or a part of it, which is of a type of its own
+            # A byte order mark is valid only at the very start; our comment is there now, and a
+            # reader would lose the event that begins with one.
+            first = events[0]  # part of a giant event is of a type of its own: keep the type
             events[0] = type(first)(first.removeprefix(BYTE_ORDER_MARK))
 
     def _hold_back(self, event: bytes) -> None:
@@ -260,7 +261,7 @@ class OpenAIPump(Pump):
 
 
 class TextPump(Pump):
-    """Raw text: one piece for each non-empty delta, leading blanks left out."""
+    """Raw text: one piece for each non-empty delta, without leading blanks."""
 
     __slots__ = ("_chunk_bytes", "_encoder", "has_text")
 
@@ -330,7 +331,7 @@ class TextPump(Pump):
         return pieces
 
     def _look_behind_end(self, events: list[bytes]) -> None:
-        """What follows the terminator is no part of the text, but it may take the answer back."""
+        """Ignore text after the terminator, but notice an error, which voids the answer."""
         if any(self._reader.read(event) is FAULT for event in events):
             self.saw_end = True
 
@@ -345,5 +346,5 @@ class TextPump(Pump):
         if not held or self._reader.done:
             return []
         pieces = self._take_all([held])  # a last event without its blank line,
-        self.is_unreadable = False  # or half of one: then the answer is not whole
+        self.is_unreadable = False  # or half of one, which makes the answer incomplete
         return pieces

@@ -1,7 +1,7 @@
 """The handler at the end of the chain: one exchange, from its first attempt to its last byte.
 
-The rule here: until `Downstream.open` every failure is raised and becomes a proper status; after
-it nothing leaves but cancellation, and a failure breaks the stream off.
+The rule here: until `Downstream.open` every failure is raised and becomes a proper status. After
+it a failure breaks the stream off, and only cancellation is raised.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ CLIENT_STALLED = "client_stalled"
 
 
 class Relay:
-    """Relays chat exchanges; one for each application."""
+    """Relays chat exchanges; each application has one."""
 
     def __init__(
         self,
@@ -58,18 +58,18 @@ class Relay:
         self._tasks = tasks
         self._clock = clock
         self._ledger = ledger
-        self.content: ContentLog | None = None  # where what is said is logged
+        self.content: ContentLog | None = None  # logs prompts and answers, if that is configured
         self._has_stopped = asyncio.Event()
-        # Strong references: an attempt whose caller has left is held by nobody else.
+        # Strong references: nothing else refers to an attempt whose caller has left.
         self._attempts: set[Attempt] = set()
 
     @property
     def attempts_in_flight(self) -> int:
-        """Attempts whose answer has not ended, those of callers who left included."""
+        """Attempts whose answer has not ended, including those whose caller has left."""
         return len(self._attempts)
 
     def time_next_chunk(self, note: Callable[[float], None]) -> None:
-        """Have one chunk of one of the streams timed, and its seconds noted."""
+        """Time one chunk of one of the streams; `note` gets the seconds."""
         for attempt in self._attempts:
             if attempt.time_next_chunk(note):
                 return
@@ -91,7 +91,7 @@ class Relay:
                 job.leave_gate()
 
     def stop(self) -> None:
-        """End every answer in flight, and what waits for one: the gateway is shutting down."""
+        """End every answer in flight and everybody waiting for one: the gateway shuts down."""
         self._has_stopped.set()
         self._upstreams.give_up_dials()
         for attempt in list(self._attempts):
@@ -112,15 +112,15 @@ class Relay:
                 if wait_s is None:
                     self._raise_instead(job, error)
                     raise
-                error.__traceback__ = None  # it holds the attempt, which holds it
+                error.__traceback__ = None  # break the cycle: it refers to the attempt
                 failed = error
             else:
-                if attempt.found.headed_at:  # not when only the time to wait for it has passed
+                if attempt.found.headed_at:  # else only the time to commit has passed
                     self._pools.note_success(job.exchange, job.call)
                     job.note_success()
                 return attempt
             job.leave_gate()
-            if wait_s:  # where another credential is free, nobody waits
+            if wait_s:  # no wait if another credential is free
                 await self._sleep(wait_s)
             _enter_again(job, failed)
             job.prepare_again(self._pools.take_again(job.exchange, job.call))
@@ -130,22 +130,22 @@ class Relay:
         other_s = self._pools.note_failure(job.exchange, job.call, error)
         wait_s = retries.spend(error) if other_s is None else retries.spend_knowing(other_s)
         if wait_s is not None and monotonic() + wait_s >= job.total_at:
-            return None  # it would be over before it began; what failed says more than that
-        # Another credential at once is no retry: it was that credential which failed, and the
-        # pool itself keeps count of how many there are to try.
+            return None  # the total time would end first; the last error says more than a timeout
+        # Trying another credential at once is no retry: only the last credential failed, and the
+        # pool itself limits how many are tried.
         if wait_s is None or other_s == 0 or job.upstream.retry_budget.take():
             return wait_s
         return None
 
     async def _sleep(self, wait_s: float) -> None:
-        """Wait for a further attempt; ShuttingDownError where there will be none."""
+        """Wait before a further attempt; ShuttingDownError if the gateway stops meanwhile."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_s):
                 await self._has_stopped.wait()
             raise shutting_down()
 
     def _raise_instead(self, job: Job, error: UpstreamError) -> None:
-        """Raise what the caller is told in place of the last error, if that is anything."""
+        """Raise the error that the caller gets instead of the last one, if there is one."""
         other = self._pools.explain_last(job.exchange, job.call, error)
         if other is not None:
             raise other from error
@@ -160,9 +160,9 @@ class Relay:
         connection = await self._take_connection(job, fresh=job.has_resent)
         is_reused = connection.served > 0
         attempt = await self._start(job, connection)
-        # A provider may close an idle connection just as we use it; nothing of the request
-        # has been served then, so it is sent once more on a connection that is surely open, and
-        # whatever is sent after that as well: a provider that reads and hangs up gets one more.
+        # A provider may close an idle connection just as we use it. Nothing of the request has
+        # been served then, so we send it once more, on a fresh connection. Any later attempt uses
+        # a fresh one too, so a provider that reads and hangs up gets only one extra request.
         if is_reused and isinstance(attempt.found.error, UpstreamConnectError):
             job.has_resent = True
             lost_s = attempt.found.ended_at - attempt.found.sent_at
@@ -175,7 +175,7 @@ class Relay:
         return attempt
 
     async def _take_connection(self, job: Job, *, fresh: bool = False) -> Connection:
-        """A connection; the time that opening one takes is not the gateway's own."""
+        """A connection; the time to open one is not counted as the gateway's own."""
         began_at = monotonic()
         try:
             connection = await job.upstream.take_connection(fresh=fresh, until=job.total_at)
@@ -188,7 +188,7 @@ class Relay:
         return connection
 
     async def _start(self, job: Job, connection: Connection) -> Attempt:
-        """An attempt that is ready: to be streamed, to be passed on whole, or failed."""
+        """Start an attempt and wait until it can be streamed, sent whole, or has failed."""
         attempt = job.make_attempt(connection)
         attempt.when_ended = functools.partial(self._note_end, job)
         attempt.downstream.on_full = functools.partial(self._hold_back, job, attempt)
@@ -205,7 +205,7 @@ class Relay:
         return attempt
 
     def _send(self, job: Job, attempt: Attempt, refusal: GatewayError | None) -> None:
-        """Begin an attempt that is in the books, or take it back where it cannot be."""
+        """Send the request once the ledger has booked the attempt; take it back if it refuses."""
         if refusal is None:
             try:
                 attempt.start(job.request)
@@ -215,7 +215,7 @@ class Relay:
                 attempt.abandon()
             return
         self._attempts.discard(attempt)
-        attempt.when_ended = None  # there is nothing to write down
+        attempt.when_ended = None  # nothing happened, so there is nothing to record
         job.exchange.take_back_attempt()
         attempt.fail(refusal)
 
@@ -227,7 +227,7 @@ class Relay:
             self.content.hear_whole(job.exchange.content, whole.body)
         if len(whole.body) <= PIECE_BYTES:
             job.exchange.bytes_out = len(whole.body)
-            # Head and body leave in one write, where StreamResponse takes two.
+            # Sends head and body in one write, where StreamResponse takes two.
             return web.Response(
                 body=whole.body,
                 status=whole.status,
@@ -237,7 +237,7 @@ class Relay:
         response = web.StreamResponse(status=whole.status, headers=attempt.found.headers)
         response.content_type = "application/json"
         stall_s = job.call.provider.timeouts.write_stall_s
-        job.exchange.ending = Outcome.CLIENT_GONE  # unless all of it is taken
+        job.exchange.ending = Outcome.CLIENT_GONE  # undone below if the caller takes all of it
         if await send_whole(request, response, whole.body, job.exchange, stall_s=stall_s):
             job.exchange.ending = None
         else:
@@ -252,7 +252,7 @@ class Relay:
             attempt.note_opened()
             job.exchange.first_relayed_at = monotonic()
             job.forget_request()
-            if attempt.is_paused:  # more came between the commit point and the head
+            if attempt.is_paused:  # too much arrived between the commit point and the head
                 self._tasks.spawn("catch_up", self._catch_up(job, attempt))
             if attempt.found.error is not None:  # it failed while the head was being written
                 self._break_off(job, attempt, attempt.found.error)
@@ -265,7 +265,7 @@ class Relay:
             job.exchange.bytes_out = attempt.bytes_out
             attempt.downstream.detach()
             if not job.exchange.detached:
-                attempt.abandon()  # nothing, unless the head could not be sent
+                attempt.abandon()  # has an effect only if the head could not be sent
         return response
 
     async def _finish(self, job: Job, attempt: Attempt, response: web.StreamResponse) -> None:
@@ -273,7 +273,7 @@ class Relay:
         downstream, last = attempt.downstream, attempt.last
         stall_s = job.call.provider.timeouts.write_stall_s
         if last and downstream.unsent_bytes:
-            # aiohttp, which is to write it, would wait for this caller without a deadline.
+            # aiohttp would write it with the framing, and wait for a slow caller with no deadline.
             downstream.put([last])
             last = b""
         if not await downstream.drain(stall_s):
@@ -282,7 +282,7 @@ class Relay:
         downstream.close(response, last)
 
     def _stop_relaying(self, job: Job, attempt: Attempt) -> None:
-        """Cancelled: because the caller left, or by a middleware that has waited long enough."""
+        """The handler was cancelled: the caller left, or a middleware lost patience."""
         if _has_left(job.caller):
             self._leave(job, attempt)
         else:
@@ -290,7 +290,7 @@ class Relay:
             attempt.abandon()
 
     def _leave(self, job: Job, attempt: Attempt) -> None:
-        """The caller is gone: end the answer, or read it to its end for the sake of its usage."""
+        """The caller is gone: end the answer, or read it to its end to learn its usage."""
         job.exchange.ending = Outcome.CLIENT_GONE
         attempt.downstream.detach()
         if attempt.has_ended:
@@ -303,10 +303,10 @@ class Relay:
             attempt.abandon()
 
     def _hold_back(self, job: Job, attempt: Attempt) -> None:
-        """The caller reads too slowly: stop the provider until they have caught up."""
+        """The caller reads too slowly: stop reading from the provider until they catch up."""
         downstream = attempt.downstream
         if attempt.is_paused or not (downstream.is_open or attempt.ready.done()):
-            return  # before the commit point what is held is bounded by the attempt
+            return  # before the commit point the attempt itself limits what is held
         attempt.pause()
         if downstream.is_open:
             self._tasks.spawn("catch_up", self._catch_up(job, attempt))
@@ -314,11 +314,11 @@ class Relay:
     async def _catch_up(self, job: Job, attempt: Attempt) -> None:
         if await attempt.downstream.drain(job.call.provider.timeouts.write_stall_s):
             attempt.resume()
-        else:  # the cut cancels the handler, which lets go of the provider
+        else:  # `drain` cut the connection, which cancels the handler and ends the attempt
             note_stalled(job.exchange)
 
     def _note_end(self, job: Job, attempt: Attempt) -> None:
-        """Write down what happened; break the stream off if it had begun and failed."""
+        """Record what happened; break the stream off if it failed after it had begun."""
         self._attempts.discard(attempt)
         exchange, found = job.exchange, attempt.found
         found.note_on(exchange)
@@ -326,7 +326,7 @@ class Relay:
         if found.error is not None and attempt.downstream.is_open:
             self._break_off(job, attempt, found.error)
         if found.error is None and found.first_content_at:
-            job.note_success()  # whose head had to leave before there was any
+            job.note_success()  # not noted yet if the head was sent before any answer came
         if exchange.detached:
             if isinstance(found.error, UpstreamError):
                 self._pools.note_failure(exchange, job.call, found.error)
@@ -336,7 +336,7 @@ class Relay:
 
     def _break_off(self, job: Job, attempt: Attempt, error: GatewayError) -> None:
         note_failure(job.exchange, error)
-        if isinstance(error, UpstreamError):  # a head that left early does not hide a 401
+        if isinstance(error, UpstreamError):  # a 401 counts even if the head was sent early
             self._pools.note_failure(job.exchange, job.call, error)
             job.note_failure(error)
         attempt.downstream.break_off(
@@ -355,21 +355,21 @@ def _has_left(caller: web.Request) -> bool:
 
 
 def _refuse_who_left(job: Job) -> None:
-    """Raise where nothing of the answer's end reaches its caller, who left in the same moment."""
+    """Raise if the caller left just as the answer ended, and so never gets its end."""
     if job.exchange.ending is None and _has_left(job.caller):
         raise ConnectionResetError("The caller left as the answer ended.")
 
 
 def _enter_again(job: Job, failed: UpstreamError) -> None:
-    """Have a further attempt let through; where it is not, the last one's error is the answer."""
+    """Ask the gate to let a further attempt through; if it refuses, raise the last error."""
     with contextlib.suppress(ProviderUnavailableError):
         job.enter_gate()
         return
-    raise failed  # not above: it would hold the other error, and that one the frame of this one
+    raise failed  # outside the `with`, or it would be chained to the other error: a cycle
 
 
 def note_failure(exchange: Exchange, error: GatewayError) -> None:
-    """What the log line says of a stream that was broken off."""
+    """Record on the exchange why its stream was broken off."""
     exchange.error_code = error.code
     exchange.error_detail = error.detail or error.public
     exchange.ending = (
@@ -378,6 +378,6 @@ def note_failure(exchange: Exchange, error: GatewayError) -> None:
 
 
 def note_stalled(exchange: Exchange) -> None:
-    """What the log line says of a caller who stopped reading."""
+    """Record on the exchange that its caller stopped reading."""
     exchange.error_code = CLIENT_STALLED
     exchange.ending = Outcome.CLIENT_GONE

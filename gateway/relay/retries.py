@@ -1,7 +1,7 @@
-"""When another attempt may help, and how long to wait before it.
+"""Whether another attempt may help, and how long to wait before it.
 
-The rule here: only before the commit point, and never longer than the caller would wait by
-themselves. A longer `retry-after` is passed on, not slept.
+The rule here: retry only before the commit point, and never wait longer than a caller would wait
+before retrying. A longer `retry-after` is passed on to the caller.
 """
 
 import random
@@ -13,7 +13,7 @@ from gateway.wire.headers import asked_wait_s
 
 FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 4.0
-MAX_WAITING_S = 5.0  # of all waits of one exchange together
+MAX_WAITING_S = 5.0  # the sum of all waits of one exchange
 
 Draw = Callable[[float, float], float]
 
@@ -29,11 +29,11 @@ class ExchangeRetries:
         self._draw = draw
 
     def spend(self, error: UpstreamError) -> float | None:
-        """Seconds to wait before the next attempt; None when there is to be none."""
+        """Seconds to wait before the next attempt; None if there should be none."""
         if not error.is_retryable:
             return None
         asked_s = asked_wait_s(error.headers, now=self._clock())
-        # Full jitter: callers that failed together must not come back together.
+        # Full jitter, so that exchanges that failed together do not retry together.
         wait_s = self.spend_knowing(
             self._draw(0.0, self._backoff_s) if asked_s is None else asked_s
         )
@@ -42,7 +42,7 @@ class ExchangeRetries:
         return wait_s
 
     def spend_knowing(self, wait_s: float) -> float | None:
-        """The same where it is known how long to wait, and that another attempt may help."""
+        """Like `spend`, if the wait is known and another attempt is known to be worthwhile."""
         if self._left == 0 or wait_s > self._waiting_left_s:
             return None
         self._left -= 1

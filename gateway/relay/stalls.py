@@ -1,6 +1,6 @@
 """Whether a caller still reads, as far as the kernel knows.
 
-The rule here: who takes anything has not stalled, however slow the line.
+The rule here: a caller that takes any bytes has not stalled, however slow the line.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import sys
 import termios
 from collections.abc import Iterator
 
-# How exactly the end of a stall is known; there is no event for "the caller took something".
+# How often we look during a stall: there is no event for "the caller took something".
 LOOKS_PER_STALL = 4
 
 
@@ -19,10 +19,10 @@ LOOKS_PER_STALL = 4
 def put_off_by_reading(
     deadline: asyncio.Timeout, transport: asyncio.Transport, stall_s: float
 ) -> Iterator[None]:
-    """Begin `stall_s` anew whenever the caller has taken something.
+    """Restart the deadline of `stall_s` whenever the caller has taken something.
 
-    One read from a fast provider is up to 256 KiB: on a line of 64 kbit/s that takes longer than
-    anybody may stall, and who reads all the while has not stalled.
+    One read from a fast provider is up to 256 KiB. On a line of 64 kbit/s that takes longer than
+    the allowed stall, although the caller reads all the time.
     """
     loop = asyncio.get_running_loop()
     peer = transport.get_extra_info("socket")
@@ -44,7 +44,7 @@ def put_off_by_reading(
 
 
 def unacknowledged_bytes(transport: asyncio.Transport, peer: socket.socket | None) -> int:
-    """What has been written and the caller's machine has not taken yet."""
+    """How many written bytes the caller's machine has not acknowledged yet."""
     if transport.is_closing():
         return 0
     waiting = transport.get_write_buffer_size()

@@ -1,7 +1,7 @@
-"""Whether a whole answer is an answer, and which error it is when it is not.
+"""Whether a whole reply is a proper answer, and which error it is if not.
 
-The rule here: a provider's 4xx keeps its status, a 5xx keeps it when its body is JSON, and
-anything that is not what was asked for is 502.
+The rule here: a provider's 4xx keeps its status, a 5xx keeps it if its body is JSON, and anything
+other than what we asked for becomes 502.
 """
 
 import json
@@ -28,7 +28,7 @@ from gateway.wire.provider_errors import fault_of, is_json, read_fault, upstream
 
 
 class Whole(msgspec.Struct, frozen=True):
-    """An answer that was held whole."""
+    """An answer that was collected whole."""
 
     status: int
     headers: Headers
@@ -60,7 +60,7 @@ def judge_fault(
     *,
     is_begun: bool,
 ) -> UpstreamError:
-    """Which error ends a stream; `fault` is None where an event could not be read."""
+    """The error that ends a stream; `fault` is None if an event could not be read."""
     if fault is None:
         return UpstreamBadResponseError(f"{label} sent an event that cannot be read.")
     said = fault_of({"error": fault}, label=label, secrets=secrets)
@@ -68,17 +68,17 @@ def judge_fault(
     status = said.status or _BAD_GATEWAY
     if is_begun:
         return UpstreamStreamError(label, status, said)
-    # Nothing has been sent: to the caller it is an error like any other.
+    # Nothing has been sent yet, so the caller gets it as an ordinary error response.
     return upstream_error_of(status, said, label=label)
 
 
 def select_headers(headers: Headers, secrets: Sequence[str] = ()) -> list[tuple[str, str]]:
-    """The provider's headers that may come back to the caller; none that quotes a credential."""
+    """The provider's headers that may be passed on to the caller; none quotes a credential."""
     candidates = [
-        # Blanks around a value are none of it (RFC 9110, 5.5), and llhttp keeps those behind it.
+        # Blanks around a value are no part of it (RFC 9110, 5.5), but llhttp keeps trailing ones.
         (name.decode("latin-1"), value.strip(b" \t").decode("latin-1"))
         for name, value in headers
-        if name[:1] in _INITIALS  # content-type, date, server: most end here
+        if name[:1] in _INITIALS  # cheap test that most fail, as content-type, date, server
     ]
     if not candidates:
         return []
@@ -90,7 +90,7 @@ def select_headers(headers: Headers, secrets: Sequence[str] = ()) -> list[tuple[
 
 
 def _name_hop_by_hop(headers: Headers) -> frozenset[str]:
-    """The headers that `Connection` names: they are for this hop alone (RFC 9110, 7.6.1)."""
+    """The headers that `Connection` names as meant for this hop only (RFC 9110, 7.6.1)."""
     named = find_header(headers, b"connection").lower()
     if named in _USUAL_CONNECTIONS:
         return frozenset()
@@ -98,7 +98,7 @@ def _name_hop_by_hop(headers: Headers) -> frozenset[str]:
 
 
 def is_error(status: int) -> bool:
-    """True for a status that no answer has, redirects included."""
+    """True for a status that no proper answer has, including redirects."""
     return status >= HTTPStatus.MULTIPLE_CHOICES
 
 
@@ -109,7 +109,7 @@ def is_event_stream(headers: Headers) -> bool:
 
 
 def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> UpstreamError | None:
-    """The error that a whole answer means; None for a reply that may be passed on."""
+    """The error that a whole reply amounts to; None if it may be passed on."""
     if whole.status < HTTPStatus.MULTIPLE_CHOICES:
         return _judge_success(whole, label, secrets)
     if whole.status < HTTPStatus.BAD_REQUEST:
@@ -126,12 +126,12 @@ def judge_reply(whole: Whole, *, label: str, secrets: Sequence[str]) -> Upstream
     )
     error.detail = f"status {whole.status}"
     if find_header(whole.headers, b"x-should-retry").lower() == b"false":
-        error.is_retryable = False  # OpenAI's own clients go by it
+        error.is_retryable = False  # `x-should-retry: false`, which OpenAI's own clients obey too
     return error
 
 
 def read_usage(whole: Whole) -> Usage | None:
-    """What the provider counted, from a reply that `judge_reply` has let pass."""
+    """The provider's count, from a reply that `judge_reply` accepted."""
     return parse_usage(find_usage(whole.body))
 
 

@@ -1,6 +1,6 @@
-"""An attempt whose answer is looked at as it comes, because a rule may end it.
+"""An attempt whose answer is measured as it arrives, because a limit may end it.
 
-The rule here: whoever is under no such rule gets a plain `Attempt`, and pays nothing for this one.
+The rule here: exchanges under no such limit use a plain `Attempt` and pay nothing for this one.
 """
 
 from typing_extensions import override
@@ -14,7 +14,7 @@ from gateway.upstream.connection import Connection
 
 
 class WatchedAttempt(Attempt):
-    """One try at one upstream that ends when its rules have nothing left."""
+    """One try at one upstream that ends when its limits are used up."""
 
     __slots__ = ("_allowance",)
 
@@ -44,5 +44,5 @@ class WatchedAttempt(Attempt):
 
     @override
     def _end(self, error: GatewayError | None) -> None:
-        self._allowance.leave()  # first: once its usage is noted, it would be measured twice
+        self._allowance.leave()  # before its usage is noted, or it would count twice
         super()._end(error)

@@ -1,6 +1,6 @@
-"""Sending a reply that was held whole.
+"""Sending a reply that was collected whole.
 
-The rule here: a caller that does not read is noticed; aiohttp by itself would wait for ever.
+The rule here: we notice a caller that does not read; aiohttp alone would wait for ever.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.core.exchange import Exchange
 from gateway.relay.stalls import put_off_by_reading
 
-# What fits into the transport's buffer at once needs no waiting for the caller.
+# A piece that fits into the transport's buffer can be sent without waiting for the caller.
 PIECE_BYTES = 64 * 1024
 
 
@@ -22,9 +22,9 @@ async def send_whole(
     *,
     stall_s: float,
 ) -> bool:
-    """Send a large body with its `Content-Length`; False when the caller stopped reading.
+    """Send a large body with its `Content-Length`; False if the caller stopped reading.
 
-    The exchange's `bytes_out` counts what has been sent, also when this is cancelled.
+    The exchange's `bytes_out` counts what was sent, even if this is cancelled.
     """
     response.content_length = len(body)
     await response.prepare(request)
