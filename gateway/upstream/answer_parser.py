@@ -1,7 +1,7 @@
 """One provider's answer: bytes in, head and body pieces out.
 
-The rule here: httptools parses, the rules around it are ours (`response_head`). Interim
-responses are skipped, trailers ignored, and a byte too many is noticed.
+The rule here: httptools parses, and our own rules (`response_head`) decide what is accepted.
+Interim responses are skipped, trailers ignored, and bytes after the end noticed.
 """
 
 import httptools
@@ -21,7 +21,7 @@ PARSER_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 class AnswerParser:
     """Parses the answers of one connection, one after the other.
 
-    What we do not accept is a HeadError; after one the parser is of no more use.
+    An answer that we do not accept is a HeadError; after that the parser must not be used again.
     """
 
     __slots__ = (
@@ -44,15 +44,16 @@ class AnswerParser:
 
     def __init__(self) -> None:
         self.body: list[bytes] = []  # pieces not yet taken
-        # httptools calls the list's own method for each piece: no Python frame.
+        # httptools calls the list's own method for each piece, which costs no Python frame.
         self.on_body = self.body.append
         self._parser = httptools.HttpResponseParser(self)
         self.feed_data = self._parser.feed_data
         self.restart()
 
     def restart(self) -> None:
-        """Be ready for the answer to the next request (a new parser would cost 4 µs)."""
-        # 0 between two chunks; in one, and in the trailers: 1, and how much came that is no body.
+        """Prepare for the answer to the next request (a new parser would cost 4 µs)."""
+        # 0 between two chunks. Inside one, or in the trailers: 1 plus the bytes read since that
+        # were no body.
         self._in_chunk = 0
         self._is_chunked = False
         self._interim = 0
@@ -66,11 +67,11 @@ class AnswerParser:
         self.has_excess = False  # bytes after the end of the message
 
     def close(self) -> None:
-        """Let go of the C parser: each holds the other."""
+        """Drop the C parser, to break the reference cycle with it."""
         del self._parser, self.feed_data
 
     def feed(self, data: bytes) -> HeadError | None:
-        """Parse one read that may hold the head; what we do not accept comes back."""
+        """Parse one read that may hold the head; the error if we do not accept it."""
         if not self.is_headed:
             self.head_bytes += len(data)
         try:
@@ -85,9 +86,9 @@ class AnswerParser:
         return None
 
     def note_bodiless(self, data: bytes) -> HeadError | None:
-        """Count a read that brought nothing of the body: trailers, or the beginning of a chunk.
+        """Count a read that added nothing to the body: trailers, or the beginning of a chunk.
 
-        httptools joins a trailer to what it has of it, read by read, however long it gets.
+        httptools appends each read to a trailer without any limit of its own.
         """
         if self._in_chunk and not self.is_complete:
             self._in_chunk += len(data)
@@ -96,16 +97,16 @@ class AnswerParser:
         return None
 
     def find_refusal(self, error: Exception) -> HeadError | None:
-        """What httptools did not like; None when the answer was whole before it."""
+        """The error that httptools raised; None if the answer was complete before it."""
         if self.is_complete:
-            self.has_excess = True  # what follows a whole answer costs the connection
+            self.has_excess = True  # bytes after a complete answer: do not reuse the connection
             return None
         return HeadError(str(error.__context__ or error))
 
     def is_at_chunk(self, last_read: bytes) -> bool:
         """True when the next byte must begin a chunk of the body.
 
-        A chunk that is read whole need not be shown to this parser then.
+        A read that is exactly one chunk may then bypass this parser.
         """
         return (
             self.is_headed
@@ -127,7 +128,7 @@ class AnswerParser:
     # httptools calls these.
 
     def on_message_begin(self) -> None:
-        """Refuse a message that nobody asked for: its body is not part of the answer."""
+        """Refuse a second message: nobody asked for it, and its body is not part of the answer."""
         if self.is_complete:
             raise HeadError("a second message")
 
@@ -151,10 +152,10 @@ class AnswerParser:
         self.is_headed = True
 
     def _check_size(self) -> None:
-        """Refuse a head that is too large; what is in memory is one read more at most."""
+        """Refuse a head that is too large; memory holds at most one read more than the limit."""
         if len(self.headers) > MAX_HEADERS:
             raise HeadError(f"more than {MAX_HEADERS} headers")
-        # One read may hold a head of any size, and much of the body.
+        # `head_bytes` counts whole reads, and the last may hold much of the body too.
         if self.head_bytes > MAX_HEAD_BYTES:
             field_bytes = sum(len(name) + len(value) for name, value in self.headers)
             if field_bytes > MAX_HEAD_BYTES:

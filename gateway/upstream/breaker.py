@@ -1,8 +1,8 @@
-"""A breaker: stops asking what does not answer, and begins again with a trickle.
+"""A circuit breaker: stops sending to what keeps failing, and resumes with a trickle.
 
-The rule here: nothing runs by itself. What is due is done when somebody asks, so a breaker costs
-a closed provider one comparison for each attempt. A verdict counts for the state in which its
-attempt began: what was sent before it opened proves nothing afterwards.
+The rule here: there is no timer. State changes happen when somebody asks, so while it is closed a
+breaker costs one comparison per attempt. A verdict counts only in the state in which its attempt
+began: a request sent before the breaker opened proves nothing afterwards.
 """
 
 import random
@@ -16,11 +16,11 @@ from gateway.core.clock import Clock, monotonic
 from gateway.core.retry_after import SPREAD_S, Draw
 
 REFUSED = -1  # no ticket
-# Processes that opened together do not ask together.
+# So that processes whose breakers opened together do not all try again together.
 JITTER = 0.2
-# How much room there has to be before it closes, and for how long nobody may have been refused:
-# those who were come back within less, so a crowd is let in as it is served, and not all at once
-# after the first success.
+# Before it closes, it must have room for this many trials, and nobody may have been refused for
+# CALM_S. Refused callers come back sooner than that, so a crowd is let in as fast as it is served,
+# not all at once after the first success.
 ENOUGH_ROOM = 8
 CALM_S = SPREAD_S + 1.0
 
@@ -28,16 +28,16 @@ _CLOSED, _HALF_OPEN, _OPEN = BreakerState.CLOSED, BreakerState.HALF_OPEN, Breake
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What a breaker tells of a change of its state."""
+    """What a breaker reports about a change of its state."""
 
     state: BreakerState
-    attempts: int = 0  # that led to it
+    attempts: int = 0  # the attempts that led to the change
     failures: int = 0
-    lasts_s: float = 0.0  # while it is open
+    lasts_s: float = 0.0  # how long it stays open
 
 
 class Breaker:
-    """Counts attempts while it is closed, refuses while it is open, tries out in between."""
+    """Counts attempts while closed, refuses them while open, lets a few try while half open."""
 
     __slots__ = (
         "_attempts",
@@ -71,20 +71,20 @@ class Breaker:
         self._report = report
         self._clock = clock
         self._draw = draw
-        self._epoch = 0  # of the present state; the ticket of an attempt that began in it
-        self._attempts = self._failures = 0  # of this half of the window, or of the trials
-        self._past = (0, 0)  # of the half before
+        self._epoch = 0  # counts state changes; the ticket of each attempt that begins meanwhile
+        self._attempts = self._failures = 0  # in this half of the window, or among the trials
+        self._past = (0, 0)  # the same two counts for the previous half
         self._turns_at = 0.0
         self._closed_at = 0.0
-        self._openings = 0  # in a row
-        self._until = 0.0  # it stays open
-        self._room = 1  # trials at a time
+        self._openings = 0  # how many times in a row it opened
+        self._until = 0.0  # when it stops being open
+        self._room = 1  # how many trials may run at a time
         self._trying = 0
         self._tried_at = 0.0
         self._refused_at = 0.0
 
     def refuses(self) -> bool:
-        """Whether an attempt would be refused now; whoever asks then waits, as after `enter`."""
+        """Whether an attempt would be refused now; a refused caller counts as after `enter`."""
         if self.state is _CLOSED:
             return False
         now = self._clock()
@@ -92,17 +92,17 @@ class Breaker:
 
     @property
     def standing(self) -> BreakerState:
-        """Its state as whoever asks next finds it: nobody may have asked for a long time."""
+        """The state that the next caller will find; `state` may be stale if nobody asked lately."""
         is_due = self.state is _OPEN and self._clock() >= self._until
         return _HALF_OPEN if is_due else self.state
 
     @property
     def wait_s(self) -> float:
-        """Seconds until asking may help."""
+        """Seconds until another attempt may be let through."""
         return max(0.0, self._until - self._clock()) if self.state is _OPEN else 0.0
 
     def enter(self) -> int:
-        """The ticket of an attempt, to be shown with its verdict; REFUSED when it may not be."""
+        """A ticket for an attempt, needed to note its verdict; REFUSED if it is not allowed."""
         if self.state is _CLOSED:
             return self._epoch
         now = self._clock()
@@ -117,7 +117,7 @@ class Breaker:
         return self._epoch
 
     def note(self, ticket: int, now: float, *, has_failed: bool | None) -> None:
-        """The verdict on an attempt, once for each ticket; None where it says nothing."""
+        """Note the verdict on an attempt, once per ticket; `has_failed` is None for no verdict."""
         if ticket != self._epoch:
             return
         if self.state is _CLOSED:
@@ -129,20 +129,20 @@ class Breaker:
             self._judge_trial(has_failed=has_failed)
 
     def note_late(self, ticket: int, now: float) -> None:
-        """An attempt that was noted as a success has failed after all."""
+        """Note that an attempt noted as a success has failed after all."""
         if ticket != self._epoch:
             return
         if self.state is _CLOSED:
             self._turn(now)
             self._failures += 1
-            self._attempts = max(self._attempts, self._failures)  # it was counted a while ago
+            self._attempts = max(self._attempts, self._failures)  # its attempt may be too old
             self._open_if_failing()
         else:
-            self._attempts = max(self._attempts - 1, 0)  # it counts once, as what it came to
+            self._attempts = max(self._attempts - 1, 0)  # it counts once, as a failure
             self._judge_trial(has_failed=True)
 
     def _has_room(self, now: float) -> bool:
-        # A trial that says nothing for as long as that must not keep out all others.
+        # A trial without a verdict for `open_s` must not keep all others out.
         if self._trying < self._room or now >= self._tried_at + self._spec.open_s:
             return True
         self._refused_at = now
@@ -182,7 +182,7 @@ class Breaker:
         if self._failures >= self._spec.failure_share * self._attempts:
             self._open(self._attempts, self._failures)
             return
-        # It falters: half as many at a time, and what was before counts half.
+        # It falters: halve the number of trials at a time, and the weight of earlier ones.
         self._room = max(1, self._room // 2)
         self._attempts, self._failures = self._attempts // 2, self._failures // 2
 

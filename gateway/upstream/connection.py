@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection to a provider, pushing what it reads.
+"""One HTTP/1.1 connection to a provider, which pushes what it reads to a receiver.
 
-The rule here: no task wakes for a chunk. `data_received` parses and calls the receiver, which
-writes downstream before it returns.
+The rule here: a chunk wakes no task. `data_received` parses and calls the receiver, which writes
+downstream before it returns.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ OnGone = Callable[["Connection"], None]
 class Connection(asyncio.Protocol):
     """A connection that serves one request at a time.
 
-    `on_idle` is called when it may serve another request, `on_gone` when it is closed.
+    It calls `on_idle` when it may serve another request, and `on_gone` when it is closed.
     """
 
     __slots__ = (
@@ -51,17 +51,17 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, label: str, *, on_idle: OnIdle, on_gone: OnGone) -> None:
         self.label = label
-        self.served = 0  # requests before the present one
-        self.keep_alive_s: float | None = None  # as the provider said it
-        self.idle_until = 0.0  # when the pool lets go of it; 0 while it is in use
+        self.served = 0  # requests before the current one
+        self.keep_alive_s: float | None = None  # as announced by the provider
+        self.idle_until = 0.0  # when the pool closes it if unused; 0 while in use
         self._on_idle = on_idle
         self._on_gone = on_gone
         self._transport: asyncio.Transport | None = None
         self._receiver: Receiver | None = None
         self._answer = AnswerParser()
         self._head_handed_on = False
-        self._is_flowing = False  # the head is out and the body needs no decoding
-        # The receiver's `on_chunk`, while the next byte begins a chunk.
+        self._is_flowing = False  # the receiver has the head, and the body needs no decoding
+        # The receiver's `on_chunk`, while the next byte must begin a chunk.
         self._offer_chunk: Callable[[bytes], bool] | None = None
         self._inflater: Inflater | None = None
 
@@ -72,18 +72,18 @@ class Connection(asyncio.Protocol):
 
     @property
     def has_answered(self) -> bool:
-        """True once any byte of the present answer has arrived."""
+        """True once any byte of the current answer has arrived."""
         return self._answer.head_bytes > 0
 
     @property
     def unsent_bytes(self) -> int:
-        """What of the request the operating system has not taken yet."""
+        """How many bytes of the request the operating system has not taken yet."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def send(self, request: bytes, receiver: Receiver) -> None:
         """Send one whole request; the receiver gets its answer.
 
-        UpstreamHungUpError when the connection was closed before.
+        UpstreamHungUpError if the connection is already closed.
         """
         if self._transport is None or self._transport.is_closing():
             raise UpstreamHungUpError(f"The connection to {self.label} was closed.")
@@ -95,24 +95,24 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def pause(self) -> None:
-        """Stop reading; the provider will feel it. An idle connection always reads."""
+        """Stop reading, which slows the provider down. An idle connection always reads."""
         if self._receiver is None:
             return
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read on after `pause`."""
+        """Start reading again after `pause`."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def release(self, receiver: Receiver) -> None:
-        """Stop answering `receiver`; an answer in progress is cut off."""
+        """Send `receiver` nothing more; an answer in progress is cut off."""
         if self._receiver is receiver:
             self.abort()
 
     def abort(self) -> None:
-        """Close at once; the receiver hears nothing any more."""
+        """Close at once; the receiver is not called again."""
         self._take_receiver()
         if self._transport is not None:
             self._transport.abort()
@@ -159,7 +159,7 @@ class Connection(asyncio.Protocol):
 
     def _receive(self, answer: AnswerParser, data: bytes) -> None:
         if self._receiver is None:
-            self.abort()  # nobody asked: a byte on an idle connection ends it
+            self.abort()  # unrequested bytes on an idle connection: close it
             return
         refusal = answer.feed(data)
         if answer.is_headed:
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def _hand_on(self) -> None:
-        """Give the receiver what this read added."""
+        """Give the receiver whatever this read added."""
         if not self._head_handed_on:
             self._head_handed_on = True
             self._hand_on_head()
@@ -209,28 +209,28 @@ class Connection(asyncio.Protocol):
         self._is_flowing = self._inflater is None
 
     def _finish(self) -> None:
-        """The message is complete: answer, then go idle or close."""
+        """The message is complete: tell the receiver, then go idle or close."""
         answer = self._answer
-        if self._receiver is None:  # given up in the middle of this read
+        if self._receiver is None:  # the receiver gave up during this read
             self.abort()
             return
-        # One that answers before it has read the request may never read the rest of it: the next
-        # request would stand behind that.
+        # A provider that answers before it has read the whole request may never read the rest,
+        # and the next request would be stuck behind it.
         is_clear = self.is_open and not self.unsent_bytes
         reusable = answer.keeps_alive and not answer.has_excess and is_clear
         self.keep_alive_s = parse_keep_alive_s(answer.headers)
         self.served += 1
         self._end()
         if reusable:
-            # Back-pressure may have come with the very last bytes: an idle connection reads,
-            # or neither its end nor the next answer would be heard.
+            # The very last bytes may have caused a pause. An idle connection must read, or we
+            # would notice neither its end nor the next answer.
             self.resume()
             self._on_idle(self)
         else:
             self.abort()
 
     def _take_receiver(self) -> Receiver | None:
-        """Who is to hear of the end; nobody hears anything after that."""
+        """The receiver to tell about the end; it is forgotten here, so it hears nothing more."""
         receiver, self._receiver, self._offer_chunk = self._receiver, None, None
         return receiver
 

@@ -1,7 +1,7 @@
-"""Opening one connection: name, address, socket, TLS, each under its deadline.
+"""Opening one connection: name, address, socket and TLS, each with its deadline.
 
-The rule here: foreign exceptions end here; what leaves is an UpstreamError that names the
-provider.
+The rule here: foreign exceptions are translated here; only an UpstreamError that names the
+provider leaves.
 """
 
 import asyncio
@@ -25,14 +25,14 @@ from gateway.upstream.tls_transport import start_tls
 
 # RFC 8305 section 5.
 HAPPY_EYEBALLS_DELAY_S = 0.25
-# Bounds what the kernel holds for a stream whose reader is slow (without it: some MiB).
+# Limits how much the kernel buffers for a slow reader's stream (some MiB without it).
 RECEIVE_BUFFER_BYTES = 256 * 1024
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a provider lives and how long opening a connection may take."""
+    """Where to reach a provider, and how long opening a connection may take."""
 
     label: str
     host: str
@@ -111,7 +111,8 @@ def _open_socket(info: AddressInfo) -> socket.socket:
 async def _start_tls(
     target: Target, context: ssl.SSLContext, connected: socket.socket, protocol: ProtocolT
 ) -> ProtocolT:
-    # The dot behind a name that is whole is for resolvers: no certificate has it (RFC 6066, 3).
+    # The trailing dot of a fully qualified name is for resolvers only; certificates never have it
+    # (RFC 6066, 3).
     server_name = target.server_name or target.host.removesuffix(".")
     try:
         async with asyncio.timeout(target.tls_s):
@@ -121,14 +122,14 @@ async def _start_tls(
             f"No TLS connection to {target.label}: {_tls_cause(error)}.",
             detail=f"{type(error).__name__}: {error}",
         )
-        # A handshake that was cut or stalled is a connection failure like any other.
+        # A handshake that was cut or stalled is an ordinary connection failure, worth a retry.
         failure.is_retryable = not isinstance(error, ssl.SSLCertVerificationError)
         raise failure from error
 
 
 def _tls_cause(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        # After the comma OpenSSL names the host, which may be one of the inside.
+        # After the comma OpenSSL names the host, which may be an internal name.
         reason = error.verify_message.partition(",")[0]
         return f"its certificate is not accepted ({reason})"
     if isinstance(error, TimeoutError):

@@ -1,7 +1,7 @@
-"""Whose failure it is when an attempt fails: the host's, the model's, the caller's or our own.
+"""Whose fault a failed attempt is: the host's, the model's, the caller's or our own.
 
-The rule here: a kind of error that is not listed counts against nobody. What the caller can mend
-(4xx), what waits for a limit (429) and what we set ourselves (sizes, `total_s`) is no outage.
+The rule here: a kind of error that is not listed counts against nobody. Errors that the caller can
+fix (4xx), rate limits (429) and limits that we set ourselves (sizes, `total_s`) are no outage.
 """
 
 import enum
@@ -28,10 +28,10 @@ from gateway.core.upstream_errors import (
 
 
 class Culprit(enum.Enum):
-    """Who failed."""
+    """Who is to blame for a failure."""
 
-    HOST = enum.auto()  # nobody can be asked there
-    MODEL = enum.auto()  # the host answers, or takes connections; this model does not work
+    HOST = enum.auto()  # the host cannot be reached at all
+    MODEL = enum.auto()  # the host answers or takes connections, but this model does not work
     NOBODY = enum.auto()
 
 
@@ -41,7 +41,7 @@ _CULPRITS: dict[type[UpstreamError], Culprit] = {
     UpstreamDnsError: Culprit.HOST,
     UpstreamTlsError: Culprit.HOST,
     UpstreamRequestTimeoutError: Culprit.HOST,
-    # A request that brings its server down is refused to all others by nobody but itself.
+    # One request may crash its server; callers of other models must not suffer for it.
     UpstreamHungUpError: Culprit.MODEL,
     UpstreamFirstContentTimeoutError: Culprit.MODEL,
     UpstreamIdleTimeoutError: Culprit.MODEL,
@@ -60,12 +60,12 @@ _TIMEOUTS = (
     UpstreamFirstContentTimeoutError,
     UpstreamIdleTimeoutError,
 )
-# They say what the host cannot do for this request, not that it is ill.
+# These say that the host cannot do what this request asks, not that it is failing.
 _ABOUT_THE_REQUEST = (HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
 
 
 def find_culprit(error: UpstreamError, *, has_lagged: bool) -> Culprit:
-    """Who failed; `has_lagged`: this process was late itself just now, and clocks prove nothing."""
+    """Who is to blame; after a lag of this process (`has_lagged`) timeouts prove nothing."""
     if error.is_ours or (has_lagged and isinstance(error, _TIMEOUTS)):
         return Culprit.NOBODY
     if isinstance(error, UpstreamAnswerError) and (

@@ -1,7 +1,7 @@
-"""Whether a provider may be asked: a breaker for its host, and one for each model that fails.
+"""Whether a provider may be called: a breaker for its host, and one for each model.
 
-The rule here: a model that is down does not take the others with it, and neither does whoever asks
-for one that is not there. A model has a breaker from its first answer on.
+The rule here: a model that is down does not take the others with it, and neither does a caller who
+asks for models that do not exist. A model gets its breaker when it first answers.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ from gateway.core.upstream_errors import UpstreamAnswerError
 from gateway.upstream.breaker import REFUSED, Breaker, Change
 from gateway.upstream.faults import Culprit, find_culprit
 
-# Callers may ask for models of any name; the one that was met first is forgotten first.
+# Callers may ask for models of any name, so above this number the oldest are forgotten.
 MODELS_MAX = 200
-NEW = 0  # the ticket of a breaker's first state, also for attempts that are older than it
+NEW = 0  # the ticket of a breaker's first state; attempts older than the breaker use it too
 
 _log = structlog.get_logger()
 
@@ -31,13 +31,13 @@ class Passage(msgspec.Struct):
 
     model: str
     host_ticket: int
-    breaker: Breaker | None  # of the model
+    breaker: Breaker | None  # the model's
     model_ticket: int
     is_noted: bool = False
 
 
 class Gate:
-    """What all attempts at one provider go through."""
+    """The gate that every attempt at one provider passes through."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class Gate:
 
     @property
     def state(self) -> BreakerState:
-        """The gravest state of the host and its models."""
+        """The worst state among the host and its models."""
         breakers = (self._host, *self._models.values())
         states = {breaker.standing for breaker in breakers}
         return next((one for one in reversed(BreakerState) if one in states), BreakerState.CLOSED)
 
     def check(self, model: str) -> None:
-        """Raise when this model could not be asked now; nothing is taken."""
+        """Raise if an attempt at this model would be refused now; takes no ticket."""
         if self._host.refuses():
             raise self._refuse(self._host, None)
         breaker = self._models.get(model)
@@ -68,7 +68,7 @@ class Gate:
             raise self._refuse(breaker, model)
 
     def enter(self, model: str) -> Passage:
-        """The passage of an attempt; ProviderUnavailableError when none is to be made."""
+        """Let an attempt through; ProviderUnavailableError if none may be made now."""
         host_ticket = self._host.enter()
         if host_ticket == REFUSED:
             raise self._refuse(self._host, None)
@@ -82,12 +82,12 @@ class Gate:
         return Passage(model, host_ticket, breaker, model_ticket)
 
     def note_success(self, passage: Passage) -> None:
-        """The provider has begun to answer as it should."""
+        """Note that the provider has begun to answer as it should."""
         if not passage.is_noted:
             self._note(passage, host=False, model=False)
 
     def note_failure(self, passage: Passage, error: UpstreamError) -> None:
-        """The attempt has failed, perhaps after it was noted as a success."""
+        """Note that the attempt has failed, perhaps after it was noted as a success."""
         if not self._spec.enabled:
             return
         culprit = find_culprit(error, has_lagged=self._has_lagged())
@@ -97,7 +97,7 @@ class Gate:
         elif culprit is Culprit.HOST:
             self._note(passage, host=True, model=None)
         else:
-            # An error by status is an answer: the host is there.
+            # An error with a status is an answer, so the host is up.
             is_answer = isinstance(error, UpstreamAnswerError)
             is_models = culprit is Culprit.MODEL
             self._note(
@@ -105,7 +105,7 @@ class Gate:
             )
 
     def leave(self, passage: Passage) -> None:
-        """The attempt is over, or not watched any more; nothing where it was noted."""
+        """Note that the attempt is over or no longer watched; no effect after a verdict."""
         if not passage.is_noted:
             self._note(passage, host=None, model=None)
 
@@ -120,7 +120,7 @@ class Gate:
             breaker.note(passage.model_ticket, now, has_failed=model)
 
     def _breaker_of(self, passage: Passage) -> Breaker:
-        """The breaker of the passage's model, made here when it has answered for the first time."""
+        """The breaker of the passage's model, created when the model first answers."""
         if passage.breaker is None:
             breaker = self._models.get(passage.model)
             if breaker is None:
@@ -133,7 +133,7 @@ class Gate:
     def _make_room(self) -> None:
         if len(self._models) < MODELS_MAX:
             return
-        # What is known of one that fails is worth more.
+        # Forget a healthy model first: what we know about a failing one is worth more.
         well = (name for name, one in self._models.items() if one.state is BreakerState.CLOSED)
         del self._models[next(well, next(iter(self._models)))]
 
@@ -152,7 +152,7 @@ class Gate:
 
 
 def _report(provider: str, model: str | None, change: Change) -> None:
-    """One line for each change of state."""
+    """Log one line for each change of state."""
     attempts, failures = change.attempts, change.failures
     if change.state is BreakerState.OPEN:
         _log.warning(

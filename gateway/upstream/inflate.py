@@ -1,7 +1,7 @@
 """Undoing a `Content-Encoding` that nobody asked for.
 
-The rule here: output is bounded by input. We send `Accept-Encoding: identity`; a provider
-that compresses all the same is read, a bomb is not.
+The rule here: the size of the output is limited by that of the input. We send
+`Accept-Encoding: identity`; a provider that compresses anyway is read, a decompression bomb is not.
 """
 
 import zlib
@@ -9,10 +9,11 @@ import zlib
 # Repetitive event streams reach 30:1; a bomb is near 1000:1.
 MAX_RATIO = 100
 FREE_BYTES = 64 * 1024
-# What is decompressed at a time: zlib copies all that follows a member, and one may be 20 bytes.
+# How much is decompressed at a time: after each member zlib copies all the rest of its input, and
+# a member may be as small as 20 bytes.
 SLICE_BYTES = 8 * 1024
 
-# 32: gzip or zlib by its header; deflate in the wild is zlib.
+# 32: zlib detects gzip or zlib by the header; what servers call deflate is zlib in practice.
 _WINDOW_BITS = {b"gzip": 32 + zlib.MAX_WBITS, b"x-gzip": 32 + zlib.MAX_WBITS}
 _WINDOW_BITS[b"deflate"] = 32 + zlib.MAX_WBITS
 _GZIP_ALONE = 16 + zlib.MAX_WBITS
@@ -23,7 +24,7 @@ class InflateError(Exception):
 
 
 class BombError(InflateError):
-    """The compressed bytes hold more than any answer does."""
+    """The compressed bytes expand to more than any real answer would."""
 
 
 class Inflater:
@@ -31,25 +32,25 @@ class Inflater:
 
     def __init__(self, encoding: bytes) -> None:
         self._decoder = zlib.decompressobj(_WINDOW_BITS[encoding])
-        # What writes a file of gzip in parts writes several; of zlib there is one.
+        # A gzip stream may consist of several members; a zlib stream has only one.
         self._may_go_on = encoding != b"deflate"
         self._in_bytes = 0
         self._out_bytes = 0
 
     @staticmethod
     def knows(encoding: bytes) -> bool:
-        """True for an encoding that can be undone here."""
+        """True for an encoding that this class can decode."""
         return encoding in _WINDOW_BITS
 
     @property
     def is_finished(self) -> bool:
-        """True once the compressed stream said that it ended."""
+        """True once the compressed stream has ended."""
         return self._decoder.eof
 
     def feed(self, compressed: bytes) -> bytes:
         """The plain bytes that `compressed` adds.
 
-        InflateError when it is broken or goes on behind its end, BombError when it is too much.
+        InflateError if it is broken or continues after its end; BombError if it expands too much.
         """
         self._in_bytes += len(compressed)
         plain: list[bytes] = []
@@ -61,13 +62,13 @@ class Inflater:
         return b"".join(plain)
 
     def _begin_next(self, compressed: bytes) -> bytes:
-        """Be ready for another member where one has ended (RFC 1952 section 2.2)."""
+        """Prepare for the next member if one has ended (RFC 1952 section 2.2)."""
         if not (compressed and self._decoder.eof):
             return compressed
         if not self._may_go_on:
-            # zlib would keep what follows, without a bound.
+            # zlib would keep whatever follows, without a limit.
             raise InflateError("bytes after the end of the compression")
-        compressed = compressed.lstrip(b"\0")  # some fill up a block with zeros
+        compressed = compressed.lstrip(b"\0")  # some writers pad a block with zeros
         if compressed:
             self._decoder = zlib.decompressobj(_GZIP_ALONE)
         return compressed
@@ -75,7 +76,7 @@ class Inflater:
     def _decompress(self, compressed: bytes) -> bytes:
         allowed = FREE_BYTES + MAX_RATIO * self._in_bytes - self._out_bytes
         try:
-            plain = self._decoder.decompress(compressed, max(allowed, 1))  # 0 would be no limit
+            plain = self._decoder.decompress(compressed, max(allowed, 1))  # 0 would mean no limit
         except zlib.error as error:
             raise InflateError(f"broken compression: {error}") from error
         self._out_bytes += len(plain)

@@ -1,6 +1,6 @@
-"""The connections to one provider, kept for the next request.
+"""The connections to one provider, kept open for the next request.
 
-The rule here: nothing waits in a queue. Above `max_connections` the answer is 503 at once.
+The rule here: there is no queue. At `max_connections` the answer is 503 at once.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from gateway.upstream.connection import Connection
 from gateway.upstream.dial import Target, open_connection
 from gateway.upstream.resolver import Resolver
 
-# A provider that names its idle limit is left this long before it.
+# If a provider announces its idle timeout, we close the connection this long before it.
 KEEP_ALIVE_MARGIN_S = 1.0
 MIN_SWEEP_S = 0.05
 
@@ -35,35 +35,35 @@ class Pool:
 
     @property
     def open_connections(self) -> int:
-        """Connections that exist, idle ones included."""
+        """How many connections are open, including idle ones."""
         return len(self._open)
 
     @property
     def idle_connections(self) -> int:
-        """Connections that wait for a request."""
+        """How many connections wait for a request."""
         return len(self._idle)
 
     @property
     def dialing(self) -> int:
-        """Connections that are being opened."""
+        """How many connections are being opened."""
         return len(self._dials)
 
     @property
     def max_connections(self) -> int:
-        """How many may have a request, or be about to."""
+        """How many connections may be in use or being opened at a time."""
         return self._max_connections
 
     @property
     def is_in_use(self) -> bool:
-        """Whether a request is under way, or about to be."""
+        """Whether any connection is in use or being opened."""
         return bool(self._dials) or len(self._open) > len(self._idle)
 
     async def take(self, *, fresh: bool = False, until: float | None = None) -> Connection:
         """A connection for one request: the newest idle one, or a new one.
 
-        It comes back by itself when its answer has ended and it can serve again.
-        ProviderBusyError when as many as may be are in use; any UpstreamError of a dial, and
-        TimeoutError when that goes on `until` then, or is given up.
+        It returns to the pool by itself once its answer has ended and it can serve again.
+        ProviderBusyError if the maximum is in use; any UpstreamError of opening a connection;
+        TimeoutError if opening one lasts beyond `until`, or is given up.
         """
         while self._idle and not fresh:
             connection = self._idle.pop()
@@ -82,20 +82,20 @@ class Pool:
         return await self._dial(until)
 
     def close_idle(self) -> None:
-        """Close those that wait for a request."""
+        """Close all idle connections."""
         while self._idle:
             connection = self._idle.pop()
             connection.idle_until = 0.0
             self._close(connection)
 
     def give_up_dials(self) -> None:
-        """Let nobody wait any longer for a connection to be opened."""
+        """Time out everybody who waits for a connection to be opened."""
         for deadline in self._dials:
             if not deadline.expired():
                 deadline.reschedule(0.0)
 
     def close(self) -> None:
-        """Close all connections, busy ones too."""
+        """Close all connections, including busy ones."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -104,14 +104,14 @@ class Pool:
 
     async def _dial(self, until: float | None) -> Connection:
         target, resolver = self._target, self._resolver
-        # The caller's deadline, where it is the nearer one.
+        # The caller's deadline may be nearer than that of the dial.
         async with asyncio.timeout_at(until) as deadline:
             self._dials.add(deadline)
             try:
                 connection = await open_connection(target, resolver, self._make_connection)
             finally:
                 self._dials.remove(deadline)
-        # Not earlier: a connection whose handshake fails is never told that it is lost.
+        # Only now: a connection whose handshake fails never gets `connection_lost`.
         if connection.is_open:
             self._open.add(connection)
         return connection
@@ -128,12 +128,12 @@ class Pool:
             return
         connection.idle_until = monotonic() + keep_s
         self._idle.append(connection)
-        # One timer for all: a timer for each would be set and cancelled with every request.
+        # One timer for all, because one each would be set and cancelled with every request.
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(keep_s, self._sweep)
 
     def _sweep(self) -> None:
-        """Close what has been idle for too long; come back while anything is idle."""
+        """Close what has been idle for too long; run again while anything is idle."""
         now = monotonic()
         for connection in [one for one in self._idle if one.idle_until <= now]:
             self._drop_idle(connection)
@@ -145,7 +145,7 @@ class Pool:
             self._sweeper = asyncio.get_running_loop().call_later(wait_s, self._sweep)
 
     def _close(self, connection: Connection) -> None:
-        # Not a turn of the loop later, when it hears that it is lost: its place is free now.
+        # Free its place now; `connection_lost` comes only in the next loop iteration.
         self._open.discard(connection)
         connection.abort()
 

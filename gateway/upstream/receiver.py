@@ -1,8 +1,8 @@
-"""What an upstream connection tells whoever asked.
+"""The callbacks through which an upstream connection delivers an answer.
 
-The rule here: for one request, `on_head` comes at most once and first, then `on_body` any
-number of times, then exactly one of `on_end` and `on_failed`; all on the event loop, none
-awaited.
+The rule here: for each request, `on_head` is called first and at most once, then `on_body` any
+number of times, then exactly one of `on_end` and `on_failed`. All are called on the event loop and
+none is awaited.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Receiver(Protocol):
-    """Takes one answer as it arrives."""
+    """Receives one answer as it arrives."""
 
     def on_head(self, status: int, headers: Headers) -> None:
         """The final status line and headers have arrived."""
@@ -24,14 +24,14 @@ class Receiver(Protocol):
         """All body bytes of one read."""
 
     def on_chunk(self, read: bytes) -> bool:
-        """Offered a read that begins with a chunk of the body, framing included.
+        """Offers a read that begins with a chunk of the body, framing included.
 
-        True takes it, which only a receiver may do that has found it to be one whole chunk;
-        False leaves it to be parsed, and `on_body` follows.
+        Return True to take it, which is allowed only if it is exactly one whole chunk. Return
+        False to have it parsed; `on_body` follows.
         """
 
     def on_end(self) -> None:
-        """The message ended as its framing says."""
+        """The message ended as its framing announced."""
 
     def on_failed(self, error: UpstreamError) -> None:
-        """No more will come; the answer is not whole."""
+        """Nothing more will come, and the answer is incomplete."""

@@ -1,7 +1,7 @@
-"""From a host name to addresses that may be connected to.
+"""From a host name to the addresses that we may connect to.
 
-The rule here: every address is checked each time it is resolved, and the connection goes to
-an address that was checked, never to a name.
+The rule here: addresses are checked each time a name is resolved, and we connect to a checked
+address, never to a name.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ LookUp = Callable[[str, int], list[AddressInfo]]
 
 _Name = tuple[str, int]
 
-TTL_S = 10.0  # a provider that moves is followed this soon
-# The same where nobody takes a connection there any more: it may just have moved.
+TTL_S = 10.0  # after a provider moves, we may use its old address this long
+# The same if connections to the address fail: the provider may just have moved.
 DOUBTED_TTL_S = 1.0
-# Callers may write down as many hosts as they like.
+# Callers may name as many hosts as they like, so the cache is limited.
 MAX_NAMES = 1000
-# Threads of its own: one provider's slow name server must not stop file reads or other names.
+# Look-ups have threads of their own: a slow name server must not hold up file reads or other names.
 MAX_THREADS = 16
-# What a connection can lack on our side of it; that says nothing of the provider.
+# Errors of this machine, which say nothing about the provider.
 OF_THIS_MACHINE = frozenset(
     {
         errno.EMFILE,
@@ -37,13 +37,13 @@ OF_THIS_MACHINE = frozenset(
         errno.ENOBUFS,
         errno.ENOMEM,
         errno.EADDRNOTAVAIL,
-        errno.EAGAIN,  # threads
+        errno.EAGAIN,  # no more threads
     }
 )
 
 
 class Resolver:
-    """Looks names up off the loop; one look-up at a time for each name, cached for `ttl_s`."""
+    """Looks names up in threads, one look-up per name at a time, and caches them for `ttl_s`."""
 
     def __init__(
         self,
@@ -59,16 +59,16 @@ class Resolver:
         self._max_names = max_names
         self._cache: dict[_Name, tuple[float, list[AddressInfo]]] = {}
         self._running: dict[_Name, asyncio.Future[list[AddressInfo]]] = {}
-        self._waiting: deque[_Name] = deque()  # of those, for a thread
+        self._waiting: deque[_Name] = deque()  # the running look-ups that have no thread yet
         self._threads = 0
 
     def close(self) -> None:
-        """Begin no look-up any more; nobody waits for those that have begun."""
+        """Cancel the look-ups that have not begun; do not wait for those that have."""
         while self._waiting:
             self._running.pop(self._waiting.popleft()).cancel()
 
     def doubt(self, host: str, port: int) -> None:
-        """Ask again soon: what was said leads to nobody."""
+        """Look this host up again soon: connections to its addresses fail."""
         cached = self._cache.get((host, port))
         if cached is not None:
             until, found = cached
@@ -79,8 +79,8 @@ class Resolver:
     ) -> list[AddressInfo]:
         """The allowed addresses of a host, in the system's order of preference.
 
-        What callers read has the provider's `label`: the name of a host inside is not for them.
-        UpstreamAddressError when none of them is.
+        Errors name the provider's `label`, because callers must not learn internal host names.
+        UpstreamAddressError if no address is allowed.
         """
         found = await self._look_up(host, port, label)
         allowed: list[AddressInfo] = []
@@ -109,7 +109,7 @@ class Resolver:
             running = self._running[key] = loop.create_future()
             self._waiting.append(key)
             self._start_next()
-        # Shielded: a caller who leaves must not take the look-up from the others.
+        # Shielded: a caller who leaves must not cancel the look-up for the others.
         try:
             found = await asyncio.shield(running)
         except (OSError, UnicodeError) as error:  # UnicodeError: a label that is too long
@@ -125,24 +125,24 @@ class Resolver:
         while self._waiting and self._threads < MAX_THREADS:
             key = self._waiting.popleft()
             self._threads += 1
-            # Not those of a pool: a process would not end before its name servers have answered.
+            # Not a pool's threads: the process could not exit before its name servers answered.
             thread = threading.Thread(
                 target=self._answer, args=(asyncio.get_running_loop(), key), daemon=True
             )
             try:
                 thread.start()
-            except RuntimeError as error:  # `TasksMax` of a unit, `pids_limit` of a container
+            except RuntimeError as error:  # a unit's `TasksMax`, a container's `pids_limit`
                 self._tell(key, OSError(errno.EAGAIN, str(error)))
 
     def _answer(self, loop: asyncio.AbstractEventLoop, key: _Name) -> None:
-        """What a thread does."""
+        """Look one name up; runs in a thread."""
         found: list[AddressInfo] | Exception = OSError("the look-up crashed")
         try:
             found = self._ask(*key)
         except (OSError, UnicodeError) as error:
             found = error
         finally:
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            with contextlib.suppress(RuntimeError):  # the loop has closed in the meantime
                 loop.call_soon_threadsafe(self._end, key, found)
 
     def _end(self, key: _Name, found: list[AddressInfo] | Exception) -> None:
@@ -160,7 +160,7 @@ class Resolver:
     def _keep(self, key: _Name, found: list[AddressInfo], now: float) -> None:
         if len(self._cache) >= self._max_names and key not in self._cache:
             self._cache = {name: kept for name, kept in self._cache.items() if kept[0] > now}
-            if len(self._cache) >= self._max_names:  # all of them asked for just now
+            if len(self._cache) >= self._max_names:  # none of them has expired
                 del self._cache[next(iter(self._cache))]
         self._cache[key] = (now + self._ttl_s, found)
 

@@ -1,7 +1,7 @@
-"""The rules around a provider's status line and headers.
+"""What we accept as a provider's status line and headers.
 
-The rule here: httptools says what was written, this file says what we accept. Anything that
-two readers could take in two ways is refused.
+The rule here: httptools parses them and this file decides what we accept. Anything that two
+parsers could read differently is refused.
 """
 
 from gateway.upstream.receiver import Headers
@@ -16,14 +16,14 @@ _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class HeadError(Exception):
-    """A head that we do not accept; the text says why."""
+    """A response head that we do not accept; the text says why."""
 
 
 def check_head(version: str, status: int, headers: Headers) -> bool:
-    """Whether the body comes in chunks; HeadError for a head that we do not accept."""
+    """Whether the body is chunked; HeadError for a head that we do not accept."""
     if version not in _HTTP_1:
         raise HeadError(f"HTTP version {version}")
-    # The final statuses of RFC 9110; 101 is none, and we never ask to switch protocols.
+    # The final statuses of RFC 9110. 101 is not one, and we never ask to switch protocols.
     if not 200 <= status <= 599:  # noqa: PLR2004 - as above
         raise HeadError(f"status {status}")
     is_chunked = False
@@ -36,7 +36,7 @@ def check_head(version: str, status: int, headers: Headers) -> bool:
 
 
 def find_header(headers: Headers, name: bytes) -> bytes:
-    """The first value of a header (name in lower case), stripped; b"" when there is none."""
+    """The first value of a header (name in lower case), stripped; b"" if there is none."""
     for key, value in headers:
         if key == name:
             return value.strip()
@@ -44,7 +44,7 @@ def find_header(headers: Headers, name: bytes) -> bytes:
 
 
 def is_framed_by_eof(status: int, headers: Headers) -> bool:
-    """True when only the end of the connection ends the body (RFC 9112 section 6.3)."""
+    """True if the body ends only with the connection (RFC 9112 section 6.3)."""
     if status in _NO_BODY:
         return False
     for name, _ in headers:  # noqa: SIM110 - `all` over a generator takes three times as long
@@ -54,7 +54,7 @@ def is_framed_by_eof(status: int, headers: Headers) -> bool:
 
 
 def parse_keep_alive_s(headers: Headers) -> float | None:
-    """How long the provider says it keeps an idle connection, if it says so."""
+    """How long the provider says it keeps an idle connection open, if it does."""
     for part in find_header(headers, b"keep-alive").split(b","):
         name, _, value = part.strip().partition(b"=")
         if name.lower() == b"timeout" and value.isdigit():

@@ -1,8 +1,8 @@
-"""How many further attempts one provider may get, of all requests together.
+"""How many retries one provider may get from all requests together.
 
-The rule here: a provider in trouble is asked hardly more often than one that works. Each exchange
-has `retries` of its own; when all use theirs at once, whoever is about to fall over gets three
-times the load, so there is a share for all.
+The rule here: a provider in trouble gets hardly more requests than one that works. Each exchange
+has `retries` of its own, but if all used theirs at once, a struggling provider would get three
+times the load. So all of them share one budget.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from gateway.config.provider_blocks import RetryBudgetSpec
 from gateway.core.clock import Clock, monotonic
 
-# What is counted: this half, and the one before it.
+# Counts cover the current half of this length and the one before it.
 HALF_S = 5.0
 
 Report = Callable[[int], None]
@@ -18,7 +18,7 @@ Report = Callable[[int], None]
 
 
 class RetryBudget:
-    """The retries of one provider, counted against its requests of the last seconds."""
+    """The retries of one provider, limited to a share of its requests of the last seconds."""
 
     __slots__ = (
         "_clock",
@@ -37,18 +37,18 @@ class RetryBudget:
         self._clock = clock
         self._requests = 0
         self._retries = 0
-        self._past = (0, 0)  # requests and retries of the half before
+        self._past = (0, 0)  # requests and retries of the previous half
         self._turns_at = 0.0
         self._held_back = 0
 
     def count_request(self, at: float) -> None:
-        """A request begins; `at` is a mark of the clock from a moment ago."""
+        """Count a request; `at` is a clock reading from a moment ago."""
         if at >= self._turns_at:
             self._turn(at)
         self._requests += 1
 
     def take(self) -> bool:
-        """Count one further attempt; False when there is to be none."""
+        """Take one retry from the budget; False if there is none left."""
         if not self._spec.enabled:
             return True
         now = self._clock()
@@ -67,7 +67,7 @@ class RetryBudget:
     def _turn(self, now: float) -> None:
         is_next = now < self._turns_at + HALF_S
         self._past = (self._requests, self._retries) if is_next else (0, 0)
-        if self._held_back > 1:  # the first one has been told of
+        if self._held_back > 1:  # the first was already reported
             self._report(self._held_back - 1)
         self._requests = self._retries = self._held_back = 0
         self._turns_at = now + HALF_S

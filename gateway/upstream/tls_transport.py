@@ -1,6 +1,6 @@
 """TLS between a connection and its socket.
 
-The rule here: the end of an encrypted connection is what its peer says it is. Without a
+The rule here: an encrypted connection ended properly only if the peer said so. Without a
 `close_notify` it was cut, whatever TCP says (RFC 8446 section 6.1).
 """
 
@@ -13,7 +13,7 @@ from typing_extensions import override
 
 # The plaintext of one record (RFC 8446 section 5.1); OpenSSL reads no more at a time.
 MAX_RECORD_BYTES = 16 * 1024
-# What goes into a `MemoryBIO` at once: it grows as it must and never shrinks.
+# The most that is written to a `MemoryBIO` at once, because it grows as needed and never shrinks.
 MAX_BUFFERED_BYTES = 32 * 1024
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
@@ -22,9 +22,9 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 async def start_tls(
     protocol: ProtocolT, context: ssl.SSLContext, *, sock: socket.socket, server_name: str
 ) -> ProtocolT:
-    """Shake hands over a connected socket, then let `protocol` talk through TLS.
+    """Do the handshake over a connected socket, then let `protocol` talk through TLS.
 
-    Raises what the handshake fails with; the socket is closed then.
+    If the handshake fails, its error is raised and the socket is closed.
     """
     loop = asyncio.get_running_loop()
     transport = TlsTransport(protocol, context, server_name)
@@ -38,10 +38,10 @@ async def start_tls(
 
 
 class TlsTransport(asyncio.Transport, asyncio.Protocol):
-    """To the socket's transport a protocol, to the protocol above a transport.
+    """A protocol for the socket's transport, and a transport for the protocol above.
 
-    The standard library does the TLS (`SSLObject`); this moves bytes in and out of it. What the
-    protocol above may call is what is written out below.
+    The standard library does the TLS (`SSLObject`); this moves bytes in and out of it. It
+    implements only the transport methods that the protocol above calls.
     """
 
     __slots__ = (
@@ -67,14 +67,14 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self._socket: asyncio.Transport | None = None
         self._is_up = False  # the handshake is done
-        # The tickets of TLS 1.3, which follow the handshake, make OpenSSL 3.0 take its buffer for
-        # writing again (17 KiB) and keep it until the next write: here a write of nothing, once
-        # they have come.
+        # The TLS 1.3 tickets that follow the handshake make OpenSSL 3.0 allocate its write buffer
+        # (17 KiB) again and keep it until the next write. So once they have arrived we write
+        # nothing at all, which frees it.
         self._is_settled = False
         self._is_closed_by_peer = False
-        self._failure: Exception | None = None  # why this end closed it
+        self._failure: Exception | None = None  # why we closed the connection
 
-    # what the protocol above calls
+    # called by the protocol above
 
     @override
     def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:
@@ -114,7 +114,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def get_extra_info(self, name: str, default: object = None) -> object:
         return default if self._socket is None else self._socket.get_extra_info(name, default)
 
-    # what the socket's transport calls
+    # called by the socket's transport
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,7 +129,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         if not self._is_settled or len(data) > MAX_BUFFERED_BYTES:
             self._receive(transport, data)
             return
-        # One record, as a chunk of a stream is: half of the steps of the long way.
+        # One record, as for most chunks of a stream: half the steps of `_hand_on`.
         self._incoming.write(data)
         try:
             piece = self._tls.read(MAX_RECORD_BYTES)
@@ -173,7 +173,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
         self._flush(transport)
         self._is_up = True
         self._protocol.connection_made(self)
-        if not self.ready.done():  # cancelled, when the caller has left
+        if not self.ready.done():  # it was cancelled if the caller left
             self.ready.set_result(None)
         if self._incoming.pending:
             self._receive(transport, self._incoming.read())
@@ -190,7 +190,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._tls.write(b"")
 
     def _hand_on(self, transport: asyncio.Transport, data: bytes, pieces: list[bytes]) -> None:
-        """Decrypt what came and hand it on in one piece, as a socket would."""
+        """Decrypt what arrived and pass it up in one piece, as a socket would."""
         for start in range(0, len(data), MAX_BUFFERED_BYTES):
             self._incoming.write(data[start : start + MAX_BUFFERED_BYTES])
             try:
@@ -210,7 +210,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
             self._protocol.data_received(together)
         if self._is_closed_by_peer or self._failure is not None:
             transport.abort()
-        elif self._outgoing.pending:  # an answer of TLS itself, to a change of keys
+        elif self._outgoing.pending:  # a reply by TLS itself, to a key update
             self._flush(transport)
 
     def _flush(self, transport: asyncio.Transport) -> None:

@@ -1,6 +1,6 @@
-"""One provider, ready to be called: its pool and the constant part of its request head.
+"""Every provider, ready to be called: its pool and the constant part of its request head.
 
-The rule here: a credential is revealed in this file and nowhere else.
+The rule here: a credential is written into a request in this file and nowhere else.
 """
 
 import ssl
@@ -29,7 +29,7 @@ from gateway.upstream.tls import open_tls_context
 COMPLETIONS_PATH = "/chat/completions"
 HTTPS_PORT = 443
 HTTP_PORT = 80
-ON_DEMAND_MAX = 500  # addresses of callers' own with a connection each, or without any
+ON_DEMAND_MAX = 500  # upstreams at callers' own addresses, with or without open connections
 
 HasLagged = Callable[[], bool]
 """Whether this process was late itself just now, so that a deadline proves nothing."""
@@ -84,7 +84,7 @@ class Upstream:
 
     @property
     def standing(self) -> PoolStanding:
-        """How its connections stand."""
+        """How many of its connections are busy, idle and being opened."""
         pool = self.pool
         idle = pool.idle_connections
         busy = pool.open_connections - idle
@@ -93,9 +93,9 @@ class Upstream:
     async def take_connection(
         self, *, fresh: bool = False, until: float | None = None
     ) -> Connection:
-        """A connection to this provider; an UpstreamError or ProviderBusyError when none is.
+        """A connection to this provider; an UpstreamError or ProviderBusyError if there is none.
 
-        TimeoutError when there is none by `until`, on the loop's clock.
+        TimeoutError if there is none by `until`, on the loop's clock.
         """
         return await self.pool.take(fresh=fresh, until=until)
 
@@ -107,7 +107,7 @@ class Upstream:
         *,
         stream: bool,
     ) -> bytes:
-        """One whole HTTP request; `headers` come from the caller and are allow-listed already."""
+        """One whole HTTP request; `headers` are the caller's, already reduced to the allow-list."""
         lines = [self._constant_head]
         if credential is not None:
             lines.append(self._render_auth(credential))
@@ -119,7 +119,7 @@ class Upstream:
     def render_question(
         self, method: str, path: str, credential: Credential | None, body: bytes = b""
     ) -> bytes:
-        """One whole HTTP request for another path, which is given with that of `base_url`."""
+        """One whole HTTP request for another path; `path` includes that of `base_url`."""
         lines = [_render_constant_head(self.provider, self._netloc, f"{method} {path}")]
         if credential is not None:
             lines.append(self._render_auth(credential))
@@ -144,7 +144,8 @@ class Upstreams:
         make_resolver: Callable[[], Resolver] = Resolver,
     ) -> None:
         self._resolver = make_resolver()
-        # Of its own: callers may write down names that are never answered, each a thread for 10 s.
+        # Separate, because callers may name hosts that never resolve, each blocking a thread for
+        # 10 s.
         self._callers_resolver = make_resolver()
         self._on_demand = OnDemand(self._callers_resolver, has_lagged=has_lagged)
         self._upstreams = {
@@ -158,9 +159,9 @@ class Upstreams:
         return self._upstreams[name]
 
     def find(self, provider: Provider) -> Upstream:
-        """The upstream of a provider: one of the registry, or one at a caller's own address.
+        """The upstream of a provider: the registry's, or one at a caller's own address.
 
-        The latter are made when they are asked for; ProviderBusyError when there are too many.
+        The latter are created on demand; ProviderBusyError if there are too many.
         """
         upstream = self._upstreams.get(provider.name)
         if upstream is not None and upstream.provider is provider:
@@ -169,28 +170,28 @@ class Upstreams:
         return self._on_demand.find(provider, self._resolver if is_at_ours else None)
 
     def check(self, provider: Provider, model: str) -> None:
-        """Raise when the registry's provider or this model of it is not asked just now."""
+        """Raise if the breakers refuse this provider of the registry, or this model of it, now."""
         upstream = self._upstreams.get(provider.name)
         if upstream is not None and upstream.provider is provider:
             upstream.gate.check(model)
 
     def list_breakers(self) -> Iterator[BreakerStanding]:
-        """How it stands with each provider of the registry; callers' own addresses are theirs."""
+        """The breaker state of each provider of the registry, without callers' own addresses."""
         for name, upstream in self._upstreams.items():
             yield BreakerStanding(name, upstream.gate.state)
 
     def close_idle(self) -> None:
-        """Close the connections that nobody uses: files are short."""
+        """Close idle connections, because file descriptors are running out."""
         for upstream in (*self._upstreams.values(), *self._on_demand):
             upstream.pool.close_idle()
 
     def give_up_dials(self) -> None:
-        """Let nobody wait any longer for a connection to be opened."""
+        """Time out everybody who waits for a connection to be opened."""
         for upstream in (*self._upstreams.values(), *self._on_demand):
             upstream.pool.give_up_dials()
 
     def standings(self) -> Iterable[PoolStanding]:
-        """How the connections to each provider stand, those at callers' own addresses with it."""
+        """The connection counts of each provider, including those at callers' own addresses."""
         found: dict[str, PoolStanding] = {}
         for upstream in (*self._upstreams.values(), *self._on_demand):
             standing = upstream.standing
@@ -199,7 +200,7 @@ class Upstreams:
         return found.values()
 
     def close(self) -> None:
-        """Close all connections and let go of the resolvers' threads."""
+        """Close all connections and the resolvers."""
         for upstream in (*self._upstreams.values(), *self._on_demand):
             upstream.pool.close()
         self._resolver.close()
@@ -207,9 +208,9 @@ class Upstreams:
 
 
 class OnDemand:
-    """Upstreams at addresses that callers wrote down, or with headers of theirs.
+    """Upstreams at addresses, or with headers, that callers set themselves.
 
-    As many as are in use or were a moment ago; each is one provider's at one address.
+    It keeps those in use and the most recent ones. Each is one provider at one address.
     """
 
     def __init__(
@@ -218,18 +219,18 @@ class OnDemand:
         self._resolver = resolver
         self._has_lagged = has_lagged
         self._most = most
-        # One for all, made with the first: it takes 10 ms and a megabyte.
+        # Shared by all and made for the first, as it takes 10 ms and a megabyte.
         self._tls: ssl.SSLContext | None = None
-        # By provider, address and headers; the one that was asked for last is last.
+        # By provider, address and headers; the most recently used is last.
         self._upstreams: dict[tuple[str, str, tuple[tuple[str, str], ...]], Upstream] = {}
 
     def __iter__(self) -> Iterator[Upstream]:
         return iter(self._upstreams.values())
 
     def find(self, provider: Provider, resolver: Resolver | None = None) -> Upstream:
-        """The upstream at this provider's address, made anew where there is none.
+        """The upstream at this provider's address, created if there is none.
 
-        `resolver` is for one at an address of the registry; others have that of callers.
+        Pass `resolver` for an address of the registry; the default is the callers' resolver.
         """
         key = (provider.name, provider.base_url, tuple(provider.headers.items()))
         upstream = self._upstreams.pop(key, None)
@@ -272,7 +273,7 @@ def _render_constant_head(provider: Provider, netloc: str, target: str) -> str:
         f"Host: {netloc}",
         *(() if names_itself else (f"User-Agent: chat-gateway/{__version__}",)),
         "Content-Type: application/json",
-        # We read and relay what comes; nothing here wants it compressed.
+        # We read the answer and relay it as it is, so it must not be compressed.
         "Accept-Encoding: identity",
         *(f"{name}: {value}" for name, value in provider.headers.items() if value),
     ]

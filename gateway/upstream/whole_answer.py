@@ -1,6 +1,6 @@
-"""Taking one answer whole, where nobody is there to relay it to.
+"""Collecting one whole answer that is for us and not for a caller.
 
-The rule here: no more bytes than the limit, and an answer that is cut is none.
+The rule here: never more bytes than the limit, and a truncated answer counts as a failure.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from gateway.upstream.receiver import Headers
 
 
 class WholeAnswer:
-    """A `Receiver` that keeps what comes; `done` is set at the end, or fails."""
+    """A `Receiver` that collects the answer; `done` is set at its end, or gets the error."""
 
     def __init__(self, label: str, *, max_bytes: int) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -26,7 +26,7 @@ class WholeAnswer:
         self.status, self.headers = status, headers
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece, or give up."""
+        """Keep a piece, or give up if the answer gets too large."""
         self.body += body
         if len(self.body) > self._max_bytes:
             self.body.clear()
@@ -36,16 +36,16 @@ class WholeAnswer:
                 )
             )
 
-    def on_chunk(self, read: bytes) -> bool:  # noqa: ARG002 - a receiver's
-        """Leave every read to the parser."""
+    def on_chunk(self, read: bytes) -> bool:  # noqa: ARG002 - the `Receiver` protocol's
+        """Have every read parsed."""
         return False
 
     def on_end(self) -> None:
-        """All of it is there."""
+        """The answer is complete."""
         if not self.done.done():
             self.done.set_result(None)
 
     def on_failed(self, error: UpstreamError) -> None:
-        """It is not whole."""
+        """The answer is incomplete."""
         if not self.done.done():
             self.done.set_exception(error)
