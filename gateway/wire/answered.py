@@ -1,7 +1,7 @@
-"""What an answer says of itself: which model gave it, under which id, and why it ended.
+"""What an answer says about itself: which model gave it, its id, and why it ended.
 
-The rule here: it is read where somebody wants to know, once, when the answer is over; what cannot
-be read is left out.
+The rule here: it is read at most once, when the answer is over and only if somebody needs it. What
+cannot be read is left out.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.core.trace import Answered
 
-MAX_READ_BYTES = 256 * 1024  # of a whole answer; decoding more takes longer than it is worth
+MAX_READ_BYTES = 256 * 1024  # above this, decoding a whole answer takes longer than it is worth
 MAX_REASONS = 8  # a request may ask for a hundred choices
 
 
@@ -32,13 +32,13 @@ _EMPTY = _Answer()
 
 
 def read_ending(payload: bytes, finish_reasons: Iterable[Any]) -> Answered:
-    """What a stream has said: the data of an event that ended a choice, and all the reasons."""
+    """From a stream: `payload` is the data of an event that ended a choice."""
     answer = _read(payload)
     return Answered(_word(answer.model), _word(answer.id), _words(finish_reasons))
 
 
 def read_whole(body: bytes) -> Answered:
-    """What an answer that came whole says."""
+    """From an answer that arrived whole."""
     answer = _read(body)
     reasons = (choice.finish_reason for choice in answer.choices or ())
     return Answered(_word(answer.model), _word(answer.id), _words(reasons))

@@ -1,6 +1,6 @@
 """Requests of `POST /api/chat/{provider}`: `{chatSettings, messages, customModelId}`.
 
-The rule here: only what the contract names goes upstream. Other fields of the body are never
+The rule here: only fields named in the contract go upstream. Other fields of the body are never
 read, whatever they are called.
 """
 
@@ -18,16 +18,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """One request of the chat front end, checked as far as the gateway acts on it."""
+    """A request from the chat front end; only what the gateway acts on is checked."""
 
     model: str  # empty: the provider's default
-    messages: bytes  # a JSON list, as it came unless it was in Gemini's shape
-    temperature: bytes | None  # the number's own text
+    messages: bytes  # a JSON list, unchanged unless it was in Gemini's format
+    temperature: bytes | None  # the number as it was written
     custom_model_id: str | None
 
 
 def read_chat(body: bytes) -> ChatRequest:
-    """The request in `body`, or a `DownstreamError` that names the field to mend."""
+    """The request in `body`, or a `DownstreamError` that names the field to fix."""
     value = parse_object(body)
     settings = value.get("chatSettings")
     if type(settings) is not dict:
@@ -50,9 +50,9 @@ def render_chat(
     ask_usage: bool,
     output_cap: int | None = None,
 ) -> bytes:
-    """The body for a provider; `rules.send` says which of our own parameters it takes.
+    """The body for a provider; `rules.send` says which of our own parameters it accepts.
 
-    `output_cap` is what a rule allows, and is asked for in any case.
+    `output_cap` is the length that a limit allows, and is always sent.
     """
     fields = {"model": _encode(model), "messages": request.messages}
     if request.temperature is not None and "temperature" in rules.send:

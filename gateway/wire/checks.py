@@ -1,6 +1,6 @@
-"""What a field of a request must be, said once.
+"""Checks of request fields, each in one place.
 
-The rule here: a refusal names the field in its sentence and in `param`, never the value.
+The rule here: a refusal names the field in its message and in `param`, but never the value.
 """
 
 from typing import Any, Final

@@ -1,7 +1,7 @@
 """What one event of a completion stream says.
 
-The rule here: whatever a provider sends is read without raising. What cannot be read is
-said to be unreadable; it is the caller who decides what that means.
+The rule here: reading never raises, whatever a provider sends. An event that cannot be read is
+reported as unreadable, and the calling code decides what that means.
 """
 
 import enum
@@ -24,25 +24,25 @@ from gateway.wire.plain_events import (
 from gateway.wire.provider_errors import is_bare_error
 from gateway.wire.sse import Fragment, parse_event
 
-# An event is learned from in so many at most: some providers write another id into each.
+# Learn the shape of an event at most once in this many: some providers change the id in each one.
 LESSON_EVENTS = 8
 _LONGEST_KNOWN = len(SIZE_LINES)
-_NO_INDEX = -sys.maxsize  # a negative one is odd, but some choice may have it
+_NO_INDEX = -sys.maxsize  # not -1: a negative index is odd, but a choice may have one
 
 
 class EventKind(enum.IntEnum):
-    """What an event is to the relay."""
+    """What an event means to the relay."""
 
-    SILENCE = 0  # a comment, a role, an empty delta: nothing the caller waits for
+    SILENCE = 0  # a comment, a role, an empty delta: nothing that the caller waits for
     CONTENT = 1  # text, reasoning or a tool call
-    USAGE = 2  # nothing but the usage
+    USAGE = 2  # only the usage
     DONE = 3  # the terminator
     FAULT = 4  # the provider says that it failed
     UNREADABLE = 5  # not JSON, or not a chunk
-    GIANT = 6  # a piece of an event too large to be read: content, what else
+    GIANT = 6  # a piece of an event too large to read; it can only be content
 
 
-# An attribute of an enum costs a look-up in its metaclass.
+# Module names, because an enum's attribute costs a look-up in its metaclass.
 SILENCE = EventKind.SILENCE
 CONTENT = EventKind.CONTENT
 USAGE = EventKind.USAGE
@@ -74,7 +74,7 @@ class Choice(msgspec.Struct, gc=False):
 
 
 class Chunk(msgspec.Struct, gc=False):
-    """A `chat.completion.chunk`, as far as the relay looks into it."""
+    """The fields of a `chat.completion.chunk` that the relay reads."""
 
     choices: list[Choice] | None = None
     usage: Any = None
@@ -86,7 +86,7 @@ _decode = msgspec.json.Decoder(Chunk).decode  # 0.25 µs for a chunk of 240 byte
 
 
 def decode_chunk(payload: bytes) -> Chunk | None:
-    """The chunk in an event's data; None when it is none."""
+    """The chunk in an event's data; None if it holds none."""
     try:
         return _decode(payload)
     except UNDECODABLE:
@@ -94,7 +94,7 @@ def decode_chunk(payload: bytes) -> Chunk | None:
 
 
 def _decode_leniently(payload: bytes) -> Chunk | None:
-    # NaN in logprobs, half surrogate pairs and tabs in texts are no JSON, but providers send them.
+    # NaN in logprobs, lone surrogates and tabs in texts are invalid JSON, but providers send them.
     try:
         return msgspec.convert(json.loads(payload, strict=False), Chunk)
     except UnicodeDecodeError:
@@ -104,9 +104,9 @@ def _decode_leniently(payload: bytes) -> Chunk | None:
 
 
 def _decode_broken(payload: bytes) -> Chunk | None:
-    """The chunk in data that is no UTF-8, unless its text is none: no text is made of that.
+    """The chunk in data that is not valid UTF-8; None if the invalid bytes are in its text.
 
-    Elsewhere it is no matter: msgspec does not look at it where nobody reads it.
+    Elsewhere they do no harm, as msgspec does not check fields that nobody reads.
     """
     try:
         chunk = msgspec.convert(_load(payload), Chunk)
@@ -119,25 +119,25 @@ def _decode_broken(payload: bytes) -> Chunk | None:
 
 
 def _load(payload: bytes) -> Any:  # noqa: ANN401 - any JSON value
-    """JSON that may be cut in the middle of a character, as the sentences of some errors are."""
+    """JSON whose text may be cut inside a character, as in some providers' error messages."""
     return json.loads(payload.decode("utf-8", "surrogateescape"), strict=False)
 
 
 def _find_bare_error(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
-    """What an event without `choices` and `error` says of a failure; None where it says nothing."""
+    """The error in an event that has neither `choices` nor `error`; None if it holds no error."""
     try:
         value = _load(payload)
     except (ValueError, RecursionError):
         return None
     if isinstance(value, list) and value:
-        value = value[0]  # Gemini's
+        value = value[0]  # Gemini wraps its errors in a list
     if not isinstance(value, dict):
         return None
     return value.get("error") or (value if is_bare_error(value) else None)
 
 
 def _read_bare(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shape
-    """What an event of the type `error` says without `error` in it: an object, or any text."""
+    """What an event of type `error` without an `error` field says: an object, or any text."""
     try:
         value = _load(payload)
     except (ValueError, RecursionError):
@@ -150,7 +150,7 @@ def _read_bare(payload: bytes) -> Any:  # noqa: ANN401 - the provider's own shap
 
 
 class StreamReader:
-    """Reads the events of one stream and keeps what settling needs.
+    """Reads the events of one stream and keeps what is needed to settle its usage.
 
     After each `read`, `text` is the text of the first choice in that event.
     """
@@ -179,18 +179,18 @@ class StreamReader:
         self.text = ""
         self.content_events = 0
         self.text_chars = 0
-        self.framed_bytes = 0  # of the events that `read_framed` has read
-        self.usage: Usage | None = None  # as the provider has counted it last
-        self._counted_events = 0  # of content, by then
+        self.framed_bytes = 0  # total size of the events that `read_framed` has read
+        self.usage: Usage | None = None  # the provider's latest count
+        self._counted_events = 0  # how many events with content that count covers
         self.done = False
         self.fault: Any = None  # the provider's error, in its own shape
-        self.fault_is_plain = False  # it stands under `error`, where OpenAI clients look
-        # Of the event that was learned from, which came as one HTTP chunk: what stands before and
-        # behind its text, and how many bytes that is with the end of the chunk; until then more
-        # than any read has.
+        self.fault_is_plain = False  # it is under `error`, where OpenAI clients look
+        # What surrounds the text in the event that we learned from, which was one HTTP chunk, and
+        # how many bytes that is with the end of the chunk. Before any is learned the number is
+        # larger than any read.
         self._before = self._behind = b""
         self._known_bytes = _LONGEST_KNOWN
-        self._lesson_at = 0  # how many events with content come before the next
+        self._lesson_at = 0  # learn again only after this many events with content
         self._last_index = _NO_INDEX
         self._seen: set[Any] = set()
         self._finished: dict[int, Any] = {}  # why each choice ended
@@ -198,16 +198,16 @@ class StreamReader:
 
     @property
     def is_complete(self) -> bool:
-        """True once `[DONE]` came, or a finish reason for every choice seen, and no error."""
+        """True after `[DONE]`, or a finish reason for every choice seen, and without an error."""
         if self.fault is not None:
             return False
         return self.done or (bool(self._seen) and self._seen <= self._finished.keys())
 
     def read_plain(self, read: bytes) -> bool:
-        """True when `read` is exactly one event with one delta of text, counted by now.
+        """True if `read` is exactly one event with one text delta; it has then been counted.
 
-        Nearly every read is, and this is all it costs: 0.6 µs, where splitting and `read` take
-        1.6. Without a line end in it the event is one event; JSON may have some between its parts.
+        Nearly every read is, and this costs only 0.6 µs, where splitting and `read` take 1.6. A
+        line end inside rules it out: it may be just space in the JSON, or a second event.
         """
         payload = read[6:-2]
         if not (read.startswith(b"data: {") and read.endswith(b"}\n\n")):
@@ -229,11 +229,12 @@ class StreamReader:
         return True
 
     def read_framed(self, read: bytes) -> bytes | None:
-        """The same for a read that is exactly one HTTP chunk around such an event.
+        """Like `read_plain`, for a read that is exactly one HTTP chunk around such an event.
 
-        The read itself, which is framed as it may go on; None for any other read. All in one
-        frame: this runs for nearly every chunk. Most are like the one before but for their text,
-        and that takes 0.5 µs to see where reading the JSON takes 1.4.
+        It returns the read, whose framing may be sent on as it is, or None for any other read. It
+        is one long function because it runs for nearly every chunk and calls cost time. Most
+        chunks differ from the one before only in their text, and seeing that takes 0.5 µs, where
+        reading the JSON takes 1.4.
         """
         length = len(read)
         if length < _LONGEST_KNOWN:
@@ -244,7 +245,8 @@ class StreamReader:
                     text = text_bytes.decode()
                 except UnicodeDecodeError:
                     return None
-                # Unprintable is what JSON escapes, and a few that are read as JSON then.
+                # JSON escapes unprintable characters. A few others are unprintable too; texts with
+                # those are simply read as JSON.
                 if text and text.isprintable() and '"' not in text and "\\" not in text:
                     self.text = text
                     self.text_chars += len(text)
@@ -255,7 +257,7 @@ class StreamReader:
 
     def _read_framed_json(self, read: bytes) -> bytes | None:
         size_end = read.find(b"\r\ndata: {", 1, 12)
-        # Only a size as everybody writes it: no extension, no sign, no leading zero.
+        # Accept only the usual way to write a size: no extension, no sign, no leading zero.
         size = SIZES.get(read[:size_end], 0)
         if len(read) != size_end + 4 + size or not read.endswith(b"\n\n\r\n"):
             return None
@@ -292,13 +294,13 @@ class StreamReader:
         self._seen.add(index)
 
     def read(self, event: bytes) -> EventKind:
-        """What this whole event is; usage, finish reasons and errors are remembered."""
+        """The kind of this whole event; usage, finish reasons and errors are remembered."""
         self.text = ""
         if isinstance(event, Fragment):
             self.content_events += 1
             return GIANT
         kind, payload = parse_event(event)
-        if not payload:  # a comment, or an event of nothing (some keep a stream alive with it)
+        if not payload:  # a comment, or an empty event (some send it as keep-alive)
             return SILENCE
         if payload.startswith(b"[DONE]"):
             self.done = True
@@ -312,21 +314,22 @@ class StreamReader:
 
     @property
     def finish_reasons(self) -> list[Any]:
-        """Why the choices ended, in the provider's words and its order."""
+        """Why the choices ended, in the provider's words and order."""
         return list(self._finished.values())
 
     def count_tokens(self) -> int:
-        """What was relayed, counted by us: providers send a token a delta, or several."""
+        """Our estimate of the relayed tokens: each delta holds at least one, maybe several."""
         return max(self.content_events, -(-self.text_chars // CHARS_PER_TOKEN))
 
     def estimate_usage(self) -> Usage:
-        """The same, where the provider has not counted."""
+        """Our estimate as a `Usage`, for when the provider has not counted."""
         return Usage(None, self.count_tokens(), "estimate")
 
     def settle_usage(self) -> Usage | None:
-        """What the answer has used: the provider's count, or ours of what it has not counted.
+        """The answer's usage: the provider's count, with our estimate for what it left out.
 
-        Some count before the first word, and whoever leaves then never hears of the rest.
+        Some providers first send a count before the first word. If the caller leaves soon after,
+        no later count arrives.
         """
         if self.usage is None:
             return self.estimate_usage() if self.content_events else None
@@ -335,14 +338,14 @@ class StreamReader:
         return self.usage.raise_out(self.count_tokens())
 
     def _read_foreign(self, kind: bytes, payload: bytes) -> EventKind:
-        """Data that is no chunk: an error, a terminator, a keep-alive, or what nobody can read."""
+        """The kind of an event that is no chunk: an error, terminator, keep-alive or unreadable."""
         if self._read_bare_error(payload):
             return FAULT
         text = payload.strip()
         if text.startswith(b"[DONE]"):
             self.done = True
             return DONE
-        # Of another type than a message, and not JSON: `event: ping`, with any word for its data.
+        # An event of a type other than message whose data is not JSON, such as `event: ping`.
         is_other = kind not in (b"", b"message") and not text.startswith((b"{", b"["))
         return SILENCE if is_other else UNREADABLE
 
@@ -376,7 +379,7 @@ class StreamReader:
 
     def _read_usage(self, chunk: Chunk, payload: bytes) -> None:
         groq = chunk.x_groq if isinstance(chunk.x_groq, dict) else {}
-        if groq.get("error"):  # why Groq stopped a stream early
+        if groq.get("error"):  # Groq says here why it stopped a stream early
             self.fault = groq["error"]
         usage = chunk.usage
         if isinstance(usage, dict) and "cost" in usage:
@@ -388,10 +391,10 @@ class StreamReader:
     def _note_count(self, counted: Usage) -> None:
         before = self.usage
         if counted.tokens_out or not self.content_events:
-            self._counted_events = self.content_events + 1  # with what the same event may hold
-        elif counted.tokens_out == 0:  # by who counts nothing: there is an answer
+            self._counted_events = self.content_events + 1  # plus the content of this very event
+        elif counted.tokens_out == 0:  # from a provider that does not count, as there is content
             counted = msgspec.structs.replace(counted, tokens_out=None)
-            if before is not None and not before.tokens_out:  # true before the first word alone
+            if before is not None and not before.tokens_out:  # true only before any content
                 before = msgspec.structs.replace(before, tokens_out=None)
         self.usage = counted if before is None else before.correct(counted)
 
@@ -432,7 +435,7 @@ class StreamReader:
 
 
 def _count_arguments(calls: Any) -> int:  # noqa: ANN401 - whatever a provider sends
-    """Characters of what tools are called with: some send all of it in one chunk."""
+    """The number of characters in tool call arguments: some send all of them in one chunk."""
     count = 0
     for call in calls if isinstance(calls, list) else ():
         function = call.get("function") if isinstance(call, dict) else None
@@ -442,7 +445,7 @@ def _count_arguments(calls: Any) -> int:  # noqa: ANN401 - whatever a provider s
 
 
 def _join_parts(content: Any) -> str:  # noqa: ANN401 - whatever a provider sends
-    """The text in a list of content parts (Mistral's thinking models send one)."""
+    """The text of a list of content parts, as Mistral's thinking models send it."""
     if not isinstance(content, list):
         return ""
     parts = (part for part in content if isinstance(part, dict) and part.get("type") == "text")

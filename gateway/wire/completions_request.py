@@ -1,7 +1,7 @@
 """Requests of `POST /v1/chat/completions`: what we read of them, and what goes upstream.
 
-The rule here: everything but the model and what the registry's rules name goes upstream with
-its own bytes, in its own order.
+The rule here: apart from the model and the fields that the registry's rules name, everything goes
+upstream byte for byte, in its original order.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,12 @@ from gateway.wire.params import NULL, ParamRules, apply_rules, ask_for_usage
 from gateway.wire.strict_json import join_object, parse_object, split_object
 
 MAX_CHOICES: Final = 128
-OUTPUT_FIELDS: Final = ("max_tokens", "max_completion_tokens")  # that cap the answer
-# Ollama takes 0 for no limit, and others refuse it.
+OUTPUT_FIELDS: Final = ("max_tokens", "max_completion_tokens")  # limit the answer's length
+# Values that set no limit: Ollama reads 0 as none, and others refuse it.
 _NO_LENGTH: Final = frozenset({NULL, b"0", b"-0"})
 
-# By these a provider goes on to other models: OpenRouter for any error of the first, and LiteLLM.
+# Fields that let a provider use other models: OpenRouter does on any error of the first, and so
+# does LiteLLM.
 _OTHER_MODELS: Final = frozenset(
     {
         "content_policy_fallbacks",
@@ -34,16 +35,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 class CompletionsRequest(msgspec.Struct, frozen=True):
-    """One request in the OpenAI dialect, checked as far as the gateway acts on it."""
+    """A request in the OpenAI dialect; only what the gateway acts on is checked."""
 
     provider: str
     model: str  # without the provider; empty: the provider's default
     stream: bool
     wants_usage: bool  # the caller asked for the usage chunk
-    fields: Mapping[str, bytes]  # top-level fields as they came
+    fields: Mapping[str, bytes]  # the top-level fields, unchanged
 
     def find_other_models(self, rules: ParamRules) -> str | None:
-        """The field by which another model may answer, where one is sent to the provider."""
+        """The name of a field, sent to the provider, that lets another model answer; else None."""
         for name in sorted(_OTHER_MODELS.intersection(self.fields).difference(rules.drop)):
             if self.fields[name] != NULL:
                 return name
@@ -51,10 +52,10 @@ class CompletionsRequest(msgspec.Struct, frozen=True):
 
 
 def read_completions(body: bytes) -> CompletionsRequest:
-    """The request in `body`, or a `DownstreamError` that names the field to mend."""
+    """The request in `body`, or a `DownstreamError` that names the field to fix."""
     value = parse_object(body)
     provider, model = _read_model(value.get("model"))
-    require_messages(value.pop("messages", None))  # let go before the fields are copied
+    require_messages(value.pop("messages", None))  # popped: freed before the copy below
     _check_choices(value.get("n"))
     return CompletionsRequest(
         provider=provider,
@@ -73,16 +74,16 @@ def render_completions(
     ask_usage: bool,
     output_cap: int | None = None,
 ) -> bytes:
-    """The body for a provider: `model` replaced in its place, then the registry's rules.
+    """The body for a provider: `model` replaced in place, then the registry's rules applied.
 
-    `output_cap` is asked for where the caller asks for no length.
+    `output_cap` is sent if the caller does not limit the length.
     """
     fields = dict(request.fields)
     fields["model"] = _encode(model)
     if output_cap is not None:
         _cap_output(fields, output_cap)
     if request.stream and ask_usage:
-        ask_for_usage(fields)  # before the rules: a provider that refuses it has a drop rule
+        ask_for_usage(fields)  # first: a drop rule removes it for providers that refuse it
     return join_object(apply_rules(fields, rules))
 
 

@@ -1,26 +1,28 @@
-"""How many tokens a text has, as far as that can be told without the model's own tokenizer.
+"""Estimates of how many tokens a text has, without the model's own tokenizer.
 
-The rule here: an estimate costs no parsing. It is set aside for as long as the answer takes, and
-what the provider counts takes its place.
+The rule here: an estimate must not cost any parsing. It is reserved while the answer is in
+progress, and then replaced by the provider's count.
 """
 
 import re
 from collections.abc import Collection
 
 BYTES_PER_TOKEN = 4
-CHARS_PER_TOKEN = 4  # of an answer, whose text is decoded
-# An image is billed by its size in pixels, which its bytes do not tell: the usual figure.
+CHARS_PER_TOKEN = 4  # for answers, whose text is decoded
+# An image is billed by its size in pixels, which its byte count does not show, so this is a
+# typical figure.
 TOKENS_PER_MEDIUM = 1_000
 
-# Where a string begins that is no prose: a data URL, or the `data` of an audio part.
+# The beginning of a string that is not prose: a data URL, or the `data` of an audio part.
 _MEDIUM = re.compile(rb'"data(?:":\s*"|:)')
-_SMALL_BYTES = 2_048  # an image in so few bytes is not worth looking for
-# What is encoded has no blanks, but for a file's name in its head; prose may begin with `data:`.
+_SMALL_BYTES = 2_048  # below this it is not worth looking for images
+# Encoded data has no blanks except in a file name at its beginning, so a blank after this many
+# bytes means that it is prose which happens to begin with `data:`.
 _HEAD_BYTES = 256
 
 
 def estimate_tokens(texts: Collection[bytes]) -> int:
-    """Tokens of JSON texts, at four bytes each; pictures and sound count flat."""
+    """Tokens of JSON texts, at four bytes each; an image or a sound counts a flat number."""
     size = sum(map(len, texts))
     if size <= _SMALL_BYTES:
         return size // BYTES_PER_TOKEN or 1

@@ -1,4 +1,4 @@
-"""The `usage` of a provider's JSON, with its fractions as they are written.
+"""The `usage` in a provider's JSON, with fractions exactly as written.
 
 The rule here: a fraction may be money, so it becomes a `Decimal` and never a float.
 """
@@ -19,7 +19,7 @@ _decode = msgspec.json.Decoder(_Counted, float_hook=parse_decimal).decode
 
 
 def find_usage(body: bytes) -> Any:  # noqa: ANN401 - whatever a provider sends
-    """What stands under `usage` in a JSON object; None when nothing does."""
+    """The value of `usage` in a JSON object; None if there is none."""
     try:
         return _decode(body).usage
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -27,7 +27,7 @@ def find_usage(body: bytes) -> Any:  # noqa: ANN401 - whatever a provider sends
 
 
 def _find_leniently(body: bytes) -> Any:  # noqa: ANN401 - as above
-    # NaN and half surrogate pairs are no JSON, but providers send both.
+    # NaN and lone surrogates are invalid JSON, but providers send both.
     try:
         value = json.loads(body, parse_float=parse_decimal, strict=False)
     except (ValueError, RecursionError):

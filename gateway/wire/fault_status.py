@@ -1,13 +1,14 @@
-"""What the words of provider errors mean: a status, a spent quota, a credential refused.
+"""What the words in provider errors mean: a status, a spent quota, a refused credential.
 
-The rule here: words are data. A word nobody lists means nothing, and the status decides.
+The rule here: words are listed as data. A word that is not listed means nothing, and the status
+decides.
 """
 
 from typing import Final
 
 from gateway.core.upstream_errors import ProviderFault
 
-# For errors inside a 200 stream, where no status line says it.
+# For errors inside a 200 stream, where there is no status line to tell.
 STATUS_OF_WORD: Final = {
     "invalid_request_error": 400,
     "invalid_request": 400,
@@ -59,7 +60,7 @@ STATUS_OF_WORD: Final = {
     "provider_overloaded": 529,
 }
 
-# Waiting does not refill these; somebody has to pay.
+# Waiting does not help with these: somebody has to pay.
 _QUOTA_WORDS: Final = frozenset(
     {
         "insufficient_quota",
@@ -74,33 +75,33 @@ _QUOTA_WORDS: Final = frozenset(
 )
 _QUOTA_PREFIXES: Final = ("billing_", "spend_limit", "spending_limit")
 _CREDENTIAL_WORDS: Final = frozenset({"invalid_api_key", "api_key_invalid"})
-# Gemini answers 400 to a wrong key, and says so in the sentence alone.
+# Gemini answers a wrong key with 400, and only its message says why.
 _CREDENTIAL_SENTENCES: Final = ("api key not valid", "incorrect api key")
 _CREDENTIAL_SENTENCE: Final = "api key not valid. please pass a valid api key."
 
 
 def is_quota(fault: ProviderFault) -> bool:
-    """True when money or a quota is used up: another attempt cannot help."""
+    """True if money or a quota is used up, so that another attempt cannot help."""
     words = _words(fault)
     return any(word in _QUOTA_WORDS or word.startswith(_QUOTA_PREFIXES) for word in words)
 
 
 def is_credential_refused(fault: ProviderFault) -> bool:
-    """True when the fault says that the credential is wrong, whatever the status."""
+    """True if the fault says that the credential is wrong, whatever the status."""
     return not _CREDENTIAL_WORDS.isdisjoint(_words(fault)) or says_incorrect_key(fault)
 
 
 def names_credential(fault: ProviderFault) -> bool:
-    """The same where nothing that a caller wrote can have made it so.
+    """Like `is_credential_refused`, but nothing that a caller wrote can make it true.
 
-    Sentences quote callers: a model may be called "incorrect api key".
+    Messages quote the caller: a model may be called "incorrect api key".
     """
     is_sentence = fault.message.lower() == _CREDENTIAL_SENTENCE
     return is_sentence or not _CREDENTIAL_WORDS.isdisjoint(_words(fault))
 
 
 def says_incorrect_key(fault: ProviderFault) -> bool:
-    """True when the provider's sentence says that the credential is wrong."""
+    """True if the provider's message says that the credential is wrong."""
     message = fault.message.lower()
     return any(sentence in message for sentence in _CREDENTIAL_SENTENCES)
 

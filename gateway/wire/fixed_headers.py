@@ -1,6 +1,6 @@
-"""Response headers that are the same on every answer of ours.
+"""Response headers that are the same on all our answers.
 
-The rule here: constants only; what depends on the request is set where that is known.
+The rule here: constants only. Headers that depend on the request are set where it is known.
 """
 
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from multidict import istr
 
-SERVER_NAME = "chat-gateway"  # without a version: it would tell which holes are open
+SERVER_NAME = "chat-gateway"  # no version, which would tell attackers which holes are open
 
 FIXED_HEADERS: Mapping[str, str] = MappingProxyType(
     {

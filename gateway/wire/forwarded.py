@@ -1,7 +1,7 @@
-"""Who called, where a proxy says so: `X-Forwarded-For` and `Forwarded` (RFC 7239).
+"""The caller's address according to proxies: `X-Forwarded-For` and `Forwarded` (RFC 7239).
 
-The rule here: an entry is believed when whoever wrote it is trusted. So they are read from the
-right, and nothing to the left of the first stranger counts, however it is written.
+The rule here: an entry is believed only if the hop that wrote it is trusted. So entries are read
+from the right, and everything to the left of the first untrusted one is ignored.
 """
 
 import re
@@ -11,13 +11,13 @@ from typing import Final, Protocol
 
 from gateway.core.key_holder import Address, Network, parse_address, parse_network
 
-UNIX: Final = "unix"  # the peer on a socket in the file system, which has no address
-UNKNOWN: Final = "unknown"  # nobody who can be told apart: named by a proxy, or gone already
-HOPS_MAX: Final = 32  # proxies in a row
+UNIX: Final = "unix"  # the peer on a Unix socket, which has no address
+UNKNOWN: Final = "unknown"  # no address: a proxy gave none, or the caller has already left
+HOPS_MAX: Final = 32  # the longest chain of proxies
 
 _MAPPED = "::ffff:"
 _CACHED = 4_096
-_CACHED_CHARS = 256  # what callers prefixed is not kept by the megabyte
+_CACHED_CHARS = 256  # longer headers, which callers can prepend, are not cached
 
 # `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:443`.
 _NODE = re.compile(
@@ -35,15 +35,15 @@ class Headers(Protocol):
     """The headers of a request."""
 
     def getall(self, key: str, default: Sequence[str]) -> Sequence[str]:
-        """Every value of one header, in the order in which they came."""
+        """Every value of one header, in order of arrival."""
 
 
 def name_peer(remote: str | None) -> str:
-    """The peer of a connection: an address, `unix`, or UNKNOWN for one that has left already.
+    """The peer of a connection: an address, `unix`, or UNKNOWN if it has already left.
 
-    `remote` is what aiohttp has; None where somebody reset the connection while it waited to be
-    accepted, since uvloop asks for the address only then. A socket that systemd opens for both IPs
-    shows an IPv4 caller as one of IPv6.
+    `remote` comes from aiohttp. It is None if the connection was reset while it waited to be
+    accepted, because uvloop asks for the address only then. On a dual-stack socket from systemd an
+    IPv4 caller has an IPv4-mapped IPv6 address.
     """
     if remote is None:
         return UNKNOWN
@@ -53,28 +53,28 @@ def name_peer(remote: str | None) -> str:
 
 
 class TrustedProxies:
-    """The proxies that say truly who called them."""
+    """The proxies that we trust to say who called them."""
 
     def __init__(self, written: Iterable[str]) -> None:
-        """Take networks, and `unix`, as `server.trusted_proxies` has them."""
+        """Take networks, and `unix`, as written in `server.trusted_proxies`."""
         names = frozenset(written)
         self._trusts_unix = UNIX in names
         self._networks: tuple[Network, ...] = tuple(
             parse_network(name) for name in sorted(names - {UNIX})
         )
         self._trusts_peer = lru_cache(maxsize=_CACHED)(self._is_trusted_peer)
-        # The same callers come again and again, through the same proxy: 0.3 µs instead of 8.
+        # The same callers keep coming through the same proxy: 0.3 µs instead of 8.
         self._find = lru_cache(maxsize=_CACHED)(self._walk)
 
     def find_client(self, peer: str, headers: Headers) -> str:
-        """The address that called: the peer's own, unless it is a proxy that names another.
+        """The caller's address: the peer's own, unless it is a trusted proxy that names another.
 
-        `peer` is what `name_peer` gives. UNKNOWN where a proxy gives something that is no address.
+        `peer` comes from `name_peer`. UNKNOWN if a proxy gives something that is no address.
         """
         if not self._trusts_peer(peer):
             return peer
-        # What nearly every proxy writes; `Forwarded` is read where that is not there. One that
-        # writes the second has to take the first out, as any that callers sent.
+        # Nearly every proxy writes this one; `Forwarded` is read only if it is missing. So a proxy
+        # that writes `Forwarded` must remove any `X-Forwarded-For` that callers sent.
         lines = headers.getall("X-Forwarded-For", ())
         is_forwarded = not lines
         if is_forwarded:
@@ -93,8 +93,8 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
     def _walk(self, peer: str, line: str, is_forwarded: bool) -> str:  # noqa: FBT001 - a cache's
-        # Cut at every comma: one inside quotes was not written by a proxy about an address. What
-        # is left of as many as there may be stays in one piece, which is not looked at.
+        # Split at every comma: no proxy writes an address with a comma inside quotes. Entries
+        # beyond HOPS_MAX stay in one piece, which is not examined.
         pieces = line.rsplit(",", HOPS_MAX)
         client = peer
         for element in reversed(pieces[-HOPS_MAX:]):
@@ -116,7 +116,7 @@ def parse_node(text: str) -> Address | None:
 
 
 def _node_of(element: str) -> str:
-    """The value of `for` in one element of `Forwarded`; empty when it has not exactly one."""
+    """The value of `for` in one element of `Forwarded`; empty unless it has exactly one."""
     pairs = [_PAIR.fullmatch(piece) for piece in element.split(";") if piece.strip(" \t")]
     nodes: list[str] = []
     for pair in pairs:

@@ -1,7 +1,7 @@
-"""Messages in Gemini's shape, which the chat front end sends for provider `google`.
+"""Messages in Gemini's format, which the chat front end sends for provider `google`.
 
-The rule here: google is reached through its OpenAI-compatible endpoint, so that what leaves
-here is an OpenAI message and nothing of the other shape.
+The rule here: google is called through its OpenAI-compatible endpoint, so the result is a pure
+OpenAI message.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _ROLES = {"user": "user", "model": "assistant"}
 
 
 def convert_message(message: dict[str, Any], field: str) -> bytes:
-    """`{role, parts}` as an OpenAI message; a lone text part becomes a plain string."""
+    """Turn `{role, parts}` into an OpenAI message; a single text part becomes a plain string."""
     role = _ROLES.get(message["role"])
     if role is None:
         raise refuse(f"{field}.role", "`user` or `model` in a message with `parts`")

@@ -1,6 +1,6 @@
-"""Which headers cross the gateway, in either direction.
+"""Which headers pass through the gateway, in either direction.
 
-The rule here: allow-lists. A name nobody put on a list stays where it came from.
+The rule here: only headers on an allow-list are passed on.
 """
 
 import math
@@ -17,8 +17,8 @@ MAX_TRACESTATE_CHARS: Final = 512
 MAX_RETRY_AFTER_S: Final = 86_400.0
 MAX_HEADERS: Final = 64
 
-# W3C Trace Context: version ff and ids of nothing but zeros are not valid. A version after 00 may
-# have more fields; those of 00 come first in it.
+# W3C Trace Context: version ff and all-zero ids are invalid. A version after 00 may have more
+# fields, after those of version 00.
 _TRACEPARENT = re.compile(
     r"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
     r"(?:-[\x21-\x7e]{0,200})?"
@@ -28,7 +28,7 @@ MAX_TRACE_MEMBERS: Final = 32
 _VALUE = re.compile(r"[\x20-\x7e]*")
 _SECONDS = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,9})?")
 
-# Providers differ in the name; under one name of our own it cannot be taken for our id.
+# Providers use different names. Under this name of ours nobody takes it for the gateway's id.
 UPSTREAM_REQUEST_ID: Final = "x-upstream-request-id"
 _REQUEST_ID_NAMES: Final = (
     "x-request-id",
@@ -38,7 +38,7 @@ _REQUEST_ID_NAMES: Final = (
     "inference-id",
 )
 _RESPONSE_NAMES: Final = frozenset({"openai-processing-ms", "ratelimit"})
-_RESPONSE_INITIALS: Final = ("r", "x-", "openai-", "anthropic-")  # most names end here
+_RESPONSE_INITIALS: Final = ("r", "x-", "openai-", "anthropic-")  # cheap test that most names fail
 _RESPONSE_PREFIXES: Final = (
     "x-ratelimit-",
     "x-tokenlimit-",
@@ -48,10 +48,10 @@ _RESPONSE_PREFIXES: Final = (
 
 
 def select_request_headers(headers: Iterable[Header]) -> list[Header]:
-    """The caller's headers that may go upstream: well-formed, given once, end to end.
+    """The caller's headers that may go upstream: well-formed, given once, and end to end.
 
-    An idempotency key is not among them: callers share one credential upstream, so two of them
-    with the same key would get one answer.
+    An idempotency key is never passed on. Callers share one credential upstream, so two callers
+    with the same key would get the same answer.
     """
     given: dict[str, str] = {}
     repeated: set[str] = set()
@@ -59,17 +59,17 @@ def select_request_headers(headers: Iterable[Header]) -> list[Header]:
         lower = name.lower()
         if lower in given:
             repeated.add(lower)
-            given[lower] += "," + value  # a list goes on in the next line (RFC 9110, 5.3)
+            given[lower] += "," + value  # a list may continue in another line (RFC 9110, 5.3)
         else:
             given[lower] = value
-    # A header that `Connection` names is for this hop alone (RFC 9110, 7.6.1).
+    # Headers that `Connection` names are for this hop only (RFC 9110, 7.6.1).
     hop_by_hop = {name.strip().lower() for name in given.get("connection", "").split(",")}
     usable = {n: v for n, v in given.items() if n not in hop_by_hop}
     return _trace(usable, repeated)
 
 
 def select_response_headers(headers: Iterable[Header]) -> list[Header]:
-    """The provider's headers that may come back, names in lower case, values re-checked."""
+    """The provider's headers that the caller may get: names in lower case, values checked again."""
     kept: list[Header] = []
     ids: dict[str, str] = {}
     for name, value in headers:
@@ -89,12 +89,12 @@ def select_response_headers(headers: Iterable[Header]) -> list[Header]:
 
 
 def is_safe_value(value: str) -> bool:
-    """True when a value is short, printable ASCII: nothing in it can end a header."""
+    """True if a value is short, printable ASCII, so that nothing in it can end a header."""
     return len(value) <= MAX_VALUE_CHARS and _VALUE.fullmatch(value) is not None
 
 
 def asked_wait_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Seconds that an answer asks to wait, in whichever form; None when it does not.
+    """How many seconds an answer asks us to wait, in any of the forms; None if it does not.
 
     Names are in lower case; `now` is POSIX time.
     """
@@ -106,9 +106,9 @@ def asked_wait_s(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def parse_retry_after(value: str, *, now: float) -> float | None:
-    """Seconds to wait, from seconds or an HTTP date; None when it says nothing usable.
+    """Seconds to wait, from a number or an HTTP date; None if the value is unusable.
 
-    `now` is POSIX time. A date that has passed is 0; more than a day is a day.
+    `now` is POSIX time. A date in the past gives 0; more than a day gives one day.
     """
     value = value.strip()
     if _SECONDS.fullmatch(value):

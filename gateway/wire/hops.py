@@ -1,7 +1,8 @@
-"""How many gateways a request has come through.
+"""How many gateways a request has passed through.
 
-The rule here: a gateway that is called by one says so to the next. An address in somebody's
-settings may lead back to where it is read, and one request would be six thousand a minute later.
+The rule here: a gateway that is called by another gateway tells the next one. A configured address
+may lead back to this gateway, and without a count one request would become six thousand within a
+minute.
 """
 
 import re
@@ -13,16 +14,16 @@ from gateway.core.errors import RequestLoopError
 
 HOPS = istr("X-Gateway-Hops")
 USER_AGENT = istr("User-Agent")
-PRODUCT = "chat-gateway/"  # how the user agent of every gateway begins
+PRODUCT = "chat-gateway/"  # the User-Agent of every gateway begins with this
 MAX_HOPS = 8
 
 _NUMBER = re.compile(r"[1-9][0-9]?")
 
 
 def list_hops(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The header for the next one; none where a caller is no gateway, as nearly always.
+    """The header for the next gateway; none if the caller is no gateway, which is the usual case.
 
-    RequestLoopError for a request that has come through too many.
+    RequestLoopError for a request that has passed through too many.
     """
     given = headers.get(HOPS)
     if given is None and not headers.get(USER_AGENT, "").startswith(PRODUCT):

@@ -1,7 +1,7 @@
-"""Credentials out of what a provider says beside its answer, in a stream that passes as it came.
+"""Masking credentials in stream events other than content, which are otherwise relayed unchanged.
 
-The rule here: an event that holds no credential keeps every byte. One that does is the provider's
-mistake, and loses the credential alone.
+The rule here: an event without a credential keeps every byte. In one with a credential, which is
+the provider's mistake, only the credential is masked.
 """
 
 import json
@@ -13,7 +13,7 @@ from gateway.wire.sse import parse_event
 
 
 def holds_secret(text: str, secrets: Sequence[str]) -> bool:
-    """Whether a known credential stands in the text as it is."""
+    """Whether the text contains a known credential literally."""
     for secret in secrets:  # noqa: SIM110 - `any` over a generator takes three times as long
         if len(secret) >= MIN_SECRET_CHARS and secret in text:
             return True
@@ -21,7 +21,7 @@ def holds_secret(text: str, secrets: Sequence[str]) -> bool:
 
 
 def mask_event(event: bytes, secrets: Sequence[str]) -> bytes:
-    """A comment, or an event without content: known credentials are masked where they stand."""
+    """Mask known credentials in a comment or an event without content."""
     for secret in secrets:
         if len(secret) >= MIN_SECRET_CHARS and (raw := secret.encode()) in event:
             event = event.replace(raw, f"…{secret[-KEPT_CHARS:]}".encode())
@@ -29,19 +29,19 @@ def mask_event(event: bytes, secrets: Sequence[str]) -> bytes:
 
 
 def mask_fault(event: bytes, secrets: Sequence[str]) -> bytes:
-    """An event that says that the provider failed: what looks like a credential is masked too.
+    """Mask credentials in an error event, including anything that looks like one.
 
-    Providers quote the key that they refuse, and JSON may write any of its characters in two ways.
+    Providers quote the key that they refuse, and JSON can write any of its characters in two ways.
     """
     kind, payload = parse_event(event)
     try:
         said = json.loads((payload or b"").decode("utf-8", "replace"), strict=False)
         masked = _mask_value(said, secrets)
-    except (ValueError, RecursionError):  # not JSON, or deeper than anybody reads
+    except (ValueError, RecursionError):  # not JSON, or nested too deeply
         text = event.decode("utf-8", "surrogateescape")
         return redact(text, secrets).encode("utf-8", "surrogateescape")
     if masked == said:
-        return mask_event(event, secrets)  # its comments
+        return mask_event(event, secrets)  # for its comments
     lines = [b"event: " + kind] if kind else []
     return b"\n".join([*lines, b"data: " + json.dumps(masked).encode(), b"\n"])
 

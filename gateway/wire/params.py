@@ -1,6 +1,6 @@
-"""What the registry changes in a request body before a provider sees it.
+"""How the registry's rules change a request body before it goes to a provider.
 
-The rule here: a field no rule names keeps its bytes and its place.
+The rule here: a field that no rule names keeps its bytes and its position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +21,13 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class ParamRules(Protocol):
-    """What one provider takes; rules apply in the order drop, rename, set, cap.
+    """What one provider accepts; rules apply in the order drop, rename, set, cap.
 
     send: parameters of our own that this provider gets on `/api/chat` (`temperature`,
         `max_tokens`); it changes nothing on `/v1`.
     drop: fields to leave out: `seed`, or `messages[].name` for a field of every message.
-    rename: old name to new name, in place. Where the caller gave both, the new one stays and
-        the old one is dropped: providers want one of the two.
+    rename: old name to new name, in place. If the caller sent both, the new one stays and the
+        old one is dropped, because providers want only one of the two.
     set: fields written whatever the caller sent.
     cap: the largest number a field may hold. Larger ones are lowered; what is not a number is
         left for the provider to refuse.
@@ -46,7 +46,7 @@ class ParamRules(Protocol):
 
 
 def apply_rules(fields: Mapping[str, bytes], rules: ParamRules) -> dict[str, bytes]:
-    """The fields as this provider takes them; the argument is left alone."""
+    """The fields as this provider accepts them; `fields` itself is not changed."""
     result = dict(fields)
     for path in rules.drop:
         _drop(result, path)
@@ -82,7 +82,7 @@ def _drop(fields: dict[str, bytes], path: str) -> None:
 def _drop_in_items(items: bytes, name: str) -> bytes:
     try:
         decoded = _decode_items(items)
-    except msgspec.ValidationError:  # not a list of objects: the provider says so
+    except msgspec.ValidationError:  # not a list of objects: the provider will refuse it
         return items
     if not any(name in item for item in decoded):
         return items
@@ -98,7 +98,7 @@ def _rename(fields: dict[str, bytes], old: str, new: str) -> dict[str, bytes]:
     if fields.get(new, NULL) != NULL:
         del fields[old]
         return fields
-    # A null under the new name is no value: dropping the old one for it would lose a limit.
+    # A null under the new name is no value, so keep the old one, or its limit would be lost.
     return {new if name == old else name: fields[name] for name in fields if name != new}
 
 

@@ -1,7 +1,7 @@
-"""Events of one delta of text and nothing else: what nearly every read of a stream is.
+"""Events that hold one text delta and nothing else, as nearly every read of a stream does.
 
-The rule here: an event that is known by its likeness says what its JSON says. Where that is not
-certain, nothing is known by likeness, and the JSON is read.
+The rule here: an event may be recognised by its likeness to an earlier one only if it surely says
+what its JSON says. If that is not certain, the JSON is read.
 """
 
 import msgspec
@@ -19,9 +19,9 @@ class _PlainChoice(msgspec.Struct, gc=False):
 
 
 class _PlainChunk(msgspec.Struct, gc=False):
-    """A chunk of one choice, as far as it takes to see that it is text and nothing else.
+    """The fields of a chunk that show whether it has one choice with text and nothing else.
 
-    What is no text is let through as far as it is common: an exception takes 5 µs.
+    Other common chunks are accepted here and rejected later, because an exception takes 5 µs.
     """
 
     choices: tuple[_PlainChoice]
@@ -31,11 +31,11 @@ class _PlainChunk(msgspec.Struct, gc=False):
 
 
 decode_plain = msgspec.json.Decoder(_PlainChunk).decode
-# RecursionError: of JSON that is nested too deep, also in fields that nobody reads.
+# RecursionError comes from JSON that is nested too deeply, even in fields that nobody reads.
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-# Of HTTP chunks (RFC 9112 section 7.1), as they are written: hexadecimal, in either case. One with
-# a single event is seldom larger, and each of these costs a start its time.
+# The sizes of HTTP chunks as written (RFC 9112 section 7.1): hexadecimal, in either case. A chunk
+# with a single event is seldom larger, and every entry makes startup slower.
 SIZES = {text % size: size for size in range(1, 4096) for text in (b"%x", b"%X")}
 
 
@@ -44,24 +44,24 @@ def _list_size_lines(longest: int) -> list[bytes]:
     for size in range(1, longest - len("fff\r\n\r\n") + 1):
         line = b"%x\r\n" % size
         lines[len(line) + size + len("\r\n")] = line
-    # No chunk has 21 bytes with its framing: with 15 in it there are 20, with 16 there are 22.
+    # Some lengths are impossible: with 15 bytes inside a chunk has 20, with 16 it has 22, never 21.
     return [line or bytes(length + 1) for length, line in enumerate(lines)]
 
 
-# What a read of this many bytes begins with when it is exactly one HTTP chunk; where none is that
-# long it stands longer than the read, which so begins with no such thing.
+# By length: the size line with which a read that is exactly one HTTP chunk begins. For an
+# impossible length the entry is longer than the read, so no read can begin with it.
 SIZE_LINES = _list_size_lines(4095)
 
-# What stands for a text when it is tried whether a text stands there.
+# Put in the place of the text to test whether it really is the place of the text.
 _PROBE = b"\xe2\x81\x82"
 
 
 def find_surroundings(event: bytes, text: str) -> tuple[bytes, bytes] | None:
-    """What stands before and behind the text of this event, which `decode_plain` has read.
+    """What comes before and after the text in this event, which `decode_plain` has read.
 
-    Another event with the same around another text says the same but for its text, as long as
-    that needs no escape: the place is tried with a text of ours, so it is the text's and nothing
-    else. None where the text stands with escapes, or in two places.
+    An event with the same surroundings says the same but for its text, as long as the text needs
+    no escapes. To be sure that the place is the text's and nothing else's, we try it with a text
+    of our own. None if the text is written with escapes or occurs in two places.
     """
     before, quoted, behind = event.rpartition(b'"%b"' % text.encode())
     if not quoted:

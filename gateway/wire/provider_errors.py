@@ -1,4 +1,4 @@
-"""Reading what providers say when they fail, in any of the shapes they say it.
+"""Reading providers' errors, in any of the formats they use.
 
 The rule here: nothing raises and nothing leaks. Every body becomes one readable sentence
 without markup, control characters or credentials.
@@ -37,8 +37,8 @@ _MAX_CODE_CHARS: Final = 200
 _MAX_PARTS: Final = 5
 _MAX_TEXT_DEPTH: Final = 4
 
-# What a caller can use, from an error of any provider. An allow-list: account and organisation
-# ids of the operator stand beside these.
+# The extra fields of errors that are useful to a caller. It is an allow-list, because the
+# operator's account and organisation ids are found beside these.
 _EXTRA: Final = (
     "failed_generation",
     "metadata",
@@ -50,7 +50,7 @@ _EXTRA: Final = (
     "n_prompt_tokens",
     "n_ctx",
 )
-# Cloudflare and watsonx have a list, `errors`; AWS says `Message` where Bedrock is not reached.
+# Cloudflare and watsonx have a list, `errors`; AWS says `Message` if Bedrock is not reached.
 _MESSAGE_FIELDS: Final = (
     "message",
     "msg",
@@ -62,7 +62,7 @@ _MESSAGE_FIELDS: Final = (
     "Message",
 )
 _STATUS_FIELDS: Final = ("status_code", "status", "code", "http_status")
-_FIELDS: Final = ("data:", "event:", "id:", "retry:", ":")  # what begins an event stream
+_FIELDS: Final = ("data:", "event:", "id:", "retry:", ":")  # the ways an event stream begins
 _RETRYABLE: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_MANY_REQUESTS}
 )
@@ -72,7 +72,7 @@ _STATUS_TEXTS: Final = frozenset(str(status) for status in _ERROR_STATUSES)
 
 
 def read_fault(body: bytes, *, label: str, secrets: Sequence[str] = ()) -> ProviderFault:
-    """What the body of a failed answer says; `secrets` are credentials that must not be in it."""
+    """What the body of a failed answer says, with the credentials in `secrets` removed."""
     text = _text_of_body(body)
     try:
         value = _load(text)
@@ -88,7 +88,7 @@ def read_fault(body: bytes, *, label: str, secrets: Sequence[str] = ()) -> Provi
 
 
 def is_json(body: bytes) -> bool:
-    """Whether a failed answer speaks JSON, in an event or without: a page is not the provider's."""
+    """Whether a failed answer is JSON, in an event or not; an HTML page is from something else."""
     text = _text_of_body(body)
     try:
         _load(text)
@@ -98,7 +98,7 @@ def is_json(body: bytes) -> bool:
 
 
 def fault_of(value: object, *, label: str, secrets: Sequence[str] = ()) -> ProviderFault | None:
-    """The error that a decoded chunk or reply holds, or None when it holds none."""
+    """The error in a decoded chunk or reply; None if there is none."""
     if isinstance(value, list) and len(value) > 0:
         value = value[0]
     if not isinstance(value, dict):
@@ -112,7 +112,7 @@ def fault_of(value: object, *, label: str, secrets: Sequence[str] = ()) -> Provi
 
 
 def is_bare_error(value: dict[str, Any]) -> bool:
-    """Whether an object is an error without saying `error`: Mistral's, Cohere's and Bedrock's."""
+    """Whether an object without an `error` field is an error, as from Mistral, Cohere, Bedrock."""
     if value.get("object") in ("error", "Error"):
         return True
     if "choices" in value:
@@ -130,7 +130,7 @@ def upstream_error_of(
     label: str,
     headers: Mapping[str, str] = NO_HEADERS,
 ) -> UpstreamAnswerError:
-    """The error for an answer with this status; a status that is no error's gives way."""
+    """The error for an answer with this status; if that is no error status, the fault's or 502."""
     if status not in _ERROR_STATUSES:
         status = fault.status or HTTPStatus.BAD_GATEWAY.value
     error = _class_of(status, fault)(label, status, fault, headers=headers)
@@ -140,7 +140,7 @@ def upstream_error_of(
 
 
 def _load(text: str) -> Any:  # noqa: ANN401 - any JSON value
-    """The JSON of a failed answer. Those written by hand have line ends in their sentences."""
+    """The JSON of a failed answer; not strict, as hand-written ones have line ends in strings."""
     return json.loads(_find_event(text) or text, strict=False)
 
 
@@ -149,7 +149,7 @@ def _text_of_body(body: bytes) -> str:
 
 
 def _class_of(status: int, fault: ProviderFault) -> type[UpstreamAnswerError]:
-    # Gemini refuses a wrong key with 400, some with 403: what counts is whose key is wrong.
+    # Gemini refuses a wrong key with 400 and some others with 403, but it is still a wrong key.
     refused = status in (HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN)
     if status == HTTPStatus.UNAUTHORIZED or (refused and is_credential_refused(fault)):
         return UpstreamCredentialError
@@ -230,7 +230,7 @@ def _word_of(value: object, secrets: Sequence[str]) -> str | None:
 
 
 def _status_word_of(error: dict[str, Any], secrets: Sequence[str]) -> str | None:
-    """Gemini's `status` is a word; Azure's is the number, which is no type."""
+    """Gemini's `status`, which is a word; Azure's is a number and no error type."""
     status = error.get("status")
     return None if isinstance(status, int) else _word_of(status, secrets)
 
@@ -251,9 +251,9 @@ def _status_of(error: dict[str, Any]) -> int | None:
 
 
 def _find_event(text: str) -> bytes | None:
-    """The data of a failure that came as an event: who asked for a stream gets one, all the same.
+    """The data of an error sent as an event, as some providers do if a stream was asked for.
 
-    It is the first that has any; others may follow it, such as `[DONE]`.
+    It is the first event that has data; others may follow, such as `[DONE]`.
     """
     if not text.startswith(_FIELDS):
         return None
@@ -267,7 +267,7 @@ def _without_markup(message: str, label: str) -> str:
 
 
 def _describe_text(text: str, label: str, secrets: Sequence[str]) -> str:
-    """A sentence for a body that is not JSON; a short plain line is worth quoting."""
+    """A sentence for a body that is not JSON; a short plain line is quoted."""
     if not text:
         return f"{label} answered with an error and an empty body."
     if "\ufffd" in text or "\x00" in text:

@@ -1,7 +1,7 @@
-"""Taking credentials out of text that others wrote.
+"""Removing credentials from text that others wrote.
 
-The rule here: at most the last four characters of anything that looks like a credential stay,
-which is what providers themselves show and enough to tell which one it was.
+The rule here: of anything that looks like a credential at most the last four characters stay.
+Providers show the same, and it is enough to tell which one it was.
 """
 
 import json
@@ -21,12 +21,12 @@ from gateway.core.credential_shapes import (
 KEPT_CHARS: Final = 4
 MIN_SECRET_CHARS: Final = 8
 
-# The password in an address, as in postgresql://user:…@host. An @ may stand in it.
+# The password in an address, as in postgresql://user:…@host. It may contain an @.
 _ADDRESS = re.compile(r"(?i)(?P<kind>[a-z][a-z0-9+.-]{0,20}://[^\s/:@\"'`]*:)[^\s/\"'`]+(?=@)")
 
 
 def redact(text: str, secrets: Sequence[str] = ()) -> str:
-    """The text without credentials; `secrets` are known values to take out wherever they stand."""
+    """The text without credentials; `secrets` are known values to remove wherever they occur."""
     for secret in secrets:
         if len(secret) >= MIN_SECRET_CHARS:
             text = text.replace(secret, "…" + secret[-KEPT_CHARS:])
@@ -38,7 +38,7 @@ def redact(text: str, secrets: Sequence[str] = ()) -> str:
 
 
 def find_forms(secret: str) -> list[str]:
-    """How a known credential looks elsewhere: in an address, in quotes and in Base64."""
+    """The other ways a known credential may be written: in an address, in quotes, in Base64."""
     if len(secret) < MIN_SECRET_CHARS:
         return []
     escaped = (json.dumps(secret)[1:-1], repr(secret)[1:-1])
@@ -47,10 +47,10 @@ def find_forms(secret: str) -> list[str]:
 
 
 def _encode(secret: str) -> Iterator[str]:
-    """Base64 of it, as in `Basic …`: what stands before it shifts it by none, one or two bytes."""
+    """Its Base64 forms, as in `Basic …`: text before it shifts it by zero, one or two bytes."""
     raw = secret.encode("utf-8", "replace")
-    for before, shared in ((0, 0), (1, 2), (2, 3)):  # characters that what is before has a part in
-        whole = (before + len(raw)) // 3 * 4  # and none that what comes after has one in
+    for before, shared in ((0, 0), (1, 2), (2, 3)):  # skip characters that encode what comes before
+        whole = (before + len(raw)) // 3 * 4  # and those that encode what comes after
         for encode in (b64encode, urlsafe_b64encode):
             yield encode(b"\0" * before + raw).decode()[shared:whole]
 
@@ -66,5 +66,5 @@ def _mask_all(
 
 def _mask(match: re.Match[str]) -> str:
     secret = match["secret"].rstrip(".")
-    ending = match["secret"][len(secret) :]  # the end of a sentence
+    ending = match["secret"][len(secret) :]  # punctuation that ends the sentence
     return f"{match['kind']}…{secret[-KEPT_CHARS:]}{ending}"

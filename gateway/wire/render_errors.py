@@ -1,7 +1,7 @@
-"""Errors as bytes, in the dialect of whoever called.
+"""Errors as bytes, in the caller's dialect.
 
-The rule here: what is written comes from `public` and from the provider's cleaned fault, never
-from `detail` and never from an exception's own text.
+The rule here: the text comes from `public` and the provider's cleaned fault, never from `detail`
+or an exception's own text.
 """
 
 import json
@@ -17,7 +17,7 @@ IncorrectKeyRule = Literal["status", "text", "never"]
 def render_openai(error: GatewayError, request_id: str, *, is_own: bool = False) -> bytes:
     """`{"error": {message, type, param, code, …}, "request_id"}`, as OpenAI's clients read it.
 
-    `is_own`: the credential that the provider was shown is the caller's.
+    `is_own` says that the credential sent to the provider is the caller's own.
     """
     members: dict[str, Any] = {
         "message": _message_of(error, is_own=is_own),
@@ -35,7 +35,7 @@ def render_openai(error: GatewayError, request_id: str, *, is_own: bool = False)
 
 
 def render_openai_event(error: GatewayError, request_id: str) -> bytes:
-    """The same as one server-sent event, for a stream that has begun."""
+    """The same as a server-sent event, for a stream that has begun."""
     return b"data: " + render_openai(error, request_id) + b"\n\n"
 
 
@@ -57,18 +57,18 @@ def render_text(
 
 
 def missing_key_sentence(label: str) -> str:
-    """What the chat front end shows when no credential is configured."""
+    """What the chat front end shows if no credential is configured."""
     return f"{label} API Key not found. Please set it in your profile settings."
 
 
 def incorrect_key_sentence(label: str) -> str:
-    """What the chat front end shows when the provider refuses the credential."""
+    """What the chat front end shows if the provider refuses the credential."""
     return f"{label} API Key is incorrect. Please fix it in your profile settings."
 
 
 def _message_of(error: GatewayError, *, is_own: bool) -> str:
     if isinstance(error, UpstreamCredentialError):
-        # Without this a caller reads "incorrect API key" and goes looking at the wrong one.
+        # Without this a caller reads "incorrect API key" and checks the wrong one.
         whose = "the key in your profile" if is_own else "the gateway's credential"
         return f"{error.label} does not accept {whose}: {error.public}"
     return error.public
@@ -85,6 +85,6 @@ def _is_incorrect_key(error: UpstreamAnswerError, rule: IncorrectKeyRule) -> boo
 
 
 def _compact(value: dict[str, Any]) -> bytes:
-    # A surrogate in a sentence of ours would be a 500 about a 400: escaped, it is still JSON.
+    # A lone surrogate in our message would turn a 400 into a 500; escaped, it is still JSON.
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode(errors="backslashreplace")

@@ -1,20 +1,20 @@
 """Server-sent events: bytes in, whole events out.
 
-The rule here: no byte is changed, lost or added. What `feed` returns, joined, plus what it
-still holds, is what it was fed, wherever the input was cut.
+The rule here: no byte is changed, lost or added. Everything `feed` returned plus what is still held
+equals everything it was fed, wherever the input was cut.
 """
 
 import re
 
-# A blank line ends an event; a line ends with CRLF, LF or CR (WHATWG HTML, server-sent
-# events). CRLF is never read as two line ends, and after one a CR that ends a read is the first
-# half of another: without its LF the event would leave unended.
+# A blank line ends an event; a line ends with CRLF, LF or CR (WHATWG HTML, server-sent events). A
+# CRLF is never two line ends. After a CRLF, a CR at the end of a read is taken for the first half
+# of another CRLF; cut off from its LF, it would leave the event without its end.
 _EVENT_END = re.compile(rb"\r\n(?:\r\n|\n|\r(?!\Z))|\n(?<!\r\n)(?>\r\n|\n|\r)|\r(?>\r\n|\r)")
 
-# An event larger than this is relayed in pieces and not read (images in base64, encrypted
-# reasoning): memory per stream stays bounded.
+# An event larger than this (base64 images, encrypted reasoning) is relayed in pieces and not read,
+# which limits the memory of each stream.
 MAX_HELD_BYTES = 256 * 1024
-# The longest that may turn out to be the end of an event, or a part of it: CR LF CR.
+# The longest sequence that may be the unfinished end of an event: CR LF CR.
 UNFINISHED_END_BYTES = 3
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -25,25 +25,25 @@ class Fragment(bytes):
 
 
 class EventSplitter:
-    """Cuts one stream into events."""
+    """Splits one stream into events."""
 
     __slots__ = ("_held", "_in_giant", "_max_held_bytes", "_scanned", "at_boundary")
 
     def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self._held = bytearray()
         self._scanned = 0  # no event ends before this offset of `_held`
-        self.at_boundary = True  # between two events: something of our own may be written
+        self.at_boundary = True  # between two events, where we may write something of our own
         self._in_giant = False
         self._max_held_bytes = max_held_bytes
 
     @property
     def is_in_giant(self) -> bool:
-        """True when a part of an event has been given out, and its end has not come."""
+        """True if part of a giant event was returned and its end has not arrived."""
         return self._in_giant
 
     @property
     def held(self) -> bytes:
-        """The beginning of an event whose end has not come."""
+        """The beginning of an event whose end has not arrived."""
         return bytes(self._held)
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -51,7 +51,7 @@ class EventSplitter:
         if self.at_boundary and data.endswith(b"\n\n") and b"\r" not in data:
             # Nearly every read holds whole events with plain line ends: 0.4 µs instead of 2.
             bare = data.split(b"\n\n")
-            if not bare.pop():  # or three line ends in a row, of which the last begins an event
+            if not bare.pop():  # not after three line ends in a row: the last begins an event
                 return [event + b"\n\n" for event in bare]
         self._held += data
         events = self._cut()
@@ -85,7 +85,7 @@ class EventSplitter:
 
 
 def parse_event(event: bytes) -> tuple[bytes, bytes | None]:
-    """The event's type (`b""` when unnamed) and its data; data None when it has no data line."""
+    """The event's type (`b""` if it has none) and its data (None if it has no data line)."""
     end = len(event) - 2
     if event.startswith(b"data: ") and event.find(b"\n") == end and b"\r" not in event:
         return b"", event[6:end]

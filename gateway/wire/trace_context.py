@@ -1,6 +1,6 @@
-"""The trace that a request is part of, as its headers say (W3C Trace Context).
+"""The trace that a request belongs to, according to its headers (W3C Trace Context).
 
-The rule here: what is not well formed is no trace at all, and nobody is refused for it.
+The rule here: malformed trace headers are ignored, and never a reason to refuse a request.
 """
 
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ import msgspec
 from gateway.wire.headers import Header, select_request_headers
 
 _SAMPLED = 0x01
-_RANDOM = 0x02  # of level 2: the id of the trace was drawn, not made of something
+_RANDOM = 0x02  # from level 2 of the standard: the trace id is random
 
 
 class TraceContext(msgspec.Struct, frozen=True):
-    """Whose part a request is. Ids are hexadecimal digits in lower case."""
+    """The trace and the span that a request comes from. Ids are lower-case hexadecimal."""
 
     trace_id: str
     parent_id: str
@@ -24,12 +24,12 @@ class TraceContext(msgspec.Struct, frozen=True):
 
 
 def read_context(headers: Iterable[Header]) -> TraceContext | None:
-    """The trace that these headers speak of; None when they speak of none."""
+    """The trace named in these headers; None if there is none."""
     found = dict(select_request_headers(headers))
     parent = found.get("traceparent")
     if parent is None:
         return None
-    _, trace_id, parent_id, flags, *_ = parent.split("-", 4)  # what a later version adds is last
+    _, trace_id, parent_id, flags, *_ = parent.split("-", 4)  # later versions add fields at the end
     bits = int(flags, 16)
     return TraceContext(
         trace_id,

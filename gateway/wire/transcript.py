@@ -1,11 +1,11 @@
-"""The words of a prompt or an answer, as people read them.
+"""The text of a prompt or an answer, readable for people.
 
-The rule here: whatever was sent is read without raising; what is no text is named, not shown.
+The rule here: reading never raises, whatever was sent. Parts other than text are named, not shown.
 """
 
 import msgspec
 
-# What is larger is shown as it came: reading it would hold up everybody else.
+# Anything larger is shown unparsed, as parsing it would hold up all other requests.
 MAX_READ_BYTES = 256 * 1024
 
 _decode = msgspec.json.Decoder().decode
@@ -13,7 +13,7 @@ _UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def render_prompt(messages: bytes, max_chars: int) -> str:
-    """`role: text` for each message, a line for each; at most so many characters."""
+    """One line of `role: text` for each message, cut to `max_chars`."""
     if len(messages) > MAX_READ_BYTES:
         return messages[:max_chars].decode("utf-8", "replace")
     try:
@@ -29,7 +29,7 @@ def render_prompt(messages: bytes, max_chars: int) -> str:
 
 
 def render_answer(body: bytes, max_chars: int) -> str:
-    """The text of a whole answer's first choice, as of a stream's; at most so many characters."""
+    """The text of the first choice of a whole answer, cut to `max_chars`."""
     if len(body) > MAX_READ_BYTES:
         return body[:max_chars].decode("utf-8", "replace")
     try:
