@@ -13,7 +13,7 @@ from gateway.core.errors import OriginRefusedError
 from gateway.plugins.api import RESPONSE_HEADERS
 from gateway.plugins.keys import SETTINGS
 
-# What a page may ask to send: header names, as many as any SDK has.
+# The headers that a page may ask to send: a list of names, as long as any SDK needs.
 _HEADER_NAMES = re.compile(
     r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}(?:, ?[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}){0,63}"
 )
@@ -24,7 +24,7 @@ _PREFLIGHT_AGE_S = "600"
 
 @web.middleware
 async def allow_origins(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer preflights, and mark answers that a listed origin may read."""
+    """Answer preflights, and mark responses that a listed origin may read."""
     origins = request.headers.getall("Origin", ())
     allowed = request.app[SETTINGS].server.cors_origins
     if allowed:
@@ -41,14 +41,14 @@ async def allow_origins(request: web.Request, handler: Handler) -> web.StreamRes
     if is_listed:
         request[RESPONSE_HEADERS]["Access-Control-Allow-Origin"] = origins[0]
         request[RESPONSE_HEADERS]["Access-Control-Expose-Headers"] = _EXPOSED
-    # To any other page the browser shows nothing of the answer; its own page needs no mark.
+    # The browser shows the answer to no other origin, and a page of the same origin needs no mark.
     return await handler(request)
 
 
 def _answer_preflight(request: web.Request, origin: str) -> web.Response:
     wanted = request.headers.get("Access-Control-Request-Headers", "")
-    # The origin is trusted by name, so it may send what its SDK sends; none of it goes upstream
-    # unless it is on that list.
+    # The origin is trusted by name, so it may send whatever its SDK sends. Only headers on the
+    # allow-list for requests go upstream anyway.
     names = wanted if _HEADER_NAMES.fullmatch(wanted) else _DEFAULT_HEADERS
     return web.Response(
         status=HTTPStatus.NO_CONTENT,

@@ -1,7 +1,7 @@
-"""Opens the exchange: an id, a start time, and the record that every line below fills in.
+"""Opens the exchange: an id, a start time, and the record that the rest of the chain fills in.
 
-The rule here: a caller's own id is used only when it is harmless in a header, a log line and a
-file name, and when it is not a credential that somebody put into the wrong header.
+The rule here: a caller's own id is used only if it is harmless in a header, a log line and a file
+name, and is not a credential that somebody put into the wrong header.
 """
 
 from typing import Never
@@ -41,7 +41,7 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
     given = request.headers.get(REQUEST_ID, "")
     is_usable = is_request_id(given) and not holds_issued(given)
     request_id = given if is_usable else new_request_id()
-    path = request.raw_path.partition("?")[0]  # a query may hold anything, and is logged nowhere
+    path = request.raw_path.partition("?")[0]  # the query may hold secrets: never log it
     peer = client_address = name_peer(request.remote)
     proxies = app[PROXIES]
     if proxies is not None:
@@ -69,9 +69,9 @@ async def assign_request_id(request: web.Request, handler: Handler) -> web.Strea
 
 
 def _end_connection(request: web.Request) -> Never:
-    """Raise that the caller has left; the loop is going to find it out a moment later.
+    """Raise that the caller has left, which the loop would notice only a moment later.
 
-    They would be told that nobody knows them, since they have no address any more.
+    Going on would end in a refusal as unknown, because a caller who left has no address.
     """
     if request.transport is not None:
         request.transport.abort()
@@ -79,12 +79,12 @@ def _end_connection(request: web.Request) -> Never:
 
 
 async def add_response_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Write what the chain has to say on a head before it leaves; an `on_response_prepare` handler.
+    """Add the chain's headers to a response before its head is sent (`on_response_prepare`).
 
-    For streams this is the only moment: their head is gone long before their handler returns.
+    For streams there is no other time: their head is sent long before their handler returns.
     """
     headers = response.headers
     cache_control = headers.get("Cache-Control")
     headers.update(request.get(RESPONSE_HEADERS, FIXED_HEADERS))
-    if cache_control is not None:  # a stream says more than no-store
+    if cache_control is not None:  # a stream's own value says more than no-store
         headers["Cache-Control"] = cache_control

@@ -1,8 +1,8 @@
 """Who is calling: sets the principal.
 
-The rule here: whoever is not recognised is refused. The methods of `auth` are asked in their order
-and the first that recognises the caller wins; but who showed something that is wrong is not let in
-as nobody, and where a method cannot say, the answer is 503 and never 401.
+The rule here: a caller whom no method recognises is refused. The methods under `auth` are asked in
+order and the first that recognises the caller wins. But a caller with a wrong key is never let in
+as anonymous, and if a method cannot tell, the answer is 503 and never 401.
 """
 
 from collections.abc import Iterable
@@ -27,19 +27,19 @@ _NOBODY = "The gateway does not know who is calling."
 
 
 class UnsafeBindError(ValueError):
-    """A listener that would hand the operator's credentials to whoever can reach it."""
+    """A listener that would let anybody who can reach it use the operator's credentials."""
 
 
 @web.middleware
 async def authenticate(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Recognise the caller, or refuse."""
+    """Recognise the caller, or refuse the request."""
     methods = request.app[METHODS]
     request[EXCHANGE].principal = await _recognise(request, read_key(request.headers), methods)
     return await handler(request)
 
 
 def refuse_unsafe_bind(settings: Settings, registry: Registry) -> None:
-    """Raise when strangers could spend the operator's credentials; asked before listening."""
+    """Raise if strangers could use the operator's credentials; called before listening."""
     host = settings.server.bound_to
     if settings.auth is not None or not registry.credentials or is_loopback(host):
         return
@@ -63,15 +63,15 @@ async def _recognise(request: web.Request, key: str | None, methods: Iterable[Me
         try:
             found = await method.recognise(request, key)
         except AuthUnavailableError as error:
-            unavailable = error  # another method may know the caller all the same
+            unavailable = error  # another method may still know the caller
             continue
         if isinstance(found, Principal):
-            # What is wrong is a mistake to be told of, not a wish to be nobody.
+            # A wrong key is a mistake to report, not a wish to be anonymous.
             if found.kind != "anonymous" or (refusal is None and unavailable is None):
                 return found
         elif found is not None and (
             refusal is None or (refusal.is_vague and found is not UNKNOWN)
-        ):  # that a word is no key says less than what another method says of it
+        ):  # "this is no key at all" says less than another method's reason
             refusal = found
     if unavailable is not None:
         raise unavailable
@@ -79,6 +79,6 @@ async def _recognise(request: web.Request, key: str | None, methods: Iterable[Me
         wanted = next((method.wanted for method in methods if method.wanted), _NOBODY)
         refusal = Refusal(wanted)
     elif STORED_KEYS in request.app and (refusal.is_vague or is_key(key or "")):
-        # A key that no method knows; one that the store was asked for is, whatever came with it.
+        # Nobody knows this key, so it counts as a guess, whatever else was sent with it.
         request.app[STORED_KEYS].count_wrong_key(request[EXCHANGE].client_address)
     raise UnauthenticatedError(refusal.sentence, detail=refusal.detail, headers=_CHALLENGE)

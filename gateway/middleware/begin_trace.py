@@ -1,6 +1,6 @@
-"""Begins the trace of an exchange; part of the chain where there is tracing, and only there.
+"""Begins the trace of an exchange; in the chain only if tracing is on.
 
-The rule here: whoever calls without a trace, or with one that is not well formed, begins a new one.
+The rule here: a request without a trace, or with a malformed one, begins a new trace.
 """
 
 from aiohttp import web
@@ -15,7 +15,7 @@ TRACER: web.AppKey[Tracer] = web.AppKey("tracer", Tracer)
 
 @web.middleware
 async def begin_trace(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the exchange its place in a trace."""
+    """Make the exchange part of a trace."""
     resource = request.match_info.route.resource
     request[EXCHANGE].trace = request.app[TRACER].begin(
         request.headers.items() if "traceparent" in request.headers else (),

@@ -1,6 +1,6 @@
-"""What we show the provider: the credential for this call.
+"""Chooses the credential that we send to the provider for this call.
 
-The rule here: a credential is handed on wrapped; it is looked at nowhere in the chain.
+The rule here: a credential is passed on wrapped; nothing in the chain reads its value.
 """
 
 from collections.abc import Iterator
@@ -24,26 +24,26 @@ from gateway.wire.render_errors import missing_key_sentence
 
 @web.middleware
 async def check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Find the credential of the provider that is called; refuse when it needs one."""
+    """Find the credential for the called provider; refuse if it needs one and there is none."""
     call = request.get(CALL)
     if call is not None:
         exchange = request[EXCHANGE]
         finder = request.app[CREDENTIALS]
         found = await finder.find(call, exchange)
-        if found.call is not call:  # another address, and a model by its name there
+        if found.call is not call:  # the caller has set another address, with its own model name
             request[CALL] = found.call
             if found.call.model != call.model:
                 exchange.model = model_to_note(found)
             exchange.is_at_callers_address = found.call.provider.base_url != call.provider.base_url
         credential = found.credential
         if _is_paid_by_caller(call, exchange, credential):
-            exchange.price = FREE  # it takes nothing of a budget
+            exchange.price = FREE  # the caller pays, so it uses no budget
         if credential is None:
             _check_none_needed(found.call, has_profiles=finder.has_profiles)
         else:
             exchange.credential_id = credential.id
             exchange.credential_version = credential.version
-            if not found.is_operators:  # that one the log takes out of every line
+            if not found.is_operators:  # the log redacts the operator's own in every line
                 exchange.credential_secret = credential.secret
         request[CREDENTIAL] = credential
     return await handler(request)
@@ -52,13 +52,13 @@ async def check_key(request: web.Request, handler: Handler) -> web.StreamRespons
 def _is_paid_by_caller(call: Call, exchange: Exchange, credential: Credential | None) -> bool:
     if call.provider.is_custom or exchange.is_at_callers_address:
         return True
-    # A host that needs no credential answers to any word, and somebody pays for it all the same.
+    # A host that needs no credential accepts any value, so sending one's own does not mean paying.
     is_own = credential is not None and is_callers_own(credential.id)
     return is_own and call.provider.needs_credential
 
 
 def _check_none_needed(call: Call, *, has_profiles: bool) -> None:
-    """Raise where a call without a credential must not be made."""
+    """Raise if this call must not be made without a credential."""
     if call.provider.is_placeholder and not has_profiles:
         raise unfilled(call.provider)
     if call.provider.needs_credential or call.provider.is_placeholder:
@@ -80,10 +80,10 @@ def _missing(call: Call, *, has_profiles: bool) -> GatewayError:
 
 
 def _say_remedies(call: Call, where: str, *, has_profiles: bool) -> Iterator[str]:
-    """What would help, where the registry says that it is looked for there."""
+    """Where a credential could be set, given where the registry says we look for one."""
     order = call.provider.credential_order
     if OPERATOR in order:
-        # A path on the gateway's machine is for its log.
+        # Callers must not learn paths on the gateway's machine; those are only for its log.
         where_to = where if FILE_PREFIX not in where else "what the registry names"
         yield f"its operator can set {where_to}"
     if has_profiles and "profile" in order:

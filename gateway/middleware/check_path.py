@@ -1,8 +1,8 @@
-"""Refuses requests that two servers could read in two ways.
+"""Refuses requests that two servers could read differently.
 
-The rule here: the target and the framing headers are judged as they were sent, before anything
-is decoded. nginx normalises `..%2f` for its own rules and passes the raw path on (measured), so
-a path that means two things is a hole in somebody's access rule.
+The rule here: the target and the framing headers are judged as they were sent, before any decoding.
+nginx normalises `..%2f` for its own rules but passes the raw path on (measured), so an ambiguous
+path could get around somebody's access rule.
 """
 
 import re
@@ -20,27 +20,27 @@ from gateway.core.errors import (
 
 _VERSIONS = (HttpVersion11, HttpVersion10)
 
-# A slash, backslash or control character that only appears once decoded; two dots in any
-# spelling; what no path holds as it is.
-# (Both cases by hand: with IGNORECASE the Kelvin sign in the last set would refuse every k.)
+# A slash, backslash or control character that appears only after decoding; two dots in any
+# spelling; characters that must not appear in a path unencoded.
+# (Both cases are spelled out: with IGNORECASE the Kelvin sign in the last set would match every k.)
 _REFUSED = re.compile(
     r"%(?:2[fF]|5[cC]|[01][0-9a-fA-F]|7[fF])|(?:\.|%2[eE]){2}|[\x00-\x20\\#\x7f-\U0010ffff]"
 )
-# SDKs write the slashes of `<provider>/<model>` as %2F, and what else an id may hold as they like;
-# nothing else in the path may be odd.
+# SDKs write the slashes of `<provider>/<model>` as %2F and encode other characters of an id as they
+# like; nothing else in the path may be unusual.
 _MODEL_PATH = re.compile(
     r"/v1/models/[a-z0-9][a-z0-9_-]{0,62}"
     r"(?:(?:/|%2[fF])"
     r"(?:(?!\.\.)[A-Za-z0-9._:@+~!$&'()*,;=-]|%(?!2[eEfF]|5[cC]|7[fF])[2-7][0-9a-fA-F])+)+"
 )
-# A name or an address, and a port (RFC 9110, 7.2); nginx refuses all else, and aiohttp nothing.
+# A name or an address, and a port (RFC 9110, 7.2). nginx refuses anything else, aiohttp nothing.
 _HOST = re.compile(r"(?:[A-Za-z0-9._~%!$&'()*+,;=-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
 
 @web.middleware
 async def check_path(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let plain requests through."""
-    if request.version not in _VERSIONS:  # aiohttp's parser takes 0.9 and 2.0 as well
+    """Let unambiguous requests through."""
+    if request.version not in _VERSIONS:  # aiohttp's parser accepts 0.9 and 2.0 too
         raise _refuse_version()
     path = request.raw_path.partition("?")[0]
     if not path.startswith("/"):
@@ -76,14 +76,14 @@ def _names_a_host(text: str) -> bool:
     return _HOST.fullmatch(text) is not None
 
 
-@lru_cache(maxsize=1_024)  # most paths come again and again: 0.1 µs instead of 1
+@lru_cache(maxsize=1_024)  # most paths repeat: 0.1 µs instead of 1
 def _is_refused(path: str) -> bool:
     return _REFUSED.search(path) is not None and _MODEL_PATH.fullmatch(path) is None
 
 
 def _check_framing(request: web.Request) -> None:
-    # aiohttp takes `gzip, chunked` and does not decode it; HTTP/1.0 knows no such header, so
-    # that a proxy may have framed the body by something else (RFC 9112, 6.1).
+    # aiohttp accepts `gzip, chunked` without decoding it. HTTP/1.0 has no such header, so a proxy
+    # may have framed the body by something else (RFC 9112, 6.1).
     codings = ", ".join(request.headers.getall(hdrs.TRANSFER_ENCODING))
     if codings.strip().lower() != "chunked" or request.version < HttpVersion11:
         raise MalformedRequestError("The only transfer encoding accepted is chunked.")

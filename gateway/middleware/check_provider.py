@@ -1,7 +1,7 @@
-"""Is the provider asked at all just now: refuses before anything is taken for the request.
+"""Refuses a call to a failing provider before the request counts against any limit.
 
-The rule here: this only looks. Whether an attempt is made is decided by the relay, each time; but a
-request that is refused there has already cost its caller one of the requests of a minute.
+The rule here: this only looks. The relay decides about each attempt itself, but a request refused
+there has already used up one of its caller's requests per minute.
 """
 
 from aiohttp import web
@@ -14,7 +14,7 @@ from gateway.upstream.upstreams import UPSTREAMS
 
 @web.middleware
 async def check_provider(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse a call to what has failed nearly every time; other requests pass."""
+    """Refuse a call to a provider or model that fails nearly every time; other requests pass."""
     call = request.get(CALL)
     if call is not None:
         request.app[UPSTREAMS].check(call.provider, request[EXCHANGE].model)

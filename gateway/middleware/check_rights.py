@@ -1,7 +1,7 @@
-"""May this key use that provider and that model.
+"""Whether this key may use that provider and that model.
 
-The rule here: asked after the model's alias is resolved, so that no other name of it gets past; nor
-does a field by which a provider that leads to many models would take another one.
+The rule here: it is checked after the model's alias is resolved, so no other name of the model gets
+around it. Neither does a field that makes a provider with many models use another one.
 """
 
 from aiohttp import web
@@ -16,9 +16,9 @@ from gateway.wire.chat_request import ChatRequest
 
 @web.middleware
 async def check_rights(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what the caller's key is not for; other requests pass."""
+    """Refuse a call that the caller's key does not allow; other requests pass."""
     principal = request[EXCHANGE].principal
-    # Of a struct: 50 ns. Most keys are for all there is.
+    # Costs 50 ns. Most keys are not restricted.
     if isinstance(principal, KeyHolder) and (principal.providers or principal.models):
         call = request.get(CALL)
         if call is not None:
@@ -35,7 +35,7 @@ def _check(holder: KeyHolder, call: Call) -> None:
             f"This key may not use {provider.label}; the gateway's operator can make one that may.",
             detail=f"the key {holder.name} is for {', '.join(sorted(holder.providers))}",
         )
-    # A right may be written with the alias.
+    # A right may also name the alias.
     if not (
         holder.may_ask_for(provider.name, (call.model,))
         or holder.may_ask_for(provider.name, provider.names_of(call.model))
@@ -48,8 +48,8 @@ def _check(holder: KeyHolder, call: Call) -> None:
 
 
 def _refuse_other_models(prompt: Prompt | None, call: Call) -> None:
-    """Raise where the body names other models beside the one that was looked at."""
-    if prompt is None or isinstance(prompt, ChatRequest):  # of a chat nothing is sent as it came
+    """Raise if the body names other models besides the one that was checked."""
+    if prompt is None or isinstance(prompt, ChatRequest):  # we write a chat's body ourselves
         return
     name = prompt.find_other_models(call.provider.params)
     if name is not None:

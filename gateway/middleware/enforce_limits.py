@@ -1,8 +1,8 @@
-"""May they call now: asks the rules of `limits`, before anything is sent upstream.
+"""Whether they may call now: checks the rules under `limits` before anything is sent upstream.
 
-The rule here: what is admitted is settled by the exchange, so there is nothing to undo here,
-whatever is raised further in. A middleware set `after: enforce_limits` can rely on it: the
-principal, the call and the credential are known, and whatever is raised there is the answer.
+The rule here: what is admitted is settled when the exchange ends, so there is nothing to undo here,
+whatever is raised further in. A middleware placed `after: enforce_limits` can rely on knowing the
+principal, the call and the credential, and an error it raises becomes the answer.
 """
 
 from collections.abc import Mapping
@@ -26,16 +26,16 @@ LIMITER: web.AppKey[Limiter | None] = web.AppKey("limiter", Limiter)
 
 
 class IdleRuleError(ValueError):
-    """A rule that is for nobody there is: whoever wrote it relies on a limit that is none."""
+    """A rule that can never apply: whoever wrote it relies on a limit that does nothing."""
 
 
 class UnsharedCountersError(ValueError):
-    """Several processes that would each let in as much as the rules say."""
+    """Several processes that would each admit as much as the rules allow in total."""
 
 
 @web.middleware
 async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a request for an answer through when every rule that is for it agrees."""
+    """Let a request for an answer through if every rule that applies to it agrees."""
     limiter = request.app[LIMITER]
     if limiter is None:
         request[GRANT] = NO_LIMITS
@@ -50,9 +50,9 @@ async def enforce_limits(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
-    """Raise when a rule is for a provider, a model or callers that there are none of.
+    """Raise if a rule is for a provider, a model or callers that do not exist.
 
-    Asked before listening.
+    Called before listening.
     """
     has_keys = any(method.kind == "gateway_key" for method in settings.auth or ())
     for limit in settings.limits:
@@ -73,9 +73,9 @@ def refuse_idle_rules(settings: Settings, registry: Registry) -> None:
 
 
 def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> None:
-    """Raise for a model by another name than its id: that is all that a rule sees of it.
+    """Raise if a rule names a model by anything but its id, because rules see only ids.
 
-    What nobody has is let be: callers may ask for ids that are not in the registry.
+    Unknown names are allowed: callers may ask for ids that are not in the registry.
     """
     wanted = words_of(limit.match.provider)
     asked = [one for one in providers.values() if wanted is None or one.name in wanted]
@@ -83,7 +83,7 @@ def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> 
     words = words_of(limit.match.model) or frozenset()
     for word in sorted(words - ids):
         prefix, _, rest = word.partition("/")
-        # Where ids begin so, it may be one that is not in the registry.
+        # If known ids begin with this prefix, the word may be an id that is not in the registry.
         has_prefix = not any(known.startswith(f"{prefix}/") for known in ids)
         for one in asked:
             remedy = ", and both if another provider has one of that id"
@@ -100,9 +100,9 @@ def _refuse_other_names(limit: LimitSpec, providers: Mapping[str, Provider]) -> 
 
 
 def _refuse_what_nobody_has(limit: LimitSpec, settings: Settings) -> None:
-    """Raise for a tenant or a group where no method of `auth` tells of any."""
+    """Raise if a rule is for a tenant or a group but no method of `auth` provides one."""
     if settings.auth is None or settings.middleware or settings.wants_stored_keys:
-        return  # whoever recognises callers in a way of their own may know
+        return  # stored keys or custom middleware may provide them
     claims = [method.claims for method in settings.token_auth]
     for word, field, is_known in (
         ("tenant", "tenant", any(one.tenant for one in claims)),
@@ -117,7 +117,7 @@ def _refuse_what_nobody_has(limit: LimitSpec, settings: Settings) -> None:
 
 
 def refuse_unshared_counters(settings: Settings) -> None:
-    """Raise when several workers would each count for themselves; asked before listening."""
+    """Raise if several workers would each count by themselves; called before listening."""
     workers = settings.server.workers
     counted = [rule.name for rule in settings.rules if make_caps(rule)]
     if workers > 1 and counted and not settings.stores.shares_counters:

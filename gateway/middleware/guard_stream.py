@@ -1,8 +1,8 @@
-"""Outermost: a response that has begun is finished by itself or cut, never followed by another.
+"""Outermost: a response that has begun either finishes or is cut; another never follows it.
 
-The rule here: aiohttp writes whatever a middleware returns, even into the body of a stream that
-is under way, and ends it cleanly (measured), which a caller takes for the end of the answer. So
-when anything but the begun response comes out of the chain, the connection is aborted.
+The rule here: aiohttp writes whatever a middleware returns, even into the body of a stream in
+progress, and ends it cleanly (measured), which a caller takes for the end of the answer. So if
+anything but the response that has begun comes out of the chain, the connection is aborted.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ _log = structlog.get_logger()
 
 
 async def note_prepared(request: web.Request, response: web.StreamResponse) -> None:
-    """Remember which response has begun, and let no other begin; an `on_response_prepare` handler.
+    """Remember which response has begun, and refuse a second one (`on_response_prepare`).
 
-    aiohttp calls those for every response of every class, before it writes the head, so it does
-    not matter whether the relay, a handler or an operator's middleware prepared it.
+    aiohttp calls this for every response of every class before it writes the head, so it does not
+    matter whether the relay, a handler or an operator's middleware prepared it.
     """
     if request.get(PREPARED) is not None:
         raise RuntimeError("A response has begun for this request; there is no second one.")
@@ -32,7 +32,7 @@ async def note_prepared(request: web.Request, response: web.StreamResponse) -> N
 @web.middleware
 async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a response through unless another one has begun."""
-    # Our own listener's connections have a deadline for the first head; aiohttp's have none.
+    # The connections of our own listener have a deadline for the first head; aiohttp's do not.
     request_arrived = getattr(request.protocol, "request_arrived", None)
     if request_arrived is not None:
         request_arrived()
@@ -40,12 +40,12 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
     try:
         response = await handler(request)
     except asyncio.CancelledError:
-        if request[PREPARED] is not None:  # where the caller left, there is nothing to cut
+        if request[PREPARED] is not None:  # does nothing if the caller has left
             _cut_off(request)
         raise
     except Exception as error:
-        # One of the places where anything is caught: after a head there is nothing to be said,
-        # and before it the connection says it.
+        # One of the few places that catch everything. After the head we can only cut the
+        # connection; before it aiohttp answers the error.
         begun = request[PREPARED]
         if begun is None:
             raise
@@ -56,18 +56,18 @@ async def guard_stream(request: web.Request, handler: Handler) -> web.StreamResp
             return response
         return _refuse(request, begun, None)
     finally:
-        # A response that is cut keeps its request: a cycle, which would keep the body as well.
+        # A response that was cut still refers to its request: a cycle, which would keep the body.
         request[PREPARED] = None
 
 
 def _refuse(
     request: web.Request, begun: web.StreamResponse, error: Exception | None
 ) -> web.StreamResponse:
-    """Cut the connection and say why; aiohttp finds it closed and writes nothing more."""
+    """Cut the connection and log why; aiohttp finds it closed and writes nothing more."""
     transport = request.transport
     is_there = transport is not None and not transport.is_closing()
     _cut_off(request)
-    # An error of a connection that has ended is no news.
+    # A connection error on a connection that has already ended is not worth a line.
     if is_there or not isinstance(error, ConnectionError):
         exchange = request.get(EXCHANGE)
         _log.error(
@@ -85,6 +85,6 @@ def _cut_off(request: web.Request) -> None:
         return
     peer = transport.get_extra_info("socket")
     if request.version < HttpVersion11 and peer is not None:
-        # nginx takes a mere FIN for the clean end of an HTTP/1.0 answer (measured).
+        # nginx takes a plain FIN for the clean end of an HTTP/1.0 answer (measured).
         reset_on_close(peer)
     transport.abort()

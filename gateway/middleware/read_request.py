@@ -1,7 +1,7 @@
 """What is asked of which provider: reads the body and sets the call.
 
-The rule here: a body is bounded in size, in time and, with all others in hand, in sum, before
-a byte of it is parsed.
+The rule here: before any of a body is parsed, its size, its time and the total of all bodies held
+are limited.
 """
 
 import asyncio
@@ -45,9 +45,9 @@ from gateway.wire.completions_request import CompletionsRequest, read_completion
 from gateway.wire.estimates import estimate_tokens
 from gateway.wire.redaction import redact
 
-# Bodies of the largest size that may be held at a time, unless a sum is set. Each is there twice,
-# as it came and as it is sent; with one in parsing and what the allocator keeps, the process takes
-# 380 MiB (measured).
+# How many bodies of the largest size may be held at a time, unless a total is configured. Each is
+# held twice, as received and as sent. With one being parsed and what the allocator keeps, the
+# process takes 380 MiB (measured).
 LARGEST_BODIES = 3
 EXPECTATION_FAILED = 417
 
@@ -61,7 +61,7 @@ def hold_bodies(server: ServerSpec) -> HeldBodies:
 
 
 async def postpone_continue(request: web.Request) -> None:
-    """Send no "100 Continue" yet; to be the `expect_handler` of routes with a body.
+    """Send no "100 Continue" yet; the `expect_handler` of routes with a body.
 
     aiohttp calls it before the chain; `read_request` invites the body after authentication.
     """
@@ -75,19 +75,19 @@ async def read_request(request: web.Request, handler: Handler) -> web.StreamResp
         _check_expectation(request)
     if route not in RELAYED_ROUTES:
         return await handler(request)
-    app = request.app  # found anew each time it is asked for
+    app = request.app  # a variable, because each `request.app` is a new look-up
     held = request[HELD_BODY] = HeldBody(app[HELD_BODIES])
     try:
         body = await _Body(request, app[SETTINGS].server, held).read()
         request[CALL] = await _make_call(request, app[REGISTRY], body, route)
-        del body  # its fields are what is sent
+        del body  # only its parsed fields are needed from here
         return await handler(request)
     finally:
-        held.let_go()  # a stream has done so when it began: nothing is sent again after that
+        held.let_go()  # a stream already did when it began
 
 
 class _Body:
-    """One body on its way in."""
+    """One body being received."""
 
     def __init__(self, request: web.Request, server: ServerSpec, held: HeldBody) -> None:
         self._request = request
@@ -95,12 +95,12 @@ class _Body:
         self._held = held
 
     async def read(self) -> bytes:
-        """All of it, or the error that says why not."""
+        """The whole body, or an error that says why not."""
         announced_bytes = self._request.content_length or 0
         self._check_size(announced_bytes)
         self._held.bodies.check_room(announced_bytes)
         content = self._request.content
-        if content.is_eof():  # came with the head, as small ones do: no timer, no task switch
+        if content.is_eof():  # small ones come with the head: no timer, no task switch
             return self._keep(self._read_piece())
         began_at = monotonic()
         if "Expect" in self._request.headers:
@@ -125,15 +125,15 @@ class _Body:
                 "The body does not match its headers.", detail=type(error).__name__
             ) from error
         except asyncio.CancelledError:
-            if _is_cancelled():  # its caller left, or its time is over
+            if _is_cancelled():  # its caller left, or it timed out
                 raise
-            # aiohttp's word to who still sends when the time to drain is over.
+            # aiohttp cancels a read like this if the drain time is over and the caller still sends.
             raise shutting_down() from None
         except RuntimeError as error:
             if self._request.transport is not None:
                 raise
-            # aiohttp's word for a caller who left while a piece was looked at, before the handler
-            # is cancelled for it.
+            # aiohttp raises this if the caller left while we handled a piece and the handler has
+            # not been cancelled yet.
             raise ConnectionResetError("The caller left.") from error
         return b"".join(pieces)
 
@@ -168,7 +168,7 @@ def _check_expectation(request: web.Request) -> None:
 async def _invite_body(request: web.Request) -> None:
     if request.version >= HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # the answer proper has not begun
+        request.writer.output_size = 0  # the real answer has not begun
 
 
 async def _make_call(request: web.Request, registry: Registry, body: bytes, route: str) -> Call:
@@ -179,7 +179,7 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
         provider = _find_provider(registry, request.match_info["provider"])
         exchange.provider = provider.name
         chat, exchange.prompt_tokens = await parse(_read_chat, body)
-        if provider.is_custom:  # which row it is; `check_key` finds the model that it names
+        if provider.is_custom:  # the field selects a row; `check_key` finds its model
             row = require_model_text(chat.custom_model_id or "", "customModelId")
             model, exchange.price = _find_model(provider, row, "customModelId")
         else:
@@ -197,24 +197,24 @@ async def _make_call(request: web.Request, registry: Registry, body: bytes, rout
     return call
 
 
-_redact_model = lru_cache(maxsize=1_024)(redact)  # the same few come again and again
+_redact_model = lru_cache(maxsize=1_024)(redact)  # the same few models repeat
 
 
 def _note(exchange: Exchange, call: Call) -> None:
     exchange.dialect = call.dialect
     exchange.provider = call.provider.name
-    exchange.model = _redact_model(call.model)  # somebody may have pasted a key there
+    exchange.model = _redact_model(call.model)  # somebody may have pasted a key as model
     exchange.stream = call.stream
 
 
 def _read_chat(body: bytes) -> tuple[ChatRequest, int]:
-    """The request, and how many tokens its prompt is taken for: both may take a while."""
+    """The request and the estimated tokens of its prompt; both may take a while."""
     chat = read_chat(body)
     return chat, estimate_tokens([chat.messages])
 
 
 def _read_completions(body: bytes) -> tuple[CompletionsRequest, int]:
-    """The same for the other dialect; all its fields go upstream."""
+    """The same for the OpenAI dialect; all its fields go upstream, so all are estimated."""
     asked = read_completions(body)
     return asked, estimate_tokens(asked.fields.values())
 
@@ -236,7 +236,7 @@ def _find_provider(registry: Registry, name: str, param: str | None = None) -> P
 
 
 def _find_model(provider: Provider, asked: str, field: str) -> tuple[str, Price | None]:
-    """The id to ask for, and its price; one that nobody knows goes to the provider as it is."""
+    """The model id to send, and its price; an unknown id goes to the provider as it is."""
     wanted = asked or provider.default_model
     if not wanted:
         raise InvalidRequestError(
@@ -247,7 +247,7 @@ def _find_model(provider: Provider, asked: str, field: str) -> tuple[str, Price 
 
 
 def _check_free(price: Price | None, asked: CompletionsRequest, provider: Provider) -> Price | None:
-    """The same price; none where it says that a model is free, and another one may answer."""
+    """The price, or None if it says that the model is free but another model may answer."""
     if price is None or price.in_micros or price.out_micros or provider.is_simulated:
         return price
     return None if asked.find_other_models(provider.params) else price

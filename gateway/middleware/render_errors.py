@@ -1,7 +1,7 @@
-"""Turns what is raised further in into one response, in the caller's dialect.
+"""Turns errors raised further in into a response in the caller's dialect.
 
-The rule here: what callers read comes from `GatewayError.public`; whatever else was raised is
-an internal error whose text goes to the log alone.
+The rule here: callers read only `GatewayError.public`. Any other exception is an internal error,
+whose text goes only to the log.
 """
 
 import structlog
@@ -32,8 +32,8 @@ from gateway.wire.render_errors import render_openai, render_text
 
 CLIENT_ERROR = 400
 
-# The request was not read to its end, or not understood: what follows on its connection cannot
-# be trusted to be another one.
+# After these the request was not read to its end or not understood, so we cannot trust that the
+# next bytes on the connection are another request.
 _CLOSES_CONNECTION = (
     BodyTooLargeError,
     InvalidPathError,
@@ -54,7 +54,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except GatewayError as error:
         failure = error
     except web.HTTPException as error:
-        if error.status < CLIENT_ERROR:  # a redirect of an operator's middleware
+        if error.status < CLIENT_ERROR:  # a redirect by an operator's middleware
             raise
         failure = translate(error)
     except Exception as error:
@@ -63,8 +63,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         failure = _report_crash(request[EXCHANGE], error)
     else:
         return response
-    # Its traceback holds this frame and those that hold the body: a cycle, which would keep all of
-    # it until the next collection.
+    # The traceback refers to this frame and to those that hold the body. Break the cycle, or all of
+    # it stays in memory until the next garbage collection.
     failure.__traceback__ = None
     try:
         is_begun = request.get(PREPARED) is not None
@@ -77,7 +77,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 def translate(error: web.HTTPException) -> GatewayError:
-    """The errors of aiohttp itself as ours; its sentences quote the request."""
+    """Turn aiohttp's own errors into ours, because its messages quote the request."""
     if error.get(BY_OPERATOR):
         return translate_refusal(error)
     if isinstance(error, web.HTTPMethodNotAllowed):
@@ -114,7 +114,7 @@ def _note(exchange: Exchange, failure: GatewayError, *, is_begun: bool) -> None:
     if isinstance(failure, UpstreamError):
         exchange.ending = Outcome.UPSTREAM_FAILED
     else:
-        # A rule may end an answer of which the caller has seen nothing yet.
+        # A limit may end an answer before the caller has seen any of it.
         is_stopped = is_begun or (exchange.attempts > 0 and bool(exchange.refused_by))
         exchange.ending = Outcome.POLICY_STOPPED if is_stopped else Outcome.REJECTED
 
@@ -123,8 +123,8 @@ def _render(request: web.Request, failure: GatewayError) -> web.Response:
     exchange = request[EXCHANGE]
     headers = dict(failure.headers)
     if not isinstance(failure, DownstreamError):
-        # SDKs repeat 408, 409, 429 and 5xx by themselves: three tries of theirs on three of ours
-        # are nine. Of a DownstreamError there is nothing of ours to multiply.
+        # SDKs retry 408, 409, 429 and 5xx by themselves, and three tries of theirs times three of
+        # ours would be nine. A DownstreamError was not retried by us, so there they may.
         headers["x-should-retry"] = "false"
     if exchange.dialect is Dialect.OPENAI:
         is_own = is_callers_own(exchange.credential_id)

@@ -1,8 +1,8 @@
-"""Is there room for another answer, and is it this caller's turn: refuses before the body is read.
+"""Whether there is room for another answer and it is this caller's turn.
 
-The rule here: after authentication, because whose turn it is cannot be said before, and who is not
-known is refused for less; before the body, because that is what a request costs first. Only
-requests for answers are refused: lists cost next to nothing.
+The rule here: this comes after authentication, because only then do we know whose turn it is, and
+refusing an unknown caller is cheaper still. It comes before the body is read, because that is the
+first real cost of a request. Only requests for answers are refused: lists cost next to nothing.
 """
 
 from aiohttp import web
@@ -22,7 +22,7 @@ PRESSURE: web.AppKey[Pressure] = web.AppKey("pressure", Pressure)
 
 @web.middleware
 async def shed_load(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let as many requests for answers through as can be borne, and nobody above their share."""
+    """Let through as many requests for answers as we can carry, and nobody beyond their share."""
     if request.match_info.route.name in RELAYED_ROUTES:
         pressure, exchange = request.app[PRESSURE], request[EXCHANGE]
         holder = _holder_of(exchange)
@@ -33,7 +33,7 @@ async def shed_load(request: web.Request, handler: Handler) -> web.StreamRespons
 
 
 def _holder_of(exchange: Exchange) -> str:
-    """Who shares with whom: tenants, and whoever has none; all without a key are one."""
+    """Whose share counts: the tenant's, or the caller's own; all callers without a key are one."""
     principal = exchange.principal
     if principal is None:
         return ""

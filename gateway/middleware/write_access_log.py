@@ -1,7 +1,7 @@
-"""Settles the exchange when its response is out, so that the one log line tells the truth.
+"""Settles the exchange once its response is sent, so that its log line tells the truth.
 
-The rule here: every way out of the handler settles, except one: a caller who left while the
-answer is read to its end. That exchange is settled by the relay.
+The rule here: every way out of the handler settles the exchange, with one exception: if the caller
+left and the answer is still read to its end, the relay settles it.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from gateway.plugins.api import EXCHANGE
 from gateway.plugins.keys import PREPARED
 from gateway.plugins.refusals import FIRST_ERROR, translate_refusal
 
-# nginx's number for a caller who left before the head; it is never sent.
+# nginx's status for a caller who left before the head; it is never sent.
 CLIENT_CLOSED_REQUEST = 499
 HEAD = "HEAD"
 
 
 @web.middleware
 async def write_access_log(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Settle the exchange with the status that really went out."""
+    """Settle the exchange with the status that was really sent."""
     exchange = request[EXCHANGE]
     if exchange.outcome is not None:
-        # What is settled is told of a turn later, and must be by then what it was.
+        # Observers see a settled exchange one loop iteration later; it must not change until then.
         raise RuntimeError("A middleware asks again for what has been answered already.")
     try:
         response = await handler(request)
@@ -45,10 +45,10 @@ async def write_access_log(request: web.Request, handler: Handler) -> web.Stream
 def settle_unseen(
     request: web.Request, *, response: web.StreamResponse | None, error: BaseException | None
 ) -> None:
-    """Settle an exchange that never came as far as `write_access_log`, or nobody ever would.
+    """Settle an exchange that never reached `write_access_log`.
 
-    A middleware of the operator's stands before it and has answered itself, failed, or was still
-    at it when its caller left.
+    That happens if a middleware that the operator placed before it answered by itself, failed, or
+    was still running when the caller left.
     """
     exchange = request[EXCHANGE]
     if exchange.outcome is not None or exchange.detached:
@@ -64,7 +64,7 @@ def _note_error(request: web.Request, exchange: Exchange, error: BaseException) 
     if isinstance(error, (asyncio.CancelledError, ConnectionError)):
         _note_cancelled(request, exchange)
     elif isinstance(error, web.HTTPException) and request.get(PREPARED) is None:
-        exchange.status = error.status  # of an operator's middleware, outside of `render_errors`
+        exchange.status = error.status  # from a middleware outside `render_errors`
         if error.status >= FIRST_ERROR:
             exchange.error_code = exchange.error_code or translate_refusal(error).code
             exchange.ending = exchange.ending or Outcome.REJECTED
@@ -81,13 +81,13 @@ def _note_response(request: web.Request, exchange: Exchange, response: web.Strea
         return
     exchange.status = response.status
     if request.method == HEAD:
-        exchange.bytes_out = 0  # its length is that of the body it does not have
+        exchange.bytes_out = 0  # `Content-Length` is that of the body that HEAD leaves out
     elif not exchange.bytes_out and isinstance(response, web.Response):
         exchange.bytes_out = response.content_length or 0
 
 
 def _note_broken(request: web.Request, exchange: Exchange) -> None:
-    """An error or a second response: after a head the answer is cut, before it is 500."""
+    """Note an error or a second response: a begun answer is cut, otherwise the status is 500."""
     begun = request.get(PREPARED)
     exchange.error_code = exchange.error_code or InternalError.code
     if begun is None:
@@ -99,7 +99,7 @@ def _note_broken(request: web.Request, exchange: Exchange) -> None:
 
 
 def _note_cancelled(request: web.Request, exchange: Exchange) -> None:
-    """Cancelled because the connection ended; or else by somebody's mistake."""
+    """Note a cancellation: the connection ended, or else something cancelled us by mistake."""
     begun = request.get(PREPARED)
     exchange.status = CLIENT_CLOSED_REQUEST if begun is None else begun.status
     transport = request.transport
