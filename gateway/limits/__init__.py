@@ -1,7 +1,7 @@
-"""May they call now, and what did it come to: rules, what they count, and what they answer.
+"""Limits: whether a caller may call now, what a request used, and what callers are told.
 
-`limiter` admits and settles: `plans` knows which `rules` are for what is `asked`, a store of
-counters takes them, and `answers` has the words. `allowance` is what a stream may use. Before
-anybody calls, `proof` and `unpriced` look for rules that are mistakes; `opening` keeps holds alive,
-and has `recall` bring back what was spent.
+`limiter` admits and settles: `plans` finds the `rules` that apply to what is `asked`, a counter
+store counts, and `answers` has the wording. `allowance` tracks what a stream may use. Before
+anybody calls, `proof` and `unpriced` look for mistakes in the rules. `opening` keeps holds alive
+and has `recall` restore what was spent before.
 """

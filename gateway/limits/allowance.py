@@ -1,7 +1,8 @@
-"""What a stream may use: what was set aside for it, and more of what its rules have left.
+"""What a stream may use: what was reserved for it, and more while its rules have any left.
 
-The rule here: the counters are asked before the last of it is used, so a stream whose rules have
-enough never waits; and what is taken here is held like all else, so others cannot take it too.
+The rule here: more is requested before the last of it is used, so a stream never waits while its
+rules have enough left. What is taken here is held like any other reservation, so nobody else can
+take it too.
 """
 
 import sys
@@ -21,55 +22,55 @@ from gateway.limits.asked import Asked
 from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import Admission, Charge, Used
 
-# More is asked for when so many tokens are left: a third of a second of a fast model.
+# Request more when this many tokens are left: a third of a second of a fast model.
 AHEAD_TOKENS = 32
 NEVER = sys.maxsize
 
-# The store's answer, or, where the store does not answer and nobody may go on uncounted, that.
+# The store's answer, or an error if the store does not answer and nobody may go on uncounted.
 Take = Callable[[Sequence[Charge]], Awaitable[Admission | GatewayError]]
 Stop = Callable[[GatewayError], None]
 
 
 class Answer(Protocol):
-    """What is known of an answer while it comes."""
+    """What is known about an answer while it arrives."""
 
     @property
     def counted(self) -> Usage | None:
-        """The provider's count, where it has sent one by now."""
+        """The provider's count, if it has sent one by now."""
 
     @property
     def tokens_seen(self) -> int:
-        """How long it is by now, as we estimate it."""
+        """Our estimate of its length so far."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether it is all there: there is nothing left to stop then."""
+        """Whether all of it has arrived, so that there is nothing left to stop."""
 
 
 class Share(msgspec.Struct):
-    """What a stream has of one counter, in tokens or in micros."""
+    """What a stream holds of one counter, in tokens or micros."""
 
     use: Use
     held: int
-    step: int  # how much more is asked for at a time
-    ahead: int  # and when: when so little is left
-    refusal: GatewayError | None = None  # there is no more; what is held may be used
+    step: int  # how much more to request at a time
+    ahead: int  # request more when less than this is left
+    refusal: GatewayError | None = None  # no more to be had; what is held may still be used
 
     def left(self, used: Used) -> int:
-        """What is left of it; less than nothing when more was used."""
+        """What is left of it; negative if more was used."""
         return self.held - used.amount(self.use.cap.kind)
 
     def needs_more(self, used: Used) -> bool:
-        """Whether it is time to ask."""
+        """Whether it is time to request more."""
         return self.refusal is None and self.left(used) < self.ahead
 
 
 def make_shares(
     rule: Rule, uses: Sequence[Use], asked: Asked, output_tokens: int | None
 ) -> list[Share]:
-    """What a rule that ends streams gives to one; `output_tokens` is what caps the answer."""
+    """The shares that a rule gives to a stream it may end; `output_tokens` caps the answer."""
     step = max(rule.reserve_tokens, 2 * AHEAD_TOKENS)
-    # A provider keeps to the length that it was told: more is asked for when it does not.
+    # A provider keeps to the length it was given, so request more only if it goes beyond.
     ahead = AHEAD_TOKENS if output_tokens is None else 0
     price = asked.price
     shares = []
@@ -84,7 +85,7 @@ def make_shares(
 
 
 class Allowance:
-    """The shares of one exchange, whichever attempt is under way."""
+    """The shares of one exchange, across all its attempts."""
 
     def __init__(
         self, exchange: Exchange, shares: list[Share], take: Take, *, tasks: Tasks, wall: Clock
@@ -97,17 +98,17 @@ class Allowance:
         self._answer: Answer | None = None
         self._stop: Stop | None = None
         self._counted: Usage | None = None
-        self._counted_at = 0  # how much was seen when the provider's count came
-        self._look_at = 0  # below that many tokens nothing can have happened
+        self._counted_at = 0  # how many tokens had been seen at the provider's count
+        self._look_at = 0  # below this many tokens there is no need to check
         self._is_asking = False
 
     def watch(self, answer: Answer, stop: Stop) -> None:
-        """Begin with an attempt; `stop` is called once it has used more than there is."""
+        """Watch an attempt; `stop` is called once it has used more than it may."""
         self._answer, self._stop = answer, stop
         self._counted, self._counted_at, self._look_at = None, 0, 0
 
     def look(self) -> None:
-        """To be called whenever something of the answer has come."""
+        """Check the limits; called whenever part of the answer has arrived."""
         answer = self._answer
         if answer is None:
             return
@@ -124,7 +125,7 @@ class Allowance:
             self._tasks.spawn("take more for a stream", self._take_more())
 
     def leave(self) -> None:
-        """The attempt has ended: nothing is asked for any more."""
+        """Stop watching: the attempt has ended, so nothing more is requested."""
         self._answer = self._stop = None
 
     async def _take_more(self) -> None:
@@ -141,7 +142,7 @@ class Allowance:
             self._end_if_over(self._measure(self._answer.tokens_seen))
 
     async def _ask(self, shares: Sequence[Share], used: Used) -> None:
-        """Ask for more of each; who is refused asks for what there is the next time."""
+        """Request more for each share; a refused one requests only what is left next time."""
         least = [max(1, -share.left(used)) for share in shares]
         steps = [max(share.step, need) for share, need in zip(shares, least, strict=True)]
         charges = [
@@ -158,14 +159,15 @@ class Allowance:
             if not standing.wait_s:
                 if admission.is_admitted and charges[at].rule not in unfit:
                     share.held += steps[at]
-            # Crumbs are left lying: each is a hold of its own, and a rate makes new ones for ever.
+            # Tiny remainders are not taken: each would be a hold of its own, and a rate keeps
+            # producing new ones.
             elif max(least[at], share.ahead) <= standing.remaining < steps[at]:
                 share.step = standing.remaining
             else:
                 share.refusal = refuse_the_rest(share.use, standing, self._wall())
 
     def _end_if_over(self, used: Used) -> None:
-        """Stop what has used more than there is; of a rule that is tried out it is noted."""
+        """Stop an attempt that used more than it may; for a dry-run rule, only note it."""
         for share in list(self._shares):
             if share.refusal is None or share.left(used) >= 0:
                 continue
@@ -179,7 +181,7 @@ class Allowance:
                 return
 
     def _measure(self, seen: int) -> Used:
-        """What this attempt and those before it came to."""
+        """What this attempt and the ones before it have used."""
         exchange = self._exchange
         counted = exchange.believe(self._counted or Usage(None, None, "estimate"))
         usage = counted.fill(exchange.prompt_tokens, self._counted_at)
@@ -194,7 +196,7 @@ class Allowance:
         return Used(before + usage.tokens + later, (exchange.spent_micros or 0) + micros)
 
     def _free_tokens(self, used: Used) -> int:
-        """How much longer the answer may get before it is worth another look; 1 at least."""
+        """How many more tokens may arrive before the next check; at least 1."""
         free = NEVER
         for share in self._shares:
             left = share.left(used)

@@ -1,6 +1,6 @@
-"""What callers are told about limits: sentences when they are refused, headers in any case.
+"""What callers are told about limits: a message if they are refused, and headers in any case.
 
-The rule here: a time that is said is rounded up, so that who waits as long is let in.
+The rule here: waiting times are rounded up, so that a caller who waits that long is let in.
 """
 
 from collections.abc import Sequence
@@ -31,16 +31,16 @@ from gateway.limits.asked import Asked
 from gateway.limits.rules import Cap, Rule, Use
 from gateway.stores.counters import SOON_S, CounterKind, Standing
 
-# What a sum of floats is off by is not rounded up; stores let in who is early by as much.
+# Rounding errors of floats are not rounded up; stores let in callers who are early by this much.
 DUST_S = 1e-6
 MINUTE = 60
 HOUR = 3600
-UNCOUNTED_S = 5  # as often as Redis is asked whether it is back
-# Of the type that aiohttp need not turn each name into: 5,000 instructions for these eight.
+UNCOUNTED_S = 5  # the interval at which we check whether Redis is back
+# `istr`, because aiohttp would convert each name to it: 5,000 instructions for these eight.
 RATE_LIMIT, RATE_LIMIT_POLICY = istr("RateLimit"), istr("RateLimit-Policy")
-# SDKs try a 429 again by themselves, twice within seconds: no use where the wait is hours.
+# SDKs retry a 429 by themselves, twice within seconds, which is useless if the wait is hours.
 NO_RETRY = {"x-should-retry": "false"}
-# Why an answer was stopped, and of what there is no more.
+# The error for an answer that was stopped, and what was used up.
 STOPS: dict[CounterKind, tuple[type[DownstreamError], str]] = {
     CounterKind.TOKENS: (TokenRateExceededError, "tokens a minute"),
     CounterKind.QUOTA: (TokenQuotaExceededError, "tokens"),
@@ -49,7 +49,7 @@ STOPS: dict[CounterKind, tuple[type[DownstreamError], str]] = {
 
 
 def refuse_body(rule: Rule) -> DownstreamError:
-    """For a body that is larger than a rule allows."""
+    """The error for a body that is larger than a rule allows."""
     return BodyLimitExceededError(
         f"The body is larger than the {rule.max_body_bytes} bytes that the rule {rule.name} "
         "allows; send fewer or smaller parts.",
@@ -58,7 +58,7 @@ def refuse_body(rule: Rule) -> DownstreamError:
 
 
 def refuse_output(rule: Rule, asked: Asked) -> DownstreamError:
-    """For a request that asks for a longer answer than a rule allows."""
+    """The error for a request that asks for a longer answer than a rule allows."""
     return OutputLimitExceededError(
         f"The rule {rule.name} allows answers of {rule.max_output_tokens} tokens, and more are "
         f"asked for; lower `{asked.output_field}`.",
@@ -68,7 +68,7 @@ def refuse_output(rule: Rule, asked: Asked) -> DownstreamError:
 
 
 def refuse_unpriced(rule: Rule, asked: Asked) -> DownstreamError:
-    """For a model whose cost nobody knows, where a rule counts money."""
+    """The error for a model without a price under a rule that counts money."""
     return ModelUnpricedError(
         f"The rule {rule.name} counts money, and {asked.model} of {asked.provider} has no price; "
         "ask for a model that has one, or have whoever runs the gateway write its "
@@ -79,7 +79,7 @@ def refuse_unpriced(rule: Rule, asked: Asked) -> DownstreamError:
 
 
 def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
-    """For a request that needs more than a counter ever has."""
+    """The error for a request that needs more than a counter ever holds."""
     cap = use.cap
     if cap.counts_money:
         return RequestNeverFitsError(
@@ -99,7 +99,7 @@ def refuse_for_ever(use: Use, asked: Asked) -> DownstreamError:
 
 
 def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
-    """For a request that fits later; `now` is POSIX time."""
+    """The error for a request that will fit later; `now` is POSIX time."""
     cap, wait_s = use.cap, max(ceil(standing.wait_s - DUST_S), 1)
     headers = {"Retry-After": str(wait_s)}
     again = f"try again in {_say_wait(wait_s)}"
@@ -123,7 +123,7 @@ def refuse_for_now(use: Use, standing: Standing, now: float) -> DownstreamError:
 
 
 def refuse_the_rest(use: Use, standing: Standing, now: float) -> DownstreamError:
-    """For an answer that has used what a rule had left; `now` is POSIX time."""
+    """The error for an answer that used up what a rule had left; `now` is POSIX time."""
     cap, wait_s = use.cap, max(ceil(standing.wait_s - DUST_S), 1)
     kind, what = STOPS[cap.kind]
     again = f"the next tokens are there in {_say_wait(wait_s)}"
@@ -139,7 +139,7 @@ def refuse_the_rest(use: Use, standing: Standing, now: float) -> DownstreamError
 
 
 def refuse_blindly(rule: Rule) -> InternalError:
-    """For a request that a rule cannot look at, because Redis is gone."""
+    """The error for a request that cannot be counted because Redis is down."""
     return LimitsUnavailableError(
         "The gateway cannot count requests just now, and does not let any in uncounted; "
         "try again in a moment.",
@@ -178,12 +178,12 @@ def _say_requests(cap: Cap) -> str:
 def render_headers(
     uses: Sequence[Use], standings: Sequence[Standing], wording: "Wording | None" = None
 ) -> dict[str, str]:
-    """The headers that say how all rules stand, but for those that are tried out.
+    """The headers that say how much is left of all rules, except dry-run rules.
 
-    OpenAI's names hold one number each: that of the counter with the least left. `RateLimit` and
-    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11) hold them all; what refuses says
-    when there is more, and `Retry-After` is never earlier than that (section 6 there). `wording` is
-    that of the caps in use, where it is known already.
+    OpenAI's headers hold one number each: that of the counter with the least left. `RateLimit` and
+    `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-11) list all counters. A counter that
+    refuses says when there is more, and `Retry-After` is never earlier than that (section 6 there).
+    Pass the `wording` of the caps in use if it is already known.
     """
     if wording is None:
         wording = word(tuple(map(_cap_of, uses)))
@@ -214,7 +214,7 @@ _cap_of = attrgetter("cap")
 
 
 class _Names(msgspec.Struct, frozen=True):
-    """OpenAI's three headers of one unit."""
+    """The names of OpenAI's three headers for one unit."""
 
     limit: istr
     remaining: istr
@@ -228,20 +228,20 @@ _NAMES = {
 
 
 class Wording(msgspec.Struct, frozen=True):
-    """What the headers of some caps say whatever has been used; places are in their order."""
+    """The part of some caps' headers that does not depend on use; places are indexes of caps."""
 
-    # Of each cap where it stands, without those that are tried out: a caller who is in many groups
-    # has a counter in each. None: each stands once, and all are told.
+    # The places of each cap that is not a dry run: a cap occurs several times if the caller is in
+    # several groups. None if every cap occurs once and all are reported.
     told: Sequence[Sequence[int]] | None
     policy: str
-    template: str  # of each its label, how much is left and in how many seconds there is more
+    template: str  # for each its label, how much is left, and in how many seconds there is more
     capacities: Sequence[str]
-    units: Sequence[tuple[_Names, int, Sequence[int]]]  # the first of its caps, and the others
+    units: Sequence[tuple[_Names, int, Sequence[int]]]  # a unit's first cap, and the others
 
 
-@lru_cache(maxsize=1_024)  # what a few combinations of rules say: 3 µs of the 7 for four rules
+@lru_cache(maxsize=1_024)  # there are few combinations; saves 3 of 7 µs for four rules
 def word(caps: tuple[Cap, ...]) -> Wording:
-    """What the headers say of these, whatever has been used."""
+    """The wording of these caps, whatever has been used."""
     places_of: dict[Cap, list[int]] = {}
     for place, cap in enumerate(caps):
         if not cap.is_tried_out:
@@ -262,11 +262,11 @@ def word(caps: tuple[Cap, ...]) -> Wording:
 
 
 def _find_tightest(standings: Sequence[Standing], places: Sequence[int]) -> Standing:
-    """Of the counters of one cap the one that is waited for longest, or has the least left."""
+    """The counter of one cap with the longest wait, or else with the least left."""
     return max((standings[place] for place in places), key=lambda one: (one.wait_s, -one.remaining))
 
 
-_MILLISECONDS = [f"{number}ms" for number in range(1001)]  # half the work of making each anew
+_MILLISECONDS = [f"{number}ms" for number in range(1001)]  # halves the cost of writing them
 
 
 def say_duration(seconds: float) -> str:

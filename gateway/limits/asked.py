@@ -1,6 +1,6 @@
-"""What a request asks for, as far as limits look at it.
+"""What a request asks for, as far as it matters to limits.
 
-The rule here: nothing is parsed but the numbers that say how long an answer may get.
+The rule here: nothing is parsed except the numbers that cap the length of the answer.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     model: str
     body_bytes: int
     prompt_tokens: int  # estimated
-    output_tokens: int | None  # at most, for each choice; None: nothing caps it
-    asked_output_tokens: int | None  # the same, as the caller wrote it
+    output_tokens: int | None  # the most for each choice; None if nothing caps it
+    asked_output_tokens: int | None  # the cap that the caller set
     choices: int
-    output_field: str = OUTPUT_FIELDS[0]  # where the caller wrote it
-    key: str = ""  # the gateway's own key that was shown; empty: none was
+    output_field: str = OUTPUT_FIELDS[0]  # the field in which the caller set it
+    key: str = ""  # the gateway's own key that the caller sent; empty if none
     client_address: str = ""
     price: Price | None = None
     is_anonymous: bool = False
@@ -44,12 +44,12 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def address(self) -> str:
-        """Whom a rule for addresses counts."""
+        """The address as rules for addresses count it."""
         return count_address(self.client_address)
 
 
 def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
-    """What a request asks for; the chain has read it and knows who calls."""
+    """What a request asks for, once the chain has read it and knows who is calling."""
     principal = exchange.principal or ANONYMOUS
     if isinstance(prompt, ChatRequest):
         asked_output, output, choices = None, _registry_cap(call), 1
@@ -81,7 +81,7 @@ def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
 
 @lru_cache(maxsize=4096)
 def count_address(client_address: str) -> str:
-    """Whom an address is counted as: of IPv6 its network of 64 bits, which one house has whole."""
+    """An address as it is counted: for IPv6 its /64 network, as a household gets a whole one."""
     address = parse_address(client_address)
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), 64), strict=False))
@@ -89,21 +89,21 @@ def count_address(client_address: str) -> str:
 
 
 def _registry_cap(call: Call) -> int | None:
-    """What the gateway itself asks for on `/api/chat`."""
+    """The cap that the gateway itself sends for `/api/chat`."""
     if "max_tokens" not in call.provider.params.send:
         return None
     return call.provider.max_output_of(call.model)
 
 
 def _read_output(fields: Mapping[str, bytes]) -> tuple[int | None, str]:
-    """The larger of the two fields that cap an answer, and its name; 0 caps none."""
+    """The larger of the two fields that cap an answer, and its name; 0 means no cap."""
     largest, largest_name = 0, OUTPUT_FIELDS[0]
     for name in OUTPUT_FIELDS:
         value = _decode(fields[name]) if name in fields else None
         if value is None:
             continue
         if type(value) is not int or value < 0:
-            # A provider may read "100" or 1e9 in its own way, and then a limit is none.
+            # A provider may read "100" or 1e9 in its own way, which would defeat the limit.
             message = f"`{name}` has to be a whole number of 0 or more."
             raise InvalidRequestError(message, param=name)
         if value > largest:

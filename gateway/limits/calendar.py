@@ -1,7 +1,7 @@
-"""Days and months as people have them: from midnight to midnight where they live.
+"""Calendar days and months: from midnight to midnight in a time zone.
 
-The rule here: windows follow each other without a gap or an overlap, also where clocks are
-changed; a day has 23 hours then, or 25.
+The rule here: windows follow each other without a gap or an overlap, even when clocks change; a
+day then has 23 or 25 hours.
 """
 
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -17,27 +17,27 @@ class Calendar:
     def __init__(self, period: Period, zone: str) -> None:
         self._period: Period = period
         self._name = zone
-        # Known without a database of time zones, which small images do not have.
+        # UTC must work without a time zone database, which small images do not have.
         self._zone: tzinfo = UTC if zone == "UTC" else ZoneInfo(zone)
-        self._window = (0.0, 0.0)  # the last one that was asked for: it lasts a while
+        self._window = (0.0, 0.0)  # the last one found, which stays valid for a while
 
     def window(self, now: float) -> tuple[float, float]:
-        """Beginning and end, in POSIX time, of the window that `now` is in."""
+        """The beginning and end, in POSIX time, of the window that contains `now`."""
         window = self._window
         if not window[0] <= now < window[1]:
             window = self._window = self._find(now)
         return window
 
     def say(self, at: float) -> str:
-        """A moment as people of that zone write it."""
+        """A moment written in local time, with the zone's name."""
         return f"{datetime.fromtimestamp(at, self._zone):%Y-%m-%d %H:%M} ({self._name})"
 
     def _find(self, now: float) -> tuple[float, float]:
         today = datetime.fromtimestamp(now, self._zone).replace(
             hour=0, minute=0, second=0, microsecond=0, fold=0
         )
-        # Arithmetic on a local time is on its digits; a midnight that a change of clocks leaves
-        # out stands for the moment of the change.
+        # Arithmetic on a local time changes its digits. If a clock change skips midnight, that
+        # midnight stands for the moment of the change.
         if self._period == "day":
             begin, end = today, today + timedelta(days=1)
         else:

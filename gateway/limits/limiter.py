@@ -1,7 +1,7 @@
-"""Admits requests and settles them: the rules on one side, the counters on the other.
+"""Admits and settles requests, between the rules on one side and the counters on the other.
 
-The rule here: what was admitted is settled when its exchange is, once, however that ends. A hold
-has an id of its own: the request's is the caller's, and two requests may come with the same one.
+The rule here: whatever was admitted is settled exactly once, when its exchange is, however that
+ends. A hold has its own id, because callers choose request ids and two requests may share one.
 """
 
 import itertools
@@ -36,12 +36,12 @@ from gateway.stores.errors import CountersDownError
 
 
 class Grant(msgspec.Struct):
-    """What the rules say to one request."""
+    """What the rules grant one request."""
 
-    headers: dict[str, str]  # for the answer, whichever it is
-    output_cap: int | None = None  # the longest answer that may be asked for
+    headers: dict[str, str]  # for the answer, whatever it is
+    output_cap: int | None = None  # the longest answer that may be requested
     refusal: GatewayError | None = None
-    allowance: Allowance | None = None  # where a rule may end the stream that is asked for
+    allowance: Allowance | None = None  # if a rule may end the stream
 
 
 NO_LIMITS = Grant({})
@@ -52,11 +52,11 @@ and catches an exception, which takes 2 µs."""
 
 
 class _Hold(msgspec.Struct):
-    """A request that was let in."""
+    """A request that was admitted."""
 
     id: str
     uses: Sequence[Use]
-    more: list[str] = []  # what its stream has taken since: holds of their own
+    more: list[str] = []  # the ids of further holds that its stream has taken since
     allowance: Allowance | None = None
     is_settled: bool = False
 
@@ -83,11 +83,11 @@ class Limiter:
 
     @property
     def held(self) -> int:
-        """Requests that were let in and are not settled."""
+        """How many requests were admitted and are not settled yet."""
         return len(self._holds)
 
     async def admit(self, exchange: Exchange, asked: Asked) -> Grant:
-        """Let a request in, or say why not; an exchange is let in once, however often it asks."""
+        """Admit a request, or say why not; a second call for the same exchange takes nothing."""
         if exchange in self._holds:
             return Grant({})
         plan = self._plans.find(asked)
@@ -116,7 +116,7 @@ class Limiter:
                 grant.refusal = refusal
                 return grant
         if uses:
-            # Fewer count where a model is free, or a rule that is tried out would have refused.
+            # There are fewer if the model is free, or if a dry-run rule would have refused.
             wording = plan.wording if len(uses) == plan.counters else None
             hold = await self._take(exchange, uses, grant, wording)
             if shares and hold is not None:
@@ -124,7 +124,7 @@ class Limiter:
         return grant
 
     def settle(self, exchange: Exchange) -> None:
-        """Book what a settled exchange has used; an observer."""
+        """Book what a settled exchange has used; called as an observer."""
         hold = self._holds.pop(exchange, None)
         if hold is None:
             return
@@ -133,17 +133,17 @@ class Limiter:
         hold.is_settled = True
         for more in hold.more:
             self._store.settle(more, Used())
-        allowance, hold.allowance = hold.allowance, None  # which knows the hold: a cycle
+        allowance, hold.allowance = hold.allowance, None  # it refers to the hold: break the cycle
         if allowance is not None:
             allowance.leave()
 
     async def renew(self) -> None:
-        """Keep what is held; to be called every third of `LEASE_S`."""
+        """Renew all holds; must be called every third of `LEASE_S`."""
         holds = self._holds.values()
         await self._store.renew([hold_id for hold in holds for hold_id in (hold.id, *hold.more)])
 
     def count_places(self) -> dict[str, int]:
-        """Places that are taken by this process, for each rule that has any to give."""
+        """How many concurrent places this process takes, for each rule that limits them."""
         places = {
             cap.rule: 0
             for rule in self._rules
@@ -159,9 +159,9 @@ class Limiter:
     async def _take(
         self, exchange: Exchange, uses: Sequence[Use], grant: Grant, wording: Wording | None
     ) -> _Hold | None:
-        """Ask the store; what is held then, or None with a refusal in the grant."""
+        """Ask the store; the hold, or None with the refusal in the grant."""
         hold = _Hold(self._new_id(), uses)
-        # Before it is asked for: a caller who leaves meanwhile may have been let in already.
+        # Noted before asking: if the caller leaves meanwhile, the store may already have taken it.
         self._holds[exchange] = hold
         try:
             admission = await self._store.admit(hold.id, [use.charge for use in uses])
@@ -192,7 +192,7 @@ class Limiter:
     def _make_allowance(self, exchange: Exchange, shares: list[Share], hold: _Hold) -> Allowance:
         if self._tasks is None:
             raise RuntimeError("Rules that stop streams need tasks.")
-        would_refuse = exchange.would_refuse  # of a rule that is tried out nothing was taken then
+        would_refuse = exchange.would_refuse  # dry-run rules that would refuse took nothing
         taken = [share for share in shares if share.use.cap.rule not in would_refuse]
         take = partial(self._take_more, hold)
         allowance = Allowance(exchange, taken, take, tasks=self._tasks, wall=self._wall)
@@ -200,7 +200,7 @@ class Limiter:
         return allowance
 
     async def _take_more(self, hold: _Hold, charges: Sequence[Charge]) -> Admission | GatewayError:
-        """A further hold of the same exchange, which is settled with it."""
+        """Take a further hold for the same exchange, settled together with it."""
         hold_id = self._new_id()
         hold.more.append(hold_id)
         try:
@@ -209,7 +209,7 @@ class Limiter:
             hold.more.remove(hold_id)
             return refuse_blindly(self._rules[error.rule])
         finally:
-            if hold.is_settled:  # meanwhile; whatever was taken is given back
+            if hold.is_settled:  # in the meantime: give back whatever was taken
                 self._store.settle(hold_id, Used())
         if not admission.is_admitted:
             hold.more.remove(hold_id)
@@ -220,7 +220,7 @@ class Limiter:
 
 
 def _note_tried_out(exchange: Exchange, uses: Sequence[Use], admission: Admission) -> None:
-    """Write down which rules would have refused, each once."""
+    """Note which dry-run rules would have refused, each once."""
     for use, standing in zip(uses, admission.standings, strict=True):
         if standing.wait_s and use.charge.is_tried_out:
             exchange.note_would_refuse(use.cap.rule)
@@ -233,7 +233,7 @@ def _shorter(first: int | None, second: int | None) -> int | None:
 
 
 def _refuse_size(rule: Rule, uses: Sequence[Use], asked: Asked) -> DownstreamError | None:
-    """What can never be met is told at once, not as a time to wait."""
+    """The error for a request that no waiting will make fit."""
     if rule.max_body_bytes is not None and asked.body_bytes > rule.max_body_bytes:
         return refuse_body(rule)
     longest, wanted = rule.max_output_tokens, asked.asked_output_tokens

@@ -1,6 +1,7 @@
-"""From rules and counters to limits that are kept, and back to nothing.
+"""Starting and stopping the limits: opening counters, renewing holds, recalling what was spent.
 
-The rule here: counters that cannot be had stop the start; a ledger that does not answer does not.
+The rule here: if the counters cannot be opened, the gateway does not start. It does start if the
+ledger does not answer.
 """
 
 import asyncio
@@ -22,15 +23,15 @@ from gateway.limits.recall import (
 from gateway.stores.counters import LEASE_S, CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 
-RENEW_S: Final = LEASE_S / 3  # twice before a lease runs out
-RECALL_S: Final = 3.0  # for the sums of the ledger; then they are added when they come
+RENEW_S: Final = LEASE_S / 3  # two chances before a lease runs out
+RECALL_S: Final = 3.0  # how long the start waits for the ledger's sums; later ones are added
 
 
 @asynccontextmanager
 async def keep_holds(
     limiter: Limiter, counters: CounterStore, tasks: Tasks, *, every_s: float = RENEW_S
 ) -> AsyncIterator[None]:
-    """Renew what the requests in flight hold while this is entered; StoreError without counters."""
+    """Open the counters and keep renewing what requests in flight hold; StoreError if it fails."""
     await counters.open()
     tasks.spawn("renew_holds", renew_holds(limiter, every_s))
     try:
@@ -54,14 +55,14 @@ async def recalling(
     books: Books | None,
     report_crash: ReportCrash,
 ) -> AsyncIterator[None]:
-    """Let days and months go on where the ledger says, whenever counters begin anew."""
+    """Restore daily and monthly counters from the ledger whenever the counters begin anew."""
     specs = tuple(specs)
     rules = find_recallable(specs)
     if isinstance(counters, MemoryCounters):
         report_forgotten(specs)
     tasks = Tasks(report_crash)
     if not rules or books is None:
-        pass  # nothing to recall, or nobody who could tell
+        pass  # nothing to recall, or no ledger to ask
     elif isinstance(counters, MemoryCounters):
         tasks.spawn("recall_spent", keep_recalling(rules, counters, books))
         await tasks.wait(RECALL_S)

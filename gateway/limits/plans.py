@@ -1,7 +1,7 @@
-"""Which rules are for a call, and what they count it in: worked out once, and remembered.
+"""Which rules apply to a call, and in which counters: worked out once and cached.
 
-The rule here: a plan depends on who calls and what of, never on how much. Whatever a rule looks at
-to find its counters is part of what its plan is found by.
+The rule here: a plan depends on who calls what, never on how much they ask for. Everything a rule
+uses to find its counters is part of the cache key.
 """
 
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ class Part(msgspec.Struct, frozen=True):
 
     rule: Rule
     counters: Sequence[Counter]
-    # Of a rule that every such request takes the same of and none is too large for.
+    # Set if every such request takes the same of the rule and none can be too large for it.
     ready: Sequence[Use] | None
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """All rules that are for a call, in their order."""
+    """All rules that apply to a call, in order."""
 
     parts: Sequence[Part]
-    output_cap: int | None  # the longest answer that may be asked for
+    output_cap: int | None  # the longest answer that may be requested
     counters: int
-    wording: Wording  # of the headers, where each of them counts
+    wording: Wording  # of the headers, if all counters take part
 
 
 class Plans:
-    """Finds the plan of a request: 0.4 µs, where making it takes 4 with four rules."""
+    """Finds the plan of a request in 0.4 µs, where making one takes 4 with four rules."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
@@ -42,7 +42,7 @@ class Plans:
         self._plans: dict[tuple[object, ...], Plan] = {}
 
     def find(self, asked: Asked) -> Plan:
-        """The rules for this request."""
+        """The plan for this request."""
         about = (
             asked.principal,
             asked.tenant,
@@ -75,6 +75,6 @@ def _make_plan(rules: Sequence[Rule], asked: Asked) -> Plan:
 def _make_part(rule: Rule, asked: Asked) -> Part:
     counters = rule.find_counters(asked)
     is_the_same = rule.takes_one and not rule.looks_at_size
-    # No cost and no window is in what takes one each time, so neither are the numbers here.
+    # Such a use has no token cost and no calendar window, so the numbers passed do not matter.
     ready = rule.uses(counters, asked, None, 0.0) if is_the_same else None
     return Part(rule, counters, ready)

@@ -1,7 +1,7 @@
-"""That every rule limits somebody: asked once, before anybody calls.
+"""Proof that every rule really limits somebody, made once before anybody calls.
 
-The rule here: a rule is believed when a request that was too much for it has been refused, by the
-same code that is going to refuse callers; and each of its numbers alone.
+The rule here: a rule counts as proven if the code that will refuse callers has refused a request
+that exceeded it. Each of its numbers is proven separately.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,13 +18,13 @@ from gateway.limits.rules import Rule, Use
 from gateway.stores.counters import CounterStore
 from gateway.stores.memory_counters import MemoryCounters
 
-# A token in or out for a micro: only that there is a price matters.
+# One micro per token in or out; it only matters that there is a price.
 _PRICE = Price(1_000_000, 1_000_000, 1_000_000, "")
 _NOON = 43_200.0
 
 
 class ToothlessRuleError(ValueError):
-    """A rule that refuses nobody: whoever wrote it relies on a limit that is none."""
+    """A rule that refuses nobody: whoever wrote it relies on a limit that does nothing."""
 
 
 def _make_store() -> CounterStore:
@@ -53,11 +53,11 @@ async def prove_rules(
 
 
 def make_probe(spec: LimitSpec) -> Asked:
-    """A request that a rule is for, if there can be one."""
+    """A request that a rule applies to, if there can be one."""
     match = spec.match
     names = words_of(match.principal) or frozenset()
     keys = words_of(match.key)
-    if keys is not None:  # a key is held by the principal of the same name
+    if keys is not None:  # the holder of a key is the principal of that name
         names = (names & keys) or keys
     name = min(names, default="probe")
     return Asked(
@@ -80,9 +80,9 @@ def make_probe(spec: LimitSpec) -> Asked:
 async def _prove(
     spec: LimitSpec, asked: Asked, store: CounterStore, taken: Use | None = None
 ) -> None:
-    """Ask for this; `taken` is the number of which there is nothing left."""
+    """Try this request; `taken` is the use whose counter is exhausted first."""
     if taken is not None:
-        # Twice as much as there is: of a rate of millions one more is within the dust of floats.
+        # Twice the capacity: with a rate of millions, one more is within float rounding errors.
         twice = 2 * taken.charge.capacity
         too_much = msgspec.structs.replace(
             taken.charge, capacity=twice, cost=twice, is_tried_out=False

@@ -1,7 +1,7 @@
-"""What was spent before the gateway was started: days and months go on where the ledger says.
+"""Recalling what was spent before a start, so that days and months continue from the ledger.
 
-The rule here: only what the ledger tells apart can be recalled. It knows callers, keys, tenants,
-providers and models; it does not know groups and addresses, and a rule about those begins anew.
+The rule here: only what the ledger distinguishes can be recalled. It knows callers, keys, tenants,
+providers and models, but not groups and addresses, so rules about those begin anew.
 """
 
 import asyncio
@@ -24,35 +24,35 @@ from gateway.stores.ledger import Spent
 
 
 class Books(Protocol):
-    """The ledger, as far as it is asked."""
+    """The part of the ledger that is used here."""
 
-    caught_up: asyncio.Event  # what earlier processes left behind is in it
+    caught_up: asyncio.Event  # set once it has what earlier processes left behind
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> Sequence[Spent]:
-        """What was spent by exchanges that began between two moments; StoreError."""
+        """What exchanges that began between two moments have spent; StoreError."""
 
 
 class Recalling(Protocol):
-    """What is told of the past, bit by bit."""
+    """Something that takes in past use, piece by piece."""
 
     def recall(self, charge: Charge, amount: int) -> None:
-        """So much was used of the window of a charge, beside what was told before."""
+        """Add an amount to what was used in the charge's window."""
 
 
 @runtime_checkable
 class SharedStore(Protocol):
-    """Counters of several processes, which may lose their memory at any time."""
+    """Counters shared by several processes, which may lose their contents at any time."""
 
     @property
     def begins_anew(self) -> asyncio.Event:
-        """Set when that may have happened; `recall` clears it."""
+        """Set when the contents may have been lost; `recall` clears it."""
 
     async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
-        """Let each window have as much used at least; StoreDownError."""
+        """Raise what was used in each window to at least this much; StoreDownError."""
 
 
 class _Sums:
-    """All that was used of each window."""
+    """Adds up what was used in each window."""
 
     def __init__(self) -> None:
         self.by_key: dict[str, tuple[Charge, int]] = {}
@@ -62,26 +62,26 @@ class _Sums:
         self.by_key[charge.key] = (charge, before + amount)
 
 
-AGAIN_S: Final = 10.0  # between two tries
-AT_ONCE: Final = 100  # callers and models; 2 ms with three rules, and then requests have a turn
+AGAIN_S: Final = 10.0  # between two attempts
+AT_ONCE: Final = 100  # rows before requests get a turn: 2 ms with three rules
 GATEWAY_KEY: Final[PrincipalKind] = "gateway_key"
 ANONYMOUS: Final[PrincipalKind] = "anonymous"
-UNKNOWN: Final = frozenset({"group", "address"})  # to the ledger
+UNKNOWN: Final = frozenset({"group", "address"})  # dimensions that the ledger does not record
 
 _log = structlog.get_logger()
 
-# A token in or out for a micro: that there is a price is what matters.
+# One micro per token in or out; it only matters that there is a price.
 _PRICE = Price(1_000_000, 1_000_000, 1_000_000, "")
 
 
 def find_recallable(specs: Iterable[LimitSpec]) -> list[Rule]:
-    """The rules for a day or a month that the ledger has something to say about."""
+    """The rules for a day or a month whose use can be recalled from the ledger."""
     rules = [Rule(spec, index) for index, spec in enumerate(specs) if _is_told_apart(spec)]
     return [rule for rule in rules if any(cap.calendar for cap in rule.caps)]
 
 
 def report_forgotten(specs: Iterable[LimitSpec]) -> None:
-    """Say which rules for a day or a month begin anew, because the ledger cannot tell."""
+    """Log which rules for a day or a month begin anew because the ledger cannot tell."""
     rules = [Rule(spec, index) for index, spec in enumerate(specs) if not _is_told_apart(spec)]
     names = [rule.name for rule in rules if any(cap.calendar for cap in rule.caps)]
     if names:
@@ -95,7 +95,7 @@ async def keep_recalling(
     wall: Clock = system_clock,
     again_s: float = AGAIN_S,
 ) -> None:
-    """Recall what was spent until now, trying until the ledger answers."""
+    """Recall what was spent until now, retrying until the ledger answers."""
     until, has_failed = wall(), False
     while True:
         try:
@@ -118,28 +118,28 @@ async def keep_recalling_shared(
     wall: Clock = system_clock,
     again_s: float = AGAIN_S,
 ) -> None:
-    """Recall what was spent, each time that a shared store begins anew; until cancelled."""
+    """Recall what was spent each time a shared store begins anew, until cancelled."""
     while True:
         await counters.begins_anew.wait()
         sums = _Sums()
         await keep_recalling(rules, sums, books, wall, again_s)
-        with contextlib.suppress(StoreDownError):  # it begins anew when it is back
+        with contextlib.suppress(StoreDownError):  # the event is set again when it is back
             await counters.recall(sums.by_key.values())
 
 
 async def recall_spent(
     rules: Sequence[Rule], counters: Recalling, books: Books, *, until: float
 ) -> None:
-    """Count what was used of each window up to a moment, in POSIX time; StoreError.
+    """Count what was used in each window up to a moment, in POSIX time; StoreError.
 
-    What is used after that moment is counted as it is settled.
+    Use after that moment is counted when it is settled.
     """
     begins = {cap.calendar.window(until)[0] for rule in rules for cap in rule.caps if cap.calendar}
     found = [
         (begin, await books.fetch_spent(int(begin * MS_PER_S), int(until * MS_PER_S)))
         for begin in sorted(begins)
     ]
-    for begin, rows in found:  # all of it has been read: counted once, or not at all
+    for begin, rows in found:  # only now, when all is read: all or nothing is counted
         for number, spent in enumerate(rows, 1):
             _recall_one(spent, begin, rules, counters, until)
             if not number % AT_ONCE:
@@ -149,7 +149,7 @@ async def recall_spent(
 def _recall_one(
     spent: Spent, begin: float, rules: Sequence[Rule], counters: Recalling, until: float
 ) -> None:
-    """Count what one caller used of one model since a window began."""
+    """Count what one caller has used of one model since a window began."""
     asked, used = _ask_again(spent), Used(spent.tokens, spent.micros)
     for rule in rules:
         if rule.fits(asked):
@@ -163,7 +163,7 @@ def _is_told_apart(spec: LimitSpec) -> bool:
 
 
 def _ask_again(spent: Spent) -> Asked:
-    """A request like those that have spent it."""
+    """A request like the ones that spent this."""
     return Asked(
         principal=spent.principal,
         tenant=spent.tenant,

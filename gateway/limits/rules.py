@@ -1,7 +1,7 @@
-"""The rules of gateway.yaml, ready to be asked: which are for a request, and what it takes of each.
+"""The rules of gateway.yaml, ready for use: whether they apply, and what a request takes of each.
 
-The rule here: what a rule says is worked out once, so that a request costs a few look-ups.
-Callers without a tenant, a group or a key count together as one: a rule is never passed by having
+The rule here: everything about a rule is worked out once, so that a request costs a few look-ups.
+Callers without a tenant, group or key count together as one, so nobody escapes a rule by having
 none.
 """
 
@@ -26,7 +26,7 @@ Unit = Literal["requests", "tokens", "concurrent", "day", "month"]
 NO_CAP = sys.maxsize
 
 MINUTE_S = 60.0
-PERIODS_S = {"day": 86_400, "month": 30 * 86_400}  # as the header has them, give or take
+PERIODS_S = {"day": 86_400, "month": 30 * 86_400}  # nominal lengths, for the header
 QUOTA_UNITS = {
     CounterKind.REQUESTS: "requests",
     CounterKind.TOKENS: "tokens",
@@ -34,25 +34,25 @@ QUOTA_UNITS = {
     CounterKind.QUOTA: "tokens",
     CounterKind.MONEY: "usd-micros",
 }
-# Each with its name in `match`; groups are several.
+# Each has the same name in `match`; groups are handled separately, as a caller has several.
 MATCHED: tuple[Dimension, ...] = ("principal", "key", "tenant", "provider", "model")
-# Stands between the parts of a key; no name holds a control character.
+# Separates the parts of a key; names never contain control characters.
 SEPARATOR = "\x1f"
 
 
 class Cap(msgspec.Struct, frozen=True, eq=False):
-    """One number of one rule, and how it is counted. Each is itself alone, and hashed as such."""
+    """One number of one rule, and how it is counted; compared and hashed by identity."""
 
     rule: str
-    label: str  # of the rule and what it counts, for headers
+    label: str  # names the rule and what it counts, for headers
     kind: CounterKind
-    written: int  # as it stands in the file; of money in micros
-    capacity: int  # at most at once; of a quota or of money, in its window
-    per_s: float  # of requests and tokens a minute
-    whom: str  # for a sentence: for each principal
+    written: int  # as in the file; money in micros
+    capacity: int  # the most at once; for a quota or money, the most in its window
+    per_s: float  # the refill rate of requests and tokens per minute
+    whom: str  # for messages, such as "for each principal"
     unit: Unit
     policy: str  # for the header `RateLimit-Policy`
-    counts_tokens: bool  # the request's length is what counts
+    counts_tokens: bool  # counts tokens, so a request takes as many as it needs
     counts_money: bool
     is_tried_out: bool
     calendar: Calendar | None = None
@@ -65,7 +65,7 @@ class Use(msgspec.Struct, frozen=True, gc=False):
     charge: Charge
 
 
-# A cap, and the key of the counter that counts it for some caller.
+# A cap, and the key of the counter that counts it for a given caller.
 Counter = tuple[Cap, str]
 
 
@@ -78,23 +78,23 @@ class Rule:
         self.when_down = spec.on_store_failure
         self.max_body_bytes = spec.max_body_bytes
         self.max_output_tokens = spec.max_output_tokens
-        # What the gateway asks for in the caller's place; a rule that is tried out changes nothing.
+        # The cap that the gateway sets if the caller sets none; a dry-run rule changes nothing.
         self.output_cap = NO_CAP if spec.dry_run else spec.max_output_tokens or NO_CAP
         self.caps = make_caps(spec)
-        # Whether a request can be too large for it, whatever others have used.
+        # Whether a request can be too large for it regardless of what others have used.
         self.looks_at_size = bool(
             spec.max_body_bytes
             or spec.max_output_tokens
             or any(cap.counts_tokens or cap.counts_money for cap in self.caps)
         )
-        # Whether every request of a caller takes the same of it.
+        # Whether every request of a caller takes the same amount.
         self.takes_one = not any(cap.counts_tokens or cap.counts_money for cap in self.caps)
         self.refuses_unpriced = spec.counts_money and spec.unpriced == "refuse"
         self.stops_streams = spec.stop_streams
         self._is_for_anonymous = isinstance(spec, AnonymousLimitSpec)
         self._index = index
         self._dimensions = spec.dimensions
-        # One value is itself, several are a tuple.
+        # `attrgetter` returns a single value as it is, and several as a tuple.
         self._values_of: Callable[[Asked], str | tuple[str, ...]] = attrgetter(
             *(spec.dimensions or ["principal"])
         )
@@ -109,7 +109,7 @@ class Rule:
                 self._matches.append((dimension, words))
 
     def fits(self, asked: Asked) -> bool:
-        """Whether the rule is for this request."""
+        """Whether the rule applies to this request."""
         if self._is_for_anonymous and not asked.is_anonymous:
             return False
         for dimension, words in self._matches:
@@ -118,9 +118,9 @@ class Rule:
         return self._groups is None or not self._groups.isdisjoint(asked.groups)
 
     def needed_tokens(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
-        """What is set aside: the prompt, and the longest answer or what the rule says.
+        """What to reserve: the prompt plus the longest answer, or else the rule's `reserve_tokens`.
 
-        What the rule says is a guess, and refuses nobody who could be let in with less.
+        `reserve_tokens` is a guess, so it never refuses a request that would fit with less.
         """
         if output_tokens is not None:
             return asked.prompt_tokens + output_tokens * asked.choices
@@ -128,7 +128,7 @@ class Rule:
         return guess if guess <= capacity else max(asked.prompt_tokens, capacity)
 
     def needed_micros(self, asked: Asked, output_tokens: int | None, capacity: int) -> int:
-        """The same in money, at the price of the model; the least there is where it has none."""
+        """The same in money, at the model's price; the minimum of 1 if it has none."""
         price = asked.price
         if price is None:
             return 1
@@ -140,13 +140,13 @@ class Rule:
         return max(price.at_most(asked.prompt_tokens, 0), capacity)
 
     def find_counters(self, asked: Asked) -> list[Counter]:
-        """What this request is counted in, whatever its size."""
+        """The counters for this request, whatever its size."""
         return [(cap, cap.label + key) for key in self._keys(asked) for cap in self.caps]
 
     def uses(
         self, counters: Iterable[Counter], asked: Asked, output_tokens: int | None, now: float
     ) -> list[Use]:
-        """What this request takes of each of them; `now` is POSIX time."""
+        """What this request takes of each counter; `now` is POSIX time."""
         uses = []
         for cap, key in counters:
             cost, starts_at, ends_at = 1, 0.0, 0.0
@@ -158,7 +158,7 @@ class Rule:
                     continue
             if cap.calendar is not None:
                 starts_at, ends_at = cap.calendar.window(now)
-            charge = Charge(  # by position: by name takes twice as long
+            charge = Charge(  # positional arguments: by name takes twice as long
                 key,
                 cap.kind,
                 cap.capacity,
@@ -174,13 +174,13 @@ class Rule:
         return uses
 
     def _keys(self, asked: Asked) -> Sequence[str]:
-        """The counters' keys; one, unless it counts groups and the caller is in several."""
+        """The counters' keys: one, unless it counts groups and the caller is in several."""
         if not self._dimensions:
             return ("",)
         if not self._counts_groups:
             values = self._values_of(asked)
             return (SEPARATOR + (values if isinstance(values, str) else SEPARATOR.join(values)),)
-        # Once each: a counter that is charged twice by one request was checked for one.
+        # Each group once: the check of a counter assumes that a request charges it only once.
         asked_groups = dict.fromkeys(asked.groups)
         groups = [g for g in asked_groups if self._groups is None or g in self._groups] or [""]
         parts = [groups if d == "group" else [getattr(asked, d)] for d in self._dimensions]
@@ -188,7 +188,7 @@ class Rule:
 
 
 def make_caps(spec: LimitSpec) -> tuple[Cap, ...]:
-    """What a rule counts."""
+    """The caps of a rule."""
     caps = []
     if (rate := spec.requests_per_minute) is not None:
         burst = spec.request_burst or rate
@@ -224,7 +224,7 @@ def _make_cap(
     if unit in PERIODS_S:
         policy += f";w={PERIODS_S[unit]}"
     elif unit != "concurrent":
-        # In which an empty one is full again; in as many digits as a header takes.
+        # The time in which an empty counter refills, limited to the digits that a header allows.
         policy += f";w={min(math.ceil(capacity * MINUTE_S / written), 10**15 - 1)}"
     return Cap(
         rule=spec.name,

@@ -1,6 +1,7 @@
-"""Models that a budget will refuse because nobody has written what they cost.
+"""Models that a budget will refuse because they have no price.
 
-The rule here: it is said before somebody is refused; it is no mistake, a caller may have others.
+The rule here: this only warns before anybody is refused. It is not an error, as callers may use
+other models.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,7 @@ SHOWN = 5
 
 
 def find_unpriced(specs: Iterable[LimitSpec], providers: Mapping[str, Provider]) -> list[str]:
-    """A sentence for each rule about money under which models of the registry are refused."""
+    """A sentence for each money rule that will refuse models of the registry."""
     sentences = []
     for spec in specs:
         if not spec.counts_money or spec.unpriced == "allow":
@@ -21,7 +22,7 @@ def find_unpriced(specs: Iterable[LimitSpec], providers: Mapping[str, Provider])
         names = sorted(_names_of(spec, providers))
         if names:
             more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            # The limits of `anonymous` have no such field.
+            # The limits under `anonymous` have no `unpriced` field.
             is_anonymous = isinstance(spec, AnonymousLimitSpec)
             otherwise = "" if is_anonymous else ", or `unpriced: allow` in the rule"
             sentences.append(
@@ -33,7 +34,7 @@ def find_unpriced(specs: Iterable[LimitSpec], providers: Mapping[str, Provider])
 
 
 def _names_of(spec: LimitSpec, providers: Mapping[str, Provider]) -> Iterable[str]:
-    """What of the registry has no price; `*` where a provider names no model."""
+    """The models of the registry without a price; `*` for a provider that lists no models."""
     wanted, models = words_of(spec.match.provider), words_of(spec.match.model)
     for provider in providers.values():
         if provider.is_placeholder or (wanted is not None and provider.name not in wanted):
