@@ -1,9 +1,9 @@
-"""The books: what was asked of providers, by whom, and what became of it.
+"""The ledger: what was asked of providers, by whom, and how it ended.
 
-`ledger` is told of every beginning and end, and writes them into its `journal`; the task of
-`writer` brings what has ended into the database, also out of the `left_journal` of a process that
-is dead.
+`ledger` is told when an exchange begins and ends, and writes both to its `journal`. The task in
+`writer` saves ended exchanges to the database, including those in the `left_journal` of a dead
+process.
 
-The rule here: nothing that a request waits for. What is written down goes to a file first and to
-the database when that takes it.
+The rule here: no request waits for the database. Everything is written to a file first, and to the
+database when that is available.
 """

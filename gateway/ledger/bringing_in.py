@@ -1,7 +1,7 @@
-"""What has ended and is still in journals, brought into the database by whoever wants sums now.
+"""Saving ended exchanges from journals to the database, for somebody who wants sums now.
 
-The rule here: journals are only read, and locks are left alone; the gateway that owns a journal
-brings the same rows once more, and the store leaves alone what it has.
+The rule here: journals are only read, and locks are not touched. The gateway that owns a journal
+saves the same rows again, and the store ignores rows that it already has.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from gateway.stores.ledger import LedgerExchange, LedgerStore
 
 
 async def bring_in(parent: Path, store: LedgerStore) -> None:
-    """Save what has ended by now; OSError where a journal cannot be read, StoreError as ever."""
+    """Save what has ended; OSError if a journal cannot be read, StoreError from the store."""
     for rows in read_ended(parent):
         try:
             await store.save(rows)
@@ -25,12 +25,12 @@ async def bring_in(parent: Path, store: LedgerStore) -> None:
 
 
 def read_ended(parent: Path) -> Iterator[list[LedgerExchange]]:
-    """The ended exchanges in the journals of a directory, a block at a time; none without it."""
+    """The ended exchanges in a directory's journals, one block at a time; none if it is missing."""
     if not parent.is_dir():
         return
     for place in sorted(parent.iterdir()):
         for path in find_segments(place) if is_journal(place) else ():
-            with suppress(FileNotFoundError):  # committed and deleted meanwhile
+            with suppress(FileNotFoundError):  # committed and deleted in the meantime
                 yield from _read_segment(path)
 
 
@@ -38,7 +38,7 @@ def _read_segment(path: Path) -> Iterator[list[LedgerExchange]]:
     with closing(Segment.open(path)) as segment:
         while not segment.is_read:
             rows = segment.read()
-            if rows is None:  # a line that is being written
+            if rows is None:  # the last line is still being written
                 return
             ended = [row for row in rows if isinstance(row, End)]
             if ended:
@@ -47,5 +47,5 @@ def _read_segment(path: Path) -> Iterator[list[LedgerExchange]]:
 
 async def _save_singly(store: LedgerStore, rows: list[LedgerExchange]) -> None:
     for row in rows:
-        with suppress(RowRefusedError):  # the gateway that owns it sets it aside, and says so
+        with suppress(RowRefusedError):  # the gateway that owns it sets it aside and logs it
             await store.save([row])

@@ -1,7 +1,7 @@
-"""Exchanges that are in no book, said on the log.
+"""Logging exchanges that could not be booked anywhere.
 
-The rule here: each has a line with what it used, because there is no other place left for it; and
-one line more has their sums, for whoever looks at nothing else.
+The rule here: each gets a line with what it used, because no other record of it remains. One more
+line has the sums, for readers who look at nothing else.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ _log = structlog.get_logger()
 
 
 def report_given_up(rows: Sequence[LedgerExchange], *, lost: int) -> None:
-    """Say which exchanges nothing has taken; so many of them will be booked as lost."""
+    """Log the exchanges that could not be saved; `lost` of them will be booked as lost."""
     for row in rows:
         _log.error(
             "ledger.row_given_up",
@@ -44,7 +44,7 @@ def _add_up(numbers: Iterable[int | None]) -> int:
 
 
 def _cost_of(rows: Iterable[LedgerExchange]) -> int:
-    """What the provider says that it charges, or else our price."""
+    """What the provider says it charges, or else the cost at our prices."""
     return _add_up(
         one.cost_micros if one.provider_cost_micros is None else one.provider_cost_micros
         for row in rows

@@ -1,6 +1,6 @@
-"""Rows that no file would take, in memory until the database or a file does.
+"""Rows that could not be written to a file, kept in memory until a file or the database takes them.
 
-The rule here: their number is bounded, and what there is no room for is counted.
+The rule here: their number is limited, and rows beyond that are counted.
 """
 
 from collections import deque
@@ -14,10 +14,10 @@ TAKEN_ROWS = 500
 
 
 class HeldRows:
-    """A queue with an end."""
+    """A bounded queue of rows."""
 
     def __init__(self, room: int = HELD_ROWS) -> None:
-        # Told of each row that is in the database, by its id.
+        # Called with the id of each row that has been saved to the database.
         self.when_kept: Callable[[str], None] = lambda _: None
         self._rows: deque[LedgerExchange] = deque()
         self._room = room
@@ -27,7 +27,7 @@ class HeldRows:
         return len(self._rows)
 
     def hold(self, row: LedgerExchange) -> bool:
-        """Keep a row; False when there is no room."""
+        """Keep a row; False if there is no room."""
         if len(self._rows) >= self._room:
             return False
         self._rows.append(row)
@@ -39,28 +39,28 @@ class HeldRows:
         return self._rows[0]
 
     def drop_first(self) -> None:
-        """The oldest row is kept elsewhere; not to be called between `take` and `commit`."""
+        """Drop the oldest row, now saved elsewhere; never call it between `take` and `commit`."""
         self._rows.popleft()
 
     def take(self, most: int = TAKEN_ROWS) -> list[LedgerExchange]:
-        """The oldest rows, no more than so many."""
+        """The oldest rows, at most `most`."""
         rows = list(islice(self._rows, most))
         self._taken = len(rows)
         return rows
 
     def give_back(self) -> None:
-        """What was taken could not be brought anywhere."""
+        """The rows that were taken could not be saved."""
         self._taken = 0
 
     def give_up(self) -> list[LedgerExchange]:
-        """All that there are, for which there is no place; none are held after that."""
+        """Return and drop all rows, because nothing will take them."""
         rows = list(self._rows)
         self._rows.clear()
         self._taken = 0
         return rows
 
     def commit(self) -> None:
-        """What was taken is where it belongs."""
+        """The rows that were taken are saved: drop them."""
         for _ in range(self._taken):
             self.when_kept(self._rows.popleft().id)
         self._taken = 0

@@ -1,7 +1,8 @@
-"""The journal of this process: lines go in at one end and rows come out at the other.
+"""The journal of this process: lines are written to it, and rows of ended exchanges read from it.
 
-The rule here: what is in the kernel's hands when `begin` or `end` returns survives the process. A
-file is deleted when all that has ended in it is committed; what has not is written anew before.
+The rule here: when `begin` or `end` returns, the kernel has the line, so it survives the process. A
+file is deleted once everything that ended in it is committed; beginnings without an end are first
+copied to the next file.
 """
 
 import contextlib
@@ -19,12 +20,12 @@ from gateway.ledger.segment import Segment
 from gateway.stores.ledger import LedgerExchange
 
 SEGMENT_BYTES = 8 * 1024 * 1024
-FRESH_ROWS = 10_000  # in memory too; reading them from the file would cost 5 µs each
+FRESH_ROWS = 10_000  # kept in memory too, as reading them back costs 5 µs each
 TAKEN_ROWS = 1_000
 
 
 class _Fresh(msgspec.Struct, gc=False):
-    """A row that was not given yet, and where the file is right after it."""
+    """A row that has not been taken yet, and the position in its file right after it."""
 
     row: LedgerExchange
     segment: Segment
@@ -32,7 +33,7 @@ class _Fresh(msgspec.Struct, gc=False):
 
 
 class Journal:
-    """An open journal, for one event loop: nothing here waits for the disk."""
+    """An open journal for one event loop; nothing here waits for the disk."""
 
     def __init__(
         self, place: Place, *, segment_bytes: int = SEGMENT_BYTES, fresh_rows: int = FRESH_ROWS
@@ -41,8 +42,8 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._fresh_rows = fresh_rows
         self._fresh: deque[_Fresh] = deque()
-        self._has_all = True  # whether every row that was not given is in `_fresh`
-        self._begun: dict[str, tuple[bytes, Segment]] = {}  # what has not ended, and where it is
+        self._has_all = True  # whether `_fresh` has every row not yet taken
+        self._begun: dict[str, tuple[bytes, Segment]] = {}  # begun and not ended: line and file
         self._segments: deque[Segment] = deque()
         self._unsynced: set[Segment] = set()
         self._is_listed = True  # whether the disk knows of every file
@@ -50,7 +51,7 @@ class Journal:
         self._is_short = False  # of room, since it began a new file for that
         self.backlog_bytes = 0  # what is written and not committed
         self._number = 0
-        self._damaged = 0  # in files that are gone from here
+        self._damaged = 0  # lines in files that are no longer open here
         self._add_segment()
 
     @property
@@ -60,50 +61,50 @@ class Journal:
 
     @property
     def open_count(self) -> int:
-        """Exchanges that are written and have not ended."""
+        """How many exchanges are written and have not ended."""
         return len(self._begun)
 
     def count_begun(self, keys: Iterable[str]) -> int:
-        """How many of these exchanges are written and have not ended here."""
+        """How many of these exchanges have begun in this journal and not ended in it."""
         return sum(key in self._begun for key in keys)
 
     @property
     def has_many(self) -> bool:
-        """Whether there are as many rows as are taken at a time."""
+        """Whether there are enough rows for a full `take`."""
         return len(self._fresh) >= TAKEN_ROWS
 
     @property
     def damaged(self) -> int:
-        """Lines that could not be read; the files that have them are kept."""
+        """How many lines could not be read; their files are kept."""
         return self._damaged + sum(segment.damaged for segment in self._segments)
 
     @property
     def is_synced(self) -> bool:
-        """Whether the disk has been told of everything."""
+        """Whether everything has been handed over for syncing to disk."""
         return not self._unsynced
 
     @property
     def waiting(self) -> int:
-        """Rows that were not given yet; beyond what is in memory they are not counted."""
+        """How many rows have not been taken yet; `sys.maxsize` if some are only in files."""
         return len(self._fresh) if self._has_all else sys.maxsize
 
     def begin(self, begin: Begin, line: bytes) -> None:
-        """Write an exchange before it is sent anything; OSError when it is not written."""
+        """Write the beginning of an exchange before anything is sent; OSError if that fails."""
         self._begun[begin.id] = (line, self._append(line))
 
     def begin_all(self, begins: Sequence[Begin], lines: Sequence[bytes]) -> None:
-        """Write several at once; OSError when none of them is written."""
+        """Write several beginnings at once; OSError if none of them is written."""
         segment = self._append(b"".join(lines))
         for begin, line in zip(begins, lines, strict=True):
             self._begun[begin.id] = (line, segment)
 
     def end(self, end: End, line: bytes) -> None:
-        """Write its end; OSError when it is not written, and then it counts as under way."""
+        """Write its end; OSError if that fails, and then it still counts as not ended."""
         segment = self._append(line)
         self._note_end(end, segment, segment.size_bytes)
 
     def end_all(self, ends: Sequence[End], lines: Sequence[bytes]) -> None:
-        """Write several at once; OSError when none of them is written."""
+        """Write several ends at once; OSError if none of them is written."""
         segment = self._append(b"".join(lines))
         at = segment.size_bytes - sum(map(len, lines))
         for end, line in zip(ends, lines, strict=True):
@@ -111,11 +112,11 @@ class Journal:
             self._note_end(end, segment, at)
 
     def forget(self, key: str) -> None:
-        """Its end is in the database already, and will not be written here."""
+        """Forget an exchange whose end is already in the database and will not be written here."""
         self._begun.pop(key, None)
 
     def take(self) -> list[LedgerExchange]:
-        """The next rows that were not given yet; none when there are no more for now."""
+        """The next rows that have not been taken; empty if there are no more for now."""
         if not self._has_all:
             rows = self._take_from_files()
             self._has_all = not rows
@@ -140,13 +141,13 @@ class Journal:
             self._damaged += oldest.damaged
             oldest.remove()
         if self._has_all and not self._fresh:
-            self._skip_to(None)  # what was carried over is no row
+            self._skip_to(None)  # lines that were carried over are not rows
         read_bytes = self._segments[0].read_bytes
         self.backlog_bytes -= read_bytes - self._committed_bytes
         self._committed_bytes = read_bytes
 
     def take_unsynced(self) -> list[int]:
-        """Descriptors for a thread to sync and to close; what they stand for counts as synced."""
+        """Descriptors for a thread to sync and close; their contents count as synced from now."""
         descriptors = [os.dup(segment.descriptor) for segment in self._unsynced]
         self._unsynced.clear()
         if not self._is_listed:
@@ -155,7 +156,7 @@ class Journal:
         return descriptors
 
     def close(self) -> None:
-        """Let go of it; deleted when nothing is left in it."""
+        """Close it, and delete it if nothing is left in it."""
         is_done = not self._begun and not self.backlog_bytes
         for segment in self._segments:
             if is_done:
@@ -168,7 +169,7 @@ class Journal:
             self._place.release()
 
     def _note_end(self, end: End, segment: Segment, at: int) -> None:
-        """A row that is written, up to this place of a file."""
+        """Note a row that is written and ends at this position of its file."""
         self._begun.pop(end.id, None)
         if not self._has_all:
             return
@@ -179,7 +180,7 @@ class Journal:
             self._fresh.clear()
 
     def _skip_to(self, last: _Fresh | None) -> None:
-        """What was given need not be read; None: nothing is left to be read at all."""
+        """Mark rows up to `last` as read; None marks everything as read."""
         for segment in self._segments:
             if last is not None and segment is last.segment:
                 segment.read_bytes = last.end
@@ -191,7 +192,7 @@ class Journal:
             while not segment.is_read:
                 rows = segment.read()
                 if rows is None and segment is self._segments[-1]:
-                    break  # torn: the next line will say so
+                    break  # torn: counted once another line follows
                 if rows is None:
                     segment.skip_rest()
                     segment.damaged += 1
@@ -210,13 +211,13 @@ class Journal:
         except OSError:
             self._is_short = True
             raise
-        finally:  # what could not be taken back is there
+        finally:  # a torn line that could not be removed counts too
             self.backlog_bytes += newest.size_bytes - before
         self._unsynced.add(newest)
         return newest
 
     def _rotate(self) -> Segment:
-        """Begin another file; where none is to be had, the one that is there grows on."""
+        """Begin another file; if that fails, the current one goes on growing."""
         with contextlib.suppress(OSError):
             self._add_segment()
         return self._segments[-1]
@@ -228,11 +229,11 @@ class Journal:
         self._is_listed = False
 
     def _carry_over(self, oldest: Segment) -> bool:
-        """Write what began in a file and has not ended once more; False where that fails."""
+        """Write the unfinished beginnings of a file again into the newest; False if that fails."""
         try:
             for key, (line, segment) in self._begun.items():
                 if segment is oldest:
-                    self._begun[key] = (line, self._append(line))  # keys stay as they are
+                    self._begun[key] = (line, self._append(line))  # no new keys: safe
         except OSError:
             return False
         return True

@@ -1,7 +1,7 @@
-"""The books of one process: an exchange is written before it is sent anything, and when it ends.
+"""The ledger of one process: an exchange is written before anything is sent, and when it ends.
 
-The rule here: each exchange is booked once, under a key of our own: a caller's request id may come
-twice. Nothing here is awaited, so a caller who leaves at any moment is booked like any other.
+The rule here: each exchange is booked once, under our own key, because a caller may use a request
+id twice. Nothing here is awaited, so an exchange is booked whenever its caller leaves.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ Soon = Callable[[Callable[[], None]], None]
 
 
 class Intent:
-    """An attempt that is about to begin, and whoever waits for its being written."""
+    """An attempt about to begin, and the callback that waits until it is written."""
 
     __slots__ = ("_is_done", "_refusal", "_then", "attempt", "exchange")
 
@@ -47,9 +47,10 @@ class Intent:
         self._then: Callable[[GatewayError | None], None] | None = None
 
     def when_done(self, then: Callable[[GatewayError | None], None]) -> None:
-        """Call this once the attempt may begin, or with why it must not: now, if that is known.
+        """Call `then` once the attempt may begin, or with the reason if it may not.
 
-        A callback, because to wake the caller's task goes through every middleware again.
+        That happens at once if it is already decided. It is a callback because waking the caller's
+        task would resume through every middleware.
         """
         if self._is_done:
             then(self._refusal)
@@ -57,7 +58,7 @@ class Intent:
             self._then = then
 
     def resolve(self, refusal: GatewayError | None) -> None:
-        """It may begin, or must not."""
+        """Decide: the attempt may begin, or must not because of `refusal`."""
         self._is_done, self._refusal = True, refusal
         then, self._then = self._then, None
         if then is not None:
@@ -65,7 +66,7 @@ class Intent:
 
 
 class Ledger:
-    """Where the relay says what it is about to do, and hears nothing back unless it must not."""
+    """Books what the relay is about to do; it may refuse an attempt that it cannot book."""
 
     def __init__(
         self,
@@ -83,7 +84,7 @@ class Ledger:
         self._refusals = Refusals(spec.refusals_per_minute)
         self._numbers = itertools.count(1)
         self._journal: Journal | None = None
-        self._journal_name = ""  # to ask a path for its name takes 1 µs
+        self._journal_name = ""  # cached: `path.name` takes 1 µs
         self._room = Condition("ledger.backlog_full", "ledger.backlog_drained")
         self._written = Condition("ledger.journal_failed", "ledger.journal_recovered")
         self.store = Condition("ledger.store_down", "ledger.store_up")
@@ -91,20 +92,20 @@ class Ledger:
         self.unwritten = 0
         self._is_troubled = False
         self._is_told = False
-        # Called when something was written and is not synced, once until `take_news`.
+        # Called when something unsynced was written, then not again until `take_news`.
         self.when_news: Callable[[], None] | None = None
-        self.has_many = asyncio.Event()  # so much has ended that the writer should not wait
+        self.has_many = asyncio.Event()  # enough has ended that the writer should not wait
 
     @property
     def journal(self) -> Journal:
-        """Where it is written; there while the gateway runs."""
+        """The journal; exists while the gateway runs."""
         if self._journal is None:
             raise RuntimeError("The ledger is not open.")
         return self._journal
 
     @property
     def counts(self) -> LedgerNumbers:
-        """How it is doing."""
+        """The numbers for the metrics."""
         backlog = 0 if self._journal is None else self._journal.backlog_bytes
         return LedgerNumbers(
             backlog, len(self.held), self.unwritten, is_store_down=self.store.is_failing
@@ -112,27 +113,27 @@ class Ledger:
 
     @property
     def open_count(self) -> int:
-        """Exchanges that have begun and are not settled."""
+        """How many exchanges have begun and are not settled."""
         return len(self._started)
 
     def open(self, journal: Journal) -> None:
-        """Begin to write there."""
+        """Write to this journal from now on."""
         self._journal = journal
         self._journal_name = journal.path.name
         self.held.when_kept = journal.forget
 
     def close(self) -> None:
-        """Write no more: nothing is in flight."""
+        """Stop writing: nothing is in flight any more."""
         self.journal.close()
         self._journal = None
 
     def write_ahead(self, exchange: Exchange, attempt: AttemptRecord) -> Intent:
-        """Write that an attempt is about to begin; nothing of it may be sent before that is done.
+        """Write that an attempt is about to begin; nothing may be sent before the intent is done.
 
-        All that begin in one turn of the loop are written together, in the next: with a write for
-        each a JSON request took 6 % longer. Where it cannot be written and the settings want that
-        it is, it must not begin, unless an earlier attempt has: who was let in is not turned away
-        half-way.
+        All attempts that begin in one loop iteration are written together in the next: with a write
+        for each, a JSON request took 6 % longer. If it cannot be written and the settings require
+        it, the attempt must not begin. The exception is an exchange with an earlier attempt: a
+        caller who was let in is not refused half-way.
         """
         intent = Intent(exchange, attempt)
         self._intents.append(intent)
@@ -141,30 +142,31 @@ class Ledger:
         return intent
 
     def settle_all(self, exchanges: Sequence[Exchange]) -> None:
-        """Book what became of settled exchanges; an observer of all that ended in a turn."""
-        if self._intents:  # whoever ends before they begin has begun for the books
+        """Book settled exchanges; an observer of all that ended in one loop iteration."""
+        if self._intents:  # beginnings must be written before their ends
             self._write_intents()
         journal = self.journal
         ended: list[tuple[End, bytes]] = []
-        each(partial(self._add_end, ended))(exchanges)  # one that fails keeps no other out
+        each(partial(self._add_end, ended))(exchanges)  # if one fails, the others are still booked
         if len(ended) > 1 and self._write_all(
             journal, journal.end_all, [end for end, _ in ended], [line for _, line in ended]
         ):
             ended = []
         for end, line in ended:
-            # Its beginning stays in the journal until then: lost is better than nowhere.
+            # Its beginning stays in the journal until the end is saved: at worst it is booked as
+            # lost, and not missing altogether.
             if not self._write(journal, journal.end, end, line) and not self.held.hold(end):
                 self.unwritten += 1
         if journal.has_many:
             self.has_many.set()
 
     def take_news(self) -> list[int]:
-        """Descriptors for a thread to sync and to close."""
+        """Descriptors for a thread to sync and close."""
         self._is_told = False
         return self.journal.take_unsynced()
 
     def write_held(self) -> None:
-        """Try once more to write what is held in memory."""
+        """Try again to write what is held in memory."""
         while self.held:
             first = self.held.first
             journal = self.journal
@@ -173,7 +175,7 @@ class Ledger:
             self.held.drop_first()
 
     def give_up_held(self) -> None:
-        """Count what is in memory alone when the process ends, and say what it was."""
+        """At the end of the process, count and log the rows that exist only in memory."""
         rows = self.held.give_up()
         if rows:
             self.unwritten += len(rows)
@@ -187,14 +189,14 @@ class Ledger:
         return Started(key, at_ms, exchange.started_at)
 
     def _write_intents(self) -> None:
-        """Write what was to be written ahead, and let it begin."""
+        """Write the pending intents, and let their attempts begin."""
         intents, self._intents = self._intents, []
         fresh: dict[Exchange, Started] = {}
         begun: list[tuple[Intent, Begin, bytes]] = []
         for intent in intents:
             try:
                 begun.append((intent, *self._begin(intent, fresh)))
-            except Exception as error:  # noqa: BLE001 - its own request fails with it, and no other
+            except Exception as error:  # noqa: BLE001 - only its own request fails with it
                 report_failure(error)
                 intent.resolve(_refuse())
         journal = self.journal
@@ -219,7 +221,7 @@ class Ledger:
                 intent.resolve(_refuse())
 
     def _begin(self, intent: Intent, fresh: dict[Exchange, Started]) -> tuple[Begin, bytes]:
-        """What is booked of an attempt that is about to begin, and its line."""
+        """The record of an attempt that is about to begin, and its line."""
         exchange = intent.exchange
         started = self._started.get(exchange) or fresh.get(exchange)
         if started is None:
@@ -228,9 +230,9 @@ class Ledger:
         return begin, encode_line(begin)
 
     def _add_end(self, ended: list[tuple[End, bytes]], exchange: Exchange) -> None:
-        """What is booked of a settled exchange, if anything is, and its line."""
+        """Add the record of a settled exchange and its line, if it is to be booked."""
         started = self._started.pop(exchange, None)
-        if started is None:  # nothing of it went to a provider
+        if started is None:  # it never went to a provider
             if not self._refusals.take(exchange):
                 return
             started = self._start(exchange)
@@ -244,12 +246,12 @@ class Ledger:
         records: Sequence[RecordT],
         lines: Sequence[bytes],
     ) -> bool:
-        """Write several lines at once; False when none of them is anywhere."""
+        """Write several lines at once; False if none of them was written."""
         if journal.backlog_bytes >= self._max_backlog_bytes:
             return False
         try:
             append_all(records, lines)
-        except OSError:  # one by one, as many as there is room for; what fails then is noted
+        except OSError:  # write one by one instead, as many as fit; failures are noted there
             return False
         self._note_written()
         return True
@@ -261,7 +263,7 @@ class Ledger:
         record: RecordT,
         line: bytes,
     ) -> bool:
-        """Write a line; False when it is nowhere."""
+        """Write a line; False if it was not written."""
         if journal.backlog_bytes >= self._max_backlog_bytes:
             return self._note_full()
         try:

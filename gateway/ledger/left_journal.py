@@ -1,7 +1,7 @@
-"""The journal of a process that is dead.
+"""The journal of a dead process.
 
-The rule here: everything that ended is given first, then what did not, as lost. It is deleted when
-all of that is committed, and until then nobody else has its lock.
+The rule here: ended exchanges come first, then those without an end, as lost. The journal is
+deleted once all of them are committed, and we hold its lock until then.
 """
 
 from gateway.ledger.places import Place
@@ -9,43 +9,43 @@ from gateway.ledger.records import Begin
 from gateway.ledger.segment import Segment
 from gateway.stores.ledger import LedgerExchange
 
-LOST_ROWS = 500  # given at a time
+LOST_ROWS = 500  # how many are returned at a time
 
 
 class UnreadableError(Exception):
-    """What a dead process has left cannot be read just now; the text says why."""
+    """A dead process's journal cannot be read just now; the text says why."""
 
 
 class LeftJournal:
-    """A journal to be read to its end, once; UnreadableError when that cannot be."""
+    """Reads such a journal once, to its end; UnreadableError if it cannot be read."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
         self._segments: list[Segment] = []
-        self._begun: dict[str, Begin] = {}  # no more than were under way at a time
+        self._begun: dict[str, Begin] = {}  # as many as were in flight at a time
         self._lost: list[LedgerExchange] | None = None
         self._lost_given = 0
-        self.ended = 0  # exchanges whose end was there
-        self.torn_bytes = 0  # at the end: a line that was being written
+        self.ended = 0  # exchanges that have an end
+        self.torn_bytes = 0  # size of an unfinished line at the end of the file
         self._open()
 
     @property
     def name(self) -> str:
-        """What its process called itself."""
+        """The name of the journal's directory."""
         return self._place.path.name
 
     @property
     def damaged(self) -> int:
-        """Lines that could not be read."""
+        """How many lines could not be read."""
         return sum(segment.damaged for segment in self._segments)
 
     @property
     def lost(self) -> int:
-        """Exchanges whose end was not there; known when all rows were taken."""
+        """How many exchanges have no end; known once all rows have been taken."""
         return 0 if self._lost is None else len(self._lost)
 
     def take(self) -> list[LedgerExchange]:
-        """The next rows; none at the end."""
+        """The next rows; empty at the end."""
         for segment in self._segments:
             while not segment.is_read:
                 ended = self._read(segment)
@@ -59,16 +59,16 @@ class LeftJournal:
         return self._lost[given : self._lost_given]
 
     def commit(self) -> None:
-        """All that was taken is where it belongs."""
+        """All rows taken are saved; nothing to do, as `remove` deletes everything at the end."""
 
     def remove(self) -> None:
-        """Delete it, now that every row is committed; what is damaged is kept for a person."""
+        """Delete it, now that every row is committed; damaged files are kept for a person."""
         for segment in self._segments:
             segment.remove()
         self._place.remove()
 
     def close(self) -> None:
-        """Let go of it; it is there for whoever comes next."""
+        """Release it, for whoever comes next."""
         for segment in self._segments:
             segment.close()
         self._place.release()

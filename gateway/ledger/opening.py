@@ -1,7 +1,7 @@
-"""From the settings to a ledger that is kept, and back to nothing.
+"""Starting and stopping the ledger.
 
-The rule here: whatever would keep rows out of the database for ever (other tables, a damaged file,
-a directory that cannot be written) stops the start; a database that is away does not.
+The rule here: whatever would keep rows out of the database for ever (wrong tables, a damaged file,
+an unwritable directory) stops the start. A database that is only down does not.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from gateway.stores.errors import StoreDamagedError, StoreDownError, StoreError
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.opening import open_ledger_store
 
-ANSWER_S: Final = 10.0  # of the database; no request waits for it
-STOP_S: Final = 5.0  # for the last rows; what is left is brought in at the next start
+ANSWER_S: Final = 10.0  # how long we wait for the database; requests never wait for it
+STOP_S: Final = 5.0  # time for the last rows at a stop; the next start saves the rest
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def keep_ledger(
     *,
     stop_s: float = STOP_S,
 ) -> AsyncIterator[Writer]:
-    """Keep the ledger for as long as this is entered; StoreError when that cannot begin."""
+    """Run the ledger inside this context; StoreError if it cannot start."""
 
     async def open_store() -> LedgerStore:
         return await open_ledger_store(stores, timeout_s=ANSWER_S)
@@ -45,7 +45,7 @@ async def keep_ledger(
     writer = Writer(ledger, open_store)
     try:
         await writer.open_store()
-    except StoreDamagedError:  # it would never come back
+    except StoreDamagedError:  # waiting would not repair it
         raise
     except StoreDownError as error:
         ledger.store.fail(str(error))
@@ -68,11 +68,11 @@ async def keep_ledger(
 
 
 def make_journal(spec: LedgerSpec) -> Journal:
-    """A new journal; StoreError when there cannot be one."""
+    """A new journal; StoreError if it cannot be created."""
     try:
         try:
             return Journal(Place.make(spec.directory, _new_name()))
-        except FileExistsError:  # another process took the empty directory for one that was left
+        except FileExistsError:  # another process took our empty directory for an abandoned one
             return Journal(Place.make(spec.directory, _new_name()))
     except OSError as error:
         raise StoreError(
@@ -86,10 +86,10 @@ def _new_name() -> str:
 
 
 async def _finish(ledger: Ledger, writer: Writer, stop_s: float) -> None:
-    """Write the last rows if that is quick, and let go of the store.
+    """Save the last rows if that is quick, and close the store.
 
-    What is in the journal is brought in by the next gateway. What is in memory alone has no other
-    chance than this, and what it does not get is not kept quiet.
+    The next gateway saves what is left in the journal. Rows that exist only in memory have no other
+    chance than this, so those that cannot be saved are logged.
     """
     try:
         async with asyncio.timeout(stop_s):

@@ -1,8 +1,8 @@
-"""Whose journal is whose: a directory for each process, locked for as long as it lives.
+"""Which journal belongs to whom: each process has a directory, locked for as long as it lives.
 
-The rule here: the lock is the kernel's and goes with the process, whatever ends it. Whoever gets
-the lock of a journal that is not theirs has it from somebody who is dead. What is no journal is
-nobody's business: the directory may be the root of a disk, or hold other things of the operator's.
+The rule here: the kernel holds the lock and releases it when the process ends, however it ends. So
+if we can lock another journal, its process is dead. Everything that is not a journal is left alone:
+the directory may be the root of a disk or hold other things of the operator's.
 """
 
 import fcntl
@@ -17,25 +17,25 @@ from gateway.ledger.segment import SET_ASIDE
 
 OWNER_ONLY_DIRECTORY = 0o700
 
-_NAME = re.compile(r"[0-9a-f]{11,}-[0-9a-f]{12}")  # when it was made, and by chance
+_NAME = re.compile(r"[0-9a-f]{11,}-[0-9a-f]{12}")  # creation time and a random part
 _SEGMENT_GLOB = "*.journal"
 
 
 def make_name(at_ms: int, chance: str) -> str:
-    """What a journal is called."""
+    """The name of a journal's directory."""
     return f"{at_ms:011x}-{chance}"
 
 
 def find_segments(directory: Path) -> list[Path]:
-    """The files of a journal, in their order, and what stands in the place of one.
+    """The files of a journal in order, including a directory where a file should be.
 
-    But no pipe: whoever opens that waits for somebody who writes.
+    Pipes are left out, because opening one waits for a writer.
     """
     return sorted(path for path in directory.glob(_SEGMENT_GLOB) if path.is_file() or path.is_dir())
 
 
 def is_journal(path: Path) -> bool:
-    """Whether it is one, also under another name, and not set aside for a person."""
+    """Whether this is a journal, even if renamed, but not one that was set aside for a person."""
     if path.suffix == SET_ASIDE or path.is_symlink() or not path.is_dir():
         return False
     has_our_name = _NAME.fullmatch(path.name) is not None
@@ -51,19 +51,19 @@ class Place:
 
     @classmethod
     def make(cls, parent: Path, name: str) -> Self:
-        """A new one; OSError when it cannot be made."""
+        """Create and lock a new directory; OSError if that fails."""
         parent.mkdir(mode=OWNER_ONLY_DIRECTORY, parents=True, exist_ok=True)
         path = parent / name
         path.mkdir(mode=OWNER_ONLY_DIRECTORY)
         made = cls._lock(path)
-        if made is None:  # somebody took it for one that was left
+        if made is None:  # somebody took it for an abandoned one
             raise FileExistsError(f"{path} was taken by another process")
         return made
 
     @classmethod
     def find_left(cls, parent: Path, own: Path) -> Iterator[Self]:
-        """Those whose process is dead, each locked before it is given."""
-        if not parent.is_dir():  # somebody has deleted it: what has ended is in memory
+        """The directories of dead processes, each locked before it is yielded."""
+        if not parent.is_dir():  # somebody has deleted it
             return
         for path in sorted(parent.iterdir()):
             if path == own or not is_journal(path):
@@ -77,24 +77,24 @@ class Place:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except (FileNotFoundError, PermissionError):
-            return None  # gone meanwhile, or somebody else's
+            return None  # it is gone, or somebody else's
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None
-        if not _is_there(path, descriptor):  # whoever had it before has removed it
+        if not _is_there(path, descriptor):  # the previous owner has removed it
             os.close(descriptor)
             return None
         return cls(path, descriptor)
 
     @property
     def segments(self) -> list[Path]:
-        """The files of its journal, in their order."""
+        """The files of its journal, in order."""
         return find_segments(self.path)
 
     def remove(self) -> None:
-        """Remove the directory and let go of it; what is still in it is for a person to look at."""
+        """Remove and release the directory; one with files left is set aside for a person."""
         with suppress(FileNotFoundError):  # somebody else was faster
             if any(self.path.iterdir()):
                 self.path = self.path.rename(self.path.with_suffix(SET_ASIDE))
@@ -103,7 +103,7 @@ class Place:
         self.release()
 
     def release(self) -> None:
-        """Let go of it: it is anybody's now."""
+        """Release the lock: anybody may take the directory now."""
         os.close(self.descriptor)
 
 

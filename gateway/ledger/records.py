@@ -1,7 +1,7 @@
-"""What is written into a journal: an exchange before each attempt, and when it has ended.
+"""The records in a journal: one before each attempt of an exchange, and one when it has ended.
 
-The rule here: an `End` says all that there is to say, and needs nothing that was written before. A
-`Begin` without one is an exchange that nobody saw the end of.
+The rule here: an `End` is complete by itself and needs no earlier record. A `Begin` without an
+`End` is an exchange whose end nobody saw.
 """
 
 from typing import Final
@@ -24,9 +24,9 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="begin")
     principal_kind: str
     tenant: str
     dialect: str
-    provider: str  # that was asked for
+    provider: str  # the one that the caller asked for
     model: str
-    attempt_provider: str  # that is about to be tried
+    attempt_provider: str  # the one about to be tried
     attempt_model: str
     credential_id: str
     stream: bool
@@ -34,14 +34,14 @@ class Begin(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="begin")
     started_at_ms: int
     attempt_at_ms: int
     prompt_tokens: int  # estimated
-    cost_micros: int | None  # of those
+    cost_micros: int | None  # the cost of the prompt tokens
     price_version: str | None
-    earlier: tuple[LedgerAttempt, ...] = ()  # attempts that have failed by now
+    earlier: tuple[LedgerAttempt, ...] = ()  # attempts that have already failed
 
     def as_lost(self) -> LedgerExchange:
-        """What is booked of it when nothing more is heard.
+        """The row to book if the end never comes.
 
-        The prompt is taken for read; what the provider would have answered nobody can know.
+        The provider is assumed to have read the prompt; nobody can know what it answered.
         """
         lost = LedgerAttempt(
             number=len(self.earlier) + 1,
@@ -86,7 +86,7 @@ def encode_line(record: Record) -> bytes:
 
 
 def decode_payload(payload: bytes) -> Record | None:
-    """The record in a payload; None for something that another version wrote."""
+    """The record in a payload; None if another version wrote it."""
     try:
         record: Record = _decode(payload)
     except msgspec.MsgspecError:

@@ -1,7 +1,7 @@
 """Which requests that never went to a provider are booked.
 
-The rule here: who it was and what was asked for are known, and no more are booked in a minute than
-the operator has written. Whoever can be refused once can be refused a million times.
+The rule here: a refusal is booked only if we know who asked and for what, and only up to the number
+per minute that the operator configured, because a caller can be refused a million times.
 """
 
 from typing import Final
@@ -14,7 +14,7 @@ MINUTE_S: Final = 60.0
 
 
 class Refusals:
-    """Counts what is booked of them, from the first of a minute on."""
+    """Counts the refusals booked per minute, starting with the first one."""
 
     def __init__(self, per_minute: int, clock: Clock = monotonic) -> None:
         self._per_minute = per_minute
@@ -23,7 +23,7 @@ class Refusals:
         self._until = 0.0
 
     def take(self, exchange: Exchange) -> bool:
-        """Whether this settled exchange is to be booked, as one of those of this minute."""
+        """Whether to book this settled exchange; if so, it counts towards this minute."""
         if not self._per_minute or exchange.outcome is Outcome.FINISHED or not exchange.provider:
             return False
         principal = exchange.principal

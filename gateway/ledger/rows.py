@@ -1,7 +1,7 @@
-"""From an exchange to what is booked of it.
+"""From an exchange to its ledger rows.
 
-The rule here: the time of day is asked once, before the first attempt, and durations are those of
-a clock that only goes forward; so a clock that is put back makes no exchange end before it began.
+The rule here: the wall clock is read once, before the first attempt, and durations come from the
+monotonic clock. So setting the clock back never makes an exchange end before it began.
 """
 
 import msgspec
@@ -17,15 +17,15 @@ from gateway.stores.ledger import LedgerAttempt
 
 
 class Started(msgspec.Struct, frozen=True, gc=False):
-    """An exchange that is in the books: under which key, and when it began."""
+    """The key and the start time of an exchange that has been booked."""
 
     key: str
-    at_ms: int  # of the wall clock
-    at: float  # of the monotonic one
+    at_ms: int  # by the wall clock
+    at: float  # by the monotonic clock
 
 
 def begin_of(exchange: Exchange, started: Started, attempt: AttemptRecord) -> Begin:
-    """An exchange whose next attempt is about to begin."""
+    """The record of an exchange whose next attempt is about to begin."""
     principal = exchange.principal or ANONYMOUS
     cost, price = None, exchange.price
     if price is not None:
@@ -59,12 +59,12 @@ def begin_of(exchange: Exchange, started: Started, attempt: AttemptRecord) -> Be
 
 
 def end_of(exchange: Exchange, started: Started) -> End:
-    """An exchange that is settled."""
+    """The record of a settled exchange."""
     principal = exchange.principal or ANONYMOUS
     outcome = exchange.outcome or Outcome.POLICY_STOPPED
     first_content_at = exchange.first_content_at
     records = exchange.attempt_records
-    if len(records) == 1:  # as nearly always
+    if len(records) == 1:  # the usual case
         attempts: tuple[LedgerAttempt, ...] = (_attempt_of(records[0], started, outcome),)
     else:
         attempts = tuple([_attempt_of(one, started, outcome) for one in records])

@@ -1,7 +1,7 @@
 """One file of a journal.
 
-The rule here: a line is in the file or it is not: what was written in part is taken back, and where
-even that fails, the next line begins on a line of its own.
+The rule here: a line is either in the file or not. A partly written line is removed, and if even
+that fails, the next record starts on a new line.
 """
 
 import errno
@@ -24,18 +24,18 @@ class Segment:
         self.descriptor = descriptor
         self.size_bytes = os.fstat(descriptor).st_size
         self.read_bytes = 0
-        self.damaged = 0  # lines that could not be read
+        self.damaged = 0  # how many lines could not be read
         self._is_torn = False
 
     @classmethod
     def create(cls, path: Path) -> "Segment":
-        """A new file, for its owner alone."""
+        """A new file that only its owner can read."""
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_APPEND
         return cls(path, os.open(path, flags, OWNER_ONLY))
 
     @classmethod
     def open(cls, path: Path) -> "Segment":
-        """A file that somebody has left, to read it."""
+        """A file that another process left, opened for reading."""
         return cls(path, os.open(path, os.O_RDONLY))
 
     @property
@@ -44,7 +44,7 @@ class Segment:
         return self.read_bytes == self.size_bytes
 
     def append(self, line: bytes) -> None:
-        """Add a line; OSError when it is not there afterwards."""
+        """Add a line; OSError if it could not be written completely."""
         if self._is_torn:
             line = b"\n" + line
         written = os.write(self.descriptor, line)
@@ -60,7 +60,7 @@ class Segment:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def read(self) -> list[Record] | None:
-        """The records of the next whole lines, which count as read; None when there are none."""
+        """The records of the next complete lines, now marked as read; None if there are none."""
         left = min(self.size_bytes - self.read_bytes, BLOCK_BYTES)
         block = read_block(os.pread(self.descriptor, left, self.read_bytes))
         if not block.read_bytes:
@@ -71,17 +71,17 @@ class Segment:
         return rows
 
     def skip_rest(self) -> int:
-        """Take what is left for read: the beginning of a line that never was; its bytes."""
+        """Skip an unfinished line at the end; returns its size in bytes."""
         torn = self.size_bytes - self.read_bytes
         self.read_bytes = self.size_bytes
         return torn
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self.descriptor)
 
     def remove(self) -> None:
-        """Let go of the file, and delete it unless a person should look at it."""
+        """Close the file and delete it; a damaged one is set aside for a person."""
         with suppress(FileNotFoundError):  # somebody else was faster
             if self.damaged:
                 self.path.rename(self.path.with_suffix(SET_ASIDE))

@@ -1,7 +1,7 @@
-"""The thread that has the disk keep what the journal says.
+"""The thread that syncs the journal to disk.
 
-The rule here: a request never waits for a disk. What a power failure can take is what was written
-in the last `fsync_ms`; what a killed process can take is nothing.
+The rule here: no request waits for a disk. A power failure can lose what was written in the last
+`fsync_ms`; killing the process loses nothing.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from gateway.core.durations import MS_PER_S
 from gateway.ledger.condition import Condition
 from gateway.ledger.ledger import Ledger
 
-_sync = getattr(os, "fdatasync", os.fsync)  # macOS has the slower one alone
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the slower one
 
 
 class Syncer:
-    """A thread of its own, because twenty times a second a pool of them costs as much as a disk.
+    """A dedicated thread, because a thread pool used 20 times a second costs as much as the disk.
 
-    It is told by the event loop, and tells that only of a change: a disk that fails, or works.
+    The event loop gives it work, and it reports back only changes: the disk fails, or works again.
     """
 
     def __init__(self, ledger: Ledger, fsync_ms: int) -> None:
@@ -33,12 +33,12 @@ class Syncer:
         self._is_failing = False
         self._thread = threading.Thread(target=self._run, name="sync_journal", daemon=True)
         self._thread.start()
-        self._due: asyncio.TimerHandle | None = None  # one at a time, see `Ledger.take_news`
+        self._due: asyncio.TimerHandle | None = None  # at most one, see `Ledger.take_news`
         self._hand_over()
         ledger.when_news = self._plan
 
     async def stop(self, timeout_s: float) -> None:
-        """Sync what is left, and end the thread; a disk that hangs is not waited for."""
+        """Sync what is left and end the thread; does not wait for a disk that hangs."""
         if self._due is not None:
             self._due.cancel()
         self._ledger.when_news = None
@@ -47,11 +47,11 @@ class Syncer:
         await asyncio.to_thread(self._thread.join, timeout_s)
 
     def _plan(self) -> None:
-        """Something was written, for the first time since the last turn."""
+        """Schedule a sync: something was written for the first time since the last one."""
         self._due = self._loop.call_later(self._delay_s, self._hand_over)
 
     def _hand_over(self) -> None:
-        if self._is_busy:  # the disk takes its time
+        if self._is_busy:  # the disk is still busy with the last sync
             self._plan()
             return
         self._is_busy = True
@@ -73,7 +73,7 @@ class Syncer:
 
 
 def sync_all(descriptors: Iterable[int]) -> OSError | None:
-    """Sync each and close it; the last error."""
+    """Sync and close each descriptor; the last error, if any."""
     failure: OSError | None = None
     for descriptor in descriptors:
         try:

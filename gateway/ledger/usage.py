@@ -1,7 +1,7 @@
-"""The sums of the ledger as people ask for them, and as programs read them.
+"""The ledger's sums, as queried by people and rendered for people or programs.
 
-The rule here: money is shown in dollars with six places, exactly; a sum that lacks something says
-how much it lacks.
+The rule here: money is shown in dollars with exactly six decimals. If something is missing from a
+sum, the output says how much.
 """
 
 import csv
@@ -32,11 +32,11 @@ NUMBERS: Final = (
 
 
 class UsageError(ValueError):
-    """A question that cannot be answered; the text says how to ask it."""
+    """A query that cannot be answered; the text says how to write it."""
 
 
 def make_query(by: Iterable[str], since: str | None, until: str | None, now: float) -> UsageQuery:
-    """What is asked for; `by` holds words, or several with commas. UsageError when it is wrong."""
+    """The query; each of `by` is a word or several with commas. UsageError if it is wrong."""
     words = tuple(dict.fromkeys(word for part in by for word in part.split(",") if word))
     for word in words:
         if word not in DIMENSIONS:
@@ -48,7 +48,7 @@ def make_query(by: Iterable[str], since: str | None, until: str | None, now: flo
 
 
 def render_csv(query: UsageQuery, rows: Sequence[UsageRow]) -> str:
-    """A table with a heading; what a spreadsheet would run as a formula is marked as text."""
+    """A CSV table with a header; values that a spreadsheet would run as formulas become text."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
     writer.writerow([*query.by, *NUMBERS])
@@ -58,7 +58,7 @@ def render_csv(query: UsageQuery, rows: Sequence[UsageRow]) -> str:
 
 
 def render_json(query: UsageQuery, rows: Sequence[UsageRow]) -> bytes:
-    """One object, with micros as whole numbers and nothing rounded."""
+    """One JSON object; micros are whole numbers and nothing is rounded."""
     answer = {
         "by": query.by,
         "since": _show_time(query.since_ms),

@@ -1,7 +1,7 @@
-"""The task that brings rows into the database.
+"""The task that saves rows to the database.
 
-The rule here: a row leaves the journal after its commit and not before. Rows that were taken and
-not committed are kept and written again; the store leaves alone what it has.
+The rule here: a row leaves the journal only after it is committed. Rows that were taken but not
+committed are kept and written again; the store ignores rows that it already has.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from gateway.ledger.segment import OWNER_ONLY, Segment
 from gateway.stores.errors import RowRefusedError, StoreError
 from gateway.stores.ledger import LedgerExchange, LedgerStore, Spent, UsageQuery, UsageRow
 
-# Between two looks, unless many rows are there before: a transaction costs as much as 100 rows.
+# How often rows are saved, or earlier if there are many: a transaction costs as much as 100 rows.
 FLUSH_S: Final = 2.0
-LOOK_S: Final = 60.0  # between two looks for journals that were left
+LOOK_S: Final = 60.0  # how often we look for journals of dead processes
 BACK_OFF_S: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-JITTER: Final = 0.2  # several gateways should not come back at the same moment
+JITTER: Final = 0.2  # several gateways should not reconnect at the same moment
 REFUSED: Final = "refused.journal"
 
 OpenStore = Callable[[], Awaitable[LedgerStore]]
@@ -38,14 +38,14 @@ class Source(Protocol):
     """Where rows come from: a journal, or memory."""
 
     def take(self) -> list[LedgerExchange]:
-        """The next rows; none when there are no more for now."""
+        """The next rows; empty if there are no more for now."""
 
     def commit(self) -> None:
-        """What was taken is in the database."""
+        """The rows that were taken are in the database."""
 
 
 class Writer:
-    """Brings rows from the journals of a directory into a store."""
+    """Saves rows from the journals of a directory to a store."""
 
     def __init__(self, ledger: Ledger, open_store: OpenStore, *, flush_s: float = FLUSH_S) -> None:
         self._ledger = ledger
@@ -55,35 +55,35 @@ class Writer:
         self._taken: tuple[Source, list[LedgerExchange]] | None = None
         self._left: list[LeftJournal] = []
         self._look_at = 0.0
-        self._unreadable: set[str] = set()  # of which the log knows
+        self._unreadable: set[str] = set()  # journals already logged as unreadable
         self._failures = 0
         self._damaged = 0
-        self._set_aside_ids: set[str] = set()  # of rows that may be read again
+        self._set_aside_ids: set[str] = set()  # ids of refused rows that may be read again
         self._stopping = asyncio.Event()
         self._opening = asyncio.Lock()
-        self._flushing = asyncio.Lock()  # what was taken is one batch at a time
-        self.caught_up = asyncio.Event()  # what was left by others is in the database
+        self._flushing = asyncio.Lock()  # one batch is taken and saved at a time
+        self.caught_up = asyncio.Event()  # set once the rows of dead processes are saved
 
     @property
     def _parent(self) -> Path:
         return self._ledger.journal.path.parent
 
     async def open_store(self) -> None:
-        """Open the store now; a StoreError where that fails."""
+        """Open the store now; StoreError if that fails."""
         await self._get_store()
 
     async def run(self) -> None:
-        """Write what there is, again and again, until `stop`."""
+        """Save whatever there is, repeatedly, until `stop`."""
         while not self._stopping.is_set():
             await self._rest(await self.flush())
 
     def stop(self) -> None:
-        """Let `run` end when what it is doing is done."""
+        """Let `run` end after its current step."""
         self._stopping.set()
         self._ledger.has_many.set()
 
     async def flush(self) -> float:
-        """Write all that is there now; in how many seconds it makes sense to do it again."""
+        """Save all that is there now; returns how many seconds to wait before the next time."""
         condition = self._ledger.store
         try:
             async with self._flushing:
@@ -100,10 +100,10 @@ class Writer:
         return self._flush_s
 
     async def save_held(self) -> None:
-        """Bring what is in memory alone into the store, as many rows as it has room for.
+        """Save the rows that exist only in memory, as many as the store has room for.
 
-        Fewer at a time after each failure: a disk that is nearly full takes some of them, but not
-        all in one transaction.
+        It tries fewer at a time after each failure, because a nearly full disk takes some rows but
+        not all in one transaction.
         """
         held = self._ledger.held
         most = TAKEN_ROWS
@@ -119,24 +119,24 @@ class Writer:
                     held.commit()
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
-        """The sums, with all that has ended by now; StoreError where the store cannot be asked."""
+        """The sums over everything that has ended by now; StoreError from the store."""
         await self.flush()
         return await (await self._get_store()).fetch_usage(query)
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
-        """What each caller used by now; StoreError where the store cannot be asked."""
+        """What each caller has used by now; StoreError from the store."""
         await self.flush()
         return await (await self._get_store()).fetch_spent(since_ms, until_ms)
 
     async def close(self) -> None:
-        """Let go of the store and of journals that were not brought in."""
+        """Close the store, and release the journals that were not completely saved."""
         for left in self._left:
             left.close()
         if self._store is not None:
             await self._store.close()
 
     async def _rest(self, seconds: float) -> None:
-        """Wait, but not while many rows do; where the store is down they have to."""
+        """Wait, but stop early if there are many rows, unless the store is down."""
         waited = self._stopping if self._ledger.store.is_failing else self._ledger.has_many
         try:
             async with asyncio.timeout(seconds):
@@ -164,7 +164,7 @@ class Writer:
             self._damaged = journal.damaged
 
     async def _bring_left(self, left: LeftJournal) -> None:
-        """Bring a dead process's journal in; one that cannot be read is left for the next look."""
+        """Save a dead process's journal; an unreadable one is tried again at the next look."""
         try:
             await self._drain(left)
         except UnreadableError as error:
@@ -177,15 +177,15 @@ class Writer:
         left.remove()
 
     def _note_unreadable(self, name: str, error: UnreadableError) -> None:
-        if name not in self._unreadable:  # which it may be for ever
+        if name not in self._unreadable:  # log once, as it may stay unreadable for ever
             self._unreadable.add(name)
             _log.error("ledger.journal_unreadable", journal=name, reason=str(error))
 
     async def _drain_journal(self) -> None:
-        """Bring what is there now.
+        """Save the rows of our own journal that are there now.
 
-        What ends meanwhile waits for the next look. Taken at once it was a transaction for every
-        few rows, all the time: 40 to 70 µs for each exchange of a gateway at work.
+        Rows that arrive meanwhile wait for the next round. Saving them at once meant a transaction
+        for every few rows, all the time: 40 to 70 µs per exchange in a busy gateway.
         """
         journal = self._ledger.journal
         left = journal.waiting
@@ -195,17 +195,17 @@ class Writer:
             left -= len(rows)
             if left <= 0:
                 break
-        journal.commit()  # what there was besides rows
+        journal.commit()  # also frees files without rows
 
     async def _drain(self, source: Source) -> None:
         while rows := source.take():
             self._taken = (source, rows)
             await self._bring(source, rows)
-        source.commit()  # what there was besides rows
+        source.commit()  # also frees files without rows
 
     async def _bring(self, source: Source, rows: list[LedgerExchange]) -> None:
         await self._save(rows)
-        if not isinstance(source, LeftJournal):  # which is read anew where it cannot be read whole
+        if not isinstance(source, LeftJournal):  # a left journal may be read again from its start
             self._set_aside_ids.difference_update(row.id for row in rows)
         self._taken = None
         source.commit()
@@ -224,7 +224,7 @@ class Writer:
         return self._store
 
     def _keep_held(self) -> None:
-        """A file may take by now what is only in memory."""
+        """Try to write the rows that exist only in memory to a file."""
         held = self._ledger.held
         if self._taken is not None and self._taken[0] is held:
             held.give_back()
@@ -232,7 +232,7 @@ class Writer:
         self._ledger.write_held()
 
     async def _save_singly(self, store: LedgerStore, rows: list[LedgerExchange]) -> None:
-        """One row that is refused must not keep the others out for ever."""
+        """Save rows one by one, so that a refused row does not keep the others out for ever."""
         for row in rows:
             try:
                 await store.save([row])
@@ -248,12 +248,12 @@ class Writer:
         path = self._parent / REFUSED
         kept = Segment(path, os.open(path, flags, OWNER_ONLY))
         try:
-            kept.append(encode_line(row))  # whole, or the row stays where it is
+            kept.append(encode_line(row))  # if this fails, the row stays where it is
         finally:
             kept.close()
 
     def _look_for_left(self) -> None:
-        """Take over the journals of processes that are dead, now and then."""
+        """Take over the journals of dead processes, every LOOK_S."""
         now = asyncio.get_running_loop().time()
         if now < self._look_at:
             return
@@ -266,7 +266,7 @@ class Writer:
 
 
 def _report(left: LeftJournal) -> None:
-    """Say what a dead process has left, if that was anything."""
+    """Log what a dead process had left, if anything."""
     if left.ended or left.lost or left.damaged:
         _log.info(
             "ledger.recovered",
