@@ -1,6 +1,6 @@
 """A copy of an SQLite database that is in use.
 
-The rule here: the copy is the owner's alone, and either whole or not there.
+The rule here: only the owner can read the copy, and it is either complete or not there.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ WAIT_S = 10.0
 
 
 def back_up_sqlite(source: Path, target: Path) -> None:
-    """Write what the source holds at this moment to a file that is not there yet.
+    """Write the source's current contents to a file that must not exist yet.
 
-    StoreError when it is, or when one of the two cannot be read or written.
+    StoreError if it exists, or if one of the two cannot be read or written.
     """
     if not source.exists():
         raise StoreError(f"{source} is not there; there is nothing to back up.")
     try:
-        _refuse_existing(target)  # before the work, and once more after it
-        # Whoever is killed while copying leaves nothing that looks like a backup.
+        _refuse_existing(target)  # before the work, and again after it
+        # A process killed while copying must leave nothing that looks like a backup.
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
         try:
             _copy(source, Path(name))
@@ -47,7 +47,7 @@ def _refuse_existing(target: Path) -> None:
 
 
 def _put(copy: Path, target: Path) -> None:
-    """Give the copy its name, unless somebody else has it; not every disk for backups has links."""
+    """Rename the copy unless the name is taken; no hard link, as not every backup disk has them."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, OWNER_ONLY))
     copy.replace(target)
 

@@ -1,7 +1,7 @@
 """Whether a pepper is the one that keys were hashed with.
 
-The rule here: with another pepper under the same version every key would be unknown, one by one
-and for ever. The first pepper of a version that a key needs is the right one.
+The rule here: with a different pepper under the same version no key would ever be recognised. The
+first pepper that a version's keys were made with is the right one.
 """
 
 from collections.abc import Collection
@@ -14,10 +14,10 @@ from gateway.stores.peppers import Peppers
 
 
 async def check_peppers(store: KeyStore, peppers: Peppers, versions: Collection[int]) -> None:
-    """Raise StoreError where a key that works was hashed with another pepper of these versions.
+    """Raise StoreError if a working key was hashed with another pepper of these versions.
 
-    The check of one that no such key needs, or that was used by a gateway without checks, is kept
-    for the next time.
+    If no working key needs a version, or there is no check of it yet, its check is saved for the
+    next time.
     """
     known = await store.fetch_pepper_checks()
     own = {version: peppers.checks[version] for version in versions}
@@ -33,5 +33,5 @@ async def check_peppers(store: KeyStore, peppers: Peppers, versions: Collection[
                 "those keys are lost."
             )
     if new:
-        with suppress(StoreDownError):  # a full disk stops no start; the next one does it
+        with suppress(StoreDownError):  # a full disk must not stop the start; the next one saves it
             await store.save_pepper_checks(new)

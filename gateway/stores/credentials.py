@@ -1,6 +1,6 @@
-"""Stored credentials and the protocol of what stores them.
+"""Stored credentials, and the protocol of their store.
 
-The rule here: a store sees envelopes alone; what is in them is none of its business.
+The rule here: a store sees only envelopes, never what is in them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,20 +10,20 @@ import msgspec
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """One sealed credential; `envelope` makes and opens it."""
+    """One sealed credential; the `envelope` module seals and opens it."""
 
     key: int  # the version of the encryption key
-    key_check: bytes  # what tells that key from another one that bears its number
+    key_check: bytes  # tells this key from another one with the same number
     data_key: bytes  # wrapped: nonce, 32 bytes, tag
     sealed: bytes  # nonce, text, tag
 
 
 class StoredCredential(msgspec.Struct, frozen=True):
-    """A credential of an owner. Times are Unix seconds."""
+    """An owner's credential. Times are Unix seconds."""
 
     owner: str
-    field: str  # as the registry's `key` of a provider
-    version: int  # a random number for each value, so that nothing said of one counts for the next
+    field: str  # a provider's `key` in the registry
+    version: int  # random for each value, so that marks of an old value never count for a new one
     envelope: Envelope
     set_at: int
     worked_at: int | None = None  # a provider accepted this value
@@ -31,7 +31,7 @@ class StoredCredential(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """How a provider took a credential. Times are Unix seconds, None: nothing new."""
+    """Whether a provider accepted a credential. Times are Unix seconds; None means no news."""
 
     worked_at: int | None = None
     failed_at: int | None = None
@@ -41,44 +41,44 @@ ByField = Mapping[str, StoredCredential]
 
 
 class CredentialStore(Protocol):
-    """Where credentials of profiles and tenants are kept.
+    """Where the credentials of profiles and tenants are kept.
 
-    Every method raises StoreDownError when the store does not answer, and then nothing has been
-    changed; it may be called again. What one process has written the next look-up of any other
-    sees. Methods may be called from any number of tasks at a time.
+    Every method raises StoreDownError if the store does not answer; then nothing has changed, and
+    it may be called again. After one process has written, the next look-up of any other sees it.
+    Methods may be called from any number of tasks at a time.
     """
 
     async def fetch_of(self, owners: Collection[str]) -> dict[str, ByField]:
-        """The credentials of several owners by their fields; nothing of an owner without any."""
+        """The credentials of several owners by field; owners without any are left out."""
 
     async def fetch_owners(self, start: str) -> list[str]:
-        """The owners whose names begin so, in order."""
+        """The owners whose names begin with `start`, in order."""
 
     async def save(self, credential: StoredCredential) -> None:
-        """Keep a credential, in place of the one there was for that owner and field."""
+        """Save a credential, replacing the one for the same owner and field."""
 
     async def delete(self, owner: str, field: str) -> bool:
-        """Forget a credential; False when there was none."""
+        """Delete a credential; False if there was none."""
 
     async def note(self, marks: Mapping[int, Mark]) -> None:
-        """Write down how values were taken, by their versions; one that is gone is passed over."""
+        """Save whether values were accepted, by version; versions that are gone are ignored."""
 
     async def fetch_keys(self) -> list[tuple[int, bytes]]:
-        """The encryption keys that something is sealed with: their versions and checks."""
+        """The encryption keys in use: their versions and checks."""
 
     async def fetch_after(
         self, place: tuple[str, str], *, newest: int, limit: int
     ) -> list[StoredCredential]:
-        """Credentials that are not sealed with the newest key, in the order of owner and field.
+        """Credentials not sealed with the newest key, ordered by owner and field.
 
-        `place` is the owner and field of the last one of the call before; two empty texts at first.
+        `place` is the owner and field of the last one of the previous call, at first empty.
         """
 
     async def reseal(self, credentials: Sequence[tuple[StoredCredential, Envelope]]) -> int:
-        """Give each its new envelope, all at once; how many had not been changed meanwhile.
+        """Give each its new envelope in one transaction; returns how many were replaced.
 
-        One that was set anew or deleted since it was read stays as it is.
+        A credential that was changed or deleted since it was read is left alone.
         """
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""

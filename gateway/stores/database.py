@@ -1,7 +1,7 @@
-"""A database: its engine, its transactions, its errors as ours.
+"""A database: its engine, its transactions, and its errors turned into ours.
 
-The rule here: whatever a driver raises leaves here as a StoreError; reading waits for nobody, and
-one task of a process writes at a time.
+The rule here: whatever a driver raises leaves here as a StoreError. Readers never wait for each
+other, and only one task of a process writes at a time.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from gateway.stores.same_file import SameFile
 
 OWNER_ONLY = 0o600
 POOL_SIZE = 4
-SUMS_S = 300.0  # for a question about a year of exchanges: a million take 5 s
-POOL_WAIT_S = 0.5  # for a connection: whoever gets none is told that the store is down
+SUMS_S = 300.0  # the deadline of a query over a year of exchanges: a million take 5 s
+POOL_WAIT_S = 0.5  # how long to wait for a connection; after that the store counts as down
 
-# Python's words where the system gives it none; each connection to a file has one.
+# Python's message if no thread can be started; each connection to a file needs one.
 NO_THREAD = "can't start new thread"
 
-# Of PostgreSQL's codes.
+# PostgreSQL's error codes.
 INSUFFICIENT_PRIVILEGE = "42501"
 READ_ONLY = "25006"
 QUERY_CANCELED = "57014"
@@ -45,7 +45,7 @@ _POOL: Final = {
     "pool_size": POOL_SIZE,
     "max_overflow": 0,
     "pool_timeout": POOL_WAIT_S,
-    # Firewalls and restarts end idle connections; no caller should be who finds out.
+    # Firewalls and restarts end idle connections; no caller should be the one to find out.
     "pool_pre_ping": True,
 }
 
@@ -62,21 +62,21 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to read with."""
+        """A connection for reading."""
         with self._translated():
             async with self._engine.connect() as connection:
                 yield connection
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[AsyncConnection]:
-        """A connection to a server that is somebody else's: nothing can be written over it."""
+        """A read-only connection, for a server that belongs to somebody else."""
         with self._translated():
             async with self._engine.connect() as connection:
                 yield await connection.execution_options(postgresql_readonly=True)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that is committed at the end, or not at all."""
+        """A transaction for writing, committed at the end or rolled back."""
         with self._translated():
             async with self._turn(), self._engine.connect() as connection:
                 writing = await connection.execution_options(**{_WRITES: True})
@@ -90,8 +90,8 @@ class Database:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        """Be the one task that writes; TimeoutError rather than stand in a line that stands."""
-        # Each of those before waits for a server that does not answer, one after the other.
+        """Become the one task that writes; TimeoutError if the queue does not move."""
+        # If the server does not answer, each writer ahead of us waits out its own timeout.
         async with asyncio.timeout(self._timeout_s):
             await self._writer.acquire()
         try:
@@ -104,7 +104,7 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, OSError, TimeoutError) as error:
-            # `from None`: a driver's traceback may hold the address, and the password with it.
+            # `from None`: a driver's traceback may contain the address with its password.
             if _says_damage(error):
                 raise StoreDamagedError(
                     f"{self.shown}: {_reason(error)}; go back to a backup, or move the file away "
@@ -113,15 +113,15 @@ class Database:
             kind = StoreDeniedError if _is_denied(error) else StoreDownError
             raise kind(f"{self.shown}: {_reason(error)}") from None
         except RuntimeError as error:
-            if NO_THREAD not in str(error):  # a mistake of ours
+            if NO_THREAD not in str(error):  # a bug of ours
                 raise
             raise StoreDownError(f"{self.shown}: {error}") from None
 
 
 def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
-    """The database at an address; nothing is asked of it yet.
+    """The database at an address; it does not connect yet.
 
-    StoreError for a file that this user may not read and write.
+    StoreError for a file that this user cannot read and write.
     """
     if address.file is not None:
         return Database(address, _open_sqlite(address.file, timeout_s), timeout_s)
@@ -131,10 +131,10 @@ def open_database(address: DatabaseAddress, *, timeout_s: float) -> Database:
 
 
 def open_for_sums(address: DatabaseAddress, *, timeout_s: float) -> Database | None:
-    """The same server, for questions that take long and are asked seldom; None for a file.
+    """The same server, for rare queries that take long; None for a file, which has no deadline.
 
-    A file has no deadline. Of a server each question has a connection of its own, which says within
-    `timeout_s` whether there is anybody to wait for.
+    Each query opens a connection of its own, which shows within `timeout_s` whether the server is
+    there at all.
     """
     if address.url is None:
         return None
@@ -143,10 +143,10 @@ def open_for_sums(address: DatabaseAddress, *, timeout_s: float) -> Database | N
 
 
 def make_sqlite_file(address: DatabaseAddress) -> None:
-    """Make an empty file for the owner alone; SQLite gives its other files the same mode.
+    """Create an empty file that only its owner can use; SQLite gives its other files the same mode.
 
-    One that is there is never opened here: to close it would end the locks that SQLite holds for
-    this process (POSIX), and the next process to leave would delete the log that we write into.
+    An existing file is never opened here. Closing it would release the locks that SQLite holds for
+    this process (POSIX), and the next process to exit would delete the log that we write to.
     """
     if address.file is None:
         return
@@ -159,10 +159,10 @@ def make_sqlite_file(address: DatabaseAddress) -> None:
 
 
 def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
-    # Asked here, because the driver leaves a thread behind when it cannot open a file.
+    # Checked here, because the driver leaves a thread behind if it cannot open a file.
     if not os.access(file, os.R_OK | os.W_OK):
         raise StoreError(f"{file}: is not there, or may not be read and written by this user.")
-    # `rw`: a file that went away is a mistake, not an empty database.
+    # `rw`: a file that disappeared is an error, and must not become an empty database.
     url = URL.create(
         "sqlite+aiosqlite", database=f"file:{quote(str(file))}", query={"mode": "rw", "uri": "true"}
     )
@@ -182,8 +182,8 @@ def _open_sqlite(file: Path, timeout_s: float) -> AsyncEngine:
 
 
 def _register_adapters() -> None:
-    # The driver looks for an adapter of all that is not exactly a number or text, and where it
-    # finds none, raises and catches an error: 3 of the 13 µs of an exchange's rows.
+    # The driver looks for an adapter for every value that is not exactly a number or text. If there
+    # is none, it raises and catches an error: 3 of the 13 µs of an exchange's rows.
     sqlite3.register_adapter(NoneType, _as_it_is)
     sqlite3.register_adapter(bool, int)
     for words in (Dialect, Outcome):
@@ -195,29 +195,29 @@ def _as_it_is(value: None) -> None:
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - a driver's, without a type
-    connection.isolation_level = None  # transactions are begun below, not by the driver
+    connection.isolation_level = None  # we begin transactions in `_begin`, not the driver
     try:
         cursor = connection.cursor()
-        # Readers and the writer do not wait for each other; NORMAL loses nothing to a killed
-        # process.
+        # With WAL readers and the writer do not wait for each other. NORMAL loses nothing if the
+        # process is killed.
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
     except BaseException:
-        connection.close()  # SQLAlchemy does not, and its thread would stay
+        connection.close()  # SQLAlchemy does not close it, so its thread would stay
         raise
 
 
 def _begin(connection: Connection) -> None:
-    # A transaction that begins by reading and then writes fails at once when another process has
-    # written in between, whatever the busy timeout; one that says it will write waits its turn.
+    # A transaction that reads first and then writes fails at once if another process has written in
+    # between, whatever the busy timeout. One that announces writing waits its turn.
     is_writing = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
 def _open_postgresql(url: SecretStr, timeout_s: float, *, is_for_sums: bool = False) -> AsyncEngine:
     parts = make_url(url.get_secret_value()).set(drivername="postgresql+asyncpg")
-    if "sslmode" in parts.query:  # as libpq calls it, and every tutorial
+    if "sslmode" in parts.query:  # libpq's name for it, used in every tutorial
         parts = parts.difference_update_query(["sslmode"]).update_query_dict(
             {"ssl": parts.query["sslmode"]}
         )
@@ -229,14 +229,14 @@ def _open_postgresql(url: SecretStr, timeout_s: float, *, is_for_sums: bool = Fa
             connect_args={
                 "timeout": timeout_s,
                 "command_timeout": SUMS_S if is_for_sums else timeout_s,
-                # A pooler that gives each transaction another connection of the server's (Supabase,
-                # pgbouncer) knows no prepared statement by its name.
+                # A pooler that gives each transaction another server connection (Supabase,
+                # pgbouncer) cannot find prepared statements by name.
                 "statement_cache_size": 0,
                 "prepared_statement_cache_size": 0,
                 "prepared_statement_name_func": str,  # an empty one
             },
         )
-    except ArgumentError as error:  # hosts and ports that do not go together
+    except ArgumentError as error:  # hosts and ports that do not match
         raise StoreError(f"The address of the database cannot be used: {error}") from None
     except ModuleNotFoundError:
         raise StoreError(
@@ -247,14 +247,14 @@ def _open_postgresql(url: SecretStr, timeout_s: float, *, is_for_sums: bool = Fa
 
 
 def _drop_outdated(context: ExceptionContext) -> None:
-    """Use no connection again that may not write, or has no time for a statement.
+    """Drop a connection that became read-only or whose statement was cancelled.
 
-    A session keeps what it was told when it began, and the server it began on: that the database
-    may be written again (a full disk, a failover) is heard by new ones alone.
+    A session keeps its server and the settings it began with. Only a new one notices that the
+    database is writable again after a full disk or a failover.
     """
     code = getattr(context.original_exception, "sqlstate", None)
     if code in {READ_ONLY, QUERY_CANCELED}:
-        context.is_disconnect = True  # and so are all others of the pool
+        context.is_disconnect = True  # which drops the pool's other connections too
 
 
 def _is_denied(error: Exception) -> bool:
@@ -263,11 +263,11 @@ def _is_denied(error: Exception) -> bool:
 
 
 def _says_damage(error: Exception) -> bool:
-    """Whether SQLite says that the file is damaged, or none of its own."""
+    """Whether SQLite says that the file is damaged or not a database."""
     if not isinstance(error, DBAPIError) or error.orig is None:
         return False
     code = getattr(error.orig.__cause__ or error.orig, "sqlite_errorcode", 0)
-    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}  # the rest says where
+    return code & 0xFF in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}  # rest: details
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,7 @@
 """Encryption keys: the secrets that data keys are wrapped with, by version.
 
-The rule here: the newest version wraps, every version unwraps. They are never in the database, so
-that a copy of it opens nothing.
+The rule here: the newest version wraps, and every version unwraps. The keys are never in the
+database, so a copy of it cannot be decrypted.
 """
 
 import hmac
@@ -20,11 +20,11 @@ _CHECKED = b"chat-gateway/encryption-key-check/1"
 
 
 class MissingKeyError(StoreError):
-    """The encryption key that something was sealed with is not there, or another in its place."""
+    """The encryption key that something was sealed with is missing or was replaced by another."""
 
 
 class EncryptionKeys:
-    """The keys; their own text shows versions alone."""
+    """The keys; their `repr` shows only the versions."""
 
     def __init__(self, by_version: Mapping[int, str], source: str) -> None:
         if not by_version:
@@ -37,7 +37,7 @@ class EncryptionKeys:
         }
 
     def find(self, version: int, check: bytes) -> bytes:
-        """The key of a version; MissingKeyError says which one is missing, or is another."""
+        """The key of a version; MissingKeyError says which one is missing or different."""
         key = self._keys.get(version)
         if key is None:
             raise MissingKeyError(
@@ -52,7 +52,7 @@ class EncryptionKeys:
         return key
 
     def find_newest(self) -> tuple[bytes, bytes]:
-        """The key that seals, and its check."""
+        """The key used for sealing, and its check."""
         key = self._keys[self.newest]
         return key, check_of(key)
 
@@ -62,10 +62,10 @@ class EncryptionKeys:
 
 
 def check_of(key: bytes) -> bytes:
-    """What tells a key from others, and nothing about it."""
+    """A value that tells a key from others but reveals nothing about it."""
     return hmac.digest(key, _CHECKED, "sha256")[:CHECK_BYTES]
 
 
 def read_encryption_key_file(path: Path) -> EncryptionKeys:
-    """The keys of a file: `version:key`, one a line."""
+    """The keys in a file: one `version:key` per line."""
     return EncryptionKeys(read_versions(path, "key", check_encryption_key), str(path))

@@ -1,8 +1,8 @@
-"""Sealing a credential, and opening what was sealed.
+"""Sealing and opening credentials.
 
-The rule here: each value has a data key of its own, which is wrapped with an encryption key; both
-are bound to the owner, the field and the version of that key. What was copied to another row, cut
-off or changed in a single bit does not open.
+The rule here: each value has its own data key, which is wrapped with an encryption key. Both are
+bound to the owner, the field and the version of that key. An envelope that was copied to another
+row, truncated or changed by a single bit does not open.
 """
 
 import os
@@ -15,18 +15,18 @@ from gateway.stores.credentials import Envelope
 from gateway.stores.encryption_keys import EncryptionKeys
 from gateway.stores.errors import StoreError
 
-NONCE_BYTES = 12  # random: 2^32 of them under one key are safe, and a data key seals one value
+NONCE_BYTES = 12  # random; safe for 2^32 uses of a key, and a data key seals only one value
 DATA_KEY_BITS = 256
 
 _FORM = b"chat-gateway/credential/1"
 
 
 class DoesNotOpenError(StoreError):
-    """What is sealed was changed, or belongs elsewhere."""
+    """The envelope was changed, or belongs to another row."""
 
 
 def seal(keys: EncryptionKeys, owner: str, field: str, secret: SecretStr) -> Envelope:
-    """Seal a credential under a data key of its own; 10 µs, and as long to open."""
+    """Seal a credential with its own data key; takes 10 µs, and so does opening it."""
     key, check = keys.find_newest()
     data_key = AESGCM.generate_key(DATA_KEY_BITS)
     bound_to = _bind(owner, field, keys.newest)
@@ -39,13 +39,13 @@ def seal(keys: EncryptionKeys, owner: str, field: str, secret: SecretStr) -> Env
 
 
 def open_envelope(keys: EncryptionKeys, owner: str, field: str, envelope: Envelope) -> SecretStr:
-    """What is in an envelope; MissingKeyError or DoesNotOpenError when it cannot be had."""
+    """The credential in an envelope; MissingKeyError or DoesNotOpenError if it does not open."""
     key = keys.find(envelope.key, envelope.key_check)
     bound_to = _bind(owner, field, envelope.key)
     try:
         data_key = _decrypt(key, envelope.data_key, b"data key" + bound_to)
         return SecretStr(_decrypt(data_key, envelope.sealed, b"value" + bound_to).decode())
-    except (InvalidTag, ValueError):  # ValueError: too short to be one, or no text
+    except (InvalidTag, ValueError):  # ValueError: too short, or not text
         raise DoesNotOpenError(
             f"The credential {field} of {owner} does not open with the encryption key "
             f"{envelope.key}: its row was changed, or belongs elsewhere; it has to be set anew."
@@ -53,7 +53,7 @@ def open_envelope(keys: EncryptionKeys, owner: str, field: str, envelope: Envelo
 
 
 def _bind(owner: str, field: str, key: int) -> bytes:
-    """What an envelope is for, in one way that nothing else comes out as."""
+    """What an envelope is bound to, encoded so that no two different bindings look the same."""
     parts = (_FORM, owner.encode(), field.encode(), str(key).encode())
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 

@@ -1,11 +1,11 @@
-"""What can be wrong with a store.
+"""The errors of stores.
 
 The rule here: a message names the database without user and password, and says what to do next.
 """
 
 
 class StoreError(Exception):
-    """A store cannot be used as it is; the gateway does not start, a command ends in 1."""
+    """A store cannot be used as it is: the gateway does not start, or a command exits with 1."""
 
 
 class StoreDownError(StoreError):
@@ -13,19 +13,19 @@ class StoreDownError(StoreError):
 
 
 class StoreDeniedError(StoreDownError):
-    """The store answers, and its user may not do this."""
+    """The store answers, but does not allow our user to do this."""
 
 
 class StoreDamagedError(StoreDownError):
-    """The store's file is none, or damaged; nothing but a backup helps."""
+    """The store's file is damaged or no database; only a backup helps."""
 
 
 class SchemaError(StoreError):
-    """The tables are not those that this gateway knows."""
+    """The tables are not the ones that this gateway expects."""
 
 
 class KeyExistsError(StoreError):
-    """A key of this name is there already."""
+    """A key of this name exists already."""
 
 
 class KeyNotFoundError(StoreError):
@@ -33,19 +33,19 @@ class KeyNotFoundError(StoreError):
 
 
 class UnknownKeyError(StoreError):
-    """A text that is no key, or not one of this store."""
+    """A text that is not a key, or not one in this store."""
 
 
 class KeyDisabledError(StoreError):
-    """The key was disabled, and cannot be given another secret."""
+    """The key is disabled and cannot get another secret."""
 
 
 class KeyExpiredError(StoreError):
-    """The key has expired, and another secret of it would not work either."""
+    """The key has expired, so another secret for it would not work either."""
 
 
 class CountersDownError(StoreDownError):
-    """The counters cannot be asked, and a rule says that nobody is let in without."""
+    """The counters cannot be reached, and a rule says that nobody is admitted then."""
 
     def __init__(self, rule: int) -> None:
         super().__init__("the counters do not answer")
@@ -53,4 +53,4 @@ class CountersDownError(StoreDownError):
 
 
 class RowRefusedError(StoreError):
-    """The store is well and does not take this row, now or later."""
+    """The store works, but will never accept this row."""

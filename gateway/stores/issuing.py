@@ -1,7 +1,7 @@
-"""Making and rotating stored keys, for whoever asks: the command line or the admin API.
+"""Creating and rotating stored keys, for the command line and the admin API.
 
-The rule here: what a key may be for is checked here and said in the same words to both. A key is
-given to whoever had it made, once; neither the store nor anything here keeps it.
+The rule here: a key's fields are checked here, so both give the same messages. A key is shown once,
+to whoever creates it; neither the store nor anything here keeps it.
 """
 
 import re
@@ -36,7 +36,7 @@ _NAMED = {
 
 
 class KeyFieldError(ValueError):
-    """A field of a key cannot be what it is; the message follows the name of the field."""
+    """A field of a key is invalid; the message continues the name of the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class KeyFieldError(ValueError):
 
 
 class WantedKey(msgspec.Struct, frozen=True):
-    """A key that is to be made, its fields checked."""
+    """A key to be created, with checked fields."""
 
     name: str
     tenant: str
@@ -52,15 +52,15 @@ class WantedKey(msgspec.Struct, frozen=True):
     providers: tuple[str, ...]
     models: tuple[str, ...]
     networks: tuple[str, ...]
-    expires_at: int | None  # Unix seconds; None: it has no end
+    expires_at: int | None  # Unix seconds; None: never
 
 
 def check_wanted(
     name: str, *, tenant: str, lists: Mapping[str, Iterable[str]], expires: str | None, now: int
 ) -> WantedKey:
-    """The key as it can be made; KeyFieldError names the first field that is wrong."""
+    """The checked fields; KeyFieldError names the first one that is wrong."""
     check_name(name)
-    if not name.strip("."):  # `/keys/../disable` is another page to whoever asks for it
+    if not name.strip("."):  # HTTP clients would resolve `/keys/../disable`
         raise KeyFieldError("name", "needs a letter or a digit, not dots alone")
     if tenant:
         _check("tenant", tenant, forms.PRINCIPAL)
@@ -71,13 +71,13 @@ def check_wanted(
 
 
 def check_name(name: str) -> None:
-    """Raise KeyFieldError when no key can have this name."""
+    """Raise KeyFieldError if no key can have this name."""
     _check("name", name, forms.PRINCIPAL)
     _refuse_key("name", name)
 
 
 def read_duration(field: str, text: str) -> int:
-    """The seconds of `30d`; KeyFieldError."""
+    """The seconds of a duration such as `30d`; KeyFieldError."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -85,7 +85,7 @@ def read_duration(field: str, text: str) -> int:
 
 
 def read_end(field: str, text: str, now: int) -> int:
-    """The Unix time that is `30d` from now, or that a date says; KeyFieldError."""
+    """The Unix time of a date, or of a duration such as `30d` from now; KeyFieldError."""
     try:
         end = int(parse_date(text)) if "-" in text else now + parse_duration(text)
     except ValueError as error:
@@ -97,7 +97,7 @@ def read_end(field: str, text: str, now: int) -> int:
 
 
 def check_providers(wanted: WantedKey, known: Collection[str]) -> None:
-    """Raise KeyFieldError where a key is for a provider that is not one of these."""
+    """Raise KeyFieldError if a key is for a provider other than these."""
     for provider in wanted.providers:
         _check_known("providers", provider, known)
     for model in wanted.models:
@@ -105,7 +105,7 @@ def check_providers(wanted: WantedKey, known: Collection[str]) -> None:
 
 
 async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str, StoredKey]:
-    """A new key and what is stored of it; KeyExistsError, or StoreError for a wrong pepper."""
+    """A new key and its stored record; KeyExistsError, or StoreError for a wrong pepper."""
     key = make_key()
     stored = StoredKey(
         name=wanted.name,
@@ -124,11 +124,11 @@ async def create_key(opened: OpenKeys, wanted: WantedKey, now: int) -> tuple[str
 
 
 async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> tuple[str, int]:
-    """Another key for the same holder, and when the ones there were end at the latest.
+    """Another key for the same holder, and the latest time at which the old ones end.
 
     KeyNotFoundError, KeyDisabledError, KeyExpiredError.
     """
-    # Asked before: once it is saved, nothing may come between the key and who it is for.
+    # Fetched first: once the key is saved, nothing may fail before it is handed out.
     holder_ends_at = (await opened.store.fetch_key(name)).expires_at
     key = make_key()
     old_ends_at = now + overlap_s
@@ -139,7 +139,7 @@ async def rotate_key(opened: OpenKeys, name: str, overlap_s: int, now: int) -> t
 
 
 async def find_by_key(opened: OpenKeys, text: str) -> StoredKey:
-    """Whose key a text is, with that secret alone; UnknownKeyError, which does not repeat it."""
+    """The key that a text belongs to, with only that secret; UnknownKeyError never quotes it."""
     if not is_key(text):
         raise UnknownKeyError("This is no key of the gateway: its form or its checksum is wrong.")
     found = await opened.store.find_key(opened.peppers.digests(text))
@@ -149,7 +149,7 @@ async def find_by_key(opened: OpenKeys, text: str) -> StoredKey:
 
 
 def describe_key(key: StoredKey, now: float) -> dict[str, object]:
-    """What programs are shown of a key: everything but the key itself."""
+    """A key's fields for programs: everything except the key itself."""
     return {
         "name": key.name,
         "state": key.state_at(now),
@@ -171,7 +171,7 @@ def describe_key(key: StoredKey, now: float) -> dict[str, object]:
 
 
 async def _check_newest(opened: OpenKeys) -> None:
-    """Raise StoreError where others have made keys with another pepper since this was opened."""
+    """Raise StoreError if others have made keys with another pepper since we opened the store."""
     await check_peppers(opened.store, opened.peppers, {opened.peppers.newest})
 
 
@@ -180,12 +180,12 @@ def _hash(key: str, peppers: Peppers, now: int) -> StoredSecret:
 
 
 def _refuse_key(field: str, text: str) -> None:
-    if is_key(text):  # it would be in every list, and in every line about its holder
+    if is_key(text):  # it would show in every list and log line about its holder
         raise KeyFieldError(field, f"is a key, not {_NAMED[field]}")
 
 
 def _check_list(field: str, values: Iterable[str]) -> tuple[str, ...]:
-    """The values of a list, each once and in order."""
+    """The values of a list, sorted and without duplicates."""
     return tuple(sorted({_check_item(field, value) for value in values}))
 
 
@@ -215,6 +215,6 @@ def _check_known(field: str, provider: str, known: Collection[str]) -> None:
 
 
 def _check(field: str, value: str, form: str) -> None:
-    # Not `match`: its `$` lets a line break through at the end.
+    # Not `match` with `$`, which allows a line break at the end.
     if re.fullmatch(form, value) is None:
         raise KeyFieldError(field, f"needs to be {forms.MEANINGS[form]}")

@@ -1,7 +1,7 @@
-"""Stored keys and the protocol of what stores them.
+"""Stored keys, and the protocol of their store.
 
-The rule here: a key itself is never in a store, nor in these records; only its digest under a
-pepper, and its first characters.
+The rule here: a key itself is never in a store or in these records, only its peppered digest and
+its first characters.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +13,7 @@ from gateway.core.gateway_key import SHOWN_CHARS
 
 
 class StoredSecret(msgspec.Struct, frozen=True):
-    """One secret of a key: a key has several while a rotation overlaps. Times are Unix seconds."""
+    """One secret of a key; it has several while a rotation overlaps. Times are Unix seconds."""
 
     digest: bytes
     pepper: int  # the version of the pepper the digest was made with
@@ -23,7 +23,7 @@ class StoredSecret(msgspec.Struct, frozen=True):
 
 
 class StoredKey(msgspec.Struct, frozen=True):
-    """A key: who holds it and what it is for. Times are Unix seconds, lists without order."""
+    """A key: who holds it and what it allows. Times are Unix seconds; lists are unordered."""
 
     name: str
     created_at: int
@@ -37,7 +37,7 @@ class StoredKey(msgspec.Struct, frozen=True):
     secrets: tuple[StoredSecret, ...] = ()
 
     def state_at(self, now: float) -> str:
-        """`active`, `disabled` or `expired`, as this key is or its only secret."""
+        """`active`, `disabled` or `expired`; expired too if all its secrets are."""
         if self.disabled_at is not None:
             return "disabled"
         if is_over(self.expires_at, now) or all(is_over(s.expires_at, now) for s in self.secrets):
@@ -46,81 +46,81 @@ class StoredKey(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, frozen=True):
-    """Which keys were made or changed since a revision."""
+    """Which keys were created or changed since a revision."""
 
-    revision: int  # of the last change; to ask with the next time
+    revision: int  # that of the last change, to pass in the next call
     names: frozenset[str] | None  # None: too many to name
 
 
 def is_over(expires_at: int | None, now: float) -> bool:
-    """Whether a time has come; None never does."""
+    """Whether a time has passed; None never does."""
     return expires_at is not None and expires_at <= now
 
 
 def shown_part(key: str) -> str:
-    """What may be shown of a key."""
+    """The part of a key that may be shown."""
     return key[:SHOWN_CHARS]
 
 
 class KeyStore(Protocol):
     """Where keys are kept.
 
-    Every method raises StoreDownError when the store does not answer, and then nothing has been
-    changed; it may be called again. What one process has written the next look-up of any other
-    sees. Methods may be called from any number of tasks at a time.
+    Every method raises StoreDownError if the store does not answer; then nothing has changed, and
+    it may be called again. After one process has written, the next look-up of any other sees it.
+    Methods may be called from any number of tasks at a time.
     """
 
     async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
-        """The key that has a secret with one of these digests, with that secret alone.
+        """The key that has a secret with one of these digests, with only that secret.
 
-        Disabled and expired ones are found too.
+        Disabled and expired keys are found too.
         """
 
     async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
-        """The same for several at once, each by its digest; what is not there is left out.
+        """The same for several keys at once, by digest; unknown ones are left out.
 
-        Asked by the gateway for the keys that it does not know, all that came up together.
+        The gateway uses it for keys it does not know yet, for all that came up together.
         """
 
     async def fetch_key(self, name: str) -> StoredKey:
         """A key with all of its secrets; KeyNotFoundError."""
 
     async def fetch_keys(self, *, after: str = "", limit: int | None = None) -> list[StoredKey]:
-        """Every key with all of its secrets, by name; or so many of those after a name."""
+        """Every key with all its secrets, by name; or the first `limit` after a name."""
 
     async def fetch_changes(self, since: int) -> Changes:
-        """The keys that were made or changed after a revision; cheap when there are none.
+        """The keys that were created or changed after a revision; cheap if there are none.
 
-        Asked by each gateway every few seconds, however many keys it remembers.
+        Each gateway calls it every few seconds, however many keys it remembers.
         """
 
     async def fetch_revision(self) -> int:
         """The revision of the last change."""
 
     async def fetch_peppers(self) -> frozenset[int]:
-        """The versions of pepper that stored secrets were hashed with, ended ones too."""
+        """The pepper versions that stored secrets were hashed with, including expired secrets."""
 
     async def find_working_peppers(self, versions: Collection[int], now: int) -> frozenset[int]:
-        """Those of these versions that a secret needs which still works."""
+        """Those of these versions that a still working secret needs."""
 
     async def fetch_pepper_checks(self) -> dict[int, bytes]:
-        """What was saved of peppers, by their version."""
+        """The saved checks of peppers, by version."""
 
     async def save_pepper_checks(self, checks: Mapping[int, bytes]) -> None:
-        """Keep the checks of these versions, in place of others that are there."""
+        """Save the checks of these versions, replacing existing ones."""
 
     async def save_key(self, key: StoredKey) -> None:
-        """Keep a new key with its secrets; KeyExistsError when the name is taken."""
+        """Save a new key with its secrets; KeyExistsError if the name is taken."""
 
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
-        """Give a key another secret; the ones it has end then, or when they would have before.
+        """Give a key another secret; existing ones end at `others_end_at` at the latest.
 
-        KeyNotFoundError; KeyDisabledError, also when another process disables it at this moment;
-        KeyExpiredError when it is over at the time of the new secret.
+        KeyNotFoundError; KeyDisabledError, even if another process disables it at this moment;
+        KeyExpiredError if it has expired when the new secret is created.
         """
 
     async def disable_key(self, name: str, at: int) -> bool:
-        """Refuse a key from now on; False when it was already disabled."""
+        """Refuse a key from now on; False if it was already disabled."""
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""

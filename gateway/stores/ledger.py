@@ -1,7 +1,7 @@
-"""What is booked of an exchange, and the protocol of what keeps it.
+"""The ledger's records of an exchange, and the protocol of their store.
 
-The rule here: money and tokens are whole numbers, None is "nobody knows" and never 0. Nothing of a
-prompt, an answer, a key or a credential is in these records.
+The rule here: money and tokens are whole numbers; None means "unknown" and never 0. These records
+contain nothing of a prompt, an answer, a key or a credential.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,15 @@ import msgspec
 from gateway.core.exchange import Outcome
 from gateway.core.usage import UsageSource
 
-# What usage can be added up by; `day` is one of UTC.
+# What usage can be grouped by; `day` is in UTC.
 DIMENSIONS = ("principal", "tenant", "provider", "model", "credential", "outcome", "day")
 
 
 class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One try at one provider.
 
-    Times are of the wall clock, in milliseconds since 1970; money is in micros, millionths of a US
-    dollar. New fields go to the end: journals are read by newer gateways.
+    Times are from the wall clock, in milliseconds since 1970; money is in micros, millionths of a
+    US dollar. New fields go to the end, because newer gateways read old journals.
     """
 
     number: int  # 1 is the first
@@ -35,8 +35,8 @@ class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     upstream_request_id: str = ""
     tokens_in: int | None = None
     tokens_out: int | None = None
-    tokens_cached: int | None = None  # of those in
-    tokens_reasoning: int | None = None  # of those out
+    tokens_cached: int | None = None  # part of tokens_in
+    tokens_reasoning: int | None = None  # part of tokens_out
     tokens_source: UsageSource | None = None
     cost_micros: int | None = None  # at our price; None without one
     price_version: str | None = None
@@ -44,12 +44,12 @@ class LedgerAttempt(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class LedgerExchange(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="end"):
-    """One exchange; what it used stands with the attempts that used it.
+    """One exchange; usage is recorded with the attempts.
 
-    Times are as those of attempts, and so is the place of new fields.
+    For times and new fields the same holds as for attempts.
     """
 
-    id: str  # our own: a caller's may come twice
+    id: str  # our own, as callers may use a request id twice
     request_id: str
     principal: str
     principal_kind: str
@@ -58,7 +58,7 @@ class LedgerExchange(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
     provider: str  # that was asked for
     model: str
     started_at_ms: int
-    duration_ms: int  # of a clock that only goes forward
+    duration_ms: int  # from the monotonic clock
     outcome: Outcome
     stream: bool = False
     status: int = 0  # the caller's
@@ -70,17 +70,17 @@ class LedgerExchange(msgspec.Struct, frozen=True, array_like=True, gc=False, tag
 
 
 class UsageQuery(msgspec.Struct, frozen=True):
-    """Which exchanges are added up, and what is told apart; times are Unix milliseconds."""
+    """Which exchanges to add up and how to group them; times are Unix milliseconds."""
 
-    by: tuple[str, ...]  # of DIMENSIONS; empty: one sum of everything
-    since_ms: int | None = None  # of their start
-    until_ms: int | None = None  # that moment is outside
+    by: tuple[str, ...]  # from DIMENSIONS; empty: one sum of everything
+    since_ms: int | None = None  # compared with the exchange's start
+    until_ms: int | None = None  # exclusive
 
 
 class UsageRow(msgspec.Struct, frozen=True):
     """One sum."""
 
-    of: tuple[str, ...]  # a value for each word of `by`; a day is `2026-11-28`
+    of: tuple[str, ...]  # a value for each item of `by`; a day is `2026-11-28`
     requests: int
     attempts: int
     tokens_in: int
@@ -90,11 +90,11 @@ class UsageRow(msgspec.Struct, frozen=True):
     cost_micros: int
     provider_cost_micros: int
     estimated: int  # attempts whose tokens the provider did not count
-    unpriced: int  # attempts with tokens and without a price: their cost is not in the sum
+    unpriced: int  # attempts with tokens but no price, whose cost is missing from the sum
 
 
 class Spent(msgspec.Struct, frozen=True):
-    """What one caller used of one model, as limits count it."""
+    """What one caller has used of one model, as limits count it."""
 
     principal: str
     principal_kind: str
@@ -102,27 +102,27 @@ class Spent(msgspec.Struct, frozen=True):
     provider: str  # that was asked for
     model: str
     tokens: int
-    micros: int  # what the provider says that it charges, or else our price
+    micros: int  # what the provider says it charges, or else the cost at our price
 
 
 class LedgerStore(Protocol):
-    """Where settled exchanges end up.
+    """Where settled exchanges are stored.
 
-    Every method raises StoreDownError when the store does not answer; it may be called again.
+    Every method raises StoreDownError if the store does not answer; it may be called again.
     """
 
     async def save(self, exchanges: Sequence[LedgerExchange]) -> None:
-        """Keep them, all or none; one that is there already stays as it is.
+        """Save all of them or none; one that is already stored is left alone.
 
-        When this returns they are committed. RowRefusedError says that the store is well and will
-        never take one of these rows.
+        When this returns, they are committed. RowRefusedError means that the store works but will
+        never accept one of these rows.
         """
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
-        """The sums, in the order of what they are of."""
+        """The sums, ordered by what they are grouped by."""
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
-        """What was used by exchanges that began in that time, for each caller and model."""
+        """What exchanges that began in that time have used, for each caller and model."""
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""

@@ -1,7 +1,7 @@
-"""How one counter in memory counts, for each kind there is.
+"""How a counter in memory counts, for each kind of counter.
 
-The rule here: nothing is awaited, and what is asked for each rule of each request is one call.
-`max` is not on that way: it parses its arguments, 500 instructions each time in Python 3.11.
+The rule here: nothing is awaited, and each rule of a request costs one call. That path avoids
+`max`, which parses its arguments: 500 instructions each time in Python 3.11.
 """
 
 import abc
@@ -12,11 +12,11 @@ from typing_extensions import override
 from gateway.core.clock import Clock
 from gateway.stores.counters import SOON_S, Charge, CounterKind, Standing, Used
 
-# Far below what a caller can wait for, and above what floats make of sums: without it who waits
-# as long as they were told may be a nanosecond early.
+# Far below any time a caller can wait, but above float rounding errors. Without it a caller who
+# waits exactly as told may be a nanosecond early.
 EPSILON_S: Final = 1e-6
-EPSILON: Final = 1e-6  # of a request or token, for the same reason
-_MONEY = CounterKind.MONEY  # to look up a member of an enumeration takes 0.2 µs in Python 3.11
+EPSILON: Final = 1e-6  # the same for requests and tokens
+_MONEY = CounterKind.MONEY  # looking up an enum member takes 0.2 µs in Python 3.11
 
 
 class MemoryCounter(abc.ABC):
@@ -26,54 +26,54 @@ class MemoryCounter(abc.ABC):
 
     @abc.abstractmethod
     def wait_s(self, charge: Charge, now: float) -> float:
-        """Until a charge fits; 0.0 when it does."""
+        """The time until a charge fits; 0.0 if it does now."""
 
     @abc.abstractmethod
     def take(self, charge: Charge, now: float) -> None:
-        """Take a charge, or set it aside."""
+        """Take a charge, or reserve it."""
 
     @abc.abstractmethod
     def enter(self, charge: Charge, now: float) -> Standing | None:
-        """The three in one, for a charge that fits: how it stands with it; None: it does not fit.
+        """`wait_s`, `take` and `standing` in one call; None, taking nothing, if it does not fit.
 
-        Nearly every charge fits: to admit and settle takes 16 µs with four rules this way, and 21
-        with a call for each of the three.
+        Nearly every charge fits. With four rules, admitting and settling takes 16 µs this way, and
+        21 with three separate calls.
         """
 
     @abc.abstractmethod
     def leave(self, charge: Charge) -> None:
-        """Take the last `enter` back, before anything else has happened."""
+        """Undo the last `enter`, before anything else has happened."""
 
     @abc.abstractmethod
     def settle(self, charge: Charge, used: Used, now: float) -> None:
-        """Give back what was set aside, and book what was used."""
+        """Release what was reserved, and book what was used."""
 
     @abc.abstractmethod
     def book(self, amount: int, charge: Charge, now: float) -> None:
-        """Book what nothing was set aside for."""
+        """Book an amount for which nothing was reserved."""
 
     @abc.abstractmethod
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:
-        """How it stands, for whoever asked."""
+        """The counter's state, for the caller's headers."""
 
     @abc.abstractmethod
     def is_idle(self, now: float) -> bool:
-        """True when a new counter would say the same."""
+        """True if a new counter would give the same answers."""
 
 
 class RateCounter(MemoryCounter):
-    """GCRA: `full_at` is when all that was taken has come back (the theoretical arrival time)."""
+    """GCRA: `full_at` is when everything taken has refilled (the theoretical arrival time)."""
 
     __slots__ = ("full_at", "per_s")
 
     def __init__(self) -> None:
         self.full_at = 0.0
-        self.per_s = 0.0  # at which it comes back, as the last who asked had it
+        self.per_s = 0.0  # the refill rate in the latest charge
 
     def tune(self, per_s: float, now: float) -> None:
-        """Go on at another rate: a higher one shortens what is still to come back.
+        """Change the rate: a higher one shortens the time until the counter is full.
 
-        A lower one does not lengthen it: what was used when it was allowed is no debt.
+        A lower one does not lengthen it, because use that was allowed must not become a debt.
         """
         if 0.0 < self.per_s < per_s and self.full_at > now:
             self.full_at = now + (self.full_at - now) * self.per_s / per_s
@@ -81,13 +81,13 @@ class RateCounter(MemoryCounter):
 
 
 class RequestsCounter(RateCounter):
-    """What is taken is used at once."""
+    """A request counts as used when it is taken."""
 
     __slots__ = ("_before",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._before = 0.0  # what it was when the last charge was taken
+        self._before = 0.0  # `full_at` before the last charge, for `leave`
 
     @override
     def wait_s(self, charge: Charge, now: float) -> float:
@@ -124,11 +124,11 @@ class RequestsCounter(RateCounter):
 
     @override
     def settle(self, charge: Charge, used: Used, now: float) -> None:
-        """Nothing is given back: the request was made."""
+        """Release nothing: the request was made."""
 
     @override
     def book(self, amount: int, charge: Charge, now: float) -> None:
-        """One request is one request."""
+        """Do nothing: a request counts as one whatever it used."""
 
     @override
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:
@@ -142,7 +142,7 @@ class RequestsCounter(RateCounter):
 
 
 class TokensCounter(RateCounter):
-    """What was used, beside what is set aside."""
+    """Tokens used, plus tokens reserved."""
 
     __slots__ = ("reserved",)
 
@@ -207,7 +207,7 @@ class TokensCounter(RateCounter):
 
 
 class PlacesCounter(MemoryCounter):
-    """How many are taken."""
+    """How many places are taken."""
 
     __slots__ = ("taken",)
 
@@ -241,7 +241,7 @@ class PlacesCounter(MemoryCounter):
 
     @override
     def book(self, amount: int, charge: Charge, now: float) -> None:
-        """A place has nothing to do with tokens."""
+        """Do nothing: places do not depend on tokens."""
 
     @override
     def standing(self, charge: Charge, now: float, wait_s: float) -> Standing:
@@ -254,7 +254,7 @@ class PlacesCounter(MemoryCounter):
 
 
 class QuotaCounter(MemoryCounter):
-    """Used and set aside in one window; a window never gives way to an earlier one."""
+    """Use and reservations in one window; it never goes back to an earlier window."""
 
     __slots__ = ("_wall", "ends_at", "reserved", "starts_at", "used")
 
@@ -263,7 +263,7 @@ class QuotaCounter(MemoryCounter):
         self.starts_at = charge.starts_at
         self.ends_at = charge.ends_at
         self.used = 0
-        self.reserved = 0  # what is being answered when a window begins counts in that one too
+        self.reserved = 0  # answers in progress when a window begins count in the new one too
 
     @override
     def wait_s(self, charge: Charge, now: float) -> float:

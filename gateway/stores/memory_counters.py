@@ -1,7 +1,8 @@
 """Counters in memory, for one process.
 
-The rule here: nothing is awaited, so one event loop makes every call atomic. A counter that says
-no more than a new one would is forgotten, so memory grows with who calls, not with who has called.
+The rule here: nothing is awaited, so every call is atomic on the event loop. A counter that gives
+the same answers as a new one is dropped, so memory depends on who is calling now, not on everybody
+who ever called.
 """
 
 from collections import deque
@@ -28,10 +29,10 @@ from gateway.stores.memory_counter_kinds import (
     TokensCounter,
 )
 
-# A lapsed hold waits so long for a late settlement.
+# How long a lapsed hold waits for a late settlement.
 LATE_S = 3600.0
-# Counters that are looked at when one is made: two for one keeps at most twice as many as are
-# needed. The others are looked at when leases are renewed, in pieces of a millisecond.
+# How many counters are checked when one is created: two for one keeps at most twice as many as
+# needed. The rest are checked when leases are renewed, a millisecond's worth at a time.
 SWEPT_FOR_ONE = 2
 SWEPT_IN_PEACE = 2_000
 
@@ -51,17 +52,17 @@ class MemoryCounters(CounterStore):
         self._clock = clock
         self._wall = wall
         self._counters: dict[str, MemoryCounter] = {}
-        self._swept: deque[str] = deque()  # every key once, who was looked at longest ago first
+        self._swept: deque[str] = deque()  # every key once, the one checked longest ago first
         self._holds: dict[str, _Hold] = {}
-        self._made = 0  # counters since the last sweep
-        self._reap_at = 0.0  # no hold expires before
+        self._made = 0  # counters created since the last sweep
+        self._reap_at = 0.0  # no hold expires before this
 
     def __len__(self) -> int:
         return len(self._counters)
 
     @override
     async def open(self) -> None:
-        """Nothing has to be there first."""
+        """Do nothing: there is nothing to open."""
 
     @override
     async def admit(self, hold_id: str, charges: Sequence[Charge]) -> Admission:
@@ -80,7 +81,7 @@ class MemoryCounters(CounterStore):
             standings.append(standing)
         else:
             self._holds[hold_id] = _Hold(taken, now + LEASE_S)
-            if self._made:  # and no sooner: until it was taken from, a new counter is idle
+            if self._made:  # only now, as a new counter looks idle until taken from
                 self._sweep_for_made(now)
             return Admission(True, standings)  # noqa: FBT003 - by name takes twice as long
         for counter, charge in reversed(taken):
@@ -90,7 +91,7 @@ class MemoryCounters(CounterStore):
         return admission
 
     def adopt(self, hold_id: str, charges: Sequence[Charge]) -> None:
-        """Take what was let in elsewhere, whether it fits or not."""
+        """Take the charges of a request admitted elsewhere, whether they fit or not."""
         now = self._clock()
         get = self._counters.get
         taken = [(get(charge.key) or self._make(charge), charge) for charge in charges]
@@ -99,16 +100,16 @@ class MemoryCounters(CounterStore):
         self._holds[hold_id] = _Hold(taken, now + LEASE_S)
 
     def recall(self, charge: Charge, amount: int) -> None:
-        """Count what was used of a window of the calendar before these counters were made.
+        """Count what was used in a calendar window before these counters existed.
 
-        Where that is over by now, as it may be once a long sum is made, there is nothing to count.
+        If the window has ended, as it may after a long sum, there is nothing to count.
         """
         if self._wall() >= charge.ends_at:
             return
         counter = self._counters.get(charge.key)
         if counter is None:
             counter = self._make(charge)
-            self._made -= 1  # it is no sign that others have gone
+            self._made -= 1  # not created for a caller, so no reason to sweep
         counter.book(amount, charge, self._clock())
 
     @override
@@ -140,7 +141,7 @@ class MemoryCounters(CounterStore):
         self._holds.clear()
 
     def _admit_in_part(self, hold_id: str, charges: Sequence[Charge], now: float) -> Admission:
-        """Where something does not fit: refuse, or take what rules that are tried out leave."""
+        """Something does not fit: refuse, or leave out the dry-run rules that do not fit."""
         get = self._counters.get
         found = [(get(charge.key) or self._make(charge), charge) for charge in charges]
         waits = [counter.wait_s(charge, now) for counter, charge in found]
@@ -156,7 +157,7 @@ class MemoryCounters(CounterStore):
         return Admission(is_admitted, standings)
 
     def _settle_late(self, hold: _Hold, used: Used, now: float) -> None:
-        """Book what was used beyond what counts as used already."""
+        """Book use beyond what already counts as used."""
         for _, charge in hold.taken:
             amount = used.amount(charge.kind)
             if amount > charge.cost:
@@ -186,7 +187,7 @@ class MemoryCounters(CounterStore):
         self._made = 0
 
     def _sweep(self, now: float, count: int) -> None:
-        """Look at so many counters, and forget those that are idle."""
+        """Check `count` counters, and drop the idle ones."""
         swept, counters = self._swept, self._counters
         for _ in range(min(count, len(swept))):
             key = swept.popleft()
@@ -196,7 +197,7 @@ class MemoryCounters(CounterStore):
                 swept.append(key)
 
     def _reap(self, now: float) -> None:
-        """End the holds that nobody has renewed."""
+        """End the holds that were not renewed."""
         for hold_id, hold in list(self._holds.items()):
             if hold.expires_at > now:
                 continue
@@ -207,14 +208,14 @@ class MemoryCounters(CounterStore):
             hold.expires_at = now + LATE_S
             for counter, charge in hold.taken:
                 counter.settle(charge, Used(charge.cost, charge.cost), now)
-        # Whoever is let in from now on expires later than that.
+        # Requests admitted from now on expire later than that.
         self._reap_at = now + LEASE_S
         for hold in self._holds.values():
             self._reap_at = min(self._reap_at, hold.expires_at)
 
 
 def _in_present_window(charge: Charge, wall: float) -> Charge:
-    """The charge in the window that is now; months are taken to be as long as its own was."""
+    """The charge, moved to the current window; months count as long as the charge's own."""
     length_s = charge.ends_at - charge.starts_at
     if wall < charge.ends_at or length_s <= 0:
         return charge
@@ -225,7 +226,7 @@ def _in_present_window(charge: Charge, wall: float) -> Charge:
 def _choose(
     found: list[tuple[MemoryCounter, Charge]], waits: list[float]
 ) -> tuple[bool, list[tuple[MemoryCounter, Charge]]]:
-    """Whether to let in, and what to take then, where something does not fit."""
+    """Whether to admit although something does not fit, and what to take then."""
     unfit = [charge for (_, charge), wait_s in zip(found, waits, strict=True) if wait_s]
     if not all(charge.is_tried_out for charge in unfit):
         return False, []

@@ -1,7 +1,7 @@
 """From the settings to an open key store with its peppers.
 
-The rule here: whatever would make keys fail one by one later (other tables, a lost pepper, the
-wrong one) is found here, once, and said with what mends it.
+The rule here: whatever would make keys fail one by one later (wrong tables, a lost or wrong
+pepper) is found here, once, with an error that says how to fix it.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ LOST = (
 
 
 class OpenKeys(msgspec.Struct, frozen=True):
-    """A key store and what its digests are made with."""
+    """A key store, and the peppers of its digests."""
 
     store: KeyStore
     peppers: Peppers
-    revision: int  # of the store, before anything was asked of it
+    revision: int  # the store's, read before anything else
 
 
 async def open_keys(
     spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
 ) -> OpenKeys:
-    """Open the store of keys; an SQLite file and its pepper are made where there are none."""
+    """Open the store of keys; an SQLite file and its pepper are created if missing."""
     # SQLAlchemy takes 0.2 s to import: only a gateway with stored keys pays that.
     from gateway.stores.sql_keys import SqlKeyStore  # noqa: PLC0415 - see above
 
@@ -58,7 +58,7 @@ async def open_keys(
 async def open_ledger_store(
     spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
 ) -> LedgerStore:
-    """Open the store of the ledger; an SQLite file is made where there is none."""
+    """Open the store of the ledger; an SQLite file is created if missing."""
     from gateway.stores.database import open_for_sums  # noqa: PLC0415 - heavy
     from gateway.stores.sql_ledger import SqlLedgerStore  # noqa: PLC0415 - heavy
 
@@ -70,7 +70,7 @@ async def open_ledger_store(
 async def open_checked(
     spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
 ) -> "Database":
-    """The database with the tables of this gateway; SchemaError when it has others."""
+    """The database with this gateway's tables; SchemaError if it has others."""
     from gateway.stores.database import make_sqlite_file, open_database  # noqa: PLC0415 - heavy
     from gateway.stores.schema import (  # noqa: PLC0415 - heavy
         check_schema,
@@ -79,7 +79,7 @@ async def open_checked(
     )
 
     address = find_address(spec, environ)
-    # Whoever comes second finds all of it made, and need not even load what makes it.
+    # A process that comes second finds everything created, and need not even import Alembic.
     async with making(address):
         make_sqlite_file(address)
         database = open_database(address, timeout_s=timeout_s)
@@ -94,7 +94,7 @@ async def open_checked(
 
 
 def find_address(spec: StoresSpec, environ: Mapping[str, str] | None = None) -> DatabaseAddress:
-    """Where the database is; StoreError when that cannot be told."""
+    """Where the database is; StoreError if the settings do not say."""
     try:
         return spec.find_database(environ)
     except StoresError as error:

@@ -1,6 +1,6 @@
 """From the settings to a store of counters.
 
-The rule here: redis-py is imported where counters are in Redis, and nowhere else.
+The rule here: redis-py is imported only if the counters are in Redis.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from gateway.stores.memory_counters import MemoryCounters
 def make_counters(
     settings: Settings, environ: Mapping[str, str] | None = None, *, is_restarted: bool = False
 ) -> CounterStore:
-    """The store that `stores.counters` names; StoreError when that cannot be told or used.
+    """The store that `stores.counters` names; StoreError if it is unknown or unusable.
 
-    A worker that is restarted does not wait for Redis: what ended it may be what ended Redis.
+    A restarted worker does not wait for Redis: whatever ended the worker may have ended Redis too.
     """
     stores = settings.stores
     try:
@@ -28,7 +28,7 @@ def make_counters(
     if address is None:
         return MemoryCounters()
     try:
-        # It takes 0.1 s to import, and is in an extra.
+        # redis-py takes 0.1 s to import, and is an optional extra.
         from gateway.stores.redis_counters import RedisCounters  # noqa: PLC0415 - see above
         from gateway.stores.shared_counters import SharedCounters  # noqa: PLC0415 - see above
     except ModuleNotFoundError as error:

@@ -1,7 +1,7 @@
 """From the settings to an open store of credentials with its encryption keys.
 
-The rule here: whatever would make credentials fail one by one later (other tables, a lost key, the
-wrong one) is found here, once, and said with what mends it.
+The rule here: whatever would make credentials fail one by one later (wrong tables, a lost or wrong
+key) is found here, once, with an error that says how to fix it.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ LOST = (
 
 
 class OpenCredentials(msgspec.Struct, frozen=True):
-    """A store of credentials and what its envelopes are sealed with."""
+    """A store of credentials, and the keys that its envelopes are sealed with."""
 
     store: CredentialStore
     keys: EncryptionKeys
@@ -45,7 +45,7 @@ class OpenCredentials(msgspec.Struct, frozen=True):
 async def open_credentials(
     spec: StoresSpec, environ: Mapping[str, str] | None = None, *, timeout_s: float
 ) -> OpenCredentials:
-    """Open the store; an SQLite file and its encryption key are made where there are none."""
+    """Open the store; an SQLite file and its encryption key are created if missing."""
     # SQLAlchemy and cryptography take 0.3 s to import: only a gateway with profiles pays that.
     from gateway.stores.sql_credentials import SqlCredentialStore  # noqa: PLC0415 - see above
 
@@ -66,7 +66,7 @@ async def open_supabase_profiles(
     field: str,
     timeout_s: float,
 ) -> "SupabaseProfiles":
-    """Open somebody else's tables to read them; StoreError where they are not as they should be."""
+    """Open somebody else's tables for reading; StoreError if they are not as expected."""
     from gateway.stores.database import open_database  # noqa: PLC0415 - heavy
     from gateway.stores.supabase_profiles import open_profiles  # noqa: PLC0415 - heavy
 

@@ -1,7 +1,7 @@
 """Peppers: the secrets that keys are hashed with, by version.
 
-The rule here: the newest version makes digests, every version finds them. Without the pepper a
-copy of the database says nothing about any key; so it is not in the database.
+The rule here: new digests use the newest version, look-ups try every version. Without the pepper a
+copy of the database reveals nothing about any key, so peppers are not in the database.
 """
 
 import hmac
@@ -16,11 +16,11 @@ from gateway.stores.version_file import read_versions
 
 CHECK_BYTES = 8
 
-_CHECKED = b"chat-gateway/pepper-check/1"  # in no key's form, so it is the digest of none
+_CHECKED = b"chat-gateway/pepper-check/1"  # not in the form of a key, so no key has this digest
 
 
 class Peppers:
-    """Makes digests of keys; its own text shows versions alone."""
+    """Makes digests of keys; its `repr` shows only the versions."""
 
     def __init__(self, by_version: Mapping[int, str], source: str = "stores.peppers") -> None:
         if not by_version:
@@ -29,7 +29,7 @@ class Peppers:
         self.versions = frozenset(by_version)
         self.source = source
         self.checks = {version: _check_of(pepper) for version, pepper in by_version.items()}
-        # What a digest begins with: to begin anew takes 3 of its 5 µs, with OpenSSL 3.0.
+        # Digests initialised in advance, as that takes 3 of the 5 µs with OpenSSL 3.0.
         begun = [
             hmac.new(by_version[version].encode(), digestmod="sha256")
             for version in sorted(by_version)
@@ -50,18 +50,18 @@ class Peppers:
 
 
 def _finish(begun: hmac.HMAC, key: str) -> bytes:
-    """The digest of a key, with what it begins with."""
+    """The digest of a key, continuing an initialised one."""
     mine = begun.copy()
-    # aiohttp keeps bytes that are not UTF-8 as surrogates; they become the same bytes again.
+    # aiohttp decodes bytes that are not UTF-8 as surrogates; this restores the same bytes.
     mine.update(key.encode(errors="surrogateescape"))
     return mine.digest()
 
 
 def _check_of(pepper: str) -> bytes:
-    """What tells a pepper from others, and nothing about it."""
+    """A value that tells a pepper from others but reveals nothing about it."""
     return hmac.digest(pepper.encode(), _CHECKED, "sha256")[:CHECK_BYTES]
 
 
 def read_pepper_file(path: Path) -> Peppers:
-    """The peppers of a file: `version:pepper`, one a line."""
+    """The peppers in a file: one `version:pepper` per line."""
     return Peppers(read_versions(path, "pepper", check_pepper), str(path))

@@ -1,6 +1,6 @@
 """What is read from the tables of a chat front end.
 
-The rule here: whatever a user has written down is kept wrapped, addresses too.
+The rule here: everything that users have entered is kept wrapped as a secret, addresses too.
 """
 
 import msgspec
@@ -18,13 +18,13 @@ class Columns(msgspec.Struct, frozen=True):
 
     table: str
     id: str  # the column that says whose row it is
-    fields: frozenset[str]  # wanted; those the table lacks are passed over
+    fields: frozenset[str]  # the wanted columns; those that the table lacks are ignored
     models: str | None  # the table of the users' own models
     needs_models: bool = False  # whether that table has to be there
 
 
 class ModelRow(msgspec.Struct, frozen=True):
-    """A model of a user's own, as its row says it."""
+    """A row with a model that a user has set up."""
 
     base_url: str
     model_id: str

@@ -1,7 +1,7 @@
 """Counters in Redis, for several processes.
 
-The rule here: whatever a script does counts once, however often it is sent. What this process
-holds is remembered here too, so that a Redis that has lost it can be told again.
+The rule here: each script call counts once, however often it is sent. What this process holds is
+also remembered here, so that it can be sent again to a Redis that has lost it.
 """
 
 import asyncio
@@ -17,14 +17,15 @@ from gateway.stores.counters import Admission, Charge, CounterKind, CounterStore
 from gateway.stores.errors import StoreDownError
 from gateway.stores.redis_link import ALL_BACK_S, TIMEOUT_S, RedisLink
 
-# In braces: what a cluster finds the node by. A script is run by one node, on its own keys.
+# A Redis cluster picks the node by the part in braces, and a script runs on one node, so all keys
+# share it.
 HOLDS = "{chat-gateway}:holds"
 SCRIPT = Path(__file__).with_name("counters.lua")
 RENEWED_AT_ONCE = 500
 RECALLED_AT_ONCE = 500
 
 SECOND = 1_000_000
-MOST = 2**53 - 1  # as far as Lua counts exactly
+MOST = 2**53 - 1  # the largest integer that Lua counts exactly
 KINDS = {
     CounterKind.REQUESTS: 1,
     CounterKind.TOKENS: 2,
@@ -37,16 +38,16 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class _Hold(msgspec.Struct):
-    """What this process was let in with."""
+    """The charges of one admitted request of this process."""
 
     charges: Sequence[Charge]
     packed: bytes
-    is_taken: bool = False  # otherwise it was asked for, and may have been refused
+    is_taken: bool = False  # False: asked for, and maybe refused
     was_adopted: bool = False
 
 
 class RedisCounters(CounterStore):
-    """A `CounterStore` that is shared; `admit` raises StoreDownError when Redis is gone."""
+    """A shared `CounterStore`; `admit` raises StoreDownError if Redis is down."""
 
     def __init__(
         self,
@@ -56,13 +57,13 @@ class RedisCounters(CounterStore):
         timeout_s: float = TIMEOUT_S,
         all_back_s: float = ALL_BACK_S,
     ) -> None:
-        """Make one; a clock in place of Redis's own is for tests."""
+        """Make one; pass a clock instead of Redis's own only in tests."""
         script = SCRIPT.read_text(encoding="utf-8")
         now = str if clock is None else lambda: str(round(clock() * SECOND))
         self._link = RedisLink(address, script, HOLDS, now=now, timeout_s=timeout_s)
         self._link.when_up = self._come_back
         self._held: dict[str, _Hold] = {}
-        # Redis knows nothing of what was used before: it is new, or was flushed.
+        # Set when Redis may know nothing of earlier use, because it is new or was flushed.
         self.begins_anew = asyncio.Event()
         self._all_back_s = all_back_s
         self._until_all_are_back: asyncio.TimerHandle | None = None
@@ -75,7 +76,7 @@ class RedisCounters(CounterStore):
 
     @property
     def held(self) -> dict[str, Sequence[Charge]]:
-        """What this process holds, as far as it knows."""
+        """The charges that this process holds, as far as it knows."""
         return {hold_id: hold.charges for hold_id, hold in self._held.items() if hold.is_taken}
 
     @override
@@ -88,7 +89,7 @@ class RedisCounters(CounterStore):
         try:
             answer = await self._link.call("admit", hold_id, hold.packed)
         except StoreDownError:
-            # It may have been taken, if Redis heard of it.
+            # Redis may have received it and taken the charges, so settle it with nothing used.
             self._held.pop(hold_id, None)
             self._link.tell("settle", hold_id, 0, 0, b"", b"")
             raise
@@ -113,15 +114,15 @@ class RedisCounters(CounterStore):
         self._link.tell("settle", hold_id, tokens, micros, packed, was_adopted)
 
     def adopt(self, hold_id: str, charges: Sequence[Charge]) -> None:
-        """Take what was let in elsewhere: now, or as soon as Redis is back."""
+        """Take the charges of a request admitted elsewhere: now, or once Redis is back."""
         hold = self._held[hold_id] = _Hold(charges, _pack(charges), is_taken=True, was_adopted=True)
         if self._link.is_up:
             self._link.tell("adopt", hold_id, hold.packed)
 
     async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
-        """Let each window have as much used at least; StoreDownError when Redis is gone.
+        """Raise what was used in each window to at least this; StoreDownError if Redis is down.
 
-        Several processes may do so, each as often as it likes: the most that is known counts.
+        Several processes may call it, and repeatedly: the largest known amount counts.
         """
         self.begins_anew.clear()
         charges = [msgspec.structs.replace(charge, cost=amount) for charge, amount in spent]
@@ -155,13 +156,13 @@ class RedisCounters(CounterStore):
             self._link.tell("adopt", hold_id, hold.packed)
 
     def _come_back(self) -> None:
-        """Before anybody is let in: what is held here is taken there, or renewed."""
+        """Send what this process holds to Redis before anybody is admitted."""
         for hold_id in self._held:
             self._tell_again(hold_id)
         if self._until_all_are_back is not None:
             self._until_all_are_back.cancel()
-        # The ledger may have by now what others were let in meanwhile, who are not back yet: told
-        # from there first, and then by them, it would count twice.
+        # The ledger may already include use by other processes that have not reconnected yet. If
+        # we recalled it now and they reported it later, it would count twice. So wait for them.
         loop = asyncio.get_running_loop()
         self._until_all_are_back = loop.call_later(self._all_back_s, self._ask_the_ledger)
         if self.when_up is not None:
@@ -169,11 +170,11 @@ class RedisCounters(CounterStore):
 
     def _ask_the_ledger(self) -> None:
         self._until_all_are_back = None
-        self.begins_anew.set()  # perhaps; the most that is known counts
+        self.begins_anew.set()  # it may have; recalling is harmless if not
 
 
 def find_taken(charges: Sequence[Charge], admission: Admission) -> list[Charge]:
-    """What was taken of a request that was let in: of a rule that is tried out, all or nothing."""
+    """The charges that were taken of an admitted request; of a dry-run rule all or none."""
     pairs = list(zip(charges, admission.standings, strict=True))
     unfit = {charge.rule for charge, standing in pairs if standing.wait_s}
     return [charge for charge, _ in pairs if charge.rule not in unfit]
@@ -183,7 +184,7 @@ def _pack(charges: Sequence[Charge]) -> bytes:
     try:
         return _encode([_fields_of(charge, charge.key) for charge in charges])
     except UnicodeEncodeError:
-        # Half of a surrogate pair, in a name that somebody else's token brings.
+        # A lone surrogate, in a name from somebody else's token.
         keys = [charge.key.encode("utf-8", "backslashreplace").decode() for charge in charges]
         return _encode([_fields_of(*pair) for pair in zip(charges, keys, strict=True)])
 

@@ -1,8 +1,8 @@
-"""One connection to Redis, and what goes over it: calls of one script.
+"""One connection to Redis, over which calls of one script are made.
 
-The rule here: one task speaks, in the order in which it was asked, and reads every answer that it
-asked for; who asked may leave at any time. A Redis that fails is asked by that task alone until it
-answers again: meanwhile whoever asks is told at once, and what needs no answer is kept.
+The rule here: one task sends all calls in order and reads all their answers; a caller may leave at
+any time. If Redis fails, only that task keeps trying. Meanwhile calls that need an answer fail at
+once, and those that need none are kept for later.
 """
 
 import asyncio
@@ -38,30 +38,31 @@ from gateway.stores.errors import StoreDownError, StoreError
 TIMEOUT_S = 0.25
 """What a batch of calls may take, and connecting where somebody waits for it."""
 
-PROBE_TIMES = 4  # as long may connecting take where nobody does: a handshake is five round trips
+PROBE_TIMES = 4  # timeouts allowed for a probe, as no caller waits: it is five round trips
 
-HELD_UP_S = 0.05  # so late a timer is when this process was stopped, or had too much to do
+HELD_UP_S = 0.05  # a timer this late means that this process was stopped or overloaded
 TRIES = 2
 BATCH = 256
-# What needs no answer goes with the next call that does, or after this: half as many batches.
+# Calls without an answer are sent with the next call that needs one, or after this time at the
+# latest. That halves the number of batches.
 TOLD_WITHIN_S = 0.005
-KEPT = 50_000  # calls that need no answer; of the oldest nobody may ask any more
+KEPT = 50_000  # calls without an answer; beyond that the oldest are dropped
 FIRST_PROBE_S = 0.25
 LAST_PROBE_S = 5.0
-PROBE_JITTER = 0.2  # so that not all ask at once
+PROBE_JITTER = 0.2  # so that not all processes try at once
 ALL_BACK_S = LAST_PROBE_S * (1 + PROBE_JITTER) + PROBE_TIMES * TIMEOUT_S
 """After this every process has asked once more, if one has been answered."""
 
-# Down again before it was up for so long, it is asked less and less often.
+# If Redis goes down again before it was up for this long, we try less and less often.
 PROVEN_S = 10.0
 FOREVER = math.inf
 
 State = Literal["up", "down", "probing"]
 Argument = str | bytes | int
 
-# Answers that are about Redis and not about the call, by their first word: those that pass, and
-# those that no waiting mends. Any other is a mistake of ours. Of a right that is missing inside a
-# script Valkey says the first of the two sentences, and Redis 7.0 the other.
+# Error answers about Redis itself and not about the call, by their first word: temporary ones, and
+# those that waiting does not fix. Any other is a bug of ours. If a permission is missing inside a
+# script, Valkey answers the first of the two sentences and Redis 7.0 the other.
 _PASSING = (
     "BUSY",
     "CLUSTERDOWN",
@@ -74,7 +75,7 @@ _PASSING = (
     "TRYAGAIN",
 )
 _LASTING = (
-    "ASK ",  # a cluster that moves keys to another node, at first, then halfway, and at last
+    "ASK ",  # a cluster at the stages of moving keys to another node
     "non local key",
     "MOVED",
     "NOAUTH",
@@ -86,7 +87,7 @@ _LASTING = (
     "The user executing the script",
 )
 _ABOUT_REDIS = _PASSING + _LASTING
-_NOT_KNOWN = object()  # in the place of an answer: Redis does not know the script
+_NOT_KNOWN = object()  # stands for an answer: Redis does not know the script
 
 _log = structlog.get_logger()
 
@@ -113,19 +114,19 @@ class RedisLink:
         now: Callable[[], str] = str,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        """Make one; `now` is the time that the script is given, none being Redis's own."""
+        """Make one; `now` gives the time for the script, empty for Redis's own clock."""
         self._timeout_s = timeout_s
         self._address = address
         self._script = script
-        sha = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - what Redis calls it
+        sha = hashlib.sha1(script.encode()).hexdigest()  # noqa: S324 - Redis names scripts by it
         self._head = b"".join(_pack(word) for word in ("EVALSHA", sha, 1, key))
         self._now = now
         self._tasks = Tasks(self._crashed)
         self._calls: deque[_Call] = deque()
         self._under_way: list[_Call] = []
         self._was_asked = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None  # once it speaks
-        self._due: asyncio.TimerHandle | None = None  # what was told is sent then at the latest
+        self._loop: asyncio.AbstractEventLoop | None = None  # set once the task runs
+        self._due: asyncio.TimerHandle | None = None  # sends the calls without answer at the latest
         self._is_closing = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._probe_s = FIRST_PROBE_S
@@ -139,21 +140,21 @@ class RedisLink:
 
     @property
     def is_up(self) -> bool:
-        """Whether it is asked at all."""
+        """Whether Redis is up, as far as we know."""
         return self.state == "up"
 
     @property
     def shown(self) -> str:
-        """Where it is, without user and password."""
+        """Redis's address without user and password."""
         return self._address.shown
 
     @property
     def kept(self) -> int:
-        """Calls that have not been answered."""
+        """How many calls have not been answered."""
         return len(self._calls)
 
     async def open(self, *, is_required: bool) -> None:
-        """Connect; raise StoreError when that can never be, or StoreDownError if it is required."""
+        """Connect; StoreError if that can never work, StoreDownError if it is down and required."""
         try:
             await self._probe()
         except (RedisError, OSError) as error:  # TimeoutError is one of OSError
@@ -170,7 +171,7 @@ class RedisLink:
         self._speak()
 
     async def call(self, operation: str, *arguments: Argument) -> Any:  # noqa: ANN401 - its answer
-        """Call the script and return what it says; StoreDownError when Redis says nothing."""
+        """Call the script and return its answer; StoreDownError if Redis does not answer."""
         if not self.is_up:
             raise StoreDownError(f"{self.shown} does not answer")
         self._speak()
@@ -180,7 +181,7 @@ class RedisLink:
         return await waiter
 
     def tell(self, operation: str, *arguments: Argument) -> None:
-        """Call the script some time, in order; however often it is sent, it counts once."""
+        """Queue a call that needs no answer; calls stay in order, and count once if sent again."""
         if len(self._calls) >= KEPT:
             self._give_up(self._calls.popleft())
         self._calls.append(_Call(operation, arguments, None, self._now()))
@@ -188,7 +189,7 @@ class RedisLink:
             self._due = self._loop.call_later(TOLD_WITHIN_S, self._hurry)
 
     async def close(self) -> None:
-        """Wait until what was told is done, unless Redis is gone; then hang up."""
+        """Wait until queued calls are done, unless Redis is down; then disconnect."""
         self._is_closing.set()
         if self._due is not None:
             self._due.cancel()
@@ -196,7 +197,7 @@ class RedisLink:
         if self._calls and not len(self._tasks):
             self._speak()
         while not await self._tasks.wait(self._timeout_s):
-            pass  # each batch has its deadline, and there are only so many
+            pass  # this ends: each batch has a deadline
         await self._hang_up()
         self._lose(len(self._calls))
         self._calls.clear()
@@ -231,12 +232,12 @@ class RedisLink:
         batch: list[_Call] = []
         while self._calls and len(batch) < BATCH:
             call = self._calls.popleft()
-            if call.waiter is None or not call.waiter.done():  # who left before it was sent
+            if call.waiter is None or not call.waiter.done():  # else its caller left
                 batch.append(call)
         return batch
 
     async def _send(self, batch: list[_Call]) -> None:
-        """Have a batch answered, or go down."""
+        """Send a batch until it is answered, or note that Redis is down."""
         loop = asyncio.get_running_loop()
         left = batch
         tries = 0
@@ -249,8 +250,8 @@ class RedisLink:
                     left = await self._exchange(left)
             except (RedisError, OSError) as error:
                 await self._hang_up()
-                # A connection that was idle may have been closed since; and who was held up
-                # themselves cannot tell who was late: once more, on a new one.
+                # An idle connection may have been closed since, and if this process was held up, a
+                # timeout proves nothing. Try once more on a new connection.
                 is_stale = was_open and type(error) in {RedisConnectionError, ConnectionResetError}
                 was_held_up = loop.time() > deadline + HELD_UP_S
                 if tries == TRIES or not (is_stale or was_held_up):
@@ -259,7 +260,7 @@ class RedisLink:
                     return
 
     async def _exchange(self, batch: list[_Call]) -> list[_Call]:
-        """Send calls and hand out the answers; those that are to be sent again are returned."""
+        """Send calls and deliver the answers; returns the calls that must be sent again."""
         connection = self._connection or await self._connect(self._timeout_s)
         packed = [self._command(call) for call in batch]
         for call in batch:
@@ -270,7 +271,7 @@ class RedisLink:
         failure: Any = None
         for call, answer in zip(batch, answers, strict=True):
             if answer is _NOT_KNOWN or _has(answer, _ABOUT_REDIS):
-                call.was_sent = False  # it was not done
+                call.was_sent = False  # Redis did not run it
                 again.append(call)
                 failure = failure if answer is _NOT_KNOWN else answer
             elif isinstance(answer, ResponseError):
@@ -280,12 +281,12 @@ class RedisLink:
         batch[:] = again
         if failure is not None:
             raise failure
-        if again:  # restarted, or its scripts were flushed
+        if again:  # Redis was restarted, or its scripts were flushed
             await self._load(connection)
         return again
 
     def _command(self, call: _Call) -> bytes:
-        """A call as Redis reads it; redis-py takes 10 µs to write one, this takes 3."""
+        """A call in Redis's protocol; redis-py takes 10 µs to write one, this takes 3."""
         arguments = (call.operation, call.now, "1" if call.was_sent else "", *call.arguments)
         pieces = [b"*%d\r\n" % (4 + len(arguments)), self._head]
         pieces += [_pack(argument) for argument in arguments]
@@ -297,7 +298,7 @@ class RedisLink:
         try:
             await connection.connect()  # type: ignore[no-untyped-call]  # it has none
         except RedisConnectionError as error:
-            # Over a socket of this machine a wrong password is wrapped in "no connection".
+            # On a Unix socket redis-py wraps the error of a wrong password in a connection error.
             if isinstance(error.__cause__, RedisError):
                 raise error.__cause__ from None
             raise
@@ -309,7 +310,7 @@ class RedisLink:
         await connection.read_response(timeout=FOREVER)
 
     async def _probe(self) -> None:
-        """Connect and write something; a copy that is read-only, or full, fails here."""
+        """Connect and write something; a read-only replica or a full Redis fails here."""
         async with asyncio.timeout(self._timeout_s * PROBE_TIMES):
             connection = await self._connect(self._timeout_s * PROBE_TIMES)
             command = self._command(_Call("probe", (), None))
@@ -359,7 +360,7 @@ class RedisLink:
                 await connection.disconnect(nowait=True)
 
     def _blame(self, call: _Call, error: ResponseError) -> None:
-        """Take back one call that the script cannot do; the others are none the worse."""
+        """Fail one call that the script cannot handle; the others are not affected."""
         _log.error("counters.script_failed", operation=call.operation, error=str(error))
         if call.waiter is None:
             self._give_up(call)
@@ -387,7 +388,7 @@ class RedisLink:
 
     def _crashed(self, task: str, error: BaseException) -> None:
         _log.error("task.crashed", task=task, exc_info=error)
-        for call in self._under_way:  # one of them may be why, and would be again
+        for call in self._under_way:  # one of them may be the cause, and would be again
             self._give_up(call)
         self._go_down("a mistake of ours")
         if not self._is_closing.is_set():
@@ -395,18 +396,18 @@ class RedisLink:
 
 
 def _ignore(*_: object) -> None:
-    """Nobody wants to know."""
+    """Do nothing."""
 
 
 def _make_connection(address: RedisAddress, timeout_s: float) -> AbstractConnection:
-    """A connection without redis-py's own patience: ten attempts of five seconds each."""
+    """A connection without redis-py's own retries, which are ten attempts of five seconds each."""
     password = address.password
     shared: dict[str, Any] = {
         "db": address.database,
         "username": address.user,
         "password": None if password is None else password.get_secret_value(),
         "socket_connect_timeout": timeout_s,
-        # Of a batch, not of each read: whoever sends has a deadline around all of it.
+        # No timeout per read: the sending task has a deadline for the whole batch.
         "socket_timeout": None,
         "health_check_interval": 0,
         "retry": None,
@@ -436,7 +437,7 @@ def _pack(argument: Argument) -> bytes:
 def _has(answer: object, words: Iterable[str]) -> bool:
     """Whether an answer is an error with one of these words.
 
-    Redis 6 has the word in the middle, where a script failed of it.
+    In Redis 6 the word is in the middle if a script failed because of it.
     """
     if not isinstance(answer, RedisError):
         return False
@@ -445,9 +446,9 @@ def _has(answer: object, words: Iterable[str]) -> bool:
 
 
 def _say(error: BaseException) -> str:
-    """Why, in words of ours and Redis's; neither knows the password."""
+    """The reason, in our words or Redis's; neither contains the password."""
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         return "it did not answer in time"
-    if isinstance(error, AskError):  # MOVED is one; without its first word it is a puzzle
+    if isinstance(error, AskError):  # MOVED is one; unclear without its first word
         return f"{error.status_code} {error}"
     return str(error) or type(error).__name__

@@ -1,7 +1,7 @@
-"""Sealing everything anew with the newest encryption key.
+"""Sealing everything again with the newest encryption key.
 
-The rule here: a batch is written whole or not at all, and what it replaces can be opened until
-then; so this may be stopped anywhere, and begun again.
+The rule here: a batch is written completely or not at all, and the old envelopes stay valid until
+then. So this may be stopped at any point and started again.
 """
 
 import asyncio
@@ -18,25 +18,25 @@ BATCH = 200
 
 
 class Resealed(msgspec.Struct):
-    """What was done."""
+    """The result."""
 
     done: int = 0
-    changed_meanwhile: int = 0  # set anew or deleted by somebody else, who sealed with some key
-    problems: list[str] = []  # of those that do not open: they stay as they are
+    changed_meanwhile: int = 0  # changed or deleted by somebody else in the meantime
+    problems: list[str] = []  # about envelopes that do not open; they stay as they are
 
 
 async def reencrypt(
     store: CredentialStore, keys: EncryptionKeys, *, batch: int = BATCH
 ) -> Resealed:
-    """Seal every credential with the newest key that is not; StoreDownError where it was stopped.
+    """Seal every credential with the newest key; StoreDownError if the store fails on the way.
 
-    What is sealed so already is not touched, so a second run does nothing.
+    Credentials already sealed with it are not touched, so a second run does nothing.
     """
     counts = Resealed()
     place = ("", "")
     while found := await store.fetch_after(place, newest=keys.newest, limit=batch):
         place = (found[-1].owner, found[-1].field)
-        # In a thread: a batch takes some milliseconds, and a gateway may be beside this.
+        # In a thread: a batch takes some milliseconds, and a gateway may share this loop.
         sealed, problems = await asyncio.to_thread(_reseal, keys, found)
         counts.problems += problems
         done = await store.reseal(sealed)

@@ -1,8 +1,8 @@
-"""Whether a database is still the file of its name.
+"""Whether a database file is still the one at its path.
 
-The rule here: what was moved away or replaced is nobody's database any more. Whoever went on with
-it would let in keys that have ended since, and book where nobody looks; and whoever opened what is
-in its place would have SQLite write the log of the old file into it. So the store is down.
+The rule here: if the file was moved away or replaced, the store counts as down. Using the old file
+would admit keys that have ended since, and book where nobody looks. Opening the new file would have
+SQLite write the old file's log into it.
 """
 
 import errno
@@ -13,20 +13,20 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 
 class SameFile:
-    """Looks at the file each time that a connection is made, or taken out of the pool."""
+    """Checks the file each time a connection is made or taken from the pool."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._opened: tuple[int, int] | None = None  # device and inode, once it is in use
 
     def watch(self, engine: AsyncEngine) -> None:
-        """Have every connection of an engine looked after."""
+        """Check the file for every connection of an engine."""
         event.listen(engine.sync_engine, "do_connect", self._check)
         event.listen(engine.sync_engine, "checkout", self._note)
 
     def _note(self, *_: object) -> None:
         self._check()
-        # Not before: a file of a lower layer (overlayfs) has another inode once it was opened.
+        # Only now: a file from a lower layer of overlayfs gets another inode when it is opened.
         if self._opened is None:
             self._opened = self._identify()
 

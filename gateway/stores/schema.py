@@ -1,6 +1,6 @@
-"""Which version the tables have, and bringing them to this gateway's.
+"""The version of the tables, and upgrading them to this gateway's.
 
-The rule here: tables of another version are not touched but by `gateway db upgrade`.
+The rule here: only `gateway db upgrade` changes tables of another version.
 """
 
 import re
@@ -15,7 +15,7 @@ from gateway.stores.errors import SchemaError
 from gateway.stores.tables import SCHEMA, metadata
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-UPGRADE_LOCK = 7_202_611  # any number that nobody else of this database takes
+UPGRADE_LOCK = 7_202_611  # an arbitrary number, unlikely to be used by others in this database
 
 _FILE = re.compile(r"m(?P<version>[0-9]{4})_[a-z0-9_]+\.py")
 _OURS = re.compile(r"[0-9]{4}")
@@ -23,19 +23,19 @@ _VERSION = table("alembic_version", column("version_num"))
 
 
 async def fetch_version(database: Database) -> str | None:
-    """The version of the tables; None where there are none."""
+    """The version of the tables; None if there are none."""
     async with database.read() as connection:
         return await _read_version(connection)
 
 
 async def is_empty(database: Database) -> bool:
-    """Whether there is no table at all, as in a file that was made a moment ago."""
+    """Whether there are no tables at all, as in a file that was just created."""
     async with database.read() as connection:
         return not await connection.run_sync(lambda sync: inspect(sync).get_table_names())
 
 
 async def check_schema(database: Database) -> None:
-    """Raise SchemaError unless the tables are those of this gateway."""
+    """Raise SchemaError unless the tables have this gateway's version."""
     found = await fetch_version(database)
     if found == SCHEMA:
         return
@@ -62,17 +62,17 @@ async def check_schema(database: Database) -> None:
 
 
 async def upgrade_schema(database: Database) -> tuple[str | None, str]:
-    """Bring the tables to this gateway's version; the versions before and after."""
+    """Upgrade the tables to this gateway's version; returns the versions before and after."""
     found = await fetch_version(database)
     if found is None:
         await _refuse_unversioned(database)
     elif found not in _find_known():
         await check_schema(database)
-    run_migrations = _load_migrations()  # before the lock: nobody else waits for an import
+    run_migrations = _load_migrations()  # before the lock, so that nobody waits for the import
     async with database.write() as connection:
-        if not database.is_sqlite:  # two at a time would both make the first table
+        if not database.is_sqlite:  # two at once would both create the first table
             await connection.execute(text(f"SELECT pg_advisory_xact_lock({UPGRADE_LOCK})"))
-        before = await _read_version(connection)  # another may have been faster
+        before = await _read_version(connection)  # another process may have been faster
         await connection.run_sync(run_migrations)
     return before, SCHEMA
 
@@ -85,11 +85,11 @@ async def _read_version(connection: AsyncConnection) -> str | None:
 
 
 async def _refuse_unversioned(database: Database) -> None:
-    """Raise SchemaError where there are tables of ours: nobody can tell of which version."""
+    """Raise SchemaError if there are tables of ours, as nobody can tell their version."""
     async with database.read() as connection:
         names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
     ours = sorted(metadata.tables.keys() & set(names))
-    # Asked once more, after the tables: somebody else may have made both in this moment.
+    # Read the version again: another process may have created both in the meantime.
     if ours and await fetch_version(database) is None:
         raise SchemaError(
             f"{database.shown} has tables of a gateway ({', '.join(ours)}), and nothing that says "
@@ -100,7 +100,7 @@ async def _refuse_unversioned(database: Database) -> None:
 
 
 async def find_damage(database: Database) -> str | None:
-    """What SQLite finds wrong with its file; None when that is nothing, or not its business."""
+    """What SQLite finds wrong with its file; None if nothing, or if it is not SQLite."""
     if not database.is_sqlite:
         return None
     async with database.read() as connection:
@@ -109,13 +109,13 @@ async def find_damage(database: Database) -> str | None:
 
 
 def _find_known() -> frozenset[str]:
-    """The versions that there is a way from."""
+    """The versions from which we can upgrade."""
     found = map(_FILE.fullmatch, (path.name for path in (MIGRATIONS / "versions").iterdir()))
     return frozenset(file["version"] for file in found if file is not None)
 
 
 def _load_migrations() -> Callable[[Connection], None]:
-    # Alembic takes as long to import as the rest of the gateway, and is needed here alone.
+    # Alembic takes as long to import as the rest of the gateway, and is needed only here.
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415 - see above
 

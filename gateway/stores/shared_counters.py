@@ -1,7 +1,7 @@
-"""Counters in Redis, and what stands in for them while Redis is gone.
+"""Counters in Redis, and local ones that stand in while Redis is down.
 
-The rule here: a Redis that is gone costs a few requests one wait, never each of them. What is let
-in without it is told to it when it is back, so nothing that was used is forgotten.
+The rule here: when Redis goes down, a few requests wait once, not all of them. What is admitted
+without Redis is reported to it when it is back, so no use is forgotten.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from gateway.stores.errors import CountersDownError, StoreDownError
 from gateway.stores.memory_counters import MemoryCounters
 from gateway.stores.redis_counters import RedisCounters, find_taken
 
-SEEN = 100_000  # counters of which it is remembered what was left
+SEEN = 100_000  # counters whose remaining amount is remembered
 
 WINDOWS = frozenset({CounterKind.QUOTA, CounterKind.MONEY})
 
@@ -36,7 +36,7 @@ class SharedCounters(CounterStore):
         clock: Clock = monotonic,
         wall: Clock = system_clock,
     ) -> None:
-        """Make one; of what is allowed, each of so many `shares` is let in by one process."""
+        """Make one; while Redis is down, each process admits one of `shares` parts of a limit."""
         self._redis = redis
         self._shares = shares
         self._is_required = is_required
@@ -44,34 +44,34 @@ class SharedCounters(CounterStore):
         self._local = self._make_local()
         self._clock = clock
         self._down_since = 0.0
-        # What was left of a quota or budget when it was last heard of, and in which window.
+        # The last known remainder of each quota or budget, with its window.
         self._seen: dict[str, tuple[float, int]] = {}
         redis.link.when_down = self._go_local
         redis.when_up = self._go_back
 
     @property
     def is_degraded(self) -> bool:
-        """Whether it does without Redis at the moment."""
+        """Whether it works without Redis at the moment."""
         return not self._redis.link.is_up
 
     @property
     def lost(self) -> int:
-        """Settlements that Redis was never told of."""
+        """How many settlements never reached Redis."""
         return self._redis.link.lost
 
     @property
     def begins_anew(self) -> asyncio.Event:
-        """Set when Redis may know nothing of what was used before; `recall` clears it."""
+        """Set when Redis may know nothing of earlier use; `recall` clears it."""
         return self._redis.begins_anew
 
     @override
     async def open(self) -> None:
         await self._redis.link.open(is_required=self._is_required)
-        # Redis may never have heard of a rule that is new, or of a day in another time zone.
+        # Redis knows no earlier use for a new rule, or for a day in another time zone.
         self.begins_anew.set()
 
     async def recall(self, spent: Iterable[tuple[Charge, int]]) -> None:
-        """Let each window have as much used at least; StoreDownError when Redis is gone."""
+        """Raise what was used in each window to at least this; StoreDownError if Redis is down."""
         await self._redis.recall(spent)
 
     @override
@@ -126,28 +126,28 @@ class SharedCounters(CounterStore):
             return admission
         for charge, standing in zip(charges, admission.standings, strict=True):
             if standing.wait_s and charge.kind in WINDOWS and not charge.is_tried_out:
-                # More may be left than is lent out without asking: nobody is told to wait a day.
+                # More may be left than our part, so do not tell the caller to wait a day.
                 raise CountersDownError(charge.rule)
         return admission
 
     def _share_of(self, charge: Charge) -> Charge:
-        """What this process lets in by itself."""
+        """This process's part of a charge's limit, without Redis."""
         if charge.kind in WINDOWS:
             window, left = self._seen.get(charge.key, (charge.starts_at, charge.capacity))
             if window != charge.starts_at:
                 left = charge.capacity
             part = min(left, charge.capacity) // self._shares
             return msgspec.structs.replace(charge, capacity=part)
-        # One request is never too large for a part of what it is not too large for.
+        # A request that fits the whole limit must fit the part too.
         part = max(charge.capacity // self._shares, charge.cost)
         return msgspec.structs.replace(charge, capacity=part, per_s=charge.per_s / self._shares)
 
     def _note(self, charges: Sequence[Charge], admission: Admission) -> None:
-        """Remember what is left of windows: as much may be lent out without Redis."""
+        """Remember how much of each window is left, which may be given out without Redis."""
         seen = self._seen
         for charge, standing in zip(charges, admission.standings, strict=True):
             if charge.kind in WINDOWS:
-                seen.pop(charge.key, None)  # those that were asked for longest ago come first
+                seen.pop(charge.key, None)  # keeps the least recently used first
                 seen[charge.key] = (charge.starts_at, standing.remaining)
         while len(seen) > SEEN:
             del seen[next(iter(seen))]
@@ -156,7 +156,7 @@ class SharedCounters(CounterStore):
         self._down_since = self._clock()
         self._local = self._make_local()
         for hold_id, charges in self._redis.held.items():
-            # What else they hold was taken off when it was last heard of.
+            # Their other charges were already subtracted from the last known remainder.
             places = [self._share_of(c) for c in charges if c.kind is CounterKind.PLACES]
             self._local.adopt(hold_id, places)
         _log.error(

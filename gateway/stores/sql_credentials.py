@@ -1,6 +1,7 @@
 """Stored credentials in a table.
 
-The rule here: rows go out under the owner that stands in them, never by their place in an answer.
+The rule here: a row is returned under the owner in the row itself, never by its position in a
+result.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +22,7 @@ class SqlCredentialStore:
         self._database = database
 
     async def fetch_of(self, owners: Collection[str]) -> dict[str, ByField]:
-        """The credentials of several owners by their fields; nothing of an owner without any."""
+        """The credentials of several owners by field; owners without any are left out."""
         found: dict[str, dict[str, StoredCredential]] = {}
         async with self._database.read() as connection:
             rows = await connection.execute(select(table).where(table.c.owner.in_(owners)))
@@ -30,14 +31,14 @@ class SqlCredentialStore:
         return dict(found)
 
     async def fetch_owners(self, start: str) -> list[str]:
-        """The owners whose names begin so, in order."""
+        """The owners whose names begin with `start`, in order."""
         begins_so = table.c.owner.startswith(start, autoescape=True)
         query = select(table.c.owner).where(begins_so).distinct().order_by(table.c.owner)
         async with self._database.read() as connection:
             return list(await connection.scalars(query))
 
     async def save(self, credential: StoredCredential) -> None:
-        """Keep a credential, in place of the one there was for that owner and field."""
+        """Save a credential, replacing the one for the same owner and field."""
         row = _row_of(credential)
         insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
         statement = insert(table).values(row)
@@ -47,15 +48,15 @@ class SqlCredentialStore:
             )
 
     async def delete(self, owner: str, field: str) -> bool:
-        """Forget a credential; False when there was none."""
+        """Delete a credential; False if there was none."""
         async with self._database.write() as connection:
             done = await connection.execute(delete(table).where(*_is_at(owner, field)))
             return done.rowcount == 1
 
     async def note(self, marks: Mapping[int, Mark]) -> None:
-        """Write down how values were taken, by their versions; one that is gone is passed over."""
+        """Save whether values were accepted, by version; versions that are gone are ignored."""
         async with self._database.write() as connection:
-            for version in sorted(marks):  # in one order, so that no two wait for each other
+            for version in sorted(marks):  # in one order, so that no two deadlock
                 mark = marks[version]
                 news = {"worked_at": mark.worked_at, "failed_at": mark.failed_at}
                 await connection.execute(
@@ -65,7 +66,7 @@ class SqlCredentialStore:
                 )
 
     async def fetch_keys(self) -> list[tuple[int, bytes]]:
-        """The encryption keys that something is sealed with: their versions and checks."""
+        """The encryption keys in use: their versions and checks."""
         pair = (table.c.key, table.c.key_check)
         async with self._database.read() as connection:
             rows = await connection.execute(select(*pair).distinct().order_by(*pair))
@@ -74,7 +75,7 @@ class SqlCredentialStore:
     async def fetch_after(
         self, place: tuple[str, str], *, newest: int, limit: int
     ) -> list[StoredCredential]:
-        """Credentials that are not sealed with the newest key, in the order of owner and field."""
+        """Credentials not sealed with the newest key, ordered by owner and field."""
         at = tuple_(table.c.owner, table.c.field)
         query = select(table).where(table.c.key != newest, at > place)
         async with self._database.read() as connection:
@@ -84,7 +85,7 @@ class SqlCredentialStore:
             return [_credential_of(row) for row in rows]
 
     async def reseal(self, credentials: Sequence[tuple[StoredCredential, Envelope]]) -> int:
-        """Give each its new envelope, all at once; how many still had the value they were."""
+        """Give each its new envelope in one transaction; returns how many were replaced."""
         count = 0
         async with self._database.write() as connection:
             for credential, envelope in credentials:
@@ -100,7 +101,7 @@ class SqlCredentialStore:
         return count
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""
         await self._database.close()
 
 

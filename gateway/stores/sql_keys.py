@@ -1,6 +1,6 @@
 """Stored keys in tables.
 
-The rule here: one statement a look-up, by primary key; so a million keys cost what ten do.
+The rule here: a look-up is one statement by primary key, so a million keys cost no more than ten.
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
@@ -24,8 +24,8 @@ from gateway.stores.tables import gateway_key_secrets as secrets
 from gateway.stores.tables import gateway_keys as keys
 from gateway.stores.tables import pepper_checks
 
-CHANGES_MAX = 1_000  # of which a gateway is told the names
-WRITE_LOCK = 7_202_612  # any number that nobody else of this database takes
+CHANGES_MAX = 1_000  # with more changes a gateway is not told the names
+WRITE_LOCK = 7_202_612  # an arbitrary number, unlikely to be used by others in this database
 
 
 class SqlKeyStore:
@@ -35,13 +35,13 @@ class SqlKeyStore:
         self._database = database
 
     async def find_key(self, digests: Sequence[bytes]) -> StoredKey | None:
-        """The key that has a secret with one of these digests, with that secret alone."""
+        """The key that has a secret with one of these digests, with only that secret."""
         async with self._database.read() as connection:
             found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
             return next(iter(_keys_of(found)), None)
 
     async def find_keys(self, digests: Collection[bytes]) -> dict[bytes, StoredKey]:
-        """The same for several at once, each by its digest; what is not there is left out."""
+        """The same for several keys at once, by digest; unknown ones are left out."""
         async with self._database.read() as connection:
             found = await connection.execute(_joined().where(secrets.c.digest.in_(digests)))
             return {bytes(row.digest): _key_of([row]) for row in found}
@@ -55,7 +55,7 @@ class SqlKeyStore:
         return found[0]
 
     async def fetch_keys(self, *, after: str = "", limit: int | None = None) -> list[StoredKey]:
-        """Every key with all of its secrets, by name; or so many of those after a name."""
+        """Every key with all its secrets, by name; or the first `limit` after a name."""
         wanted = _joined()
         if after or limit is not None:
             names = select(keys.c.name).where(keys.c.name > after).order_by(keys.c.name)
@@ -64,14 +64,14 @@ class SqlKeyStore:
             return _keys_of(await connection.execute(wanted))
 
     async def fetch_changes(self, since: int) -> Changes:
-        """The keys that were made or changed after a revision; cheap when there are none."""
+        """The keys that were created or changed after a revision; cheap if there are none."""
         async with self._database.read() as connection:
             last = await _last_revision(connection)
             if last == since:
                 return Changes(last, frozenset())
             changed = select(keys.c.name).where(keys.c.revision > since).limit(CHANGES_MAX + 1)
             names = frozenset(await connection.scalars(changed))
-            # A revision that went back is another database: a backup was restored.
+            # A revision that went back means another database: a backup was restored.
             is_too_much = last < since or len(names) > CHANGES_MAX
             return Changes(last, None if is_too_much else names)
 
@@ -81,13 +81,13 @@ class SqlKeyStore:
             return await _last_revision(connection)
 
     async def fetch_peppers(self) -> frozenset[int]:
-        """The versions of pepper that stored secrets were hashed with, ended ones too."""
+        """The pepper versions that stored secrets were hashed with, including expired secrets."""
         async with self._database.read() as connection:
             found = await connection.scalars(select(secrets.c.pepper).distinct())
             return frozenset(found)
 
     async def find_working_peppers(self, versions: Collection[int], now: int) -> frozenset[int]:
-        """Those of these versions that a secret needs which still works."""
+        """Those of these versions that a still working secret needs."""
         query = (
             select(secrets.c.pepper)
             .distinct()
@@ -103,13 +103,13 @@ class SqlKeyStore:
             return frozenset(await connection.scalars(query))
 
     async def fetch_pepper_checks(self) -> dict[int, bytes]:
-        """What was saved of peppers, by their version."""
+        """The saved checks of peppers, by version."""
         async with self._database.read() as connection:
             found = await connection.execute(select(pepper_checks))
             return {row.pepper: bytes(row.pepper_check) for row in found}
 
     async def save_pepper_checks(self, checks: Mapping[int, bytes]) -> None:
-        """Keep the checks of these versions, in place of others that are there."""
+        """Save the checks of these versions, replacing existing ones."""
         rows = [{"pepper": version, "pepper_check": check} for version, check in checks.items()]
         async with self._write() as (connection, _):
             await connection.execute(
@@ -118,7 +118,7 @@ class SqlKeyStore:
             await connection.execute(pepper_checks.insert().values(rows))
 
     async def save_key(self, key: StoredKey) -> None:
-        """Keep a new key with its secrets; KeyExistsError when the name is taken."""
+        """Save a new key with its secrets; KeyExistsError if the name is taken."""
         try:
             async with self._write() as (connection, revision):
                 await _insert(connection, key, revision)
@@ -129,7 +129,7 @@ class SqlKeyStore:
             ) from None
 
     async def save_secret(self, name: str, secret: StoredSecret, *, others_end_at: int) -> None:
-        """Give a key another secret; the ones it has end then, or when they would have before."""
+        """Give a key another secret; existing ones end at `others_end_at` at the latest."""
         async with self._write() as (connection, revision):
             disabled_at, expires_at = await _fetch_ends(connection, name)
             if disabled_at is not None:
@@ -153,7 +153,7 @@ class SqlKeyStore:
             )
 
     async def disable_key(self, name: str, at: int) -> bool:
-        """Refuse a key from now on; False when it was already disabled."""
+        """Refuse a key from now on; False if it was already disabled."""
         async with self._write() as (connection, revision):
             await _fetch_ends(connection, name)
             done = await connection.execute(
@@ -164,22 +164,22 @@ class SqlKeyStore:
             return done.rowcount == 1
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""
         await self._database.close()
 
     @asynccontextmanager
     async def _write(self) -> AsyncIterator[tuple[AsyncConnection, int]]:
-        """A transaction and the revision that it makes."""
+        """A transaction, and the revision that it creates."""
         async with self._database.write() as connection:
             if not self._database.is_sqlite:
-                # Revisions have to be committed in their order, or a gateway that saw the later
-                # one would never ask for the earlier.
+                # Revisions must be committed in order, or a gateway that has seen a later one would
+                # never ask for the earlier.
                 await connection.execute(text(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"))
             yield connection, await _last_revision(connection) + 1
 
 
 class _NameTakenError(Exception):
-    """The insert met a row that was there."""
+    """The insert found an existing row."""
 
 
 async def _insert(connection: AsyncConnection, key: StoredKey, revision: int) -> None:

@@ -1,7 +1,7 @@
 """The ledger in tables.
 
-The rule here: a batch is one transaction and two statements. What was written before is left
-alone, so a batch that may have been committed is simply written again.
+The rule here: a batch is one transaction with two statements. Existing rows are left alone, so a
+batch that may already be committed is simply written again.
 """
 
 from collections.abc import Sequence
@@ -46,18 +46,18 @@ DAY_MS = 86_400_000
 
 ValueT = TypeVar("ValueT")
 
-# In one statement of SQLite's: 10 µs for the rows of an exchange, where one by one they take 14,
-# because the driver lets go of the interpreter, and takes it again, for each statement.
+# Rows per SQLite statement. The rows of an exchange take 10 µs this way and 14 one by one, because
+# the driver releases the GIL and takes it again for each statement.
 SQLITE_ROWS = 16
 
-_ATTEMPTS = LedgerExchange.__struct_fields__.index("attempts")  # these are rows of their own
+_ATTEMPTS = LedgerExchange.__struct_fields__.index("attempts")  # attempts have their own rows
 
 
 class SqlLedgerStore:
     """A `LedgerStore` in a database."""
 
     def __init__(self, database: Database, sums: Database | None = None) -> None:
-        """Make one; `sums` has more time than `database`, where that has a deadline."""
+        """Make one; `sums` allows long queries if `database` has a deadline."""
         self._database = database
         self._sums = sums or database
         self._exchange_insert = _Insert(
@@ -66,7 +66,7 @@ class SqlLedgerStore:
         self._attempt_insert = _Insert(attempts, ("exchange_id", *LedgerAttempt.__struct_fields__))
 
     async def save(self, exchanges: Sequence[LedgerExchange]) -> None:
-        """Keep them, all or none; one that is there already stays as it is."""
+        """Save all of them or none; one that is already stored is left alone."""
         rows = [_without_attempts(astuple(one)) for one in exchanges]
         tries = [(one.id, *astuple(attempt)) for one in exchanges for attempt in one.attempts]
         async with self._database.write() as connection:
@@ -76,19 +76,19 @@ class SqlLedgerStore:
             except (DBAPIError, OverflowError) as error:
                 if not _is_about_a_row(error):
                     raise
-                # `from None`: a driver's traceback holds the rows.
+                # `from None`: a driver's traceback contains the rows.
                 raise RowRefusedError(
                     f"{self._database.shown}: takes no such row ({type(error).__name__})"
                 ) from None
 
     async def fetch_usage(self, query: UsageQuery) -> list[UsageRow]:
-        """The sums, in the order of what they are of."""
+        """The sums, ordered by what they are grouped by."""
         async with self._sums.read() as connection:
             found = await connection.execute(_usage_statement(query))
             return [_usage_row(row, query) for row in found]
 
     async def fetch_spent(self, since_ms: int, until_ms: int) -> list[Spent]:
-        """What was used by exchanges that began in that time, for each caller and model."""
+        """What exchanges that began in that time have used, for each caller and model."""
         async with self._sums.read() as connection:
             found = await connection.execute(_spent_statement(since_ms, until_ms))
             return [
@@ -105,7 +105,7 @@ class SqlLedgerStore:
             ]
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""
         await self._sums.close()
         if self._sums is not self._database:
             await self._database.close()
@@ -116,19 +116,20 @@ def _without_attempts(values: tuple[ValueT, ...]) -> tuple[ValueT, ...]:
 
 
 def _is_about_a_row(error: Exception) -> bool:
-    """Whether trying again cannot help: a driver or the database refuses a value."""
+    """Whether the driver or the database refuses a value, so that retrying cannot help."""
     if not isinstance(error, DBAPIError):
-        return True  # sqlite3 says so of a number that is too large
-    # asyncpg checks values itself, and SQLAlchemy takes what it raises for any error there is.
+        return True  # sqlite3 raises others for a number that is too large
+    # asyncpg checks values itself, and SQLAlchemy wraps what it raises in a general error.
     cause = None if error.orig is None else error.orig.__cause__
     is_checked = any(kind.__name__ == DataError.__name__ for kind in type(cause).__mro__)
     return is_checked or isinstance(error, DataError | IntegrityError)
 
 
 class _Insert:
-    """An insert that leaves alone what is there, rendered once.
+    """An insert that leaves existing rows alone, rendered once.
 
-    By the driver's own way of many rows: SQLAlchemy's takes 15 µs a row more, on the event loop.
+    It uses the driver's own way to insert many rows, as SQLAlchemy's takes 15 µs more per row on
+    the event loop.
     """
 
     def __init__(self, table: Table, columns: Sequence[str]) -> None:
@@ -137,7 +138,7 @@ class _Insert:
         self._texts: dict[int, str] = {}
 
     async def run(self, connection: AsyncConnection, rows: list[tuple[Any, ...]]) -> None:
-        """Write rows, whose values stand in the order of the columns."""
+        """Write rows whose values are in the order of the columns."""
         dialect = connection.dialect
         together = SQLITE_ROWS if dialect.name == "sqlite" else 1
         whole = len(rows) - len(rows) % together
@@ -151,7 +152,7 @@ class _Insert:
             await connection.exec_driver_sql(self._render(dialect, 1), rows[whole:])
 
     def _render(self, dialect: Dialect, together: int) -> str:
-        """The statement for so many rows at a time."""
+        """The statement for `together` rows at a time."""
         text = self._texts.get(together)
         if text is None:
             insert = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
@@ -168,7 +169,7 @@ class _Insert:
 _COLUMNS: dict[str, ColumnElement[Any]] = {
     "principal": exchanges.c.principal,
     "tenant": exchanges.c.tenant,
-    # An exchange that was tried at two providers counts at each for what it used there.
+    # An exchange tried at two providers counts at each for what it used there.
     "provider": func.coalesce(attempts.c.provider, exchanges.c.provider),
     "model": func.coalesce(attempts.c.model, exchanges.c.model),
     "credential": func.coalesce(attempts.c.credential_id, ""),
@@ -206,12 +207,12 @@ def _spent_statement(since_ms: int, until_ms: int) -> Select[Any]:
         exchanges.c[name] for name in ("principal", "principal_kind", "tenant", "provider", "model")
     ]
     tokens = func.coalesce(attempts.c.tokens_in, 0) + func.coalesce(attempts.c.tokens_out, 0)
-    # What a caller has paid themselves, and a model that is free, are in no budget, also where the
-    # provider says how much it was.
+    # What callers pay themselves, and free models, count in no budget, even if the provider says
+    # what it cost.
     is_in_none = or_(
         and_(
             or_(*(attempts.c.credential_id.startswith(word) for word in CALLERS_OWN)),
-            # At a host that needs no credential, one of theirs pays for nothing.
+            # At a host that needs no credential, sending one does not mean paying.
             attempts.c.price_version.is_(None),
         ),
         attempts.c.price_version == FREE_VERSION,

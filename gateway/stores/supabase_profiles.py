@@ -1,8 +1,8 @@
-"""The tables of a chat front end on Supabase: what its users have put into their settings.
+"""The tables of a chat front end on Supabase, with what its users have set.
 
-The rule here: nothing is ever written, every name was found in the real table before it is used,
-and a row is looked up by who is calling and never by an id from a request alone. What the database
-takes for equal and is not (a text without regard to capitals) is somebody else's.
+The rule here: nothing is ever written. Every name is found in the real table before it is used. A
+row is looked up by who is calling, never by an id from a request alone. If the database treats a
+different value as equal (text compared without case), the row counts as somebody else's.
 """
 
 import uuid
@@ -42,11 +42,11 @@ Real = dict[str, TypeEngine[Any]]
 MODEL_COLUMNS = ("id", "user_id", "base_url", "model_id", "api_key", "context_length")
 
 
-MAX_DIGITS = 20  # of the longest number that a column holds, with its sign
+MAX_DIGITS = 20  # the longest number that a column holds, with its sign
 
 
 class SupabaseProfiles:
-    """Both tables, open to be read."""
+    """Both tables, open for reading."""
 
     def __init__(self, database: Database, profiles: Table, models: Table | None) -> None:
         self._database = database
@@ -56,16 +56,16 @@ class SupabaseProfiles:
 
     @property
     def fields(self) -> frozenset[str]:
-        """The fields that there are."""
+        """The fields that the table has."""
         return frozenset(column.name for column in self._fields)
 
     @property
     def has_models(self) -> bool:
-        """Whether users have models of their own."""
+        """Whether there is a table of users' own models."""
         return self._models is not None
 
     async def fetch_profiles(self, ids: Collection[str]) -> dict[str, Profile]:
-        """What is set in the profiles of these users; nothing of one who has none."""
+        """What these users have set in their profiles; users without one are left out."""
         wanted = _values_for(self._id, ids)
         if not wanted:
             return {}
@@ -77,7 +77,7 @@ class SupabaseProfiles:
         }
 
     async def fetch_models(self, places: Collection[ModelPlace]) -> dict[ModelPlace, ModelRow]:
-        """The models at these places; nothing where the model is not that user's."""
+        """The models at these places; one that is not that user's is left out."""
         table = self._models
         if table is None:
             return {}
@@ -101,16 +101,16 @@ class SupabaseProfiles:
         return {
             column.name: SecretStr(value.strip())
             for column, value in zip(self._fields, values, strict=True)
-            if isinstance(value, str) and value.strip()  # an empty text is not set
+            if isinstance(value, str) and value.strip()  # an empty text counts as not set
         }
 
     async def close(self) -> None:
-        """Let go of every connection; called once, last."""
+        """Close every connection; called once, at the end."""
         await self._database.close()
 
 
 async def open_profiles(database: Database, columns: Columns) -> SupabaseProfiles:
-    """The tables with their real columns; SchemaError where what is needed is not there."""
+    """The tables with their real columns; SchemaError if a needed one is missing."""
     try:
         async with database.look() as connection:
             profiles = await connection.run_sync(_reflect, columns.table)
@@ -132,7 +132,7 @@ async def open_profiles(database: Database, columns: Columns) -> SupabaseProfile
 
 
 async def _check_readable(database: Database, table: Table, hint: str) -> None:
-    """Raise SchemaError where our user may see that the table is there, and not what is in it."""
+    """Raise SchemaError if our user can see that the table exists but cannot read it."""
     try:
         async with database.look() as connection:
             await connection.execute(select(table).limit(0))
@@ -142,10 +142,10 @@ async def _check_readable(database: Database, table: Table, hint: str) -> None:
 
 
 def _reflect(connection: Connection, table: str) -> Real:
-    """The real columns of a table and their types; nothing where there is no such table."""
+    """The real columns of a table and their types; empty if there is no such table."""
     try:
         with warnings.catch_warnings():
-            # Of types that extensions have made; who needs such a column is told below.
+            # About types defined by extensions; a needed column of such a type is reported below.
             warnings.simplefilter("ignore", SAWarning)
             found = inspect(connection).get_columns(table)
     except NoSuchTableError:
@@ -175,7 +175,7 @@ def _table_of(
 
 
 def _models_table(database: Database, columns: Columns, real: Real | None) -> Table | None:
-    """The table of models; None where there is none and nobody said that there is."""
+    """The table of models; None if there is none and none was configured."""
     name = columns.models
     if name is None or real is None or not (real or columns.needs_models):
         return None
