@@ -1,1 +1,1 @@
-"""The words of the gateway as plain values: no framework, no database, no I/O."""
+"""The gateway's terms as plain values: no framework, no database, no I/O."""

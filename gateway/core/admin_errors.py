@@ -1,6 +1,7 @@
-"""What the admin listener answers with besides the errors of `core.errors`.
+"""The errors that only the admin listener answers with, besides those of `core.errors`.
 
-The rule here: as there. Each names what to write or to do, because its reader runs the gateway.
+The rule here: the same as there. Each message says what to configure or to do, because its reader
+runs the gateway.
 """
 
 from gateway.core.errors import DownstreamError, InternalError

@@ -1,9 +1,9 @@
-"""Observers that hear of settled exchanges a turn of the event loop later.
+"""Telling observers about settled exchanges one iteration of the event loop later.
 
-The rule here: whatever ended in one turn is told together, to one observer after the other: code
-that runs for ten exchanges in a row costs far less than ten times from cold caches. A caller who
-asks again at once finds what was held given back: what they send is read, and then waits behind
-what was due when it came.
+The rule here: all exchanges that ended in one iteration are told together, to one observer after
+the other. Code that runs for ten exchanges in a row costs far less than ten runs with cold caches.
+A caller who sends another request at once still finds everything released: their request is read,
+but handled only after the callbacks that were already due.
 """
 
 import asyncio
@@ -16,20 +16,20 @@ ObserveAll = Callable[[Sequence[Exchange]], None]
 
 
 class Afterwards:
-    """An observer that stands for others; for one event loop."""
+    """An observer that passes exchanges on to others later; for one event loop."""
 
     def __init__(self) -> None:
         self.observers: tuple[ObserveAll, ...] = ()
         self._ended: list[Exchange] = []
 
     def take(self, exchange: Exchange) -> None:
-        """An exchange is settled; an observer."""
+        """Take a settled exchange; called as an observer."""
         self._ended.append(exchange)
         if len(self._ended) == 1:
             asyncio.get_running_loop().call_soon(self.tell)
 
     def tell(self) -> None:
-        """Tell the others now."""
+        """Tell the observers now."""
         ended, self._ended = self._ended, []
         if ended:
             for observe_all in self.observers:
@@ -40,7 +40,7 @@ class Afterwards:
 
 
 def each(observe: Observer) -> ObserveAll:
-    """For an observer that hears of one exchange at a time; one that fails keeps back no other."""
+    """Adapt an observer of single exchanges; if it fails for one, it still gets the others."""
 
     def observe_all(exchanges: Sequence[Exchange]) -> None:
         for exchange in exchanges:

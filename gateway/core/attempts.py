@@ -1,4 +1,4 @@
-"""What became of one try at one provider.
+"""The record of one try at one provider.
 
 The rule here: an attempt without an error of its own ended as its exchange did.
 """
@@ -17,22 +17,22 @@ class AttemptRecord(msgspec.Struct, eq=False, gc=False):
     number: int  # 1 is the first
     provider: str
     model: str
-    credential_id: str  # which credential the provider was shown
+    credential_id: str  # the credential that the provider was sent
     started_at: float
     ended_at: float = 0.0  # 0: not yet
     status: int = 0  # the provider's; 0: it sent none
     error_code: str = ""
-    is_providers_fault: bool = False  # the error is
+    is_providers_fault: bool = False  # whether the error is the provider's
     upstream_request_id: str = ""
     usage: Usage | None = None  # what it is billed for
-    cost: Cost | None = None  # of that, at our price
-    trace: AttemptTrace | None = None  # where there is tracing, and somebody will be told
+    cost: Cost | None = None  # the cost of that usage, at our price
+    trace: AttemptTrace | None = None  # set if tracing is on and the trace is sampled
 
     def note_error(self, error: GatewayError) -> None:
-        """Why it failed."""
+        """Note why it failed."""
         self.error_code = error.code
         self.is_providers_fault = isinstance(error, UpstreamError)
 
     def begin_again(self) -> None:
-        """Its connection had died before it was used: nobody has failed by that."""
+        """Forget the error: its connection was already dead, which is no failure of anybody."""
         self.error_code, self.is_providers_fault, self.ended_at = "", False, 0.0

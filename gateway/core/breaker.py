@@ -1,6 +1,6 @@
-"""Whether requests are sent to a provider just now.
+"""Whether requests are currently sent to a provider.
 
-The rule here: a state is that of one process. Another one may have seen less, or more.
+The rule here: a state belongs to one process. Another one may have seen fewer failures, or more.
 """
 
 import enum
@@ -9,7 +9,7 @@ import msgspec
 
 
 class BreakerState(enum.StrEnum):
-    """What is done with requests for a provider; a closed list, the gravest last."""
+    """What happens to requests for a provider; a closed list, the worst state last."""
 
     CLOSED = "closed"  # all are sent
     HALF_OPEN = "half_open"  # a few are sent, to see whether it works again
@@ -17,7 +17,7 @@ class BreakerState(enum.StrEnum):
 
 
 class BreakerStanding(msgspec.Struct, frozen=True):
-    """How it stands with one provider: the gravest of its own state and those of its models."""
+    """The state of one provider: the worst of its own and those of its models."""
 
     provider: str
     state: BreakerState

@@ -1,4 +1,4 @@
-"""Time as a value that tests can move.
+"""Clocks as values that tests can replace.
 
 The rule here: this is the only file that asks the operating system for the time.
 """
@@ -15,7 +15,7 @@ def system_clock() -> float:
     return time.time()
 
 
-# Marks of an exchange are taken here: uvloop's own clock moves in whole milliseconds. Both count
-# from the same zero, so deadlines may be reckoned from a mark.
+# Times of an exchange come from this clock, because uvloop's own moves in whole milliseconds. Both
+# count from the same zero, so deadlines may be computed from such a time.
 monotonic: Clock = time.monotonic
 """Seconds on a clock that only goes forward, shared with the event loop."""

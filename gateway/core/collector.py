@@ -1,6 +1,6 @@
-"""Python's garbage collector, where a process imports nearly all that it will ever need.
+"""Python's garbage collector while a process imports nearly everything it will ever need.
 
-The rule here: this file imports nothing but the standard library's smallest parts.
+The rule here: this file imports only the smallest parts of the standard library.
 """
 
 import gc
@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def nothing_collected() -> Iterator[None]:
-    """Look for no garbage meanwhile, and never among what there is by the end.
+    """Collect no garbage in this context, and never examine what exists at its end.
 
-    Nearly all of the hundreds of modules that come along stays. Looking through it again and again
-    takes a sixth of the time until the gateway listens; what would be found is 0.7 of 70 MB.
+    Nearly everything in the hundreds of imported modules stays. Scanning it again and again takes a
+    sixth of the time until the gateway listens, and would free only 0.7 of 70 MB.
     """
     gc.disable()
     try:

@@ -7,8 +7,8 @@ import msgspec
 
 
 class ConfigNumbers(msgspec.Struct, frozen=True):
-    """What came of reading gateway.yaml."""
+    """How often gateway.yaml was read, and with which result."""
 
-    generation: int  # how many times it was read well
+    generation: int  # how many times it was read successfully
     failures: int  # how many times it had a mistake
-    has_failed: bool  # the last time
+    has_failed: bool  # whether it had one the last time

@@ -1,7 +1,7 @@
 """What usage costs, at the prices of the registry.
 
-The rule here: whole numbers all the way. Tokens times micros for a million tokens are summed first
-and rounded once: half up for what was used, up for what is set aside.
+The rule here: only whole numbers. Tokens times micros per million tokens are summed first and
+rounded once: half up for what was used, up for what is reserved.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import msgspec
 from gateway.core.money import round_micros
 from gateway.core.usage import Usage
 
-TOKENS_PRICED = 1_000_000  # prices are for so many tokens
+TOKENS_PRICED = 1_000_000  # prices are for this many tokens
 VERSION_CHARS = 12
 
 
@@ -20,33 +20,33 @@ class Price(msgspec.Struct, frozen=True):
     """What a million tokens of one model cost, in micros."""
 
     in_micros: int
-    cached_in_micros: int  # of prompt tokens that the provider had in its cache
+    cached_in_micros: int  # for prompt tokens that the provider had in its cache
     out_micros: int
-    version: str  # a digest of the three: the same prices have the same version everywhere
+    version: str  # a digest of the three prices, so equal prices have the same version everywhere
 
     def at_most(self, tokens_in: int, tokens_out: int) -> int:
-        """What this usage costs if nothing was in a cache, in micros, rounded up."""
+        """The highest cost of this usage, whatever was cached, in micros, rounded up."""
         dearest = max(self.in_micros, self.cached_in_micros)
         return -(-(tokens_in * dearest + tokens_out * self.out_micros) // TOKENS_PRICED)
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """A usage, priced."""
+    """The cost of a usage."""
 
     micros: int  # millionths of a US dollar
     price_version: str
 
     def plus(self, other: "Cost") -> "Cost":
-        """Of two attempts together; one exchange has one price."""
+        """The cost of two attempts together; an exchange has only one price."""
         return Cost(self.micros + other.micros, self.price_version)
 
 
 def make_price(
     in_usd: Decimal | None, out_usd: Decimal | None, cached_in_usd: Decimal | None = None
 ) -> Price | None:
-    """The price in dollars for a million tokens; None unless prompt and answer have one.
+    """The price from dollars per million tokens; None unless prompt and answer have one.
 
-    A prompt in the cache costs what any prompt costs where nothing else is said.
+    Without a price of their own, cached prompt tokens cost the same as others.
     """
     if in_usd is None or out_usd is None:
         return None

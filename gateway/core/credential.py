@@ -1,7 +1,7 @@
-"""What we show a provider, and what it is called where it must not be seen.
+"""A credential for a provider, and the id that names it without revealing it.
 
-The rule here: the id says where a credential came from and holds nothing of its value, so it may
-stand in any log line, ledger row or metric.
+The rule here: the id says where a credential came from and contains nothing of its value, so it may
+appear in any log line, ledger row or metric.
 """
 
 import enum
@@ -9,8 +9,8 @@ import enum
 import msgspec
 from pydantic import SecretStr
 
-CALLERS_OWN = ("profile:", "models:")  # how the ids of their credentials begin
-SOMEBODYS = (*CALLERS_OWN, "tenant:")  # and tenants'; any other is in the operator's words
+CALLERS_OWN = ("profile:", "models:")  # prefixes of the ids of callers' own credentials
+SOMEBODYS = (*CALLERS_OWN, "tenant:")  # plus tenants'; all other ids are the operator's
 
 
 class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
@@ -18,25 +18,25 @@ class Credential(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
     id: str  # such as `GROQ_API_KEY`: the variable, the file, the profile's field
     secret: SecretStr
-    version: int = 0  # which value of a stored one it is; 0: not one of those
+    version: int = 0  # identifies the value of a stored one; 0: not stored
 
 
 def is_callers_own(credential_id: str) -> bool:
-    """Whether a credential is the caller's to mend: of their profile, or of a model of theirs."""
+    """Whether it is the caller's own to fix: from their profile, or a model of theirs."""
     return credential_id.startswith(CALLERS_OWN)
 
 
 class CredentialState(enum.StrEnum):
-    """What is known of a credential; a closed list."""
+    """What we know about a credential; a closed list."""
 
     OK = "ok"
-    RESTING = "resting"  # the provider's rate limit: until the time that the provider named
-    SPENT = "spent"  # a quota or the money is used up: asked again after a while
-    SET_ASIDE = "set_aside"  # the provider does not accept it: asked again after a while
+    RESTING = "resting"  # rate-limited, until the time that the provider named
+    SPENT = "spent"  # a quota or the money is used up; tried again after a while
+    SET_ASIDE = "set_aside"  # the provider does not accept it; tried again after a while
 
 
 class CredentialStanding(msgspec.Struct, frozen=True):
-    """How one credential stands just now; nothing of it is secret."""
+    """The current state of one credential; none of this is secret."""
 
     provider: str
     id: str

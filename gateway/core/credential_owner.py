@@ -1,7 +1,7 @@
-"""Whose credentials: those of somebody signed in, of the holder of a key, or of a tenant.
+"""Owners of credentials: somebody signed in, the holder of a key, or a tenant.
 
-The rule here: the sort of an owner is part of its name. An issuer that lets people choose what they
-are called must not hand out the credentials of a key's holder, or of a tenant.
+The rule here: an owner's name includes what sort of owner it is. Otherwise somebody whose identity
+provider lets them choose a name could get the credentials of a key holder or a tenant.
 """
 
 from gateway.core.identity import Principal
@@ -14,16 +14,16 @@ _SORTS = {"gateway_key": KEY_HOLDER, "jwt": USER, "supabase_cookie": USER}
 
 
 def owner_of(principal: Principal) -> str | None:
-    """The owner that a caller is; None for callers without a profile."""
+    """The caller as an owner; None for callers without a profile."""
     sort = _SORTS.get(principal.kind)
     return None if sort is None else name_owner(sort, principal.name)
 
 
 def tenant_of(principal: Principal) -> str | None:
-    """The owner that a caller's tenant is; None where there is none."""
+    """The caller's tenant as an owner; None if there is none."""
     return name_owner(TENANT, principal.tenant) if principal.tenant else None
 
 
 def name_owner(sort: str, name: str) -> str:
-    """An owner of a sort, as stores know it; what is before the first colon is the sort."""
+    """The name of an owner in stores; its sort comes before the first colon."""
     return f"{sort}:{name}"

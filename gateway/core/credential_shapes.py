@@ -1,7 +1,7 @@
-"""What credentials look like, wherever they stand.
+"""What credentials look like in text.
 
-The rule here: what is found by its shape alone is what a vendor issues, or this gateway does; any
-other is known by what stands before it, or not at all.
+The rule here: only credentials that a vendor or this gateway issues are recognised by their shape
+alone. Any other is recognised by the text before it, or not at all.
 """
 
 import re
@@ -9,28 +9,28 @@ from collections.abc import Sequence
 from typing import Final
 
 _DIGIT = re.compile(r"[0-9]")
-# Where a word begins. Not `\b`, for which a Chinese sentence is one word, credential and all.
+# The beginning of a word. Not `\b`, for which a Chinese sentence with a credential is one word.
 _BEGIN = r"(?<![A-Za-z0-9_])"
-# Prefixes that vendors put on what they issue. Stars, dots and ellipses are in the class because
-# some providers echo a credential half masked, and half is too much; what is masked already stays.
+# Prefixes of credentials that vendors issue. Stars, dots and ellipses are in the class because some
+# providers echo a credential only half masked. What is already fully masked stays.
 _PREFIXED = re.compile(
     rf"(?:{_BEGIN}|(?<=%[0-9A-Fa-f]{{2}}))(?P<kind>(?>sk-or-v1-|sk-ant-|sk-proj-|sk-|gsk_|xai-|pplx-|AIza|gw_|hf_|csk-|tgp_v1_|fw_"
     r"|nvapi-))(?P<secret>(?!…)[A-Za-z0-9_\-*.…]{8,})"
 )
-# One of ours is known by its length, whatever stands right before it.
+# One of ours is recognised by its length, whatever comes right before it.
 _OWN = re.compile(r"(?P<kind>gw_)(?P<secret>[0-9A-Za-z]{49})")
-# What stands in a sentence in the place of one, as in `Authorization: Bearer <key>`.
+# A placeholder in prose, as in `Authorization: Bearer <key>`.
 PLACEHOLDER: Final = r"<(?:key|token|credential)>(?=\.?(?:[\s\"'`,;)]|$))"
 _BEARER = re.compile(
     rf"(?i){_BEGIN}(?P<kind>bearer\s+)(?!{PLACEHOLDER})(?P<secret>[^\s\"'`,;]{{8,}})"
 )
-# What stands after "API key provided:" or "?key=" is one, whatever it looks like.
+# Whatever follows "API key provided:" or "?key=" is a credential.
 _NAMED = re.compile(
     rf"(?i)(?P<kind>[?&](?:api[-_]?)?key=|{_BEGIN}api[ _-]?key(?: provided)?\s*[:=]\s*[\"'`]?)"
     r"(?P<secret>[^\s\"'`&,;]{8,})"
 )
-# Looked for where a run of its letters begins, and only in one that a dot ends: from each `eyJ` on,
-# a run of many of them would be read to its end again and again.
+# Matched only at the start of a run of its characters that ends with a dot. Starting at each `eyJ`,
+# a run with many of them would be read to its end again and again.
 _JWT = re.compile(
     r"(?<![A-Za-z0-9_-])(?=[A-Za-z0-9_-]{11,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-])"
     rf"(?P<kind>[A-Za-z0-9_-]*?){_BEGIN}"
@@ -38,7 +38,8 @@ _JWT = re.compile(
 )
 _AWS = re.compile(rf"{_BEGIN}(?P<kind>AKIA)(?P<secret>[0-9A-Z]{{16}})(?![A-Za-z0-9_])")
 _PREFIXES = ("sk-", "gsk_", "xai-", "pplx-", "AIza", "gw_", "hf_", "tgp_v1_", "fw_", "nvapi-")
-# What each pattern looks for has one of these in it. Finding none takes 0.5 µs, a pattern 1 to 20.
+# Every match of a pattern contains one of its marks. Finding no mark takes 0.5 µs, a pattern 1 to
+# 20.
 PATTERNS = ((("eyJ",), _JWT), (("gw_",), _OWN), (_PREFIXES, _PREFIXED), (("AKIA",), _AWS))
 MARKS = ("eyJ", *_PREFIXES, "AKIA")
 PATTERNS_IN_ANY_CASE = ((("bearer",), _BEARER), (("key",), _NAMED))
@@ -46,21 +47,21 @@ _CERTAIN = (_JWT, _OWN, _AWS)
 
 
 def holds_credential(text: str) -> bool:
-    """Whether something in the text looks like a credential, or stands where one is expected.
+    """Whether something in the text looks like a credential, or is where one is expected.
 
-    Where only what stands before it tells, it has to have a digit, as what is random has:
-    `sk-learn-pipeline` and "no API key: politely decline" are what people write.
+    If only the text before it tells, it must contain a digit, as random strings do: people also
+    write `sk-learn-pipeline` and "no API key: politely decline".
     """
     return holds_issued(text) or _is_found(text, text.lower(), PATTERNS_IN_ANY_CASE)
 
 
 def holds_issued(text: str) -> bool:
-    """The same of what is known by its own shape alone; 0.5 µs where nothing is."""
+    """The same for credentials recognised by shape alone; 0.5 µs if there is none."""
     return holds_any(text, MARKS) and _is_found(text, text, PATTERNS)
 
 
 def holds_any(text: str, marks: Sequence[str]) -> bool:
-    """True when one of the marks stands in the text."""
+    """True if the text contains one of the marks."""
     for mark in marks:  # noqa: SIM110 - `any` over a generator takes three times as long
         if mark in text:
             return True

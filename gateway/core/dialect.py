@@ -1,6 +1,6 @@
-"""The two ways in which callers speak to us.
+"""The two dialects that callers use.
 
-The rule here: a dialect is decided by the path, before anything else is read.
+The rule here: the path alone decides the dialect, before anything else is read.
 """
 
 import enum
@@ -14,5 +14,5 @@ class Dialect(enum.StrEnum):
 
 
 def dialect_of_path(path: str) -> Dialect:
-    """The dialect that a path is answered in."""
+    """The dialect in which a path is answered."""
     return Dialect.OPENAI if path.startswith("/v1/") or path == "/v1" else Dialect.TEXT

@@ -1,6 +1,6 @@
 """Durations and times as people write and read them.
 
-Rule: a duration has a unit; a bare number is nobody's guess.
+Rule: a duration has a unit; a bare number is refused, because its unit would be a guess.
 """
 
 import re
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 MS_PER_S = 1000
 SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
-LONGEST_S = 100 * 365 * SECONDS["d"]  # what lasts longer ends in a year that no calendar has
+LONGEST_S = 100 * 365 * SECONDS["d"]  # longer ones may end after the year 9999
 
 _DURATION = re.compile(r"(?P<count>[0-9]{1,6})(?P<unit>[smhdw])")
 _SPAN = re.compile(r"(?P<count>[0-9]{1,6}(\.[0-9]{1,6})?)(?P<unit>ms|s|m|h)")
@@ -43,9 +43,9 @@ def render_time(at: float | None) -> str | None:
 
 
 def render_timestamp(at: float) -> str:
-    """A Unix time as lines of the log have it: `2026-11-28T05:52:00.125Z`.
+    """A Unix time as in log lines: `2026-11-28T05:52:00.125Z`.
 
-    Who reads the log compares them as text.
+    The format is fixed, so that timestamps can be compared as text.
     """
     moment = datetime.fromtimestamp(at, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,12 +1,12 @@
 """Every error the gateway can answer with, by whose fault it is.
 
 GatewayError
-├── DownstreamError   the caller can mend it
+├── DownstreamError   the caller can fix it
 ├── UpstreamError     the provider failed us (subclasses: core.upstream_errors)
-└── InternalError     we failed, or whoever runs us left something out
+└── InternalError     we failed, or the operator left something out
 
-The rule here: `code` values are a closed list. A class carries `status`, `code` and `type`;
-an instance carries `public` (safe to send, says what to do next) and `detail` (for the log).
+The rule here: `code` values are a closed list. A class has `status`, `code` and `type`; an instance
+has `public` (safe to send, says what to do next) and `detail` (for the log).
 """
 
 from collections.abc import Mapping
@@ -271,7 +271,7 @@ class UpstreamError(GatewayError):
     code: ClassVar[str] = "upstream_error"
     type: ClassVar[str] = "upstream_error"
     is_retryable: bool = False
-    is_ours: bool = False  # it was this machine that could not, for want of a file, thread or port
+    is_ours: bool = False  # this machine ran out of files, threads or ports
 
 
 class InternalError(GatewayError):
@@ -377,5 +377,5 @@ class ShuttingDownError(InternalError):
 
 
 def shutting_down() -> ShuttingDownError:
-    """What a caller is told whose request cannot end any more."""
+    """The error for a request that can no longer be completed."""
     return ShuttingDownError("The gateway is shutting down; try again.", headers=come_back())

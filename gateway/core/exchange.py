@@ -1,8 +1,7 @@
 """One downstream request and its outcome.
 
-The rule here: an exchange is settled exactly once. `settle` is idempotent, and whoever
-notices the end first (handler, upstream connection, deadline, shutdown) calls it; the
-observers run then, never again.
+The rule here: an exchange is settled exactly once. Whoever notices the end first (handler, upstream
+connection, deadline, shutdown) calls `settle`, which runs the observers; later calls do nothing.
 """
 
 import asyncio
@@ -40,7 +39,7 @@ Observer = Callable[["Exchange"], None]
 
 
 class Exchange(msgspec.Struct, eq=False):
-    """The record of one downstream request, filled in as it goes through the chain.
+    """The record of one downstream request, filled in as it passes through the chain.
 
     Times are seconds of `core.clock.monotonic`.
     """
@@ -55,58 +54,58 @@ class Exchange(msgspec.Struct, eq=False):
     principal: Principal | None = None
     provider: str = ""
     model: str = ""
-    credential_id: str = ""  # which credential the provider was shown
-    credential_version: int = 0  # which value of a stored one; 0: not one of those
+    credential_id: str = ""  # the credential that the provider was sent
+    credential_version: int = 0  # identifies the value of a stored one; 0: not stored
     credential_secret: SecretStr | None = (
-        None  # a caller's own, which must not stand in a line about it
+        None  # a caller's own, which must not appear in a log line
     )
-    is_at_callers_address: bool = False  # what answers there may say anything, also of usage
+    is_at_callers_address: bool = False  # the answering server is not trusted, not even about usage
     stream: bool = False
     status: int = 0
     outcome: Outcome | None = None
     error_code: str = ""
     error_detail: str = ""
     refused_by: str = ""  # the rule of `limits` that refused it
-    would_refuse: tuple[str, ...] = ()  # rules that are tried out and would have
+    would_refuse: tuple[str, ...] = ()  # dry-run rules that would have refused it
     attempts: int = 0
     attempt_records: list[AttemptRecord] = []
     bytes_in: int = 0
     bytes_out: int = 0
     chunks: int = 0
-    prompt_tokens: int = 0  # estimated, for attempts that nobody counts
-    price: Price | None = None  # of the model that is asked, as it was when the request came
-    usage: Usage | None = None  # of all attempts that are billed, together
-    cost: Cost | None = None  # of that, at our price
-    spent_micros: int | None = None  # the same as it is booked: the provider's word before ours
-    ending: Outcome | None = None  # what it will be settled as, once its response is out
-    detached: bool = False  # the caller left and the answer is read to its end: the relay settles
+    prompt_tokens: int = 0  # estimated, for attempts without a provider's count
+    price: Price | None = None  # the model's price when the request arrived
+    usage: Usage | None = None  # the sum over all billed attempts
+    cost: Cost | None = None  # the cost of that usage, at our price
+    spent_micros: int | None = None  # what is booked: the provider's cost if it names one
+    ending: Outcome | None = None  # how it will be settled once its response is sent
+    detached: bool = False  # the caller left, the answer is read on, and the relay settles it
     upstream_request_id: str = ""
-    upstream_started_at: float = 0.0  # the request of the last attempt went out
-    waited_s: float = 0.0  # until then, for others: the caller's body, a connection to be opened
-    upstream_headed_at: float = 0.0  # its status line arrived
-    first_content_at: float = 0.0  # its first content arrived
-    first_relayed_at: float = 0.0  # that content was written downstream
-    last_content_at: float = 0.0  # its last content arrived, or a wait for the caller ended
-    longest_gap_s: float = 0.0  # between two pieces of it, or the last and where it was cut
-    held_back_s: float = 0.0  # of all gaps: waits for a caller who did not keep up
+    upstream_started_at: float = 0.0  # when the last attempt's request was sent
+    waited_s: float = 0.0  # time before that spent waiting: for the body, for a new connection
+    upstream_headed_at: float = 0.0  # when its status line arrived
+    first_content_at: float = 0.0  # when its first content arrived
+    first_relayed_at: float = 0.0  # when that content was written downstream
+    last_content_at: float = 0.0  # when content last arrived, or a wait for the caller ended
+    longest_gap_s: float = 0.0  # between two pieces of content, or the last one and a cut
+    held_back_s: float = 0.0  # total time spent waiting for a caller who did not keep up
     upstream_ended_at: float = 0.0
     ended_at: float = 0.0
     labels: dict[str, str] = {}  # what plugins add to the log line
-    trace: Trace | None = None  # where it stands in one, while there is tracing
-    content: Content | None = None  # what is said, where that is logged
+    trace: Trace | None = None  # its place in a trace, if tracing is on
+    content: Content | None = None  # its text, if that is logged
 
     def note_attempt(self, record: AttemptRecord) -> None:
-        """Another attempt begins."""
+        """Note that another attempt begins."""
         self.attempts += 1
         self.attempt_records.append(record)
 
     def take_back_attempt(self) -> None:
-        """The attempt that was noted last is not made."""
+        """Undo the last `note_attempt`: that attempt is not made."""
         self.attempts -= 1
         self.attempt_records.pop()
 
     def note_failed_attempt(self, error: GatewayError, *, at: float) -> None:
-        """The last attempt has failed; another may follow."""
+        """Note that the last attempt has failed; another may follow."""
         record = self.attempt_records[-1]
         record.note_error(error)
         record.ended_at = record.ended_at or at
@@ -134,12 +133,12 @@ class Exchange(msgspec.Struct, eq=False):
         return usage
 
     def note_would_refuse(self, rule: str) -> None:
-        """A rule that is tried out would have refused this, or stopped it; each is named once."""
+        """Note that a dry-run rule would have refused or stopped this; each is named once."""
         if rule not in self.would_refuse:
             self.would_refuse += (rule,)
 
     def settle(self, outcome: Outcome, *, at: float) -> bool:
-        """Fix the outcome and tell the observers; False when that was done before."""
+        """Fix the outcome and tell the observers; False if that was already done."""
         if self.outcome is not None:
             return False
         self.outcome = outcome
@@ -153,7 +152,7 @@ class Exchange(msgspec.Struct, eq=False):
 
 
 def report_failure(error: Exception) -> None:
-    """Say that an observer failed; it keeps nobody else from hearing."""
+    """Report that an observer failed; the other observers are still told."""
     asyncio.get_running_loop().call_exception_handler(
         {"message": "An observer of exchanges failed", "exception": error}
     )

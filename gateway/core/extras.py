@@ -1,8 +1,8 @@
-"""The packages that some parts need beside the gateway's own, and the line that installs each.
+"""The packages that optional parts need, and the command that installs each.
 
-The rule here: a line names those packages and not `chat-gateway[...]`. In a clone the gateway is
-not an installed package, so pip would ask an index for one of its name: there is none, or it is a
-stranger's.
+The rule here: a command names those packages and not `chat-gateway[...]`. In a clone the gateway is
+not an installed package, so pip would look for that name in an index, where it is missing or
+belongs to a stranger.
 """
 
 import shlex
@@ -17,5 +17,5 @@ EXTRAS = {  # as in pyproject.toml
 
 
 def line_that_installs(extra: str) -> str:
-    """Give the command that brings it to where this gateway runs."""
+    """The command that installs an extra for the Python that runs this gateway."""
     return shlex.join([sys.executable or "python3", "-m", "pip", "install", EXTRAS[extra]])

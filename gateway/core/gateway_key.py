@@ -1,7 +1,7 @@
 """What a key of the gateway looks like: `gw_`, 256 random bits, a checksum.
 
-The rule here: a key with a typo is told from a key without asking anything, and a secret scanner
-needs one regular expression: `gw_[0-9A-Za-z]{49}`.
+The rule here: a typo in a key is noticed without any look-up, and a secret scanner needs only one
+regular expression: `gw_[0-9A-Za-z]{49}`.
 """
 
 import secrets
@@ -13,7 +13,7 @@ SECRET_BYTES = 32
 SECRET_CHARS = 43  # 62 ** 43 is the first power above 2 ** 256
 CHECKSUM_CHARS = 6  # 62 ** 6 is the first power above 2 ** 32
 KEY_CHARS = len(PREFIX) + SECRET_CHARS + CHECKSUM_CHARS
-SHOWN_CHARS = 8  # of a key in lists: `gw_` and five more leave 226 bits to guess
+SHOWN_CHARS = 8  # shown in lists: `gw_` and five more leave 226 bits to guess
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ALPHABET = frozenset(_DIGITS)

@@ -1,6 +1,6 @@
-"""The request bodies that all requests hold in memory together, and how much they may.
+"""How much memory the request bodies of all requests take, and the limit for it.
 
-The rule here: a body counts from its first byte until nothing of it is needed any more.
+The rule here: a body counts from its first byte until none of it is needed any more.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from typing import TypeVar
 from gateway.core.errors import OverloadedError
 from gateway.core.retry_after import come_back
 
-# A larger body is parsed in a thread: 1 MiB takes 3 ms, in which nobody else is served.
+# Larger bodies are parsed in a thread: 1 MiB takes 3 ms, which would block everybody else.
 MAX_INLINE_BYTES = 256 * 1024
 
 ParsedT = TypeVar("ParsedT")
 
 
 class HeldBodies:
-    """The sum over all requests."""
+    """The total over all requests."""
 
     def __init__(self, max_bytes: int) -> None:
         self.held_bytes = 0
@@ -25,7 +25,7 @@ class HeldBodies:
         self._max_bytes = max_bytes
 
     def check_room(self, body_bytes: int) -> None:
-        """Raise when a body of this size would be too much on top of the others."""
+        """Raise if a body of this size would be too much on top of the others."""
         if self.held_bytes + body_bytes > self._max_bytes:
             raise OverloadedError(
                 "The gateway holds as many request bodies as it can; try again in a moment.",
@@ -33,7 +33,7 @@ class HeldBodies:
             )
 
     async def parse(self, read: Callable[[bytes], ParsedT], body: bytes) -> ParsedT:
-        """What `read` makes of a body, or of a part of one; of large ones one at a time."""
+        """Run `read` on a body or part of one; large ones one at a time, in a thread."""
         if len(body) <= MAX_INLINE_BYTES:
             return read(body)
         async with self._parsing:
@@ -41,7 +41,7 @@ class HeldBodies:
 
 
 class HeldBody:
-    """What one request has of it."""
+    """One request's part of the total."""
 
     __slots__ = ("bodies", "held_bytes")
 
@@ -50,12 +50,12 @@ class HeldBody:
         self.bodies = bodies
 
     def keep(self, piece_bytes: int) -> None:
-        """Count a piece, or raise when it is too much."""
+        """Count a piece, or raise if it is too much."""
         self.bodies.check_room(piece_bytes)
         self.held_bytes += piece_bytes
         self.bodies.held_bytes += piece_bytes
 
     def let_go(self) -> None:
-        """None of it is needed any more; said again it does nothing."""
+        """Stop counting it, as none of it is needed any more; a second call does nothing."""
         self.bodies.held_bytes -= self.held_bytes
         self.held_bytes = 0

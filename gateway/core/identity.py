@@ -1,6 +1,6 @@
 """Who is calling, once authenticated.
 
-The rule here: nothing of a principal is secret, so it may appear in any log line.
+The rule here: nothing in a principal is secret, so it may appear in any log line.
 """
 
 from typing import Literal

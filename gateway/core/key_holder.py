@@ -1,6 +1,6 @@
 """Who holds a stored key, and what that key may be used for.
 
-The rule here: an empty list of rights is no limit; a list with something in it is a closed one.
+The rule here: an empty list of rights means no restriction; any other list is exhaustive.
 """
 
 import ipaddress
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from gateway.core.identity import Principal
 
-MAPPED_BITS = 96  # before the IPv4 address in ::ffff:10.1.2.3
+MAPPED_BITS = 96  # bits before the IPv4 address in ::ffff:10.1.2.3
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -22,18 +22,18 @@ class KeyHolder(Principal, frozen=True):
     networks: tuple[Network, ...] = ()
 
     def may_call_from(self, client_address: str) -> bool:
-        """Whether the key may be used from this address; one that is none is in no network."""
+        """Whether the key may be used from this address; an invalid one is in no network."""
         if not self.networks:
             return True
         address = parse_address(client_address)
         return address is not None and any(address in network for network in self.networks)
 
     def may_use(self, provider: str) -> bool:
-        """Whether the key is for this provider, if perhaps not for all of its models."""
+        """Whether the key allows this provider, though maybe not all of its models."""
         return not self.providers or provider in self.providers
 
     def may_ask_for(self, provider: str, names: Iterable[str]) -> bool:
-        """Whether the key is for a model of this provider that goes by these names."""
+        """Whether the key allows this provider's model, known by any of these names."""
         if not self.models:
             return True
         for name in names:  # noqa: SIM110 - `any` over a generator takes three times as long
@@ -42,7 +42,7 @@ class KeyHolder(Principal, frozen=True):
         return False
 
     def may_see(self, provider: str) -> bool:
-        """Whether there is anything of this provider that the key is for."""
+        """Whether the key allows anything of this provider."""
         if not self.may_use(provider):
             return False
         prefix = f"{provider}/"
@@ -50,7 +50,7 @@ class KeyHolder(Principal, frozen=True):
 
 
 def parse_address(text: str) -> Address | None:
-    """The address; of an IPv4 caller on an IPv6 socket the IPv4 one; None when it is none."""
+    """The address, IPv4 if it is mapped into IPv6; None if the text is no address."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -59,10 +59,10 @@ def parse_address(text: str) -> Address | None:
 
 
 def parse_network(text: str) -> Network:
-    """The network that addresses as above are looked for in; ValueError when it is none."""
+    """The network for addresses from `parse_address`; ValueError if the text is none."""
     network = ipaddress.ip_network(text)
     mapped = getattr(network.network_address, "ipv4_mapped", None)
     if mapped is None or network.prefixlen < MAPPED_BITS:
         return network
-    # Whoever calls from ::ffff:10.1.0.0/112 has an IPv4 address, and that is in no network of IPv6.
+    # A caller from ::ffff:10.1.0.0/112 has an IPv4 address, which no IPv6 network contains.
     return ipaddress.ip_network((mapped, network.prefixlen - MAPPED_BITS))

@@ -1,6 +1,6 @@
-"""A moment as people name it: how long ago it was, or its date.
+"""A moment as people write it: how long ago it was, or its date.
 
-Rule: what has no time zone is UTC, as everything the gateway writes is.
+Rule: a time without a zone is in UTC, like everything that the gateway writes.
 """
 
 import re
@@ -21,7 +21,7 @@ _DATE = re.compile(
 def parse_moment(text: str, now: float) -> float:
     """The Unix time of `7d` (before `now`), `2026-11-01` or `2026-11-01T12:00`.
 
-    ValueError for anything else, also for a day that no calendar has.
+    ValueError for anything else, including a day that does not exist.
     """
     with suppress(ValueError):
         return now - parse_duration(text)
@@ -34,7 +34,7 @@ def parse_date(text: str) -> float:
         raise ValueError(AGO_OR_DATE)
     try:
         moment = datetime.fromisoformat(text)
-        # In UTC it may be in the year 0, or in 10000, which nobody could be shown.
+        # In UTC it may fall into the year 0 or 10000, which cannot be shown.
         return (moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         raise ValueError(AGO_OR_DATE) from None

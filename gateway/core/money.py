@@ -1,7 +1,7 @@
 """Money: whole numbers of millionths of a US dollar, called micros.
 
-The rule here: a sum of money is an integer. What others write as a fraction is read as the decimal
-it is, and never becomes a binary fraction on the way.
+The rule here: an amount of money is an integer. Fractions from others are read as exact decimals
+and never become binary fractions on the way.
 """
 
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -10,14 +10,14 @@ MICROS_PER_USD = 1_000_000
 
 
 def parse_decimal(written: object) -> Decimal | None:
-    """The number in a piece of JSON, text or number; None when it is none, or no finite one."""
+    """The number in a JSON value, text or number; None if it is none or not finite."""
     if isinstance(written, bool) or not isinstance(written, Decimal | int | float | str):
         return None
-    # The shortest text that means this float is what the provider wrote, up to 15 digits of it.
+    # The shortest text for this float is what the provider wrote, if that had up to 15 digits.
     text = repr(written) if isinstance(written, float) else written
     try:
         number = Decimal(text)
-    except InvalidOperation:  # no number, or one whose exponent has no end
+    except InvalidOperation:  # no number, or one with a huge exponent
         return None
     return number if number.is_finite() else None
 
@@ -28,7 +28,7 @@ def round_micros(usd: Decimal) -> int:
 
 
 def say_usd(micros: int) -> str:
-    """An amount for people: at least cents, and no digit more than it has."""
+    """An amount for people: at least two decimals, and no trailing zeros beyond."""
     whole, rest = divmod(micros, MICROS_PER_USD)
     digits = f"{rest:06d}".rstrip("0").ljust(2, "0")
     return f"{whole}.{digits} USD"

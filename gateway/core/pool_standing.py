@@ -1,27 +1,27 @@
-"""How the connections to a provider stand.
+"""The numbers of connections to a provider, by state.
 
-The rule here: each connection is counted once, in the state that it is in.
+The rule here: each connection is counted once, in its current state.
 """
 
 import msgspec
 
 
 class PoolStanding(msgspec.Struct, frozen=True):
-    """The connections to one provider just now."""
+    """The current connections to one provider."""
 
     provider: str
-    busy: int  # with a request
+    busy: int  # serving a request
     idle: int
-    dialing: int  # a request waits for it to be opened
-    limit: int  # of busy and dialing ones together
+    dialing: int  # being opened for a waiting request
+    limit: int  # the most busy and dialing ones together
 
     @property
     def in_flight(self) -> int:
-        """Requests that the provider has not finished answering."""
+        """How many requests the provider has not finished answering."""
         return self.busy + self.dialing
 
     def plus(self, other: "PoolStanding") -> "PoolStanding":
-        """Of two addresses of one provider together."""
+        """The sum for two addresses of one provider."""
         return PoolStanding(
             self.provider,
             self.busy + other.busy,

@@ -1,6 +1,6 @@
-"""Names of requests: how one is made, and which of a caller's own are well formed.
+"""Request ids: making one, and checking a caller's own.
 
-The rule here: an id may stand in any log line and header as it is.
+The rule here: an id is safe in any log line and header as it is.
 """
 
 import random
@@ -8,7 +8,7 @@ import re
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-# Seeded by the system, and quicker than asking it each time.
+# Seeded by the operating system, and faster than asking it each time.
 _draw = random.Random().getrandbits  # noqa: S311 - an id is a name, not a secret
 
 
@@ -18,5 +18,5 @@ def new_request_id() -> str:
 
 
 def is_request_id(text: str) -> bool:
-    """True when a text may be an id, as far as its characters go."""
+    """True if the text has only characters that an id may have."""
     return _WELL_FORMED.fullmatch(text) is not None

@@ -1,7 +1,7 @@
-"""When those whom we turn away may come back.
+"""When callers whom we refuse may come back.
 
-The rule here: a time of our own is drawn, not fixed: those who were refused in the same moment must
-not come back in the same moment. A time that a limit has reckoned is true, and not drawn.
+The rule here: a time that we choose is random, because callers refused at the same moment must not
+all come back at the same moment. A time computed by a limit is exact, and not randomised.
 """
 
 import math
@@ -18,6 +18,6 @@ SPREAD_S = 4.0
 def come_back(
     at_least_s: float = SOON_S, spread_s: float = SPREAD_S, draw: Draw = random.uniform
 ) -> Mapping[str, str]:
-    """The header that says when; between `at_least_s` and so much later, a second at least."""
+    """The `Retry-After` header: at least `at_least_s`, at most `spread_s` more, never under 1 s."""
     wait_s = draw(at_least_s, at_least_s + spread_s)
     return {"Retry-After": str(max(1, math.ceil(wait_s)))}

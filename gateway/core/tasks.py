@@ -1,6 +1,6 @@
 """Background tasks with a name and an owner.
 
-The rule here: no task lives outside a `Tasks`, so none is collected half-way, and shutdown
+The rule here: every task belongs to a `Tasks`, so none is garbage-collected half-way, and shutdown
 waits for all of them.
 """
 
@@ -12,7 +12,7 @@ ReportCrash = Callable[[str, BaseException], None]
 
 
 class Tasks:
-    """A set of running tasks; a crash is reported once and takes nothing else with it."""
+    """A set of running tasks; a crash is reported once and affects no other task."""
 
     def __init__(self, report_crash: ReportCrash) -> None:
         self._running: set[asyncio.Task[None]] = set()
@@ -22,13 +22,13 @@ class Tasks:
         return len(self._running)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Start `work` under a name and keep hold of it until it ends."""
+        """Start `work` under a name and keep a reference until it ends."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait until nothing runs any more; False when `timeout_s` passed first."""
+        """Wait until nothing runs any more; False if `timeout_s` passed first."""
         loop = asyncio.get_running_loop()
         give_up_at = loop.time() + timeout_s
         while self._running:  # a task may have started another
@@ -39,7 +39,7 @@ class Tasks:
         return True
 
     async def cancel(self) -> None:
-        """Cancel what still runs and wait for it to end."""
+        """Cancel all running tasks and wait for them to end."""
         running = list(self._running)
         for task in running:
             task.cancel()

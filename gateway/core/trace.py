@@ -1,7 +1,7 @@
-"""Where an exchange and its attempts stand in a trace (W3C Trace Context).
+"""The place of an exchange and its attempts in a trace (W3C Trace Context).
 
-The rule here: ids are made before anything is sent and used when all is over, so that what a
-provider was shown is what the collector gets. Without tracing none of this is made.
+The rule here: ids are made before anything is sent and used again at the end, so that the provider
+and the collector get the same ones. Without tracing none of this exists.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ DrawId = Callable[[], str]
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What an answer says of itself; empty where it does not."""
+    """What an answer says about itself; empty fields if it does not."""
 
     model: str = ""
     id: str = ""
@@ -24,7 +24,7 @@ class AttemptTrace(msgspec.Struct, eq=False, gc=False):
     """One attempt in the trace of its exchange. Times are seconds of `core.clock.monotonic`."""
 
     span_id: str
-    host: str  # of the provider
+    host: str  # the provider's host
     port: int
     sent_at: float = 0.0
     first_content_at: float = 0.0
@@ -35,22 +35,22 @@ class Trace(msgspec.Struct, eq=False):
     """One exchange in its trace. Ids are hexadecimal digits in lower case."""
 
     trace_id: str
-    span_id: str  # of the exchange
-    is_sampled: bool  # whether anybody will be told of it
+    span_id: str  # the exchange's own span
+    is_sampled: bool  # whether it will be sent to the collector
     draw_id: DrawId
-    attempt_id: str  # of the attempt that is under way, or comes next
-    parent_id: str = ""  # whose span it is part of; "": the trace begins here
-    state: str = ""  # what others along the way have added, as they wrote it
-    is_random: bool = False  # the caller says that the trace's id is
-    told: frozenset[str] | None = None  # the providers that are shown the trace; None: all
-    route: str = ""  # which of our paths it was, as the router has it
+    attempt_id: str  # the span of the current or next attempt
+    parent_id: str = ""  # the caller's span; "": the trace begins here
+    state: str = ""  # the `tracestate` from upstream of us, unchanged
+    is_random: bool = False  # the caller says that the trace id is random
+    told: frozenset[str] | None = None  # the providers that get trace headers; None: all
+    route: str = ""  # the matched path, as the router names it
 
     def begin_next(self) -> None:
-        """Another attempt is to be made, with an id of its own."""
+        """Prepare another attempt, with its own span id."""
         self.attempt_id = self.draw_id()
 
     def list_headers(self, provider: str) -> tuple[tuple[str, str], ...]:
-        """What goes along with a request to this provider: the attempt is the parent there."""
+        """The headers for a request to this provider, with the attempt as the parent span."""
         if self.told is not None and provider not in self.told:
             return ()
         flags = self.is_sampled | self.is_random << 1

@@ -122,7 +122,7 @@ class ProviderFault:
     type: str | None = None
     code: str | None = None
     param: str | None = None
-    status: int | None = None  # some say it in the body only
+    status: int | None = None  # some say it only in the body
     extra: Mapping[str, Any] = field(default_factory=dict)  # failed_generation, metadata, …
 
 

@@ -1,7 +1,7 @@
-"""Tokens consumed, who counted them, and what the provider says it charges for them.
+"""Tokens used, who counted them, and what the provider says it charges for them.
 
-The rule here: what a provider says is last-wins and checked, never added up (a provider may
-repeat a cumulative count in every chunk); only a count of none does not undo one that was made.
+The rule here: a provider's counts are checked, and the last one wins. They are never added up, as a
+provider may repeat a cumulative count in every chunk. But a zero never replaces an earlier count.
 """
 
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from gateway.core.money import parse_decimal, round_micros
 
 UsageSource = Literal["provider", "estimate"]
 
-# More than this is a provider's mistake, not an answer (the largest windows are near 10^7).
+# More than this is a provider's mistake (the largest context windows are near 10^7).
 MAX_PLAUSIBLE_TOKENS = 1_000_000_000
-# The same of money: the largest window at the highest price is below a hundredth of it.
+# The same for money: the largest window at the highest price costs below a hundredth of it.
 MAX_PLAUSIBLE_USD = 10_000
-# xAI counts money in these (its `cost_in_usd_ticks`).
+# The unit of xAI's `cost_in_usd_ticks`.
 TICKS_PER_USD = 10_000_000_000
 
 
-# What all of them send, and some no more than that.
+# The fields that all providers send; some send no others.
 _PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 
 
@@ -32,17 +32,17 @@ class Usage(msgspec.Struct, frozen=True):
     tokens_in: int | None
     tokens_out: int | None
     source: UsageSource
-    tokens_cached: int | None = None  # of those in: read from the provider's cache
-    tokens_reasoning: int | None = None  # of those out: thought, and not always shown
-    provider_cost_micros: int | None = None  # as the provider says, in millionths of a dollar
+    tokens_cached: int | None = None  # part of tokens_in, read from the provider's cache
+    tokens_reasoning: int | None = None  # part of tokens_out, not always shown
+    provider_cost_micros: int | None = None  # the provider's own, in millionths of a dollar
 
     @property
     def tokens(self) -> int:
-        """In and out together; what nobody counted is none."""
+        """In and out together; an unknown count is 0."""
         return (self.tokens_in or 0) + (self.tokens_out or 0)
 
     def fill(self, tokens_in: int, tokens_out: int) -> "Usage":
-        """The same with these estimates in place of what nobody counted."""
+        """The same with these estimates for counts that are unknown."""
         if self.tokens_in is not None and self.tokens_out is not None:
             return self
         return msgspec.structs.replace(
@@ -53,10 +53,10 @@ class Usage(msgspec.Struct, frozen=True):
         )
 
     def correct(self, later: "Usage") -> "Usage":
-        """The same as a later report of one answer has it; what that has as none, or not, stays.
+        """Update it with a later count for the same answer; its zeros and gaps change nothing.
 
-        Some count the prompt before the first word and the answer behind the last, each time with
-        zeros for the rest; and behind the count some send one of zeros.
+        Some providers count the prompt before the first word and the answer after the last, each
+        time with zeros for the rest. Some send another count of only zeros at the end.
         """
         if later.tokens_in and later.tokens_out:
             return later
@@ -77,7 +77,7 @@ class Usage(msgspec.Struct, frozen=True):
         )
 
     def raise_out(self, tokens_out: int) -> "Usage":
-        """The same with this many tokens out at least, as we estimate them, at our own price."""
+        """The same with at least this many tokens out, which is our estimate, at our own price."""
         if self.tokens_out is None or self.tokens_out >= tokens_out:
             return self
         return msgspec.structs.replace(
@@ -85,14 +85,14 @@ class Usage(msgspec.Struct, frozen=True):
         )
 
     def at_most(self, tokens_in: int, tokens_out: int) -> "Usage":
-        """The same from somebody who may say anything: no more tokens than this, and no charge."""
+        """The same, limited to these tokens and without a cost, from a server we do not trust."""
         read = None if self.tokens_in is None else min(self.tokens_in, tokens_in)
         written = None if self.tokens_out is None else min(self.tokens_out, tokens_out)
         cached = _at_most(self.tokens_cached, read)
         return Usage(read, written, self.source, cached, _at_most(self.tokens_reasoning, written))
 
     def plus(self, other: "Usage") -> "Usage":
-        """Of two attempts together; an estimate where one of them is."""
+        """The sum of two attempts; an estimate if one of them is."""
         return Usage(
             _add(self.tokens_in, other.tokens_in),
             _add(self.tokens_out, other.tokens_out),
@@ -104,9 +104,9 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 def parse_usage(value: object) -> Usage | None:
-    """The usage in a provider's `usage` object; None when it holds nothing plausible.
+    """The usage in a provider's `usage` object; None if it holds nothing plausible.
 
-    Fractions should come as `Decimal`: a cost is money.
+    Fractions should be `Decimal`, because a cost is money.
     """
     if not isinstance(value, dict):
         return None
@@ -125,8 +125,8 @@ def parse_usage(value: object) -> Usage | None:
         return None
     cached, reasoning = _read_cached(value), _read_reasoning(value)
     if tokens_out is not None:
-        # `completion_tokens` of xAI and Google are without those of reasoning; only the sum tells,
-        # and Google says nothing more of them.
+        # `completion_tokens` of xAI and Google do not include reasoning. Only the total shows it,
+        # and Google does not report it otherwise.
         hidden = (_count(total) or 0) - (tokens_in or 0) - tokens_out
         is_thought = bool(tokens_in) and reasoning is None and hidden != cached
         if hidden > 0 and (hidden == reasoning or is_thought):
@@ -142,7 +142,7 @@ def parse_usage(value: object) -> Usage | None:
 
 
 def _read_cached(value: Mapping[str, Any]) -> int | None:
-    """How much of the prompt the provider had in its cache."""
+    """How many prompt tokens the provider had in its cache."""
     details = value.get("prompt_tokens_details")
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     if cached is not None:
@@ -172,11 +172,12 @@ def _read_cost(usage: Mapping[str, Any]) -> int | None:
         return None if ticks is None else _micros(ticks / TICKS_PER_USD)
     charged = parse_decimal(cost)
     if charged is not None and usage.get("is_byok") is True:
-        # OpenRouter with a key of one's own: `cost` is its fee, and the model is billed elsewhere.
+        # OpenRouter with the user's own provider key: `cost` is only its fee; the provider bills
+        # the model separately.
         details = usage.get("cost_details")
         paid = details.get("upstream_inference_cost") if isinstance(details, dict) else None
         billed = parse_decimal(paid)
-        # Both are checked before they are added: a sum costs as much as its exponents are apart.
+        # Check both before adding: a sum takes time in proportion to how far its exponents differ.
         if billed is not None and _micros(billed) is not None and _micros(charged) is not None:
             charged += billed
     return _micros(charged)
@@ -189,12 +190,12 @@ def _micros(usd: Decimal | None) -> int | None:
 
 
 def _at_most(part: int | None, whole: int | None) -> int | None:
-    """A part that is larger than the whole is no part of it."""
+    """The part, or None if it is larger than the whole."""
     return part if part is None or (whole is not None and part <= whole) else None
 
 
 def _count(value: Any) -> int | None:  # noqa: ANN401 - whatever a provider sends
-    if type(value) is not int:  # a bool is none
+    if type(value) is not int:  # excludes bool
         return None
     return value if 0 <= value <= MAX_PLAUSIBLE_TOKENS else None
 
