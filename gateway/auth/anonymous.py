@@ -1,7 +1,7 @@
-"""Callers who show nothing.
+"""Callers without a key.
 
-The rule here: who shows something that is wrong is told of it, and is not let in as nobody; that
-is for the loop over all methods to see (`middleware.authenticate`).
+The rule here: a caller with a wrong key is told so and not let in as anonymous. The loop over all
+methods (`middleware.authenticate`) takes care of that.
 """
 
 from aiohttp import web
@@ -10,10 +10,10 @@ from gateway.core.identity import ANONYMOUS, Principal
 
 
 class Anonymous:
-    """Everybody."""
+    """Accepts everybody."""
 
     wanted = ""
 
     async def recognise(self, request: web.Request, key: str | None) -> Principal:  # noqa: ARG002 - it wants nothing
-        """Nobody in particular."""
+        """The anonymous principal."""
         return ANONYMOUS

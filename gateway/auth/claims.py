@@ -1,7 +1,7 @@
-"""What a token's claims say: how long it counts, and who it is about.
+"""What a token's claims say: how long it is valid, and who it is about.
 
-The rule here: the signature was right, and still every value is looked at. A claim that was
-configured and is not there refuses the token; nothing is made up in its place.
+The rule here: every value is checked even though the signature was right. If a configured claim is
+missing, the token is refused; there are no defaults.
 """
 
 from collections.abc import Mapping
@@ -10,17 +10,17 @@ from typing import Any
 from gateway.config.token_auth import ClaimsSpec
 from gateway.core.identity import Principal, PrincipalKind
 
-LAST_SECOND = 253_402_300_799  # of the year 9999: milliseconds and 1e308 are no dates
+LAST_SECOND = 253_402_300_799  # of the year 9999; excludes milliseconds and 1e308
 MAX_NAME_CHARS = 256
 MAX_GROUPS = 256
 
 
 class ClaimError(ValueError):
-    """A claim that is missing or of no use; the text may be shown to the caller."""
+    """A claim is missing or unusable; the text may be shown to the caller."""
 
 
 def check_times(claims: Mapping[str, Any], now: float, leeway_s: float) -> float:
-    """Until when the token counts, leeway included; ClaimError when it does not."""
+    """When the token expires, including leeway; ClaimError if it is not valid now."""
     until = _time_of(claims, "exp")
     if until is None:
         raise ClaimError("The token lacks `exp`.")
@@ -36,7 +36,7 @@ def check_times(claims: Mapping[str, Any], now: float, leeway_s: float) -> float
 def principal_of(
     claims: Mapping[str, Any], spec: ClaimsSpec, *, kind: PrincipalKind, prefix: str
 ) -> Principal:
-    """Who the token is about; ClaimError when it does not say so."""
+    """Who the token is about; ClaimError if it does not say."""
     return Principal(
         name=prefix + _name_in(claims, spec.principal),
         kind=kind,
@@ -46,7 +46,7 @@ def principal_of(
 
 
 def find_claim(claims: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401 - a claim is any JSON
-    """What is at a path; a claim of that very name comes first: some have dots in it."""
+    """The value at a path; a claim of that exact name wins, as some names contain dots."""
     if path in claims:
         return claims[path]
     value: Any = claims
@@ -62,7 +62,7 @@ def _time_of(claims: Mapping[str, Any], name: str) -> float | None:
     if value is None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value <= LAST_SECOND:  # neither NaN nor infinity is
+    if not is_number or not 0 <= value <= LAST_SECOND:  # also excludes NaN and infinity
         raise ClaimError(f"The token's `{name}` is not a time in seconds.")
     return float(value)
 
@@ -78,7 +78,7 @@ def _groups_in(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
     found = find_claim(claims, path)
     if found is None:
         return ()
-    groups = found.split() if isinstance(found, str) else found  # `scope` is one text
+    groups = found.split() if isinstance(found, str) else found  # `scope` is one string
     is_list = isinstance(groups, list)
     if is_list and len(groups) > MAX_GROUPS:
         raise ClaimError(f"The token holds more than {MAX_GROUPS} groups in `{path}`.")
@@ -88,5 +88,5 @@ def _groups_in(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a text can stand in a log line as somebody's name."""
+    """Whether a text can be used as a name in a log line."""
     return 0 < len(text) <= MAX_NAME_CHARS and text.isprintable() and text == text.strip()

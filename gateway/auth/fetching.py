@@ -1,7 +1,7 @@
-"""Fetching what an issuer publishes: its keys, and before that where they are.
+"""Fetching what an issuer publishes: its keys, and first the address of its keys.
 
-The rule here: an address of the operator's, or one that the issuer itself names; checked before
-each connection, never a redirect, and no more bytes or seconds than the limits below.
+The rule here: only an address that the operator configured or the issuer itself names. It is
+checked before each connection, redirects are never followed, and size and time are limited.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ Jwk = dict[str, Any]
 
 
 class FetchError(Exception):
-    """What an issuer publishes cannot be had just now; the text is for the log."""
+    """What an issuer publishes cannot be fetched now; the text is for the log."""
 
 
 class Fetcher:
-    """Asks issuers, each time on a connection of its own."""
+    """Fetches from issuers, each time on a new connection."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Fetcher:
             raise FetchError(f"no answer within {self._timeout_s:g} s") from None
         except UpstreamError as error:
             raise FetchError(f"{error.public} {error.detail or ''}".rstrip()) from None
-        except OSError as error:  # `ca_file` is no longer there, or holds no certificate
+        except OSError as error:  # `ca_file` is gone, or holds no certificate
             raise FetchError(f"{type(error).__name__}: {error.strerror}") from None
 
     async def _ask(self, url: str) -> bytes:
@@ -107,7 +107,7 @@ class Publication:
         self._jwks_url = jwks_url
 
     async def fetch_keys(self) -> list[Jwk]:
-        """All keys that it publishes, whatever they are for; FetchError when there are none."""
+        """All keys that it publishes, for whatever use; FetchError if there are none."""
         url = self._jwks_url or await self._discover()
         body = await self._fetcher.fetch(url)
         try:
@@ -153,4 +153,4 @@ def _close(connection: Connection) -> None:
 
 
 def _forget(_: Connection) -> None:
-    """Nobody counts it."""
+    """Do nothing: these connections are not pooled."""

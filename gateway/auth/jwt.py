@@ -1,6 +1,6 @@
 """Tokens in `Authorization: Bearer`, such as those of an OpenID Connect provider.
 
-The rule here: what does not look like a token is somebody else's key and none of its business.
+The rule here: anything that does not look like a token is a key for another method, and ignored.
 """
 
 from aiohttp import web
@@ -31,5 +31,5 @@ class BearerTokens:
 
 
 def looks_like_token(key: str) -> bool:
-    """Whether a key was meant as a token; also one that was cut off."""
+    """Whether a key was meant to be a token, even a truncated one."""
     return key.startswith(_OPENING) or key.count(".") == _DOTS

@@ -1,8 +1,8 @@
-"""The keys that tokens of one issuer are signed with.
+"""The keys that sign the tokens of one issuer.
 
-The rule here: an issuer is asked seldom, by one request at a time, and however many strange tokens
-arrive. What it answered last counts until it answers again, for a bounded time; and where a key
-might be there and cannot be fetched, nobody is told that a token is wrong.
+The rule here: an issuer is asked rarely and with one request at a time, however many unknown tokens
+arrive. Its last answer is used until it answers again, up to a time limit. If a key might exist but
+cannot be fetched, no token is called wrong.
 """
 
 import asyncio
@@ -18,35 +18,35 @@ from gateway.core.errors import AuthUnavailableError
 from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 
-FRESH_S = 600.0  # then they have to be fetched again
-RENEW_S = 480.0  # from here on that is done beside a request, so that none waits
-STALE_S = 3600.0  # and this long they count while that fails
-REFETCH_S = 60.0  # at most this often for a key that is not there
-RETRY_S = 5.0  # after a failure
+FRESH_S = 600.0  # after this they must be fetched again
+RENEW_S = 480.0  # after this they are fetched in the background, so that no request waits
+STALE_S = 3600.0  # how much longer they are used while fetching fails
+REFETCH_S = 60.0  # the shortest time between fetches for an unknown key
+RETRY_S = 5.0  # the wait after a failure
 
 Key = jwt.PyJWK | bytes
 Fetch = Callable[[], Awaitable[Sequence[Jwk]]]
 
 _KEY_TYPES = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
-# The public part; a key with more in it than it should have is still a public one to us.
+# The public fields; we ignore any private ones that should not have been published.
 _PUBLIC_FIELDS = frozenset({"kty", "n", "e", "crv", "x", "y"})
 
 _log = structlog.get_logger()
 
 
 class SharedSecret:
-    """The secret that both sides know."""
+    """A secret shared with the issuer."""
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret.get_secret_value().encode()
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:  # noqa: ARG002 - there is one
-        """It."""
+        """The secret."""
         return self._secret
 
 
 class KeySet:
-    """The keys that an issuer publishes, fetched when one is asked for."""
+    """The keys that an issuer publishes, fetched when one is needed."""
 
     def __init__(self, issuer: str, fetch: Fetch, tasks: Tasks, clock: Clock = monotonic) -> None:
         self._issuer = issuer
@@ -57,13 +57,13 @@ class KeySet:
         self._built: dict[tuple[str | None, str], Key | None] = {}
         self._fetched_at = float("-inf")
         self._next_fetch_at = float("-inf")
-        self._failure: str | None = None  # of the last fetch
+        self._failure: str | None = None  # why the last fetch failed
         self._running: asyncio.Future[None] | None = None
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """The key of that id for that algorithm; None when the issuer does not publish it.
+        """The key of that id for that algorithm; None if the issuer does not publish it.
 
-        AuthUnavailableError when it may, and cannot be asked.
+        AuthUnavailableError if the issuer cannot be asked whether it does.
         """
         key = self._look_up(kid, algorithm)
         age_s = self._clock() - self._fetched_at
@@ -72,9 +72,9 @@ class KeySet:
         if key is not None and age_s < FRESH_S:
             return key
         is_known = key is not None and age_s < FRESH_S + STALE_S
-        # While the issuer is away nobody waits again for a key that is known.
+        # While the issuer is down, nobody waits again for a key that we know.
         if self._running is not None and not (is_known and self._failure is not None):
-            # Shielded: a caller who leaves must not take it from the others.
+            # Shielded: a caller who leaves must not cancel it for the others.
             await asyncio.shield(self._running)
         if self._failure is None:
             return self._look_up(kid, algorithm)
@@ -88,7 +88,7 @@ class KeySet:
         )
 
     def _start_fetch(self) -> None:
-        """Fetch, unless that is going on or was done a moment ago."""
+        """Start a fetch, unless one is running or was made a moment ago."""
         if self._running is None and self._clock() >= self._next_fetch_at:
             self._running = asyncio.get_running_loop().create_future()
             self._tasks.spawn("auth.fetch_keys", self._refresh(self._running))
@@ -112,7 +112,7 @@ class KeySet:
     def _note(self, failure: str | None) -> None:
         wait_s = REFETCH_S if failure is None else RETRY_S
         self._next_fetch_at = self._clock() + wait_s
-        if (failure is None) != (self._failure is None):  # once for each change
+        if (failure is None) != (self._failure is None):  # log once for each change
             if failure is None:
                 _log.info("auth.keys_available", issuer=self._issuer)
             else:
@@ -120,7 +120,7 @@ class KeySet:
         self._failure = failure
 
     def _look_up(self, kid: str | None, algorithm: str) -> Key | None:
-        """The one published key that fits; several without an id are nobody's."""
+        """The one published key that fits; None if several different ones do."""
         built = self._built.get((kid, algorithm))
         if built is not None:
             return built
@@ -129,10 +129,10 @@ class KeySet:
             for key in self._published
             if (kid is None or key.get("kid") == kid) and _fits(key, algorithm)
         ]
-        # The same one twice is one: some publish a key once for each of their tenants.
+        # Duplicates count once: some issuers publish a key once for each of their tenants.
         is_one = bool(fitting) and all(_public(key) == _public(fitting[0]) for key in fitting[1:])
         key = _build(fitting[0], algorithm) if is_one else None
-        if key is not None:  # what is not there is not kept: anybody can ask for that
+        if key is not None:  # a miss is not cached, as anybody can cause one
             self._built[kid, algorithm] = key
         return key
 
@@ -155,7 +155,7 @@ def _fits(key: Jwk, algorithm: str) -> bool:
 
 
 def _is_or_unsaid(key: Jwk, name: str, wanted: str) -> bool:
-    """Whether a member says this, or nothing; it may hold any JSON, which no set can look for."""
+    """Whether a member is missing or equals `wanted`; it may be any JSON, even unhashable."""
     said = key.get(name)
     return said is None or said == wanted
 
@@ -168,4 +168,4 @@ def _build(key: Jwk, algorithm: str) -> Key | None:
     try:
         return jwt.PyJWK(_public(key), algorithm)
     except (jwt.PyJWTError, ValueError, TypeError):
-        return None  # published, and not a key
+        return None  # published, but not a valid key

@@ -1,7 +1,7 @@
-"""Callers on this machine, where gateway.yaml does not say who may call.
+"""Callers on this machine, if gateway.yaml does not say who may call.
 
-The rule here: what could speak for somebody on another machine, or for a page of another site, is
-not a local call.
+The rule here: a call that could be made on behalf of another machine, or of a page of another site,
+is not a local call.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ from gateway.core.identity import Principal
 LOCAL = Principal("local", "anonymous")
 
 _HOST = re.compile(r"(?P<host>localhost|\[::1\]|127(?:\.\d{1,3}){3})(?::\d{1,5})?", re.IGNORECASE)
-# What a proxy adds: behind one, a loopback peer is anybody.
+# Headers that a proxy adds. Behind a proxy, a call from loopback may come from anybody.
 _PROXY_HEADERS = frozenset({"forwarded", "via", "x-real-ip"})
 _PROXY_PREFIX = "x-forwarded-"
 
@@ -38,7 +38,7 @@ class LocalCalls:
         self._is_open = is_loopback(host)
 
     async def recognise(self, request: web.Request, key: str | None) -> Principal | Refusal:  # noqa: ARG002 - where a call comes from is all it wants
-        """The one caller there is."""
+        """The local principal."""
         if self._is_open and _is_direct_local_call(request):
             return LOCAL
         return Refusal(_NO_AUTH)
@@ -57,16 +57,16 @@ def is_loopback(host: str) -> bool:
 
 
 def _is_direct_local_call(request: web.Request) -> bool:
-    """True when nothing speaks for a caller on another machine, or for a page of another site."""
+    """True if nothing suggests a caller on another machine, or a page of another site."""
     headers = request.headers
     if request.remote is None or not is_loopback(request.remote):
         return False
     if not is_loopback_host(headers.getall("Host", ())):
-        return False  # a name of an attacker's that resolves to 127.0.0.1 (DNS rebinding)
+        return False  # an attacker's name that resolves to 127.0.0.1 (DNS rebinding)
     site = headers.get("Sec-Fetch-Site", "").strip().lower()
     if site == "cross-site":
         return False
-    # Older browsers send no Sec-Fetch-Site, but `Origin` with whatever a page posts.
+    # Older browsers send no Sec-Fetch-Site, but an `Origin` with everything a page posts.
     if not site and not all(map(_is_of_this_machine, headers.getall("Origin", ()))):
         return False
     for name in headers:
@@ -77,7 +77,7 @@ def _is_direct_local_call(request: web.Request) -> bool:
 
 
 def _is_of_this_machine(origin: str) -> bool:
-    """False for a page of another site; a program's own, as `tauri://localhost`, is none."""
+    """False for a page of another site; a desktop app's, such as `tauri://localhost`, is local."""
     host = host_of(origin)
     return is_loopback_host((host,)) if host else origin != "null"
 

@@ -1,7 +1,7 @@
-"""What a way of recognising callers is, and what all of them are shown.
+"""The protocol of authentication methods, and how a key is read from a request.
 
-The rule here: a method judges its own only. What may be another method's is not wrong, and nothing
-that was presented is repeated, neither to the caller nor in the log.
+The rule here: a method judges only its own kind of key. A key that may belong to another method is
+not wrong. Keys are never repeated, neither to the caller nor in the log.
 """
 
 import re
@@ -18,32 +18,32 @@ _BEARER = re.compile(r"bearer[ \t]+", re.IGNORECASE)
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Something of a method's own, and wrong."""
+    """A key of the method's own kind that is wrong."""
 
     sentence: str  # for the caller: what was wrong, and what to do
     detail: str | None = None  # for the log
-    is_vague: bool = False  # it may be another method's, which then knows better
+    is_vague: bool = False  # it may belong to another method, whose refusal says more
 
 
 class Method(Protocol):
-    """One entry of `auth`."""
+    """One entry under `auth`."""
 
     @property
     def wanted(self) -> str:
-        """What a caller is told who has shown nothing; empty where nothing is wanted."""
+        """What a caller without a key is told; empty if the method needs none."""
 
     async def recognise(self, request: web.Request, key: str | None) -> Principal | Refusal | None:
-        """Who is calling; a refusal where that is not so; None where nothing was shown to it.
+        """Who is calling; a refusal if the key is wrong; None if there is nothing for this method.
 
-        `key` is what `read_key` found. Asked once for a request, and on the way of every one: what
-        has to be waited for is kept. AuthUnavailableError where it cannot say just now.
+        `key` comes from `read_key`. This runs once for every request, so slow answers should be
+        cached. AuthUnavailableError if it cannot tell just now.
         """
 
 
 def read_key(headers: CIMultiDictProxy[str]) -> str | None:
-    """What was presented as a key, empty when it cannot be one; None when nothing was.
+    """The key in the request, empty if it cannot be one; None if there is none.
 
-    AmbiguousAuthError when two keys that differ were, or one header came twice.
+    AmbiguousAuthError if there are two different keys, or one header twice.
     """
     bearers = headers.getall("Authorization", ())
     plain = headers.getall("x-api-key", ())

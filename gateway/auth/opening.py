@@ -1,6 +1,6 @@
-"""From the entries of `auth` to methods that answer.
+"""From the entries under `auth` to working methods.
 
-The rule here: what only one method needs is loaded where that method is written down. PyJWT and
+The rule here: what only one method needs is imported only if that method is configured. PyJWT and
 cryptography take a tenth of a second to import.
 """
 
@@ -26,7 +26,7 @@ METHODS: web.AppKey[tuple[Method, ...]] = web.AppKey("methods", tuple)
 
 
 async def open_methods(app: web.Application) -> AsyncIterator[None]:
-    """Make the methods of `auth`; nothing is asked of anybody before the first caller comes."""
+    """Make the methods under `auth`; nothing is fetched before the first caller comes."""
     tasks = Tasks(report_crash)
     resolver = Resolver()
     app[METHODS] = make_methods(app[SETTINGS], tasks, resolver, app.get(STORED_KEYS))
@@ -38,7 +38,7 @@ async def open_methods(app: web.Application) -> AsyncIterator[None]:
 def make_methods(
     settings: Settings, tasks: Tasks, resolver: Resolver, stored_keys: StoredKeys | None = None
 ) -> tuple[Method, ...]:
-    """One method for each entry, in their order; without any, local calls alone."""
+    """One method for each entry, in order; without `auth` only local calls."""
     if settings.auth is None:
         return (LocalCalls(settings.server.bound_to),)
     methods: list[Method] = []

@@ -1,7 +1,7 @@
-"""Whether a page that may use the caller's cookies made a browser send a request.
+"""Whether a request was sent by a page that may use the caller's cookies.
 
-The rule here: the browser says so, in headers that no page can write; a request that says nothing
-is taken for a stranger's.
+The rule here: the browser says so in headers that no page can set. A request without them counts as
+a stranger's.
 """
 
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ def is_from_own_page(headers: CIMultiDictProxy[str], listed: Sequence[str]) -> b
     if origins and origins[0] in listed:
         return True
     if sites:
-        # What the browser found out by itself, from the address that it has called; a page that
-        # was opened from the address bar is "none", and sends nothing but GET.
+        # The browser's own verdict, from the address that it called. For a page opened from the
+        # address bar it is "none", but such a page sends only GET.
         return sites[0].strip().lower() == "same-origin"
-    # Over plain HTTP browsers send no Sec-Fetch-Site. A page cannot choose the Host that it calls.
+    # Over plain HTTP browsers send no Sec-Fetch-Site. But a page cannot choose the `Host` header.
     return bool(origins) and host_of(origins[0]) == headers.get("Host", "").lower() != ""
 
 
 def host_of(origin: str) -> str:
-    """Host and port of an origin, as `Host` would have them; empty when it is none."""
+    """The host and port of an origin, as in a `Host` header; empty if it is no origin."""
     try:
         parts = urlsplit(origin)
     except ValueError:

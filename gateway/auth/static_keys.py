@@ -1,6 +1,6 @@
-"""Keys written into gateway.yaml, each as its SHA-256.
+"""Keys in gateway.yaml, each written as its SHA-256.
 
-The rule here: a key is found by its digest, so how long that takes says nothing about the key.
+The rule here: a key is looked up by its digest, so timing reveals nothing about the key.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ UNKNOWN = Refusal(WANTED, is_vague=True)
 
 
 class StaticKeys:
-    """The keys of one entry; any word that was sent as a key may be meant for it."""
+    """The keys of one entry; any key that was sent may be meant for it."""
 
     wanted = WANTED
 
@@ -38,6 +38,6 @@ class StaticKeys:
 
 
 def digest_of(key: str) -> str:
-    """What gateway.yaml holds of a key."""
-    # aiohttp keeps bytes that are not UTF-8 as surrogates; they become the same bytes again.
+    """A key as written in gateway.yaml."""
+    # aiohttp decodes bytes that are not UTF-8 as surrogates; this restores the same bytes.
     return f"sha256:{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()}"

@@ -1,4 +1,4 @@
-"""The entry `gateway_key` without `keys`: callers hold keys of the database.
+"""The entry `gateway_key` without `keys`: callers' keys are in the database.
 
 The rule here: the database knows who holds which key; this only asks `StoredKeys`.
 """
@@ -13,7 +13,7 @@ from gateway.plugins.api import EXCHANGE
 
 
 class StoredKeyMethod:
-    """Any word that was sent as a key may be meant for it."""
+    """Keys in the database; any key that was sent may be one of them."""
 
     wanted = WANTED
 

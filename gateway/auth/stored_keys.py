@@ -1,8 +1,8 @@
-"""Recognising callers by keys of the database.
+"""Recognising callers by keys in the database.
 
-The rule here: what the store said is believed for five seconds, so a revoked key ends everywhere
-within ten. While the store does not answer, keys it knew are believed for five minutes; whether
-another one is known cannot be told, and is 503, never 401.
+The rule here: an answer of the store is used for five seconds, so a revoked key stops working
+everywhere within ten. While the store does not answer, known keys are accepted for five minutes.
+For any other key we cannot tell, so the answer is 503, never 401.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from gateway.stores.errors import StoreError
 from gateway.stores.keys import StoredKey, is_over
 from gateway.stores.opening import OpenKeys
 
-FRESH_S = 5.0  # how long an answer of the store is believed
-RENEW_S = 3.0  # from here on it is asked again beside a request, so that none waits
-STALE_S = 300.0  # how long a known key is believed while the store does not answer
+FRESH_S = 5.0  # how long an answer of the store is used
+RENEW_S = 3.0  # after this the store is asked in the background, so that no request waits
+STALE_S = 300.0  # how long a known key is accepted while the store does not answer
 ANSWER_S = 1.0  # how long a caller waits for the store
-REST_S = 1.0  # how long a store that failed is left alone
-ANSWERS_MAX = 10_000  # remembered of each sort: keys that are known, and keys that are not
-ASKED_MAX = 10_000  # keys that callers may wait for at a time
-BATCH = 500  # asked in one question
+REST_S = 1.0  # how long a store that failed is not asked again
+ANSWERS_MAX = 10_000  # how many known keys are remembered, and as many unknown ones
+ASKED_MAX = 10_000  # how many keys callers may wait for at a time
+BATCH = 500  # how many keys go into one query
 
 _log = structlog.get_logger()
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    """What the store said of a key."""
+    """What the store said about a key."""
 
     holder: KeyHolder | None = None  # None: nobody to let in
     expires_at: int | None = None
@@ -49,12 +49,12 @@ Question = asyncio.Future[_Answer | None]
 
 
 class StoredKeys:
-    """Knows callers by their keys, and asks the store as seldom as can be.
+    """Recognises callers by their keys, and asks the store as rarely as possible.
 
-    What is remembered is true as of `_seen_at`: the store is asked which keys have changed, not for
-    each key again, so a thousand keys in use cost what one does. For keys that are not known one
-    question is under way at a time, and asks for all that came up during the one before: after a
-    start a thousand callers are three questions.
+    Everything remembered is correct as of `_seen_at`. The store is asked which keys have changed,
+    not about each key again, so a thousand keys in use cost no more than one. For unknown keys only
+    one query runs at a time, and the next asks about all keys that came up meanwhile. So a thousand
+    callers right after a start cause three queries.
     """
 
     def __init__(
@@ -71,25 +71,25 @@ class StoredKeys:
         self._clock = clock
         self._time_of_day = time_of_day
         self._wrong_keys = WrongKeys(clock)
-        # By the digest under the newest pepper, so that no key stays in memory; oldest first.
+        # By digest under the newest pepper, so that no key stays in memory; oldest first.
         self._known: dict[bytes, _Answer] = {}
         self._unknown: dict[bytes, _Answer] = {}
         self._revision = opened.revision
         self._seen_at = clock()
-        self._questions: dict[bytes, Question] = {}  # about keys, those to be asked next too
-        self._next: dict[bytes, list[bytes]] = {}  # those, with the digest under each pepper
+        self._questions: dict[bytes, Question] = {}  # about keys, running or next
+        self._next: dict[bytes, list[bytes]] = {}  # keys to ask about next: digests for each pepper
         self._is_asking = False
         self._question_of_changes: Question | None = None
-        self._failed_at: float | None = None  # None: the store answered when it was last asked
+        self._failed_at: float | None = None  # None: the last query was answered
 
     async def recognise(self, key: str, client_address: str) -> Principal | None:
-        """Who holds this key; None when nobody does, or does no longer.
+        """Who holds this key; None if nobody does any more or ever did.
 
-        AddressNotAllowedError when it is for other networks, AuthUnavailableError while the store
-        does not answer and has not been asked about it, and what WrongKeys refuses.
+        AddressNotAllowedError if the key is for other networks; AuthUnavailableError if the store
+        does not answer and we do not know the key; and the error of WrongKeys.
         """
         if len(key) != KEY_CHARS:
-            return None  # a key written in gateway.yaml, or a token: not a mistake yet
+            return None  # maybe a key from gateway.yaml or a token, so not wrong yet
         digest = self._peppers.digest(key)
         answer = self._known.get(digest)
         if answer is None or self._clock() - self._seen_at >= RENEW_S:
@@ -107,15 +107,15 @@ class StoredKeys:
         return holder
 
     def count_wrong_key(self, client_address: str) -> None:
-        """Note that no method knew a key from there; raises when there were too many."""
+        """Count a key that no method knew; raises if its address sent too many."""
         self._wrong_keys.refuse_flood(client_address)
         self._wrong_keys.count(client_address)
 
     async def _find(self, key: str, digest: bytes, client_address: str) -> _Answer:
-        """An answer that may be believed: one that is remembered, or the store's."""
+        """A valid answer: a remembered one, or the store's."""
         if digest not in self._known:
             if not is_key(key):
-                return _NOBODY  # a typo: the store need not be asked
+                return _NOBODY  # a typo: no need to ask the store
             self._wrong_keys.refuse_flood(client_address)
         remembered = self._recall(digest)
         if remembered is not None and self._clock() - self._seen_at >= RENEW_S:
@@ -145,7 +145,7 @@ class StoredKeys:
         return self._failed_at is None or self._clock() - self._failed_at >= REST_S
 
     def _ask_about(self, key: str, digest: bytes) -> Question | None:
-        """The question about a key that is under way, or a new one; None when none may be."""
+        """The running query about a key, or a new one; None if none may be made."""
         if not self._may_ask:
             return None
         question = self._questions.get(digest)
@@ -159,7 +159,7 @@ class StoredKeys:
         return question
 
     def _ask_for_changes(self) -> Question | None:
-        """The same about changes, on which callers who are known depend: never one too many."""
+        """The same for changes; known callers depend on it, so it ignores ASKED_MAX."""
         if not self._may_ask:
             return None
         if self._question_of_changes is None:
@@ -171,7 +171,7 @@ class StoredKeys:
     async def _wait(self, question: Question | None) -> _Answer | None:
         if question is None:
             return None
-        # A caller who leaves does not take the question with them: others wait for it too.
+        # `wait` does not cancel the query if this caller leaves, as others wait for it too.
         await asyncio.wait([question], timeout=ANSWER_S)
         if not question.done():
             self._note_failure("no answer in time")
@@ -185,7 +185,7 @@ class StoredKeys:
                 await self._answer_about(asked)
         finally:
             self._is_asking = False
-            self._tell(self._next, {})  # nobody, unless this was cancelled
+            self._tell(self._next, {})  # only left over if this was cancelled
             self._next.clear()
 
     async def _answer_about(self, asked: Mapping[bytes, list[bytes]]) -> None:
@@ -223,7 +223,7 @@ class StoredKeys:
                 if names is not None and answer.holder is not None
                 if answer.holder.name not in names
             }
-            self._unknown.clear()  # one of them may have been made
+            self._unknown.clear()  # one of them may exist by now
             self._revision = changes.revision
         self._seen_at = asked_at
 
@@ -234,7 +234,7 @@ class StoredKeys:
             digest: self._judge(next((found[one] for one in digests if one in found), None))
             for digest, digests in asked.items()
         }
-        # A change that was seen meanwhile may be one of these keys, after they were read.
+        # If the revision moved meanwhile, one of these keys may have changed after it was read.
         if revision == self._revision:
             for digest, answer in answers.items():
                 self._remember(digest, answer)
@@ -247,10 +247,11 @@ class StoredKeys:
         answer = _NOBODY
         if state != "disabled":
             try:
-                # Also one that has expired, which is looked at each time: the clock may be wrong.
+                # Also remember an expired key, as the expiry is checked each time: our clock may be
+                # wrong.
                 answer = _admit(found)
             except ValueError:
-                # A network that was put there by hand; others are in this answer too.
+                # An invalid network, entered by hand; the batch's other keys must still work.
                 state = "unreadable"
         if state != "active":
             _log.info("key.refused", key=found.name, reason=state)
@@ -263,7 +264,7 @@ class StoredKeys:
         answers[digest] = answer
 
     def _note_failure(self, reason: str) -> None:
-        if self._failed_at is None:  # one line for each change, not one for each request
+        if self._failed_at is None:  # log each change, not each request
             _log.error("key_store.failed", reason=reason)
         self._failed_at = self._clock()
 
@@ -287,7 +288,7 @@ def _unavailable() -> AuthUnavailableError:
 
 
 def _admit(found: StoredKey) -> _Answer:
-    """What is remembered of a key that is good: its holder, and until when."""
+    """What to remember about a valid key: its holder, and when it ends."""
     ends = [found.expires_at, *(secret.expires_at for secret in found.secrets)]
     holder = KeyHolder(
         found.name,

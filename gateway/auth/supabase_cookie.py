@@ -1,8 +1,8 @@
 """The session cookie that Supabase's libraries set in a browser.
 
 The rule here: only the access token in it is used; nothing is refreshed and no cookie is set. A
-browser sends a cookie whoever made it send the request, so a request that changes something has to
-come from a page of the gateway's own origin, or of one that the operator has listed.
+browser sends cookies with any page's requests, so a request that changes something must come from a
+page of the gateway's own origin, or of an origin that the operator listed.
 """
 
 import base64
@@ -20,7 +20,7 @@ from gateway.auth.verifier import Verifier
 from gateway.core.identity import Principal
 
 MAX_PARTS = 32
-BASE64 = "base64-"  # before the value, since version 0.4 of @supabase/ssr
+BASE64 = "base64-"  # the value's prefix since version 0.4 of @supabase/ssr
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _SIGN_IN = "Please sign in again."
@@ -43,7 +43,7 @@ class SupabaseCookie:
         self._origins = origins
 
     async def recognise(self, request: web.Request, key: str | None) -> Principal | Refusal | None:  # noqa: ARG002 - a cookie is all it wants
-        """Whose session it is."""
+        """Whose session the cookie belongs to."""
         session = join_cookie(request.headers.getall("Cookie", ()), self._cookie)
         if not session or isinstance(session, Refusal):
             return session or None
@@ -62,7 +62,7 @@ class SupabaseCookie:
 
 
 def join_cookie(headers: Iterable[str], name: str) -> str | Refusal:
-    """The value of a cookie, its parts put together; empty when it was not sent."""
+    """The value of a cookie, joined from its parts; empty if it was not sent."""
     parts: dict[str, str] = {}
     for header in headers:
         if name not in header:
@@ -71,19 +71,19 @@ def join_cookie(headers: Iterable[str], name: str) -> str | Refusal:
             found, _, value = pair.strip().partition("=")
             is_part = found == name or found.startswith(f"{name}.")
             if is_part and parts.setdefault(found, value) != value:
-                return _AMBIGUOUS  # a page of a neighbouring host can add one of its own
+                return _AMBIGUOUS  # a page on a sibling host can add its own
     if parts.get(name):
         return parts[name]
     numbered: list[str] = []
     while (part := parts.get(f"{name}.{len(numbered)}")) and len(numbered) < MAX_PARTS:
         numbered.append(part)
     if not numbered and any(parts.values()):
-        return _UNREADABLE  # its beginning is missing
+        return _UNREADABLE  # the first part is missing
     return "".join(numbered)
 
 
 def read_access_token(session: str) -> str | None:
-    """The access token in the value of a cookie, or None where there is none."""
+    """The access token in the value of a cookie; None if there is none."""
     try:
         text = unquote(session, errors="strict")
         if text.startswith(BASE64):
@@ -102,7 +102,7 @@ class _Session(msgspec.Struct):
 
 
 def _for_people(found: Principal | Refusal) -> Principal | Refusal:
-    """What is shown in a front end, to somebody who has never heard of tokens."""
+    """Reword a refusal for users of a front end, who have never heard of tokens."""
     if isinstance(found, Principal):
         return found
     sentence = found.sentence.replace("The token", "The session's token")

@@ -1,6 +1,6 @@
-"""The methods for tokens that others issue, put together.
+"""Building the methods for tokens that others issue.
 
-The rule here: this file and what it imports is loaded only where such a method is configured.
+The rule here: this file and its imports are loaded only if such a method is configured.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from gateway.upstream.resolver import Resolver
 def make_token_method(
     spec: TokenAuth, origins: Sequence[str], tasks: Tasks, resolver: Resolver
 ) -> Method:
-    """The method of one entry; keys are fetched when the first token asks for one."""
+    """The method for one entry; keys are fetched when the first token needs one."""
     verifier = Verifier(spec, _keys_of(spec, tasks, resolver), system_clock)
     if isinstance(spec, SupabaseCookieAuth):
         return SupabaseCookie(spec.cookie, verifier, origins)

@@ -1,7 +1,7 @@
-"""Holding a token against what its issuer's entry says.
+"""Verifying a token against the configured entry of its issuer.
 
-The rule here: the entry decides about issuer, audience and algorithm; the token may only say which
-of the issuer's keys it was signed with. `jku`, `x5u` and `jwk` are not looked at.
+The rule here: the entry decides about issuer, audience and algorithm. The token may only say which
+of the issuer's keys signed it; `jku`, `x5u` and `jwk` are ignored.
 """
 
 import base64
@@ -24,17 +24,17 @@ MAX_TOKEN_CHARS = 8192
 _OPTIONS: jwt.types.Options = {
     "require": ["exp", "aud", "iss"],
     "enforce_minimum_key_length": True,
-    # Times are checked by `claims`: PyJWT takes "1e9" for a number, and asks its own clock.
+    # `claims` checks the times: PyJWT accepts "1e9" as a number, and uses its own clock.
     "verify_exp": False,
     "verify_nbf": False,
     "verify_iat": False,
-    # A number stands in these with some issuers; what is used of a token `claims` looks at.
+    # Some issuers have numbers in these; `claims` checks everything that is used.
     "verify_sub": False,
     "verify_jti": False,
 }
 _NO_TOKEN = Refusal("The token is not a JSON web token.", is_vague=True)
 _OTHER_ISSUER = Refusal("The token is not from an issuer that this gateway accepts.", is_vague=True)
-# While an issuer changes from one sort of signature to the other it has two entries.
+# Vague, because an issuer that is changing its signature algorithm has two entries.
 _OTHER_ALGORITHM = Refusal(
     "The token is signed with an algorithm that is not accepted here.", is_vague=True
 )
@@ -49,11 +49,11 @@ class KeySource(Protocol):
     """Where the keys of one issuer come from."""
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """The key for a token; None when there is none; AuthUnavailableError when not known."""
+        """The key for a token; None if there is none; AuthUnavailableError if unknown."""
 
 
 class Verifier:
-    """What one issuer's tokens are held against; those that passed are remembered."""
+    """Verifies the tokens of one issuer, and remembers those that passed."""
 
     def __init__(self, spec: TokenAuth, keys: KeySource, clock: Clock) -> None:
         self._spec = spec
@@ -62,7 +62,7 @@ class Verifier:
         self.verified = VerifiedTokens(clock)
 
     async def verify(self, token: str, digest: bytes | None = None) -> Principal | Refusal:
-        """Who the token is about; remembered under a digest of it, or of what it came in."""
+        """Who the token is about; cached under `digest`, or the token's own digest."""
         try:
             header = self._read_header(token)
             key = await self._keys.find(header.kid, header.alg)
@@ -81,16 +81,16 @@ class Verifier:
         return principal
 
     def _read_header(self, token: str) -> "_Header":
-        """What the token says of itself, as far as that is asked for."""
+        """The parts of the token's header that we use."""
         if len(token) > MAX_TOKEN_CHARS:
             raise _RefusedError(Refusal("The token is too long."))
         try:
             head, body, _ = token.encode("ascii").split(b".")
             header = msgspec.json.decode(_decode_part(head), type=_Header)
             issued = msgspec.json.decode(_decode_part(body), type=_Issued)
-        except (ValueError, RecursionError):  # those of msgspec, base64 and ASCII are ValueErrors
+        except (ValueError, RecursionError):  # msgspec, base64 and ASCII raise ValueErrors
             raise _RefusedError(_NO_TOKEN) from None
-        # Nothing is believed by this: it says which entry the token is for.
+        # Not verified yet: this only tells which entry the token is for.
         if issued.iss != self._spec.issuer:
             raise _RefusedError(_OTHER_ISSUER)
         if header.alg not in self._spec.algorithms:
@@ -112,7 +112,7 @@ class Verifier:
                 options=_OPTIONS,
             )
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError) as error:
-            # Of our own making are the words; PyJWT's quote the token here and there.
+            # Use our own messages, because PyJWT's sometimes quote the token.
             sentence = next(
                 (words for kind, words in _SENTENCES if isinstance(error, kind)),
                 "The token cannot be used with this gateway.",

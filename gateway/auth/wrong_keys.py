@@ -1,7 +1,7 @@
-"""How many wrong keys an address may show before it has to wait.
+"""How many wrong keys an address may send before it has to wait.
 
-The rule here: memory is bounded. Whoever has more addresses than are remembered is not stopped by
-this, and finds no key either: one has 256 random bits. What is protected is the store.
+The rule here: memory is limited. An attacker with more addresses than we remember is not stopped by
+this, but cannot guess a key of 256 random bits either. This protects the store.
 """
 
 import ipaddress
@@ -13,7 +13,7 @@ from gateway.core.throttle import Throttle
 
 WRONG_KEYS_PER_MINUTE = 60
 ADDRESSES_MAX = 10_000
-IPV6_PREFIX = 64  # what one subscriber has: in it, every connection may come from another address
+IPV6_PREFIX = 64  # one subscriber's network, in which each connection may use another address
 
 
 class WrongKeys:
@@ -26,11 +26,11 @@ class WrongKeys:
         return len(self._throttle)
 
     def wait_s(self, client_address: str) -> int:
-        """How long the address has to wait, in whole seconds; 0 when it need not."""
+        """How long the address has to wait, in whole seconds; 0 if not at all."""
         return self._throttle.wait_s(network_of(client_address)) if len(self._throttle) else 0
 
     def refuse_flood(self, client_address: str) -> None:
-        """Raise TooManyWrongKeysError when the address has to wait."""
+        """Raise TooManyWrongKeysError if the address has to wait."""
         wait_s = self.wait_s(client_address)
         if wait_s:
             raise TooManyWrongKeysError(
@@ -39,12 +39,12 @@ class WrongKeys:
             )
 
     def count(self, client_address: str) -> None:
-        """Note one wrong key."""
+        """Count one wrong key."""
         self._throttle.count(network_of(client_address))
 
 
 def network_of(client_address: str) -> str:
-    """What counts as one address: an IPv4 address, the /64 of an IPv6 one."""
+    """What counts as one address: an IPv4 address, or the /64 network of an IPv6 one."""
     address = parse_address(client_address)
     if isinstance(address, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
