@@ -1,7 +1,7 @@
-"""Models of a caller's own: address, name and credential from a row of a table.
+"""Callers' own models: address, name and credential from a row of a table.
 
-The rule here: a row is found by its id and by who is calling, both at once; somebody else's row is
-not there.
+The rule here: a row is looked up by its id and its owner together, so somebody else's row is never
+found.
 """
 
 import re
@@ -38,10 +38,10 @@ class CustomModels:
         return self._subjects.subject_of(principal) is not None
 
     async def find(self, call: Call, principal: Principal) -> Found:
-        """What a call is made with, whose model so far is the id of a row.
+        """The call and its credential, from the row whose id is the call's model.
 
-        ModelNotFoundError where the caller has no such row, CredentialUnusableError for one that no
-        request can be made of.
+        ModelNotFoundError if the caller has no such row; CredentialUnusableError if it cannot be
+        used for a request.
         """
         row_id = call.model
         user = self._subjects.subject_of(principal)

@@ -1,7 +1,7 @@
 """The credential of a call: each provider's sources, in its order.
 
-The rule here: the first source that has one is taken, and one that cannot say ends the search; the
-next one's credential would be somebody else's money.
+The rule here: the first source that has one wins. A source that cannot tell ends the search,
+because the next one's credential would spend somebody else's money.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ OPERATOR = "operator"
 
 
 class CredentialFinder:
-    """Asks the pools of the operator, and the sources that there are."""
+    """Asks the operator's pools and the configured sources."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class CredentialFinder:
         return "profile" in self._sources
 
     async def find(self, call: Call, exchange: Exchange) -> Found:
-        """What a call is made with; without a credential where no source has one.
+        """The call and its credential, if any source has one.
 
-        What it takes of the operator's is held by the exchange until that is settled.
+        A credential of the operator's is held by the exchange until that is settled.
         """
         principal = exchange.principal or ANONYMOUS
         if call.provider.is_custom:
@@ -60,9 +60,9 @@ class CredentialFinder:
         return Found(None, call)
 
     async def find_own(self, providers: Iterable[Provider], principal: Principal) -> frozenset[str]:
-        """The providers for which a caller, or their tenant, has what it takes; by their names.
+        """The names of the providers for which a caller, or their tenant, has a credential.
 
-        For lists alone: what cannot be looked up just now is left out, and nothing fails.
+        Only for lists: what cannot be looked up now is left out, and nothing fails.
         """
         fields: dict[str, frozenset[str]] = {}
         for word, source in self._sources.items():

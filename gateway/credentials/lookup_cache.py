@@ -1,8 +1,8 @@
-"""What a store said a moment ago, and asking it as seldom as can be.
+"""A cache of a store's answers, which asks the store as rarely as possible.
 
-The rule here: an answer is believed for five seconds, so what changed in the store counts
-everywhere within ten. While the store does not answer, what it said is believed for five minutes;
-what it was never asked is 503: that there is nothing has to be known.
+The rule here: an answer is used for five seconds, so a change in the store takes effect everywhere
+within ten. While the store does not answer, its last answers are used for five minutes. Anything it
+was never asked about is 503, because "there is none" must be known for certain.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ from gateway.core.retry_after import come_back
 from gateway.core.tasks import Tasks
 from gateway.stores.errors import StoreError
 
-FRESH_S = 5.0  # how long an answer is believed
-RENEW_S = 3.0  # from here on it is asked again beside a request, so that none waits
-STALE_S = 300.0  # how long an answer is believed while the store does not give another
+FRESH_S = 5.0  # how long an answer is used
+RENEW_S = 3.0  # after this the store is asked in the background, so that no request waits
+STALE_S = 300.0  # how long an answer is used while the store does not give another
 ANSWER_S = 1.0  # how long a caller waits for the store
-REST_S = 1.0  # how long a store that failed is left alone
-ANSWERS_MAX = 10_000  # remembered; the one that was renewed longest ago makes room
-ASKED_MAX = 10_000  # that callers may wait for at a time
-BATCH = 500  # asked in one question
+REST_S = 1.0  # how long a store that failed is not asked again
+ANSWERS_MAX = 10_000  # how many are kept; the one renewed longest ago is dropped first
+ASKED_MAX = 10_000  # how many look-ups callers may wait for at a time
+BATCH = 500  # how many keys go into one query
 
 _log = structlog.get_logger()
 
@@ -47,10 +47,10 @@ Asked = asyncio.Future[_Answer[ValueT] | None]
 
 
 class LookupCache(Generic[KeyT, ValueT]):
-    """Answers of a store, by what they are about.
+    """A store's answers by key.
 
-    One question is under way at a time, and asks for all that came up during the one before: a
-    thousand callers at once are three questions, and a slow store is not asked by a thousand.
+    Only one query runs at a time, and the next asks about everything that came up meanwhile. So a
+    thousand callers at once cause three queries, and never flood a slow store.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class LookupCache(Generic[KeyT, ValueT]):
         self._answers: dict[KeyT, _Answer[ValueT]] = {}
         self._next: dict[KeyT, Asked[ValueT]] = {}
         self._under_way: dict[KeyT, Asked[ValueT]] = {}
-        self._outdated: set[KeyT] = set()  # of those under way: what is read may be of before
+        self._outdated: set[KeyT] = set()  # running look-ups that may read an old value
         self._is_asking = False
-        self._failed_at: float | None = None  # None: the store answered when it was last asked
+        self._failed_at: float | None = None  # None: the last query was answered
 
     async def find(self, key: KeyT) -> ValueT | None:
-        """What there is; None when there is nothing. CredentialUnavailableError if unknown."""
+        """The value; None if there is none. CredentialUnavailableError if that is unknown."""
         answer = self._answers.get(key)
         if answer is not None:
             age_s = self._clock() - answer.as_of
@@ -81,7 +81,7 @@ class LookupCache(Generic[KeyT, ValueT]):
             self._ask(key)
             if age_s < FRESH_S or self._may_go_on(answer):
                 return answer.value
-        # What is handed over here, not what is remembered: that may be forgotten by now.
+        # Use the answer passed on here, as the cached one may already be gone.
         given = await self._wait(self._ask(key))
         if given is not None:
             return given.value
@@ -95,7 +95,7 @@ class LookupCache(Generic[KeyT, ValueT]):
         return answer.value
 
     def forget(self, key: KeyT) -> None:
-        """It was changed by this process: the next who asks is told how it is now."""
+        """Drop an answer that this process has changed, so that the next look-up is fresh."""
         self._answers.pop(key, None)
         if key in self._under_way:
             self._outdated.add(key)
@@ -104,7 +104,7 @@ class LookupCache(Generic[KeyT, ValueT]):
         return self._failed_at is not None and self._clock() - answer.as_of < STALE_S
 
     def _ask(self, key: KeyT) -> Asked[ValueT] | None:
-        """What tells that there is an answer; None when nothing may be asked."""
+        """A future for the answer; None if the store may not be asked now."""
         asked = self._next.get(key)
         if asked is None and key not in self._outdated:
             asked = self._under_way.get(key)
@@ -120,10 +120,10 @@ class LookupCache(Generic[KeyT, ValueT]):
         return asked
 
     async def _wait(self, asked: Asked[ValueT] | None) -> _Answer[ValueT] | None:
-        """The store's answer; None where there is none."""
+        """The store's answer; None if there is none."""
         if asked is None:
             return None
-        # A caller who leaves does not take the question with them: others wait for it too.
+        # `wait` does not cancel the query if this caller leaves, as others wait for it too.
         await asyncio.wait([asked], timeout=ANSWER_S)
         if not asked.done():
             self._note_failure("no answer in time")
@@ -138,7 +138,7 @@ class LookupCache(Generic[KeyT, ValueT]):
                 await self._ask_for(keys)
         finally:
             self._is_asking = False
-            _tell(self._next, {})  # nobody, unless this was cancelled
+            _tell(self._next, {})  # only left over if this was cancelled
 
     async def _ask_for(self, keys: Collection[KeyT]) -> None:
         asked_at = self._clock()
@@ -164,7 +164,7 @@ class LookupCache(Generic[KeyT, ValueT]):
         self._answers[key] = answer
 
     def _drop_old(self) -> None:
-        """Let go of what nobody is told any more: these are credentials, in plain text."""
+        """Drop answers too old to use, because they are credentials in plain text."""
         while self._answers:
             oldest = next(iter(self._answers))
             if self._clock() - self._answers[oldest].as_of < STALE_S:
@@ -172,7 +172,7 @@ class LookupCache(Generic[KeyT, ValueT]):
             del self._answers[oldest]
 
     def _note_failure(self, reason: str) -> None:
-        if self._failed_at is None:  # one line for each change, not one for each request
+        if self._failed_at is None:  # log each change, not each request
             _log.error("credential_store.failed", store=self._store, reason=reason)
         self._failed_at = self._clock()
 

@@ -1,7 +1,7 @@
 """When each stored credential last worked, and when a provider last refused it.
 
-The rule here: nobody waits for this. What is noted is of one value of a credential: what was said
-of the one before does not count for it.
+The rule here: nobody waits for this. A mark belongs to one value of a credential, so marks of an
+old value never count for a new one.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from gateway.core.upstream_errors import UpstreamCredentialError
 from gateway.stores.credentials import CredentialStore, Mark
 from gateway.stores.errors import StoreError
 
-GATHER_S = 1.0  # how long marks are gathered before they are written
-AGAIN_S = 60.0  # how long the same of the same value is not written again
-RETRY_S = 10.0  # after a store that did not take them
-LAST_S = 1.0  # how long the end of the gateway waits for the last ones
+GATHER_S = 1.0  # how long marks are collected before they are written
+AGAIN_S = 60.0  # how long the same mark of a value is not written again
+RETRY_S = 10.0  # the wait after the store did not take them
+LAST_S = 1.0  # how long a stopping gateway waits for the last ones
 MARKS_MAX = 10_000
 
 _log = structlog.get_logger()
 
 
 class Marks:
-    """An observer of exchanges; writes beside them."""
+    """An observer of exchanges, which writes in the background."""
 
     def __init__(self, store: CredentialStore, tasks: Tasks, clock: Clock = system_clock) -> None:
         self._store = store
@@ -36,7 +36,7 @@ class Marks:
         self._is_writing = False
 
     def observe(self, exchange: Exchange) -> None:
-        """Note how the provider took the stored credential of a settled exchange, if it was one."""
+        """Note whether the provider accepted the exchange's credential, if it is a stored one."""
         version = exchange.credential_version
         if not version:
             return
@@ -57,7 +57,7 @@ class Marks:
             self._tasks.spawn("write marks of credentials", self._write_all())
 
     async def close(self) -> None:
-        """Write what is left, unless the store lets it wait; called once, last."""
+        """Write what is left, unless the store is slow; called once, at the end."""
         try:
             async with asyncio.timeout(LAST_S):
                 await self._write()
@@ -65,7 +65,7 @@ class Marks:
             _log.warning("credential.marks_lost", count=len(self._waiting), reason=str(error))
 
     def _is_news(self, version: int, mark: Mark) -> bool:
-        """Whether it says more than was written a moment ago."""
+        """Whether it says more than what was last written."""
         last = self._written.get(version)
         if last is None:
             return True
@@ -74,7 +74,7 @@ class Marks:
             if mark.worked_at is not None
             else (mark.failed_at, last.failed_at)
         )
-        # A clock that was set back says nothing of how long ago that was.
+        # If the clock was set back, it cannot tell how long ago that was.
         return at is None or last_at is None or not 0 <= at - last_at < AGAIN_S
 
     async def _write_all(self) -> None:
@@ -85,7 +85,7 @@ class Marks:
                 try:
                     await self._write()
                     wait_s = GATHER_S
-                except StoreError as error:  # whoever needs the store says so in the log
+                except StoreError as error:  # logged by those who need the store
                     _log.debug("credential.marks_wait", reason=str(error))
                     wait_s = RETRY_S
         finally:
@@ -97,7 +97,7 @@ class Marks:
             return
         await self._store.note(marks)
         for version, mark in marks.items():
-            if self._waiting.get(version) is mark:  # nothing was added meanwhile
+            if self._waiting.get(version) is mark:  # nothing new came in the meantime
                 del self._waiting[version]
             self._written.pop(version, None)
             self._written[version] = mark

@@ -1,6 +1,6 @@
-"""From the settings to the places where credentials are.
+"""From the settings to the sources of credentials.
 
-The rule here: without `profiles` nothing is opened, and there are the operator's credentials alone.
+The rule here: without `profiles` nothing is opened, and only the operator's credentials exist.
 """
 
 from collections.abc import Iterable
@@ -35,7 +35,7 @@ _log = structlog.get_logger()
 
 
 class OpenSources:
-    """Every place that the settings name, open; closed in the reverse order."""
+    """Opens every source that the settings name, and closes them in reverse order."""
 
     def __init__(self, settings: Settings, registry: Registry, pools: Pools, tasks: Tasks) -> None:
         self._settings = settings
@@ -51,11 +51,11 @@ class OpenSources:
 
     @property
     def finder(self) -> CredentialFinder:
-        """What asks them."""
+        """The finder that asks them."""
         return CredentialFinder(self._sources, self._pools, self._custom_models)
 
     async def open(self) -> None:
-        """Open them, or raise StoreError with what is wrong and leave nothing open."""
+        """Open them; on failure raise StoreError with the reason and leave nothing open."""
         profiles = self._settings.profiles
         if profiles is None:
             return
@@ -69,7 +69,7 @@ class OpenSources:
             raise
 
     async def close(self) -> None:
-        """Let go of every store; called once, last, when no task asks any more."""
+        """Close every store; called once, at the end, when no task uses them any more."""
         await self._closing.aclose()
 
     async def _open_stored(self, profiles: ProfilesSpec) -> None:
@@ -119,7 +119,7 @@ class OpenSources:
 
 
 def fields_of(providers: Iterable[Provider]) -> frozenset[str]:
-    """The fields of a profile that the registry asks for."""
+    """The fields of a profile that the registry uses."""
     found: set[str] = set()
     for provider in providers:
         if provider.is_custom or "profile" not in provider.credential_order:

@@ -1,8 +1,8 @@
-"""Providers at addresses that callers have written down.
+"""Providers at addresses that callers configured.
 
-The rule here: such an address passes the registry's rules and never counts as private; the
-connection checks again whatever the name resolves to. What the operator sends to the provider
-(headers, a certificate's name) does not go there.
+The rule here: such an address must pass the registry's rules and may never be private; the
+connection checks again what the name resolves to. The operator's own headers and certificate name
+are not used there.
 """
 
 from collections.abc import Hashable, Mapping
@@ -21,7 +21,7 @@ FIX_IT = "Please fix it in your profile settings."
 
 
 class OwnEndpoints:
-    """Providers made so, kept for the next request."""
+    """Makes such providers, and keeps them for the next request."""
 
     def __init__(self) -> None:
         self._providers: dict[Hashable, Provider] = {}
@@ -29,7 +29,7 @@ class OwnEndpoints:
     def provider_at(
         self, provider: Provider, base_url: str, models: tuple[Model, ...] = ()
     ) -> Provider:
-        """The provider at another address; CredentialUnusableError when it must not live there."""
+        """The provider at another address; CredentialUnusableError if that is not allowed."""
         key = ("at", provider.name, base_url, tuple((one.id, one.context) for one in models))
         found = self._providers.get(key)
         if found is None:
@@ -37,10 +37,10 @@ class OwnEndpoints:
         return found
 
     def provider_with(self, provider: Provider, profile: Mapping[str, SecretStr]) -> Provider:
-        """The provider as a credential that is not the operator's is sent to it.
+        """The provider for use with a credential that is not the operator's.
 
-        With headers from the profile, where the registry names some, in place of the operator's:
-        those may name an account that the credential is not of.
+        Headers that the registry takes from the profile replace the operator's, which may name an
+        account that the credential does not belong to.
         """
         named = provider.profile_headers
         if not named:
@@ -97,7 +97,7 @@ def _make(provider: Provider, base_url: str, models: tuple[Model, ...]) -> Provi
 
 
 def unfilled(provider: Provider, param: str | None = None) -> ProviderNotFoundError:
-    """What is said of a provider whose address holds EXAMPLE."""
+    """The error for a provider whose address still contains EXAMPLE."""
     return ProviderNotFoundError(
         f"The address of {provider.label} is not filled in; "
         f"whoever runs the gateway writes the `base_url` of `{provider.name}` "
@@ -107,9 +107,9 @@ def unfilled(provider: Provider, param: str | None = None) -> ProviderNotFoundEr
 
 
 def check_model_name(name: str, label: str) -> str:
-    """The name of a model that somebody wrote down; it is logged, and sent.
+    """Check a model name that a user entered, as it is logged and sent.
 
-    CredentialUnusableError when it is empty, too long or not printable.
+    CredentialUnusableError if it is empty, too long or not printable.
     """
     if not 0 < len(name) <= MODEL_CHARS_MAX or not name.isprintable():
         raise CredentialUnusableError(f"Your model's name for {label} cannot be used. {FIX_IT}")

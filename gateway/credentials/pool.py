@@ -1,10 +1,10 @@
-"""The credentials of one provider: which is shown next, and which are not.
+"""The credentials of one provider: which one is used next.
 
-The rule here: the least loaded that works; of those, the one that was not used for the longest
-time. One that does not work is tried again by a single request, and only by one that can still
-take another. Where none works, one that nobody has asked for this model is taken: a model that is
-limited, refused or paid for must not take the others with it. And where there is one credential
-only, it is always taken: a refusal of ours would help nobody.
+The rule here: use the least loaded credential that works; among equals, the one unused for longest.
+One that does not work is tried again by a single request at a time, and only by one that could
+still switch to another. If none works, use one that was not yet tried with this model, so that one
+limited, refused or paid model does not block the others. A provider's only credential is always
+used, because refusing would help nobody.
 """
 
 import math
@@ -17,10 +17,10 @@ from gateway.core.errors import UpstreamError
 from gateway.credentials.slot import Slot
 from gateway.credentials.verdict import Verdict, judge_failure
 
-# While a provider accepts none of them: how often each is tried. An outage of a provider's own
-# key check looks like this, and ends without anybody telling us.
+# How often each is tried while a provider accepts none of them. An outage of the provider's own key
+# check looks like this, and ends without notice.
 ALL_REFUSED_S = 30.0
-# Timers of the event loop may be this early.
+# Event loop timers may fire this early.
 EARLY_S = 0.005
 
 NEVER = math.inf
@@ -47,12 +47,12 @@ class CredentialPool:
         self._clock = clock
         self._wall = wall
         self._taken = 0
-        self._troubled = 0  # slots that are not ok
+        self._troubled = 0  # how many slots are not ok
 
     def take(self, who: object, model: str, *, may_try: bool) -> Slot | None:
-        """The credential for a request, counted until `give_back`; None when none is usable.
+        """The credential for a request, counted until `give_back`; None if none is usable.
 
-        `may_try`: the request could take another one should this one still not work.
+        `may_try` says that the request could take another one if this one still does not work.
         """
         slot = self._lone or self._choose(model, may_try=may_try)
         if slot is None:
@@ -65,13 +65,13 @@ class CredentialPool:
         return slot
 
     def note_success(self, slot: Slot, who: object) -> None:
-        """The provider has answered; that counts from whoever tried it out."""
-        # Others began before it was refused or told to wait, and prove nothing.
+        """The provider has answered; this counts only from the request that tried the slot."""
+        # Other requests began before the slot was refused or told to wait, and prove nothing.
         if slot.state is not CredentialState.OK and slot.tried_by is who:
             self._recover(slot)
 
     def note_failure(self, slot: Slot, who: object, model: str, error: UpstreamError) -> bool:
-        """Judge the credential by an error; False when that says nothing of it."""
+        """Judge the credential by an error; False if the error says nothing about it."""
         verdict = judge_failure(error, now=self._wall())
         if verdict is None:
             return False
@@ -90,7 +90,7 @@ class CredentialPool:
         return verdict is not None and verdict.state is not CredentialState.RESTING
 
     def restore(self, slot: Slot) -> bool:
-        """Take a credential for well, because somebody says so; False where it was already."""
+        """Mark a credential as working because somebody says so; False if it already was."""
         if slot.state is CredentialState.OK:
             return False
         self._recover(slot)
@@ -105,15 +105,15 @@ class CredentialPool:
 
     @property
     def is_lone(self) -> bool:
-        """True where there is no other one to take."""
+        """True if it is the only credential."""
         return self._lone is not None
 
     def bar_of(self, model: str) -> CredentialState:
-        """What keeps all of them from being shown for this model: the least that keeps one."""
+        """Why none can be used for this model: the mildest reason among them."""
         return min((_bar_of(slot, model) for slot in self.slots), key=_GRAVITY.__getitem__)
 
     def standings(self, provider: str) -> Iterator[CredentialStanding]:
-        """How each of them stands."""
+        """The state of each of them."""
         now = self._clock()
         to_wall = self._wall() - now
         for slot in self.slots:
@@ -145,7 +145,7 @@ class CredentialPool:
         return self._find_refused(now)
 
     def _sort(self, model: str, now: float) -> tuple[list[Slot], list[Slot], list[Slot]]:
-        """Those that work, those that nobody has asked for this model, those to be tried again."""
+        """Those that work, those not yet tried with this model, and those due for another try."""
         fresh: list[Slot] = []
         unasked: list[Slot] = []
         due: list[Slot] = []
@@ -161,13 +161,13 @@ class CredentialPool:
         return fresh, unasked, due
 
     def _finds_out(self, slot: Slot, model: str) -> bool:
-        """Whether a success would show that it works: not with a model that it always did."""
+        """Whether a success would show that it works again; not with a model that always worked."""
         if slot.state is CredentialState.RESTING or slot.tried_by is not None:
             return False
         return model in slot.refused or slot.until <= self._clock() + EARLY_S
 
     def _find_refused(self, now: float) -> Slot | None:
-        """One to try although its time has not come: when the provider accepts none at all."""
+        """One to try before its time, if the provider accepts none at all."""
         if any(slot.state is not CredentialState.SET_ASIDE for slot in self.slots):
             return None
         oldest = min(self.slots, key=attrgetter("failed_at"))
@@ -182,7 +182,7 @@ class CredentialPool:
         is_due = slot.until <= now and slot.tried_by is None
         if bar is CredentialState.SET_ASIDE and not is_due:
             return NEVER
-        # Whoever tries it will have found out in a moment.
+        # The request that is trying it will know in a moment.
         return max(slot.until - now, rest_s, 0.0 if slot.tried_by is None else 1.0)
 
     def _enter(self, slot: Slot, model: str, verdict: Verdict, *, was_tried: bool) -> None:
@@ -190,11 +190,11 @@ class CredentialPool:
         until = now + verdict.lasts_s
         if verdict.state is not CredentialState.RESTING:
             slot.refuse(model)
-        elif verdict.lasts_s:  # "at once" is no rest
+        elif verdict.lasts_s:  # zero means no rest
             slot.rest(model, until)
         else:
             return
-        # Whoever asked before it was refused may still be told to wait: that is no news.
+        # A request from before the refusal may still be told to wait, which is no news.
         if not was_tried and _GRAVITY[verdict.state] < _GRAVITY[slot.state]:
             return
         if verdict.state is CredentialState.RESTING:
@@ -205,7 +205,7 @@ class CredentialPool:
         self._change(slot, verdict.state, now)
 
     def _lapse(self, slot: Slot, now: float) -> None:
-        """A rest that is over is over; other states end when a request has been answered."""
+        """End a rest whose time is over; other states end when a request is answered."""
         if slot.state is CredentialState.RESTING and slot.until <= now + EARLY_S:
             self._recover(slot)
 
@@ -224,7 +224,7 @@ class CredentialPool:
 
 
 def _bar_of(slot: Slot, model: str) -> CredentialState:
-    """What keeps a credential that is not ok from being shown for this model, if anything."""
+    """The reason not to use a credential that is not ok for this model."""
     return slot.state if model in slot.refused else CredentialState.RESTING
 
 
@@ -233,5 +233,5 @@ def _gravity_and_load(slot: Slot) -> tuple[int, int, int]:
 
 
 def _load(slot: Slot) -> tuple[int, int]:
-    """What is compared: requests in flight, then who has waited longest for one."""
+    """The sort key: requests in flight, then which was used longest ago."""
     return slot.in_flight, slot.last_used

@@ -1,7 +1,7 @@
 """The pools of all providers, and which credential each exchange holds.
 
-The rule here: what an exchange has taken is given back when it is settled, once, however that
-ends; a further attempt may change it in between.
+The rule here: an exchange gives its credential back exactly once, when it is settled, however it
+ends. A further attempt may swap it in between.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ _log = structlog.get_logger()
 
 
 class Pools:
-    """Every credential of the operator's."""
+    """All credentials of the operator."""
 
     def __init__(
         self,
@@ -45,14 +45,14 @@ class Pools:
 
     @property
     def held(self) -> int:
-        """Exchanges that hold a credential."""
+        """How many exchanges hold a credential."""
         return len(self._holds)
 
     def take(self, exchange: Exchange, call: Call) -> Credential | None:
-        """The credential to show for this call; None for a provider without any.
+        """The credential for this call; None for a provider without any.
 
-        A CredentialsRestingError, CredentialsSpentError or CredentialsRefusedError when none can
-        be shown now.
+        CredentialsRestingError, CredentialsSpentError or CredentialsRefusedError if none can be
+        used now.
         """
         pool = self._pools.get(call.provider.name)
         if pool is None:
@@ -60,9 +60,9 @@ class Pools:
         return self._take(pool, exchange, call, may_try=call.provider.retries > 0)
 
     def take_again(self, exchange: Exchange, call: Call) -> Credential | None:
-        """The credential for a further attempt: the one that is held while it works.
+        """The credential for a further attempt: the one already held, as long as it works.
 
-        None where the exchange holds none. Raises as `take` does.
+        None if the exchange holds none. Raises as `take` does.
         """
         slot = self._holds.get(exchange)
         if slot is None:
@@ -73,13 +73,13 @@ class Pools:
         return self._take(pool, exchange, call, may_try=False)
 
     def settle(self, exchange: Exchange) -> None:
-        """Give back what a settled exchange holds; an observer."""
+        """Give back what a settled exchange holds; called as an observer."""
         slot = self._holds.pop(exchange, None)
         if slot is not None:
             slot.give_back(exchange)
 
     def note_success(self, exchange: Exchange, call: Call) -> None:
-        """The provider has begun to answer."""
+        """Note that the provider has begun to answer."""
         slot = self._holds.get(exchange)
         if slot is not None and slot.state is not CredentialState.OK:
             self._pools[call.provider.name].note_success(slot, exchange)
@@ -87,8 +87,8 @@ class Pools:
     def note_failure(self, exchange: Exchange, call: Call, error: UpstreamError) -> float | None:
         """Seconds until this call can be made with another credential, 0 for at once.
 
-        None when the failure is not the credential's, or there never was another one. What the
-        error says of waiting becomes true for the whole pool.
+        None if the credential is not to blame, or there is no other one. The waiting time in the
+        error is replaced by that of the whole pool.
         """
         slot = self._holds.get(exchange)
         if slot is None:
@@ -106,10 +106,10 @@ class Pools:
     def explain_last(
         self, exchange: Exchange, call: Call, error: UpstreamError
     ) -> InternalError | None:
-        """What the caller hears instead of this error, after which nothing more is tried.
+        """The error that the caller gets instead of this last one; None to keep it.
 
-        A credential that is refused or used up is not what keeps a caller out while another one
-        only rests: they are told to come again, as whoever comes next is. None for any other.
+        If one credential is refused or used up but another one only rests, the caller should come
+        back later, and is told so, just like the next caller.
         """
         slot = self._holds.get(exchange)
         if slot is None:
@@ -122,14 +122,14 @@ class Pools:
         return explain_refusal(pool, call.provider, call.model, exchange.dialect)
 
     def standings(self) -> Iterator[CredentialStanding]:
-        """How every credential stands."""
+        """The state of every credential."""
         for provider, pool in self._pools.items():
             yield from pool.standings(provider)
 
     def restore(self, provider: str, credential_id: str | None) -> list[str] | None:
-        """Take a provider's credential for well, or all of them; the names of those that were not.
+        """Mark one or all of a provider's credentials as working; returns those that were not.
 
-        None where there is no such one. What is wrong with it still is found out by the next call.
+        None if there is no such credential. If something is still wrong, the next call finds out.
         """
         pool = self._pools.get(provider)
         if pool is None:
@@ -144,7 +144,7 @@ class Pools:
     def _take(
         self, pool: CredentialPool, exchange: Exchange, call: Call, *, may_try: bool
     ) -> Credential:
-        if exchange in self._holds:  # for a further attempt, or a middleware asks twice
+        if exchange in self._holds:  # a further attempt, or a middleware called twice
             self.settle(exchange)
         slot = pool.take(exchange, call.model, may_try=may_try)
         if slot is None:
@@ -161,7 +161,7 @@ _WAITS = ("retry-after", "retry-after-ms")
 
 
 def _report(clock: Clock, provider: str, slot: Slot) -> None:
-    """One line for each change of state."""
+    """Log one line for each change of state."""
     credential_id = slot.credential.id
     if slot.state is CredentialState.OK:
         _log.info("credential.recovered", provider=provider, credential_id=credential_id)

@@ -1,6 +1,6 @@
-"""What somebody who is signed in may do with the credentials of their own profile.
+"""What a signed-in user may do with the credentials in their own profile.
 
-The rule here: a credential goes in and never comes out; of a long one its last four characters do.
+The rule here: a credential is never returned; only the last four characters of a long one are.
 """
 
 import secrets
@@ -33,14 +33,14 @@ from gateway.stores.profiles import Profile
 ChangedT = TypeVar("ChangedT")
 
 ENDING_CHARS = 4
-MIN_KEY_CHARS = 8  # what is shorter could not be taken out of a provider's sentences
+MIN_KEY_CHARS = 8  # a shorter one could not be redacted from provider errors
 MAX_KEY_CHARS = 4096
-MIN_CHARS_FOR_ENDING = 12  # of a shorter one, four characters are too much
-VERSION_BITS = 62  # what a column of eight bytes holds, with its sign
+MIN_CHARS_FOR_ENDING = 12  # of a shorter one, four characters reveal too much
+VERSION_BITS = 62  # fits a signed column of eight bytes
 
 
 class ProfileKey(msgspec.Struct, frozen=True):
-    """What may be said of a credential. Times are Unix seconds; None: never, or not known."""
+    """What may be shown of a credential. Times are Unix seconds; None: never, or unknown."""
 
     last_four: str | None
     set_at: int | None = None
@@ -51,18 +51,18 @@ class ProfileKey(msgspec.Struct, frozen=True):
 class ProfileKeys(Protocol):
     """The credentials of profiles, by the fields that the registry names.
 
-    Each raises NoProfileError for a caller who has none, and CredentialUnavailableError when the
-    store does not answer; then nothing was changed.
+    Every method raises NoProfileError for a caller without a profile, and
+    CredentialUnavailableError if the store does not answer; then nothing has changed.
     """
 
     async def fetch(self, principal: Principal) -> dict[str, ProfileKey]:
         """All that there are of one caller."""
 
     async def save(self, principal: Principal, field: str, secret: SecretStr) -> ProfileKey:
-        """Keep one, in place of the one there was. MethodNotAllowedError where only read."""
+        """Save one, replacing an existing one. MethodNotAllowedError if read-only."""
 
     async def delete(self, principal: Principal, field: str) -> bool:
-        """Forget one; False when there was none. MethodNotAllowedError where only read."""
+        """Delete one; False if there was none. MethodNotAllowedError if read-only."""
 
 
 class StoredProfileKeys:
@@ -92,7 +92,7 @@ class StoredProfileKeys:
         return {field: self._describe(stored) for field, stored in found.get(owner, {}).items()}
 
     async def save(self, principal: Principal, field: str, secret: SecretStr) -> ProfileKey:
-        """Keep one, in place of the one there was."""
+        """Save one, replacing an existing one."""
         owner = _owner(principal)
         stored = StoredCredential(
             owner=owner,
@@ -105,7 +105,7 @@ class StoredProfileKeys:
         return self._describe(stored)
 
     async def delete(self, principal: Principal, field: str) -> bool:
-        """Forget one; False when there was none."""
+        """Delete one; False if there was none."""
         owner = _owner(principal)
         return await self._change(owner, self._store.delete(owner, field))
 
@@ -114,13 +114,13 @@ class StoredProfileKeys:
             with _translated():
                 return await change
         finally:
-            # Also where it failed or was cancelled: it may have been written all the same.
+            # Even on failure or cancellation, as it may have been written anyway.
             self._cache.forget(owner)
 
     def _describe(self, stored: StoredCredential) -> ProfileKey:
         try:
             secret = self._open(self._keys, stored.owner, stored.field, stored.envelope)
-        except StoreError:  # calls with it are 503, and the log has the reason
+        except StoreError:  # calls with it get 503, and the reason is logged
             last_four = None
         else:
             last_four = ending_of(secret)
@@ -128,7 +128,7 @@ class StoredProfileKeys:
 
 
 class SupabaseProfileKeys:
-    """Those in the table of a chat front end, which alone changes them."""
+    """Those in the table of a chat front end, which is the only one to change them."""
 
     def __init__(self, cache: LookupCache[str, Profile], subjects: Subjects) -> None:
         self._cache = cache
@@ -162,8 +162,8 @@ class SupabaseProfileKeys:
 
 
 def check_key_text(text: str, what: str) -> SecretStr:
-    """A credential that somebody has typed; InvalidRequestError when it cannot be one."""
-    key = text.strip()  # it was copied along with it
+    """A credential that a user entered; InvalidRequestError if it cannot be one."""
+    key = text.strip()  # blanks are often copied with it
     if not MIN_KEY_CHARS <= len(key) <= MAX_KEY_CHARS:
         raise InvalidRequestError(
             f"{what} must be {MIN_KEY_CHARS} to {MAX_KEY_CHARS} characters long.", param="key"
@@ -176,7 +176,7 @@ def check_key_text(text: str, what: str) -> SecretStr:
 
 
 def ending_of(secret: SecretStr) -> str | None:
-    """The last four characters of a credential; None of a short one."""
+    """The last four characters of a credential; None for a short one."""
     text = secret.get_secret_value()
     return text[-ENDING_CHARS:] if len(text) >= MIN_CHARS_FOR_ENDING else None
 

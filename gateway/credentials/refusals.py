@@ -1,7 +1,7 @@
-"""What a caller is told when no credential of a pool can be shown just now.
+"""What a caller is told if no credential of a pool can be used now.
 
-The rule here: a time that is said is rounded up, so that who waits as long is served; and nobody
-is sent to look at a key of their own.
+The rule here: waiting times are rounded up, so that a caller who waits that long is served. No
+message makes callers look for a mistake in a key of their own.
 """
 
 import math
@@ -22,7 +22,7 @@ from gateway.wire.render_errors import incorrect_key_sentence
 def explain_refusal(
     pool: CredentialPool, provider: Provider, model: str, dialect: Dialect
 ) -> InternalError:
-    """The error for a pool of which `take` gave nothing."""
+    """The error for a pool whose `take` returned None."""
     states = ", ".join(f"{slot.credential.id} {slot.state}" for slot in pool.slots)
     bar = pool.bar_of(model)
     if bar is CredentialState.SET_ASIDE:
@@ -45,7 +45,7 @@ def explain_refusal(
 
 
 def render_wait(wait_s: float) -> str:
-    """A time as `Retry-After` says it."""
+    """A waiting time as a `Retry-After` value."""
     return str(max(math.ceil(wait_s), 1))
 
 

@@ -1,13 +1,14 @@
-"""One credential of a pool, and what is known of it.
+"""One credential of a pool, and what we know about it.
 
-The rule here: nothing but the pool writes in it.
+The rule here: only the pool changes it.
 """
 
 from typing import Final
 
 from gateway.core.credential import Credential, CredentialState
 
-# Of those a credential is known not to work with; what callers write is not kept without bound.
+# How many models are remembered that a credential does not work with. Callers choose model names,
+# so the number must be limited.
 MAX_MODELS: Final = 100
 
 
@@ -34,39 +35,39 @@ class Slot:
         self.state = CredentialState.OK
         self.in_flight = 0
         self.last_used = 0  # the number of the request that took it last
-        self.until = 0.0  # when the state ends, or may be tried
-        # Limits of most providers are for one model, and so may a refusal be.
-        self.rests: dict[str, float] = {}  # models that were told to wait, and until when
+        self.until = 0.0  # when the state ends, or it may be tried again
+        # Most providers' limits are per model, and a refusal may be too.
+        self.rests: dict[str, float] = {}  # models that must wait, and until when
         self.refused: dict[str, None] = {}  # models with which it was refused or used up, in order
-        self.tried_by: object | None = None  # who finds out whether it works again
+        self.tried_by: object | None = None  # the request that is trying whether it works again
         self.changed_at = 0.0
         self.last_error = ""
         self.last_status = 0
         self.failed_at = 0.0
 
     def give_back(self, who: object) -> None:
-        """A request needs it no longer; once for each time that it was taken."""
+        """Give it back after a request; once for each time that it was taken."""
         self.in_flight -= 1
         if self.tried_by is who:
             self.tried_by = None
 
     def rest(self, model: str, until: float) -> None:
-        """Wait with this model; a later answer does not shorten an earlier one."""
+        """Rest for this model; a later answer never shortens an earlier wait."""
         if model not in self.rests and len(self.rests) >= MAX_MODELS:
             del self.rests[min(self.rests, key=self.rests.__getitem__)]
         self.rests[model] = max(until, self.rests.get(model, 0.0))
 
     def refuse(self, model: str) -> None:
-        """It does not work with this model, for no time that anybody has named."""
+        """Note that it does not work with this model, for an unknown time."""
         if model not in self.refused and len(self.refused) >= MAX_MODELS:
             del self.refused[next(iter(self.refused))]
         self.refused[model] = None
 
     def rests_until(self, model: str) -> float:
-        """Until when it was told to wait with a model; 0 where it was not."""
+        """Until when it must wait with a model; 0 if not at all."""
         return self.rests.get(model, 0.0)
 
     def forget(self) -> None:
-        """Nothing is known against any model."""
+        """Forget everything held against any model."""
         self.rests.clear()
         self.refused.clear()

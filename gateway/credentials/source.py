@@ -1,7 +1,7 @@
-"""One place where the credential of a call may be.
+"""A source of credentials for calls.
 
-The rule here: a credential and the address that it goes to are found together, so that nobody's
-credential is sent to an address that somebody else has written down.
+The rule here: a credential and its address come from the same place, so that nobody's credential is
+ever sent to an address that somebody else has set.
 """
 
 from typing import Protocol
@@ -19,18 +19,18 @@ from gateway.wire.render_errors import incorrect_key_sentence
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What a call is made with, and what became of the call: another address, another model."""
+    """The credential for a call, and the call, perhaps with another address or model."""
 
     credential: Credential | None
     call: Call
-    is_operators: bool = False  # the log knows it, and takes it out of every line
+    is_operators: bool = False  # the log knows it and redacts it in every line
 
 
 class Source(Protocol):
-    """One of the words of `credential_order`."""
+    """One of the sources named in `credential_order`."""
 
     async def find(self, call: Call, principal: Principal) -> Found | None:
-        """The credential for a call; None where this source has none.
+        """The credential for a call; None if this source has none.
 
         Asked on the way of every request: what has to be waited for is kept.
         CredentialUnavailableError where it cannot say just now, and then no other source is asked:
@@ -46,22 +46,22 @@ class Source(Protocol):
 
 
 def moved_to(call: Call, provider: Provider, model: str | None = None) -> Call:
-    """The call at another address, with other headers or with another model; or as it is."""
+    """The call with another provider or model; the same call if neither differs."""
     if provider is call.provider and model is None:
         return call
     return Call(call.dialect, provider, model or call.model, call.stream, call.wants_usage)
 
 
 def model_to_note(found: Found) -> str:
-    """What the log and the ledger call the model; a key that stands in its place is masked."""
-    # Two fields beside each other in somebody's settings.
+    """The model's name for the log and the ledger; a key entered in its place is masked."""
+    # The two fields are next to each other in users' settings.
     secrets = () if found.credential is None else (found.credential.secret.get_secret_value(),)
     return redact(found.call.model, secrets)
 
 
 def check_usable(credential: Credential, label: str) -> None:
-    """Raise when a credential that somebody wrote down cannot stand in a header."""
-    # A line break in it would end the request's header and start another.
+    """Raise if a credential that a user entered cannot be sent in a header."""
+    # A line break in it would end the header and start another.
     if VISIBLE.fullmatch(credential.secret.get_secret_value()) is None:
         raise CredentialUnusableError(
             incorrect_key_sentence(label),

@@ -1,7 +1,7 @@
 """Credentials of profiles and tenants in the gateway's own database.
 
-The rule here: an envelope that does not open is nobody's missing credential; it is said aloud, and
-the call is 503.
+The rule here: an envelope that does not open is not treated as a missing credential. It is logged,
+and the call gets 503.
 """
 
 from collections.abc import Callable, Collection
@@ -21,13 +21,13 @@ from gateway.stores.credentials import StoredCredential
 from gateway.stores.errors import StoreError
 from gateway.stores.opening_credentials import OpenCredentials
 
-TOLD_MAX = 1_000  # of credentials that do not open; the next ones are like those
+TOLD_MAX = 1_000  # how many credentials that do not open are logged; more would say the same
 
 _log = structlog.get_logger()
 
 
 class Sealed(msgspec.Struct, frozen=True):
-    """A credential that is there and does not open."""
+    """A credential that exists but does not open."""
 
     problem: str
 
@@ -51,12 +51,12 @@ class StoredSource:
     async def find(self, call: Call, principal: Principal) -> Found | None:
         """The credential in the field that the registry names by `key`.
 
-        None where there is none. CredentialUnavailableError when that cannot be known, or it does
-        not open; CredentialUnusableError when no header can hold it.
+        None if there is none. CredentialUnavailableError if that is unknown, or if it does not
+        open; CredentialUnusableError if it cannot be sent in a header.
         """
         owner = self._owner_of(principal)
         provider = call.provider
-        # EXAMPLE in the address may be somebody's host: no credential goes there.
+        # An address with EXAMPLE may be a stranger's host: never send a credential there.
         if owner is None or provider.is_placeholder:
             return None
         opened = await self._cache.find(owner)
@@ -70,7 +70,7 @@ class StoredSource:
                 detail=credential.problem,
             )
         check_usable(credential, provider.label)
-        # Nothing but credentials is stored, so there are no headers to send but fewer.
+        # Only credentials are stored, so the operator's headers are removed and none added.
         return Found(credential, moved_to(call, self._endpoints.provider_with(provider, {})))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
@@ -80,7 +80,7 @@ class StoredSource:
 
 
 class Opener:
-    """Asks the store and opens what it gives."""
+    """Looks credentials up in the store and opens their envelopes."""
 
     def __init__(self, opened: OpenCredentials) -> None:
         # Loads cryptography: only a gateway with stored credentials gets here.
@@ -89,7 +89,7 @@ class Opener:
         self._store = opened.store
         self._keys = opened.keys
         self._open = open_envelope
-        self._told: set[int] = set()  # versions whose problem is in the log
+        self._told: set[int] = set()  # versions already logged
 
     async def look_up(self, owners: Collection[str]) -> dict[str, Opened]:
         """The credentials of these owners; a `LookUp`."""
@@ -111,6 +111,6 @@ class Opener:
 
 
 def credential_id(owner: str, field: str) -> str:
-    """What a stored credential is called in the log: whose it is, and which."""
+    """The id of a stored credential in the log: whose it is, and which one."""
     sort, _, name = owner.partition(":")
     return f"{'tenant' if sort == TENANT else 'profile'}:{name}/{field}"

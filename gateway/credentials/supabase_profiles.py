@@ -1,7 +1,7 @@
 """Credentials from the profiles of a chat front end on Supabase.
 
-The rule here: a profile is found by the subject of the caller's token, at the issuer whose users
-the table is about; nobody else's subject is looked up there, even if it reads the same.
+The rule here: a profile is looked up by the subject of the caller's token, and only for tokens of
+the issuer whose users the table holds. The same subject from another issuer is never looked up.
 """
 
 from gateway.config.registry import Provider
@@ -18,13 +18,13 @@ _WITH_TOKENS = frozenset({"jwt", "supabase_cookie"})
 
 
 class Subjects:
-    """Whose users the tables are about."""
+    """Tells which callers are users in the tables."""
 
     def __init__(self, prefix: str) -> None:
-        self._prefix = prefix  # no other issuer's begins with it, as the settings see to
+        self._prefix = prefix  # the settings ensure that no other issuer's begins with it
 
     def subject_of(self, principal: Principal) -> str | None:
-        """The subject of a caller's token; None for everybody who is not one of these users."""
+        """The subject of a caller's token; None for callers who are not such users."""
         name = principal.name
         if principal.kind not in _WITH_TOKENS or not name.startswith(self._prefix):
             return None
@@ -32,7 +32,7 @@ class Subjects:
 
 
 class SupabaseSource:
-    """The credentials that users have put into their settings."""
+    """The credentials that users have entered in their settings."""
 
     def __init__(
         self,
@@ -64,17 +64,17 @@ class SupabaseSource:
         return Found(credential, self._move(call, profile))
 
     async def fields_of(self, principal: Principal) -> frozenset[str]:
-        """The columns in which the user has something."""
+        """The columns that the user has filled in."""
         user = self._subjects.subject_of(principal)
         return frozenset(() if user is None else await self._cache.find(user) or ())
 
     def _goes_elsewhere(self, provider: Provider, profile: Profile) -> bool:
-        """Whether the provider's own address is not the one that this credential is for."""
+        """Whether this credential is for another address than the provider's own."""
         own = provider.own_endpoint
         return provider.is_placeholder or (own is not None and own.field in profile)
 
     def _move(self, call: Call, profile: Profile) -> Call:
-        """The call at the address of the profile, and the model by its name there."""
+        """The call to the address in the profile, with the model's name there."""
         own = call.provider.own_endpoint
         if own is None:
             raise RuntimeError("Only a provider with own_endpoint is called elsewhere.")
