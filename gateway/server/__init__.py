@@ -1,8 +1,9 @@
 """The listener: aiohttp's server with the deadlines and answers that it lacks.
 
-`site` listens, on `sockets` or `unix_sockets`, and makes a `connection` for each caller, or a
-`doorkeeper` while callers are being refused; `connection_limit` counts them, and `departures` ends
-what callers who left have begun.
+`site` listens on `sockets` or `unix_sockets` and makes a `connection` for each caller, or a
+`doorkeeper` while callers are being refused. `connection_limit` counts connections, and
+`departures` cleans up after callers who left.
 
-The rule here: what happens before the chain and beside it; of the chain it knows nothing.
+The rule here: this package handles what happens before and beside the middleware chain, and knows
+nothing about the chain.
 """

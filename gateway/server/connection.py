@@ -1,6 +1,6 @@
-"""One connection of a caller: aiohttp's, with a head deadline, JSON errors and a way to retire.
+"""A caller's connection: aiohttp's, plus a head deadline, JSON errors and a way to retire.
 
-The rule here: nothing that a caller sent is quoted back, and whatever cannot be read as a
+The rule here: nothing that a caller sent is quoted back, and anything that cannot be read as a
 request ends the connection.
 """
 
@@ -36,21 +36,21 @@ from gateway.wire.fixed_headers import FIXED_HEADERS
 from gateway.wire.forwarded import name_peer
 from gateway.wire.render_errors import render_openai, render_text
 
-# How long what is left of a refused body is read, so that the caller gets to see the answer:
-# a socket that is closed with unread bytes sends a reset, which drops what was sent.
+# How long we read the rest of a refused body, so that the caller gets the answer: closing a socket
+# with unread bytes sends a reset, which discards what we sent.
 LINGER_S = 5.0
 MAX_TEXT_CHARS = 100
 _QUOTATION = re.compile(r"""b?\\?(["'])(?:(?!\1).){20,}(?:\1|$)""")
 UNKNOWN = -1
 _END_OF_HEAD = b"\r\n\r\n"
-HELD_UP_S = 0.25  # so late a timer is when this process did not run
+HELD_UP_S = 0.25  # a timer this late means that this process did not run
 GRACE_S = 1.0
-# How long a connection that retires waits for a last request. A proxy sends its next one into one
-# that it has kept: with all closed at once, what was on its way is lost (24 callers through each of
-# four proxies: 1 to 9 errors at each stop, and none this way). What nobody has used for so long is
-# hardly being used just now.
+# How long a retiring connection waits for a last request. A proxy sends its next request on a
+# connection that it kept open. If we closed all at once, requests on their way would be lost (24
+# callers through each of four proxies: 1 to 9 errors at each stop, none this way). A connection
+# unused for this long is hardly about to be used.
 LAST_CALL_S = 0.5
-SOON_S = 0.01  # by then what has come is read
+SOON_S = 0.01  # long enough to read what has already arrived
 
 Refuse = Callable[[bytes], bytes | None]
 """The answer for a request that is refused at the door; None for one that is to be served."""
@@ -110,28 +110,28 @@ class GatewayConnection(web.RequestHandler):
         self._is_retiring = False
         self._last_call: asyncio.TimerHandle | None = None
         self._when_unused = when_unused
-        # Set where crowds come and may be turned away at the door.
+        # Set on the public listener, where callers may be refused at the door.
         self.refuse: Refuse | None = None
-        # The parser is between two requests: all that was fed to it were whole ones.
+        # The parser is between two requests, having been fed only complete ones.
         self._is_at_rest = True
-        self._rested_until = 0.0  # it may be refused at the door by then
-        self._fed_bytes = 0  # since it was at rest
+        self._rested_until = 0.0  # until then requests may be refused at the door
+        self._fed_bytes = 0  # bytes fed to the parser since it was at rest
         self._head_bytes = UNKNOWN
         self._head_timeout_s = settings.head_timeout_s
-        self._head_due_at = 0.0  # a timer of uvloop's below a millisecond would not know it
+        self._head_due_at = 0.0  # uvloop's timers below 1 ms do not know theirs
         self._head_timer: asyncio.TimerHandle | None = None
 
     def request_arrived(self) -> None:
-        """A whole head has come: from here on the chain has its own deadlines."""
+        """A complete head has arrived: from now on the chain has its own deadlines."""
         self._is_busy = True
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def retire(self) -> None:
-        """Wait LAST_CALL_S for a last request, and say in its answer that it was that.
+        """Wait LAST_CALL_S for a last request, and send `Connection: close` in its answer.
 
-        An answer whose head has said nothing of it is followed by as long a wait.
+        If an answer's head was already sent without it, we wait again after that answer.
         """
         self._is_retiring = True
         make_request = self._request_factory
@@ -145,13 +145,13 @@ class GatewayConnection(web.RequestHandler):
 
     @property
     def last_call_s(self) -> float:
-        """For how long it goes on to wait for a last request."""
+        """How much longer it waits for a last request."""
         if self._last_call is None:
             return 0.0
         return max(self._last_call.when() - self._loop.time(), SOON_S)
 
     def close_if_idle(self) -> None:
-        """Close now if a request has been answered here and no other has come."""
+        """Close now if a request was answered here and no other has arrived."""
         if not self._is_busy and self._head_timer is None:
             self.force_close()
 
@@ -162,7 +162,7 @@ class GatewayConnection(web.RequestHandler):
         if not self._has_place:
             self.force_close()
             return
-        # Not before: what is closed without a transport stays open when it gets one.
+        # Only now: a connection closed before it has a transport stays open when it gets one.
         self._head_due_at = monotonic() + self._head_timeout_s
         loop = asyncio.get_running_loop()
         self._head_timer = loop.call_later(self._head_timeout_s, self._close_unused)
@@ -180,7 +180,7 @@ class GatewayConnection(web.RequestHandler):
 
     @override
     def data_received(self, data: bytes) -> None:
-        """Take what came: for the chain, unless it is a request that is refused at the door."""
+        """Pass bytes to the parser, unless they are a request that is refused at the door."""
         if not self._is_at_rest:
             self._fed_bytes += len(data)
         elif self._is_turned_away(data):
@@ -188,7 +188,7 @@ class GatewayConnection(web.RequestHandler):
         else:
             self._is_at_rest = False
             end = data.find(_END_OF_HEAD)
-            # An empty line before the request would be taken for its end.
+            # If the request begins with an empty line, its end cannot be found this way.
             self._head_bytes = end + len(_END_OF_HEAD) if end > 0 else UNKNOWN
             self._fed_bytes = len(data)
         super().data_received(data)
@@ -199,24 +199,25 @@ class GatewayConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send a response; those that aiohttp made by itself are replaced by ours."""
+        """Send a response; those that aiohttp itself made are replaced by ours."""
         self.request_arrived()
-        # Raised before the chain (an unknown `Expect`) or outside of `render_errors`.
+        # Raised before the chain (an unknown `Expect`) or outside `render_errors`.
         if isinstance(resp, web.HTTPException):
             resp = _respond_to(request, resp)
-        # Without a length only the end of the connection ends an HTTP/1.0 answer; aiohttp keeps it
-        # open when the caller asked for that (measured on 3.14.5).
+        # An HTTP/1.0 answer without a length ends only with the connection, but aiohttp keeps that
+        # open if the caller asked for it (measured on 3.14.5).
         is_unframed = request.version < HttpVersion11 and resp.content_length is None
         whole_bytes = self._head_bytes + (request.content_length or 0)
-        # What stands in one read behind the offer of another protocol is lost to aiohttp's parser
-        # (3.14.5), which would take the rest of it for a request; told `close`, they ask again.
+        # aiohttp's parser (3.14.5) loses whatever follows an `Upgrade` request in the same read,
+        # and would take the rest for a request. After `close` the caller sends it again.
         has_lost = self._fed_bytes != whole_bytes and "Upgrade" in request.headers
         if is_unframed or has_lost or (self._is_retiring and not resp.prepared):
             resp.force_close()
         finished = await super().finish_response(request, resp, start_time)
         self._is_busy = False
         self._is_at_rest = self._fed_bytes == whole_bytes and request.content.is_eof()
-        # aiohttp knows nothing of refusals at the door, and would close it under the caller.
+        # aiohttp does not know about refusals at the door, so its keep-alive timer may close the
+        # connection while one is sent. Stay well below it.
         self._rested_until = monotonic() + self.keepalive_timeout / 2
         if self._is_retiring:
             self._begin_last_call()
@@ -230,7 +231,7 @@ class GatewayConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no request, or an error that left the chain."""
+        """Answer something that is no request, or an error that escaped the chain."""
         if isinstance(exc, ConnectionError):
             raise exc  # the caller left; aiohttp ends the connection
         if request.writer.output_size > 0:
@@ -243,23 +244,23 @@ class GatewayConnection(web.RequestHandler):
                 "This is not an HTTP/1.1 request.",
             )
             return _render(request, MalformedRequestError(sentence), request_id)
-        if isinstance(exc, PluginFailedError):  # the log has it by its name
+        if isinstance(exc, PluginFailedError):  # already logged under its own event
             return _render(request, exc, request_id)
         _log.error("request.crashed", request_id=request_id, exc_info=exc)
         error = InternalError("The gateway failed; its log has the reason under this request id.")
         return _render(request, error, request_id)
 
     def _note_broken_framing(self) -> None:
-        """Have whoever reads the body of the request in hand told that there will be no more.
+        """Tell the reader of the current request's body that no more will come.
 
-        aiohttp queues the answer to what it cannot read, and tells that reader nothing: it would
-        wait for the rest until its time is over.
+        aiohttp queues an answer to what it cannot parse, but does not tell that reader, which would
+        wait for the rest until it times out.
         """
         request, (message, _) = self._current_request, self._messages[-1]
         is_broken = not isinstance(message, RawRequestMessage)
         if is_broken and request is not None and not request.content.is_eof():
             request.content.set_exception(RequestPayloadError("The framing is broken."))
-            request.content.feed_eof()  # afterwards there is nothing to be waited for
+            request.content.feed_eof()  # then there is nothing to wait for
 
     def _begin_last_call(self) -> None:
         if self._last_call is None:
@@ -268,14 +269,14 @@ class GatewayConnection(web.RequestHandler):
     def _end_last_call(self) -> None:
         self._last_call = None
         if self._waiter is None or self._waiter.done():
-            return  # a request has come; its answer closes the connection, or begins anew
+            return  # a request has arrived; its answer closes the connection or restarts the wait
         if self._has_unread():
             self._last_call = self._loop.call_later(SOON_S, self._end_last_call)
         else:
             self.force_close()
 
     def _has_unread(self) -> bool:
-        """Whether a request is there already that the loop has not come to read."""
+        """Whether the socket has bytes that the loop has not read yet."""
         if self.transport is None:
             return False
         poll = select.poll()
@@ -291,14 +292,14 @@ class GatewayConnection(web.RequestHandler):
         if answer is None or monotonic() > self._rested_until:
             return False
         if transport.get_write_buffer_size():
-            transport.abort()  # it asks, and does not read
+            transport.abort()  # the caller sends requests but does not read answers
         else:
             transport.write(answer)
         return True
 
     def _close_unused(self) -> None:
         if monotonic() - self._head_due_at > HELD_UP_S:
-            # We were stopped or starved: what the caller sent is read after the timers.
+            # We were stopped or starved, and the loop reads what the caller sent after the timers.
             loop = asyncio.get_running_loop()
             self._head_timer = loop.call_later(GRACE_S, self._end_unused)
             return
@@ -313,10 +314,11 @@ class GatewayConnection(web.RequestHandler):
 def _make_request(
     make_request: Callable[..., web.BaseRequest], message: RawRequestMessage, *parts: object
 ) -> web.BaseRequest:
-    """The request of a head; one in chunks is the last of its connection.
+    """Make a request from its head; a chunked one is the last on its connection.
 
-    Chunks may end in trailers, and aiohttp's parser (3.14.5) takes the last of them for a header of
-    the next request: behind a proxy that is another caller's. Nothing tells whether there were any.
+    A chunked body may end with trailers, and aiohttp's parser (3.14.5) takes the last of them for a
+    header of the next request, which behind a proxy is another caller's. We cannot tell whether
+    there were any.
     """
     if message.chunked:
         message = message._replace(should_close=True)
@@ -324,7 +326,7 @@ def _make_request(
 
 
 def _log_malformed(request: web.BaseRequest, request_id: str, exc: BaseException | None) -> None:
-    # Scanners and TLS on the plain port are everyday on the internet.
+    # Scanners and TLS on the plain port are common on the internet.
     log = _log.debug if isinstance(exc, BadHttpMethod) else _log.info
     text = exc.message if isinstance(exc, HttpProcessingError) else ""
     log(
@@ -337,9 +339,9 @@ def _log_malformed(request: web.BaseRequest, request_id: str, exc: BaseException
 
 
 def _without_quotation(text: str) -> str:
-    """What aiohttp says is wrong, without the bytes that it quotes: a key or a prompt may be there.
+    """The message of aiohttp without the bytes that it quotes, which may be a key or a prompt.
 
-    Names of headers are short, and stay.
+    Header names are short, and stay.
     """
     first, _, _ = text.partition("\n")
     return ascii(_QUOTATION.sub("'…'", first))[1:-1][:MAX_TEXT_CHARS]

@@ -1,7 +1,7 @@
-"""How many connections callers may have: half of the files that the process may have open.
+"""How many connections callers may have: half of the files that the process may open.
 
-The rule here: a caller who cannot be served is turned away at once. With as many callers as files
-there would be none left to ask a provider with, and nobody would be served at all.
+The rule here: a caller who cannot be served is turned away at once. If callers used up all files,
+there would be none left for connections to providers, and nobody would be served.
 """
 
 import asyncio
@@ -11,25 +11,25 @@ from collections.abc import Callable
 
 import structlog
 
-# What the process has open besides: listeners, its log, the event loop, a look-up of a name.
+# Other files that the process has open: listeners, its log, the event loop, name look-ups.
 OWN_FILES = 48
-REPORT_S = 1.0  # a line for each caller turned away would be what a flood is after
+REPORT_S = 1.0  # a line for each caller turned away would flood the log
 
 _log = structlog.get_logger()
 
 
 class ConnectionLimit:
-    """Places for the connections of one listener; each that took one gives it back."""
+    """The places for connections of one listener; each connection gives its place back."""
 
     def __init__(self, when_turned_away: Callable[[], None] = lambda: None) -> None:
         self._when_turned_away = when_turned_away
-        # Called when none is left, once a second at most: to let go of what nobody uses.
+        # Called when none is left, at most once a second, to close what nobody uses.
         self.when_full: Callable[[], None] = _do_nothing
         self._taken = 0
         self._turned_away = 0
 
     def take(self) -> bool:
-        """Take a place; False when none is left."""
+        """Take a place; False if none is left."""
         if self._taken < count_places(_file_limit()):
             self._taken += 1
             return True
@@ -41,7 +41,7 @@ class ConnectionLimit:
         return False
 
     def give_back(self) -> None:
-        """Let somebody else have it."""
+        """Give a place back."""
         self._taken -= 1
 
     def _report(self) -> None:
@@ -54,12 +54,12 @@ def _do_nothing() -> None:
 
 
 def count_places(file_limit: int) -> int:
-    """How many places there are where the process may open so many files."""
+    """How many places there are for this limit of open files."""
     if file_limit == resource.RLIM_INFINITY:
         return sys.maxsize
     return max(file_limit - OWN_FILES, 2) // 2
 
 
 def _file_limit() -> int:
-    # Each time anew (0.3 µs): it can be changed from outside (prlimit).
+    # Read each time (0.3 µs), because `prlimit` can change it from outside.
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,25 +1,25 @@
-"""Callers who left, some at a time.
+"""Cleaning up after callers who left, some at a time.
 
-The rule here: when a network fails, thousands leave in the same moment. Each costs 50 µs; nobody
-who is still there shall wait for all of them.
+The rule here: when a network fails, thousands leave at the same moment. Each costs 50 µs, and
+callers who are still there must not wait for all of them.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 
-AT_ONCE = 100  # 5 ms; then the loop looks who else wants something
+AT_ONCE = 100  # takes 5 ms, then the loop can serve others
 
 
 class Departures:
-    """What remains to be done for those who left one listener; in their order."""
+    """A queue of the work left by callers of one listener who left."""
 
     def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_scheduled = False
 
     def add(self, end: Callable[[], None]) -> None:
-        """Call `end` in the next turn of the loop, or a few later."""
+        """Call `end` in the next loop iteration, or a few later."""
         self._waiting.append(end)
         if not self._is_scheduled:
             self._schedule()

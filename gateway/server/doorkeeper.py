@@ -1,7 +1,7 @@
-"""A connection that was opened while callers are being refused, until it is let in.
+"""A connection opened while callers are being refused, until it is let in.
 
-The rule here: it answers refusals and nothing else. The first bytes that are to be served make an
-ordinary connection of it, for good; what a caller sends is never lost on the way.
+The rule here: it only sends refusals. The first bytes that may be served turn it into an ordinary
+connection for good, and nothing that the caller sent is lost.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from gateway.server.connection_limit import ConnectionLimit
 
 
 class Doorkeeper(asyncio.Protocol):
-    """Stands in for a connection that may not be worth being made."""
+    """A cheap stand-in for a connection that may only get a refusal."""
 
     __slots__ = (
         "_admit",
@@ -45,20 +45,20 @@ class Doorkeeper(asyncio.Protocol):
         self._admit = admit
         self._standing = standing
         self._connection_limit = connection_limit
-        self._wait_s = wait_s  # for the first request
-        self._keep_alive_s = keep_alive_s  # for another one
+        self._wait_s = wait_s  # how long to wait for the first request
+        self._keep_alive_s = keep_alive_s  # how long to wait for another one
         self._due_at = 0.0
         self._used_at: float | None = None
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def leave(self) -> None:
-        """Close the connection: nobody is served here any more."""
+        """Close the connection, as nobody is served here any more."""
         if self._transport is not None:
             self._transport.close()
 
     def leave_if_idle(self) -> None:
-        """Close the connection if a request was answered here, and no other one has come."""
+        """Close the connection if a request was answered here and no other has arrived."""
         if self._used_at is not None:
             self.leave()
 
@@ -80,7 +80,7 @@ class Doorkeeper(asyncio.Protocol):
         if answer is None:
             self._hand_over(transport, data)
         elif transport.get_write_buffer_size():
-            transport.abort()  # it asks, and does not read
+            transport.abort()  # the caller sends requests but does not read answers
         else:
             self._used_at = monotonic()
             transport.write(answer)
@@ -106,7 +106,7 @@ class Doorkeeper(asyncio.Protocol):
         if kept_for_s > 0:
             self._arm(kept_for_s)
         elif now - self._due_at > HELD_UP_S:
-            # We were stopped or starved: what the caller sent is read after the timers.
+            # We were stopped or starved, and the loop reads what the caller sent after the timers.
             self._arm(GRACE_S)
         else:
             self.leave()

@@ -25,12 +25,12 @@ from gateway.server.doorkeeper import Doorkeeper
 from gateway.server.sockets import BACKLOG, close_sockets, copy_of, open_sockets, url_of
 from gateway.server.unix_sockets import is_unix
 
-# Its file is everybody's who shares the socket: one of several workers must not remove it.
+# All workers that share a Unix socket share its file, so no single one may remove it.
 KEEP_FILE: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-# libuv takes one connection from a socket in a turn of the loop: when a turn takes 25 ms, 40 in a
-# second, and all others wait for seconds without anybody seeing it (measured: a hundred in 101
-# turns, and in 17 with eight handles of the same socket). Each costs half a microsecond for nothing
-# when a single caller comes.
+# libuv accepts one connection per socket in each loop iteration. If an iteration takes 25 ms, that
+# is 40 a second, and all others wait for seconds unnoticed (measured: a hundred take 101
+# iterations, but only 17 with eight handles of the same socket). Each handle costs half a
+# microsecond of wasted work when a single caller comes.
 ACCEPTED_AT_ONCE = 8
 C_PARSER = "aiohttp._http_parser"
 
@@ -58,7 +58,7 @@ class GatewaySite(web.BaseSite):
         self._connection_limit = connection_limit
         self._departures = departures
         self._when_unused = when_unused
-        # Set on the public listener, where crowds come and may be turned away at the door.
+        # Set on the public listener, where callers may be refused at the door.
         self.pressure: Pressure | None = None
         self._acceptors: list[asyncio.Server] = []
         self._handles = [listening]
@@ -92,17 +92,17 @@ class GatewaySite(web.BaseSite):
 
     @override
     async def stop(self) -> None:
-        """Accept nobody any more but those who are connected already, and wait to be accepted.
+        """Stop accepting, except callers who are already waiting in the socket's queue.
 
-        They have sent their request, as far as they know; with the socket they would be reset.
+        They believe that they have sent their request, and closing the socket would reset them.
         """
         await super().stop()
-        # Of another worker, who is back, the queue is theirs.
+        # If this is another worker's socket, that worker is back and takes its own queue.
         waiting = [] if self._is_guest else self._take_waiting()
         for acceptor in self._acceptors:
             acceptor.close()
-        close_sockets(self._handles)  # also those that came to nothing
-        # Whoever was accepted for another worker stays when that is back.
+        close_sockets(self._handles)  # including handles that failed to start
+        # Callers accepted for another worker stay connected when that is back.
         for doorkeeper in () if self._is_guest else tuple(self._doorkeepers):
             doorkeeper.leave()
         loop = asyncio.get_running_loop()
@@ -111,7 +111,7 @@ class GatewaySite(web.BaseSite):
 
     def _take_waiting(self) -> list[socket.socket]:
         waiting: list[socket.socket] = []
-        with contextlib.suppress(OSError):  # nobody is left, or no file; or it is closed already
+        with contextlib.suppress(OSError):  # empty, no file left, or already closed
             while True:
                 caller, _ = self._listening.accept()
                 caller.setblocking(False)  # noqa: FBT003 - the standard library's signature
@@ -119,7 +119,7 @@ class GatewaySite(web.BaseSite):
         return waiting
 
     def close_idle(self) -> None:
-        """Close every connection whose callers were refused at the door and have not come back."""
+        """Close every connection that was refused at the door and has not sent another request."""
         for doorkeeper in tuple(self._doorkeepers):
             doorkeeper.leave_if_idle()
 
@@ -137,7 +137,7 @@ class GatewaySite(web.BaseSite):
         )
 
     def next_to(self, listening: socket.socket) -> "GatewaySite":
-        """One more site of the same app, to be stopped before this one, under the same limit."""
+        """Another site of the same app under the same limit; must be stopped before this one."""
         site = GatewaySite(
             self._runner,
             listening,
@@ -171,7 +171,7 @@ class GatewaySite(web.BaseSite):
 
 def make_runner(app: web.Application, *, shutdown_s: float) -> web.AppRunner:
     """A runner whose handlers are cancelled when their caller leaves; `setup` starts the app."""
-    # Without that a caller who left is noticed by the next write, which may never come.
+    # Without that we would notice that a caller left only at the next write, which may never come.
     return web.AppRunner(app, handler_cancellation=True, shutdown_timeout=shutdown_s)
 
 
@@ -183,7 +183,7 @@ async def listen(
     *,
     when_unused: Callable[[], None] = lambda: None,
 ) -> list[GatewaySite]:
-    """Start to accept on every address of a host; ListenError when that cannot be."""
+    """Start accepting on every address of a host; ListenError if that fails."""
     require_c_parser()
     sockets = await open_sockets(host, port)
     return await listen_on(runner, sockets, settings, when_unused=when_unused)
@@ -198,7 +198,7 @@ async def listen_on(
     when_turned_away: Callable[[], None] = lambda: None,
     pressure: Pressure | None = None,
 ) -> list[GatewaySite]:
-    """Start to accept on sockets that are bound already."""
+    """Start accepting on sockets that are already bound."""
     require_c_parser()
     connection_limit, departures = ConnectionLimit(when_turned_away), Departures()
     connection_limit.when_full = functools.partial(close_idle_connections, runner)
@@ -226,12 +226,12 @@ def retire_connections(runner: web.AppRunner) -> None:
 
 
 def last_call_s(runner: web.AppRunner) -> float:
-    """For how long connections that retire go on to wait for a last request."""
+    """How much longer retiring connections wait for a last request."""
     return max((each.last_call_s for each in _connections_of(runner)), default=0.0)
 
 
 def close_idle_connections(runner: web.AppRunner) -> None:
-    """Close every connection that was used and waits for another request."""
+    """Close every connection that was used and now waits for another request."""
     for connection in _connections_of(runner):
         connection.close_if_idle()
     for site in runner.sites:
@@ -246,9 +246,9 @@ def _connections_of(runner: web.AppRunner) -> list[GatewayConnection]:
 
 
 def require_c_parser() -> None:
-    """Raise when requests would be parsed in Python.
+    """Raise if aiohttp would parse requests in Python.
 
-    That parser has let through framings that the C parser refuses (request smuggling).
+    Its Python parser has accepted framings that the C parser refuses (request smuggling).
     """
     if HttpRequestParser.__module__ != C_PARSER:
         raise ParserError(

@@ -1,7 +1,7 @@
 """Listening sockets that a service manager has opened (socket activation).
 
-The rule here: the address that is judged is the one that is listened on, whatever the settings
-say; and the socket is never unbound by us, so callers wait in it while the gateway is replaced.
+The rule here: safety checks use the address that is really listened on, whatever the settings say.
+We never unbind the socket, so callers wait in its queue while the gateway is replaced.
 """
 
 import os
@@ -17,14 +17,14 @@ OF_ADMIN = "admin"
 
 
 def adopt_sockets(handed: Iterable[HandedSocket]) -> list[socket.socket]:
-    """The sockets to accept callers from; ListenError when one of them is no such thing."""
+    """The sockets to accept callers from; ListenError if one of them is not usable."""
     return [_adopt(one) for one in handed]
 
 
 def place_of(adopted: Sequence[socket.socket]) -> dict[str, object]:
-    """What is listened on, in place of what the settings say: `host` and `port`, or `unix_socket`.
+    """The address listened on, replacing that in the settings: `host` and `port`, or `unix_socket`.
 
-    Of several those that most can reach.
+    If there are several, it is the one that most callers can reach.
     """
     if not adopted:
         return {}

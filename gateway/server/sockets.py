@@ -1,6 +1,6 @@
 """Listening sockets, tuned for many streams to callers who may not read them.
 
-The rule here: what is set on a listening socket holds for every connection it accepts.
+The rule here: options set on a listening socket apply to every connection that it accepts.
 """
 
 import asyncio
@@ -10,18 +10,18 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-# The default of 128 overflows when a front end restarts and all its callers come back at once.
+# The default of 128 overflows if a front end restarts and all its callers come back at once.
 BACKLOG = 4_096
-# The kernel doubles it. Left alone it grows to 4 MiB and more for each caller that does not
-# read (measured), and nothing but memory limits how many such callers there are.
+# The kernel doubles it. By default it grows to 4 MiB and more for each caller that does not read
+# (measured), and only memory limits the number of such callers.
 SEND_BUFFER_BYTES = 64 * 1024
-# A caller whose machine is gone is noticed when it acknowledges nothing for this long.
+# A caller's machine counts as gone if it acknowledges nothing for this long.
 UNACKNOWLEDGED_MS = 60_000
 KEEP_ALIVE_IDLE_S = 30
 KEEP_ALIVE_INTERVAL_S = 10
 KEEP_ALIVE_PROBES = 3
 
-# Elsewhere SO_REUSEPORT gives all callers to one of the sockets.
+# On other systems SO_REUSEPORT gives all callers to one of the sockets.
 SPREADS = sys.platform == "linux"
 
 # Not every system has all of them.
@@ -40,7 +40,7 @@ REASONS = {  # why a socket cannot listen, and what helps
 }
 
 
-# Who listens on all addresses is reached at this one.
+# The local address of a listener on all addresses.
 LOCAL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
 
 # What getaddrinfo gives: family, kind, protocol, canonical name, address.
@@ -54,8 +54,8 @@ class ListenError(OSError):
 async def open_sockets(host: str, port: int, *, shared: bool = False) -> list[socket.socket]:
     """Sockets bound to every address of a host, all on the same port; port 0 takes a free one.
 
-    Where they are shared, others of this user may be bound to the same port.
-    ListenError when one of them cannot be had.
+    If shared, other processes of this user may bind to the same port.
+    ListenError if one of them cannot be bound.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -65,7 +65,7 @@ async def open_sockets(host: str, port: int, *, shared: bool = False) -> list[so
     sockets: list[socket.socket] = []
     try:
         for family, address in _in_order(found):
-            if sockets:  # the port that the first one was given
+            if sockets:  # use the port that the first one got
                 port = sockets[0].getsockname()[1]
             sockets.append(_bind(family, (address, port), shared=shared))
     except OSError as error:
@@ -76,13 +76,13 @@ async def open_sockets(host: str, port: int, *, shared: bool = False) -> list[so
 
 
 async def open_shared_sockets(host: str, port: int, workers: int) -> list[list[socket.socket]]:
-    """Sockets for each worker on one port; ListenError when another program has it.
+    """Sockets for each worker on one port; ListenError if another program has it.
 
-    On Linux each worker has its own, among which the kernel spreads callers. All accepting from
-    one, the first to wake takes a burst: of 400 callers, four workers got 196, 101, 60 and 43, and
-    112, 108, 93 and 87 with their own.
+    On Linux each worker has its own, and the kernel spreads callers among them. With a shared one,
+    the first worker to wake takes a whole burst: of 400 callers four workers got 196, 101, 60 and
+    43, and with their own sockets 112, 108, 93 and 87.
     """
-    first = await open_sockets(host, port)  # not shared: somebody else's port is noticed
+    first = await open_sockets(host, port)  # not shared, so that a port in use is noticed
     if not SPREADS:
         return [first for _ in range(workers)]
     port = first[0].getsockname()[1]
@@ -91,7 +91,7 @@ async def open_shared_sockets(host: str, port: int, workers: int) -> list[list[s
 
 
 def url_of(listening: socket.socket) -> str:
-    """Where a listening socket is bound: all addresses are said to be that, `0.0.0.0` or `[::]`."""
+    """The URL of a listening socket; `0.0.0.0` or `[::]` if it listens on all addresses."""
     if listening.family == socket.AF_UNIX:
         return f"unix:{listening.getsockname()}"
     host, port = listening.getsockname()[:2]
@@ -99,7 +99,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 def local_url(url: str) -> str:
-    """What a caller on this machine writes to reach what is bound there."""
+    """The URL by which callers on this machine reach that listener."""
     for everywhere, here in LOCAL_ADDRESSES.items():
         if url.startswith(f"http://{everywhere}:"):
             return url.replace(everywhere, here, 1)
@@ -107,7 +107,7 @@ def local_url(url: str) -> str:
 
 
 def _in_order(found: Iterable[AddressInfo]) -> list[tuple[int, str]]:
-    """Each address once, IPv4 first: `localhost` is both, and most clients try that one."""
+    """Each address once, IPv4 first: `localhost` is both, and most clients try IPv4."""
     unique = dict.fromkeys((int(family), str(address[0])) for family, _, _, _, address in found)
     return sorted(unique, key=lambda pair: pair[0] != socket.AF_INET)
 
@@ -130,7 +130,7 @@ def _bind(family: int, address: tuple[str, int], *, shared: bool) -> socket.sock
 
 
 def tune(listening: socket.socket) -> None:
-    """Set what every connection that it accepts shall have."""
+    """Set the options that every accepted connection should have."""
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     if listening.family == socket.AF_UNIX:
@@ -143,17 +143,17 @@ def tune(listening: socket.socket) -> None:
 
 
 def copy_of(listening: socket.socket) -> socket.socket:
-    """One more descriptor of a listening socket.
+    """Another descriptor of a listening socket.
 
-    `dup` alone hands on what Python takes the original's timeout to be, by a flag that all who
-    accept from it share. It is taken to be none where the socket comes from another process: for a
-    moment it blocks, and a worker that accepts just then stands still until the next caller comes.
+    `dup` copies the timeout that Python assumes for the original, by setting a flag that all
+    descriptors share. For a socket from another process Python assumes that it blocks. A worker
+    that accepts while the flag says so stops until the next caller comes, so set it first.
     """
     listening.setblocking(False)  # noqa: FBT003 - the standard library's signature
     return listening.dup()
 
 
 def close_sockets(sockets: Iterable[socket.socket]) -> None:
-    """Stop listening, as far as this process goes."""
+    """Close this process's descriptors of listening sockets."""
     for listening in sockets:
         listening.close()

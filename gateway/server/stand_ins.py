@@ -1,7 +1,7 @@
-"""Accepting for other workers while they are away.
+"""Accepting for other workers while they are down.
 
-The rule here: whose socket on the port it is decides nothing for a caller. Who waits in the queue
-of a worker that died is taken by those that live, at once, and not reset with it.
+The rule here: it must not matter to a caller which worker's socket they reached. Callers in the
+queue of a dead worker are accepted at once by the living ones, and not reset.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from gateway.server.sockets import close_sockets, copy_of
 
 
 class StandIns:
-    """The other workers' sockets, and those of them that this worker accepts from."""
+    """The other workers' sockets, some of which this worker currently accepts from."""
 
     def __init__(self, sockets: Mapping[int, Sequence[socket]]) -> None:
         self._sockets = dict(sockets)
@@ -20,13 +20,13 @@ class StandIns:
 
     @property
     def accepts_for(self) -> list[int]:
-        """The workers for which it stands in, by their index."""
+        """The indexes of the workers for which it stands in."""
         return sorted(self._sites)
 
     async def accept_for(self, away: Collection[int], beside: GatewaySite) -> None:
-        """Accept for these workers, and for no other, as the site does; one call at a time.
+        """Accept for exactly these workers, in the same way as the site; one call at a time.
 
-        OSError when that cannot be, for want of files; another call tries it again.
+        OSError if there are not enough files; the next call tries again.
         """
         for index in self._sites.keys() - set(away):
             await self._leave(index)
@@ -36,19 +36,19 @@ class StandIns:
                 try:
                     for listening in self._sockets.get(index, ()):
                         await self._accept(index, beside, listening)
-                except OSError:  # no file is left; from some of them would be no good
+                except OSError:  # no file is left; accepting from only some would not help
                     await self._leave(index)
                     raise
 
     async def close(self) -> None:
-        """Accept for nobody from now on, and let go of the sockets."""
+        """Stop accepting for others, and close the sockets."""
         for index in list(self._sites):
             await self._leave(index)
         while self._sockets:
             close_sockets(self._sockets.popitem()[1])
 
     async def _accept(self, index: int, beside: GatewaySite, listening: socket) -> None:
-        # A site closes what it was given, and there may be a next time.
+        # Pass a copy: a site closes its socket, and we may need it again.
         site = beside.next_to(copy_of(listening))
         try:
             await site.start()
@@ -57,7 +57,7 @@ class StandIns:
             raise
         if index in self._sites:
             self._sites[index].append(site)
-        else:  # closed meanwhile
+        else:  # closed in the meantime
             await site.stop()
 
     async def _leave(self, index: int) -> None:

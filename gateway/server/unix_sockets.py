@@ -1,7 +1,7 @@
 """A listening socket in the file system, for a proxy on this machine.
 
-The rule here: a path is taken from nobody who lives. What a killed gateway has left is removed;
-what somebody listens on, and what is no socket, is left alone and said.
+The rule here: a path in use is never taken over. A socket left by a killed gateway is removed. One
+that somebody listens on, or a file that is no socket, is left alone and reported.
 """
 
 import errno
@@ -27,26 +27,26 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class SocketFile:
-    """The file of a socket, as long as it is that socket's."""
+    """The file of a socket, as long as it still belongs to that socket."""
 
     path: Path
     identity: tuple[int, int]  # device and inode
 
     def remove(self) -> None:
-        """Let nobody connect from now on: a proxy asks another gateway then.
+        """Remove the file, so that nobody can connect and a proxy asks another gateway.
 
-        Another gateway that has taken the path since keeps it.
+        If another gateway has taken the path since, its file is kept.
         """
         try:
             with _only_one(self.path.parent):
                 if _identity_of(self.path) == self.identity:
                     self.path.unlink()
         except OSError:
-            return  # the directory is gone, and the file with it; or it will be found stale
+            return  # the directory is gone too, or a later start removes the file as stale
 
 
 def open_unix_socket(path: str, mode: str) -> tuple[socket.socket, SocketFile]:
-    """Listen at a path, for whom the octal mode lets write; ListenError when that cannot be."""
+    """Listen at a path with this octal mode; ListenError if that fails."""
     file = Path(path)
     try:
         with _only_one(file.parent):
@@ -61,12 +61,12 @@ def open_unix_socket(path: str, mode: str) -> tuple[socket.socket, SocketFile]:
 
 
 def is_unix(listening: socket.socket) -> bool:
-    """Whether it is a socket in the file system, which several workers can only share."""
+    """Whether it is a Unix socket, which several workers can only share."""
     return listening.family == socket.AF_UNIX
 
 
 def _remove_stale(file: Path) -> None:
-    """Take away what a killed gateway has left; ListenError where it is anything else."""
+    """Remove what a killed gateway left; ListenError if it is anything else."""
     if not file.exists():
         return
     if not file.is_socket():
