@@ -1,6 +1,6 @@
 """What `gateway serve` prints when it listens.
 
-Rule: names only. A credential is said to be there, and nothing else of it.
+Rule: names only. The banner says which credentials exist, and nothing else about them.
 """
 
 import json
@@ -18,7 +18,7 @@ from gateway.server.sockets import local_url
 def describe_start(
     settings: Settings, registry: Registry, *, url: str, admin_url: str | None
 ) -> list[str]:
-    """The lines to print, ending with a command that works when it is pasted, if there is one."""
+    """The lines to print, ending with a command to paste, if one would work."""
     keyless = [
         provider.name
         for provider in registry.providers.values()
@@ -33,15 +33,15 @@ def describe_start(
         f"need none    {_join(keyless)}",
     ]
     if settings.auth is None and not is_loopback(settings.server.bound_to):
-        # Whatever is pasted would end in 401.
+        # Any command would get 401.
         return [*lines, "callers      nobody: write `auth` in gateway.yaml to let somebody in"]
     command = _curl(settings, registry, local_url(url))
-    # On a line of its own, so that it can be taken whole.
+    # On a line of its own, so that it is easy to copy.
     return [*lines, "try it with", command] if command else lines
 
 
 def describe_credentials(registry: Registry) -> Iterator[str]:
-    """The providers that have credentials; where they have several, how many and which."""
+    """The providers that have credentials; for several, how many and which."""
     for provider, found in registry.credentials.items():
         names = ", ".join(credential.id for credential in found)
         yield provider if len(found) == 1 else f"{provider} ({len(found)}: {names})"
@@ -52,7 +52,7 @@ def _join(names: Iterable[str]) -> str:
 
 
 def _curl(settings: Settings, registry: Registry, url: str) -> str | None:
-    """One line for a shell; None when no provider can be called."""
+    """A shell command; None if no provider can be called."""
     provider = _find_example(registry)
     if provider is None:
         return None
@@ -63,14 +63,14 @@ def _curl(settings: Settings, registry: Registry, url: str) -> str | None:
     text = json.dumps(body, separators=(",", ":")).replace("'", "'\\''")
     kinds = {method.kind for method in settings.auth or ()}
     if kinds == {"supabase_cookie"}:
-        return None  # a session is made by signing in, not in a shell
-    # Who shows nothing is somebody only where everybody may call.
+        return None  # a session comes from signing in, not from a shell
+    # A caller without a key gets in only if anonymous callers may.
     wants_key = bool(kinds) and "anonymous" not in kinds
     key = ' -H "Authorization: Bearer $GATEWAY_KEY"' if wants_key else ""
     if settings.server.unix_socket is not None:
         socket = quote(str(settings.server.unix_socket))
         key, url = f"{key} --unix-socket {socket}", "http://localhost"
-    # zsh would look for files that fit the brackets of an IPv6 address.
+    # Quoted, because zsh would take the brackets of an IPv6 address for a file pattern.
     address = quote(f"{url}/api/chat/{provider.name}")
     return f"curl -N{key} {address} -d '{text}'"
 
@@ -82,7 +82,7 @@ def _find_example(registry: Registry) -> Provider | None:
         for provider in registry.providers.values()
         if is_callable(registry, provider) and (provider.default_model or provider.models)
     ]
-    # One without a credential is perhaps a server that does not run.
+    # A provider without a credential may be a local server that does not run.
     candidates.sort(
         key=lambda provider: (
             not provider.is_simulated,

@@ -1,7 +1,7 @@
-"""What a process is to do, on its way there.
+"""Passing a call to another process that is being started.
 
-The rule here: this file imports nothing of the gateway but what it begins with. Whatever is handed
-over names most of the gateway, so it is read once somebody can say that all of it stays.
+The rule here: this file imports almost nothing of the gateway. Unpickling the call imports most of
+the gateway, so it happens only inside `nothing_collected`.
 """
 
 import pickle
@@ -15,7 +15,7 @@ from gateway.core.collector import nothing_collected
 
 
 class Handover:
-    """A call for another process to make, sealed while that is started."""
+    """A call for another process, kept pickled while that process starts."""
 
     def __init__(self, function: Callable[..., None], *arguments: Any) -> None:  # noqa: ANN401 - the function's own
         self._call = function, arguments
@@ -23,17 +23,17 @@ class Handover:
 
     @override
     def __getstate__(self) -> bytes:
-        """Seal it; sockets and pipes know by now which process they go to."""
+        """Pickle it; by now sockets and pipes know which process they go to."""
         return bytes(ForkingPickler.dumps(self._call))
 
     def __setstate__(self, sealed: bytes) -> None:
-        """Take it as it is."""
+        """Keep the bytes as they are."""
         self._sealed = sealed
 
     def __call__(self) -> None:
-        """Import what it takes without looking for garbage, and make the call."""
+        """Unpickle the call without garbage collection, and make it."""
         with nothing_collected():
-            # Let go of at once: there are credentials in it.
+            # Dropped at once, because it contains credentials.
             sealed, self._sealed = self._sealed, b""
             function, arguments = pickle.loads(sealed)  # noqa: S301 - of our own parent
             del sealed

@@ -1,7 +1,7 @@
-"""One process that answers requests, until it is told to stop.
+"""One process that answers requests until it is told to stop.
 
-The rule here: what is set for the whole process is set here: its loop and its collector, and its
-log by `process_log`.
+The rule here: process-wide settings are made here: the event loop and the garbage collector, and
+the log through `process_log`.
 """
 
 import asyncio
@@ -42,9 +42,9 @@ from gateway.telemetry.crashes import report_crash
 from gateway.telemetry.logging import GatewayLog
 from gateway.telemetry.tracing.opening import TracingError
 
-GC_THRESHOLD = 20_000  # new objects before the youngest are looked at; Python's own is 700
+GC_THRESHOLD = 20_000  # new objects until a young collection; Python's default is 700
 
-# What is said in one sentence and ends in exit code 1.
+# Errors that are shown in one sentence and end with exit code 1.
 REFUSALS = (
     ContentFileError,
     FileLimitError,
@@ -62,7 +62,7 @@ REFUSALS = (
 
 
 class Duty(msgspec.Struct, frozen=True):
-    """What is particular to one process."""
+    """What differs from process to process."""
 
     when_ready: Callable[[Service, GatewayLog], None]
     source: Source
@@ -84,7 +84,7 @@ def serve_alone(
     notifier: Notifier,
     inherited: Sequence[socket.socket] = (),
 ) -> None:
-    """Be the only process of a gateway; raises one of REFUSALS when it cannot start."""
+    """Run as the only process of a gateway; raises one of REFUSALS if it cannot start."""
 
     def show(service: Service, log: GatewayLog) -> None:
         show_start(settings, registry, log, url=service.url, admin_url=service.admin_url)
@@ -101,15 +101,15 @@ def show_start(
     url: str,
     admin_url: str | None,
 ) -> None:
-    """Print where it listens, and how to try it; log what will surprise somebody."""
+    """Print where it listens and how to try it, and log what may surprise the operator."""
     for sentence in find_unpriced(settings.rules, registry.providers):
         structlog.get_logger().warning("limits.unpriced", sentence=sentence)
     print_banner(describe_start(settings, registry, url=url, admin_url=admin_url), log)
 
 
 def serve_here(settings: Settings, registry: Registry, duty: Duty) -> None:
-    """Serve in this process; raises one of REFUSALS when it cannot start."""
-    # In each process: one that is spawned takes over where to look, and not what to look for first.
+    """Serve in this process; raises one of REFUSALS if it cannot start."""
+    # In each process: a spawned one inherits `sys.path`, but not the import hook.
     places = places_of(duty.source.path or SETTINGS_FILE)
     look_in(places, [spec.use for spec in settings.middleware])
     log = open_log(settings, registry)
@@ -121,10 +121,10 @@ def serve_here(settings: Settings, registry: Registry, duty: Duty) -> None:
 
 
 def tune_garbage_collector() -> None:
-    """Look for cycles less often, and never among what lives as long as the process.
+    """Collect garbage less often, and never among objects that live as long as the process.
 
-    An exchange leaves none (tests/system/test_garbage.py). Python's own pace would look through
-    what open streams hold each time a dozen more have opened.
+    An exchange leaves no cycles (tests/system/test_garbage.py). With Python's defaults the
+    collector would scan everything that open streams hold each time a dozen more have opened.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
-"""A start that failed because this process may open no more files.
+"""Detecting a start that failed because this process may open no more files.
 
-The rule here: it is looked for behind whatever came of it, because who needs a file may be a loop,
-a library or a module that is imported late.
+The rule here: the cause is searched along the whole exception chain, because the file may have been
+needed by the event loop, a library or a late import.
 """
 
 import errno
@@ -16,7 +16,7 @@ class FileLimitError(Exception):
 
 
 def find_shortage(error: BaseException) -> FileLimitError | None:
-    """The sentence for whoever set the limit; None where the error has another reason."""
+    """The error for whoever set the limit; None if there is another reason."""
     if not any(isinstance(one, OSError) and one.errno in _SHORTAGES for one in _causes_of(error)):
         return None
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

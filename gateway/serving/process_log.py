@@ -1,7 +1,7 @@
-"""The log of a whole process, and what is printed beside it.
+"""The log of a whole process, and what is printed besides it.
 
-The rule here: standard output is the log's. Where nobody looks at it but programs, what is printed
-for people goes to standard error.
+The rule here: standard output belongs to the log. If only programs read it, text for people goes to
+standard error.
 """
 
 import contextlib
@@ -21,20 +21,20 @@ from gateway.telemetry.logging import GatewayLog, hear_python
 
 STANDARD_OUTPUT = 1
 STANDARD_FILES = (0, STANDARD_OUTPUT, 2)
-LAST_LINES_S = 2.0  # for what waits when a process ends; a reader who has stopped holds up nobody
+LAST_LINES_S = 2.0  # for the last lines at the end; a reader that has stopped must not hold us up
 
 _log = structlog.get_logger()
 
 
 def open_log(settings: Settings, registry: Registry) -> GatewayLog:
-    """Write the log of this process on its standard output, that of libraries too.
+    """Write the log of this process, including that of libraries, to standard output.
 
-    ContentFileError when what is said is to be logged and cannot be.
+    ContentFileError if content should be logged but its file cannot be written.
     """
     hold_standard_files()
     is_shared = settings.server.workers > 1
     writer = LogWriter(LineFile(STANDARD_OUTPUT, is_shared=is_shared))
-    terminal = Console()  # knows NO_COLOR, and which terminals have no colours
+    terminal = Console()  # respects NO_COLOR and terminals without colours
     log = GatewayLog(
         writer,
         known_secrets(settings, registry),
@@ -49,16 +49,16 @@ def open_log(settings: Settings, registry: Registry) -> GatewayLog:
 
 
 class CrashError(SystemExit):
-    """What ends a process that did not expect it, once its log has said what that is."""
+    """Ends a process after an unexpected error that has been logged."""
 
 
 @contextlib.contextmanager
 def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Iterator[None]:
-    """Write the last lines at the end; also what ends the process, where that was not expected.
+    """Write the last lines at the end, and log an unexpected error that ends the process.
 
-    FileLimitError where it is that no file is left.
+    FileLimitError if the reason is that no file is left.
 
-    Python itself would print it on standard error, with every credential that stands in it.
+    Python itself would print the error on standard error, with any credentials in it.
     """
     try:
         yield
@@ -77,7 +77,7 @@ def closing_log(log: GatewayLog, expected: tuple[type[Exception], ...]) -> Itera
 
 
 def hold_standard_files() -> None:
-    """Open what of 0, 1 and 2 is closed, or the next socket would get its number, and the log."""
+    """Open any of 0, 1 and 2 that is closed, or a socket would get its number, and the log."""
     for descriptor in STANDARD_FILES:
         try:
             os.fstat(descriptor)
@@ -86,9 +86,9 @@ def hold_standard_files() -> None:
 
 
 def print_banner(lines: Sequence[str], log: GatewayLog) -> None:
-    """Print lines for people: on a terminal after what has been logged, or on standard error."""
+    """Print lines for people: on a terminal after pending log lines, else on standard error."""
     is_terminal = os.isatty(STANDARD_OUTPUT)
     if is_terminal:
         log.sink.flush(LAST_LINES_S)
-    with contextlib.suppress(OSError, ValueError):  # nobody reads them
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it
         typer.echo("\n".join(lines), err=not is_terminal)

@@ -1,7 +1,7 @@
-"""Reading gateway.yaml anew while the gateway runs.
+"""Reloading gateway.yaml while the gateway runs.
 
-The rule here: the `logging` block takes effect, whole or not at all; whatever else has changed is
-named and waits for the next start. A mistake changes nothing.
+The rule here: only the `logging` block takes effect, completely or not at all. Other changes are
+named in the log and wait for the next start. A mistake in the file changes nothing.
 """
 
 import asyncio
@@ -30,52 +30,52 @@ SpecT = TypeVar("SpecT", bound=Spec)
 
 STANDARD_INPUT = 0
 RELOADED = "logging"
-NAMED = ("server", "admin", RELOADED)  # blocks that the command line may say something of
+NAMED = ("server", "admin", RELOADED)  # blocks that the command line can override
 
 _log = structlog.get_logger()
 
 
 class WatchedFile(msgspec.Struct, frozen=True):
-    """A file that is read at the start alone, and what was in it then."""
+    """A file that is read only at the start, and a digest of its contents then."""
 
     path: Path
     digest: bytes | None  # None: it could not be read again, as a pipe cannot
 
     def has_changed(self) -> bool:
-        """Whether it is another one by now, or none."""
+        """Whether it has changed or disappeared since."""
         return self.digest is not None and _digest_of(self.path) != self.digest
 
 
 class Source(msgspec.Struct, frozen=True):
-    """Where the settings of a process are from."""
+    """Where the settings of a process come from."""
 
     path: Path | None = None  # None: ./gateway.yaml, if there is one
     overrides: Overrides = {}
-    generation: int = 1  # how many times the file had been read well when the process began
-    has_failed: bool = False  # the last reading before that
+    generation: int = 1  # how often the file had been read successfully when the process began
+    has_failed: bool = False  # whether the last reading before that failed
     registry: WatchedFile | None = None
 
     def load(self) -> Settings:
-        """The settings as they are now, with what the command line says in their place.
+        """The settings as they are in the file now, with the command line's overrides.
 
-        ConfigError; the settings that are in force stay so.
+        ConfigError; the current settings then stay in force.
         """
         path = self.path or SETTINGS_FILE
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise ConfigError(
                 [Problem(str(path), 1, 1, "", "is not a file that can be read again")]
             )
         return override(load_settings(self.path), self.overrides)
 
     def find_unread(self) -> list[str]:
-        """The files beside it that have changed, of which nothing is read before the next start."""
+        """The other files that have changed, which are read only at the next start."""
         if self.registry is None or not self.registry.has_changed():
             return []
         return [str(self.registry.path)]
 
 
 def find_source(path: Path | None, overrides: Overrides, registry: Path | None = None) -> Source:
-    """Where the settings are from: a file that is there at the start has to be there later.
+    """Where the settings come from; a file that exists at the start must still exist at a reload.
 
     `registry` is the file that the providers were read from.
     """
@@ -86,20 +86,20 @@ def find_source(path: Path | None, overrides: Overrides, registry: Path | None =
 
 
 def override(settings: Settings, overrides: Overrides) -> Settings:
-    """The settings with what the command line says in their place."""
+    """The settings with the command line's overrides."""
     given = {name: _replace(getattr(settings, name), overrides.get(name, {})) for name in NAMED}
     asked = overrides.get("server", {})
     if asked.get("host") is not None or asked.get("port") is not None:
-        # An address that is asked for wins over a socket that the file names.
+        # An address on the command line wins over a socket in the file.
         given["server"] = given["server"].model_copy(update={"unix_socket": None})
     return settings.model_copy(update=given)
 
 
 class Reloader:
-    """Reads the file again when it is told to, one time after the other.
+    """Reloads the file when told to, never twice at the same time.
 
-    `apply` puts settings into force; where it raises ContentFileError nothing has changed. Only one
-    of several processes `speaks`. `when_begun` and `when_done` are called whatever comes of it.
+    `apply` puts settings into force; if it raises ContentFileError, nothing has changed. Only one
+    of several processes logs the result (`speaks`). `when_begun` and `when_done` are always called.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class Reloader:
 
     @property
     def settings(self) -> Settings:
-        """Those in force."""
+        """The settings in force."""
         return self._settings
 
     @property
@@ -135,13 +135,13 @@ class Reloader:
         return ConfigNumbers(self._generation, self._failures, has_failed=self._failed)
 
     def hand_on(self) -> Source:
-        """For a process that begins now: it goes on with what is in force here."""
+        """The source for a new process, with the counts so far."""
         return msgspec.structs.replace(
             self._source, generation=self._generation, has_failed=self._failed
         )
 
     def hear(self, tasks: Tasks, stop: Callable[[], object]) -> None:
-        """Reload at each SIGHUP; where that says that the terminal has gone, stop instead."""
+        """Reload at each SIGHUP; if that means that the terminal has closed, stop instead."""
         has_terminal = os.isatty(STANDARD_INPUT)
 
         def take_signal() -> None:
@@ -151,12 +151,12 @@ class Reloader:
                 tasks.spawn("reload", self.reload())
 
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, take_signal)
-        # Blocked since the start, so that none is lost or ends what does not listen yet.
+        # Blocked since the start, so that none is lost or ends the process before it is handled.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     async def reload(self) -> None:
         """Read the file and put its `logging` block into force."""
-        if self._is_waiting:  # whoever waits will read what is there then
+        if self._is_waiting:  # the waiting reload will read the newest file
             return
         self._is_waiting = True
         async with self._busy:
@@ -170,10 +170,10 @@ class Reloader:
                 self._note_failure(str(error.problems[0]), len(error.problems))
             except (ContentFileError, OSError) as error:
                 self._note_failure(str(error), 1)
-            except BaseException:  # a mistake of ours; whoever owns the task says so
+            except BaseException:  # a bug of ours, reported by the task's owner
                 self._note_failed()
                 raise
-            finally:  # systemd waits for that word
+            finally:  # systemd waits to be told
                 self._when_done()
 
     def _put_in_force(self, found: Settings, unread: Sequence[str]) -> None:
@@ -199,7 +199,7 @@ class Reloader:
 
 
 def find_changes(before: BaseModel, after: BaseModel, prefix: str = "") -> Iterator[str]:
-    """The settings that differ, such as `server.port`; blocks in lists by the list's name."""
+    """The settings that differ, such as `server.port`; for blocks in lists the list's name."""
     for name in type(before).model_fields:
         old, new = getattr(before, name), getattr(after, name)
         if old == new:

@@ -1,7 +1,7 @@
-"""Restoring credentials in all workers, whichever of them an admin has reached.
+"""Restoring credentials in all workers, whichever of them the admin reached.
 
-The rule here: what is to be done is written down where the others read it, and each of them does it
-at its next beat. One that starts later has nothing to do: it takes all credentials for well.
+The rule here: orders are written where the other workers read them, and each carries them out at
+its next beat. A worker that starts later has nothing to do: its credentials all count as working.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -12,13 +12,13 @@ from gateway.core.credential import CredentialStanding, CredentialState
 from gateway.credentials.pools import Pools
 from gateway.telemetry.board import Board
 
-KEPT = 64  # of the last orders: as many as an admin may give between two beats
+KEPT = 64  # how many orders are kept: as many as an admin may give between two beats
 
 
 class Order(msgspec.Struct, frozen=True, array_like=True):
-    """What one worker was told."""
+    """An order that one worker received."""
 
-    number: int  # of that worker's orders, from 1
+    number: int  # counts that worker's orders, from 1
     provider: str
     credential_id: str | None
 
@@ -28,21 +28,21 @@ _decode = msgspec.msgpack.Decoder(list[Order]).decode
 
 
 class Restorer:
-    """Restores here, and has the others do the same."""
+    """Restores credentials here, and tells the other workers to do the same."""
 
     def __init__(
         self, pools: Pools, list_all: Callable[[], Iterable[CredentialStanding]], worker: int = 0
     ) -> None:
         self._pools = pools
-        self._list_all = list_all  # how they stand in all workers
+        self._list_all = list_all  # lists the credentials' states in all workers
         self._worker = worker
         self._board: Board | None = None
         self._orders: list[Order] = []
-        self._read: dict[int, int] = {}  # by place: which writing was read last
-        self._done: dict[int, int] = {}  # by place: the last order of it that was carried out
+        self._read: dict[int, int] = {}  # by place: the number of the last writing that was read
+        self._done: dict[int, int] = {}  # by place: the last of its orders that was carried out
 
     def join(self, board: Board) -> None:
-        """Be one of several from now on; what was ordered before is no business of this one's."""
+        """Join the other workers; orders given before do not concern this one."""
         self._orders = _read(board, self._worker)
         for place in range(board.places):
             self._read[place] = board.number_of(place)
@@ -50,9 +50,10 @@ class Restorer:
         self._board = board
 
     def restore(self, provider: str, credential_id: str | None) -> list[str] | None:
-        """Take a provider's credential for well in all workers, or all of them.
+        """Mark one or all of a provider's credentials as working in all workers.
 
-        The names of those that were not in any of them; None where there is no such one.
+        Returns the names of those that were not working in some worker; None if there is no such
+        credential.
         """
         ill = [
             one.id
@@ -70,7 +71,7 @@ class Restorer:
         return list(dict.fromkeys([*ill, *restored]))
 
     def look(self) -> None:
-        """Do what the others were told since the last look; for every beat."""
+        """Carry out the orders that others received since the last time; called at every beat."""
         board = self._board
         if board is None:
             return
@@ -92,5 +93,5 @@ def _read(board: Board, place: int) -> list[Order]:
 
 
 def _last(orders: Sequence[Order]) -> int:
-    """The number of the last one; 0 where there is none."""
+    """The number of the last order; 0 if there is none."""
     return orders[-1].number if orders else 0

@@ -1,7 +1,7 @@
-"""Telling a service manager how the gateway fares (sd_notify(3)), in datagrams of our own.
+"""Telling the service manager about our state (sd_notify(3)), with datagrams of our own.
 
-The rule here: nothing waits for whoever listens. A sign of life comes from the event loop that
-answers requests, so a loop that hangs gives none.
+The rule here: nothing waits for the service manager. Watchdog signals come from the event loop that
+answers requests, so a loop that hangs sends none.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ import structlog
 
 from gateway.config.systemd import MICROSECONDS, Systemd
 
-BEATS = 3  # in the time after which it is taken for dead: one may come late
-SEND_S = 5.0  # for what is said once, where the one who listens is slow
+BEATS = 3  # signals per watchdog timeout, so that one may come late
+SEND_S = 5.0  # how long one-time messages may wait for a slow service manager
 
 _log = structlog.get_logger()
 
 
 class Notifier:
-    """Where to tell it; nowhere, when nobody listens."""
+    """Sends messages to the service manager; does nothing if there is none."""
 
     def __init__(self, systemd: Systemd | None = None) -> None:
         systemd = systemd or Systemd()
@@ -30,35 +30,35 @@ class Notifier:
         self._is_ready = False
 
     def tell_ready(self, status: str) -> None:
-        """Callers are answered, and `status` is what an operator reads of it."""
+        """Tell that callers are answered; `status` is shown to the operator."""
         self._is_ready = True
         self._say("READY=1", f"STATUS={status}")
 
     def tell_reloading(self) -> None:
-        """The configuration is read anew; before it was ready that is no news."""
+        """Tell that the configuration is being reloaded; not before we were ready."""
         if self._is_ready:
             self._say("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def tell_reloaded(self, status: str) -> None:
-        """It was read, whatever came of it."""
+        """Tell that the reload is over, whatever its result."""
         if self._is_ready:
             self._say("READY=1", f"STATUS={status}")
 
     def tell_status(self, status: str) -> None:
-        """What an operator reads has changed."""
+        """Tell a new status for the operator."""
         self._say(f"STATUS={status}")
 
     def tell_stopping(self, status: str, *, within_s: float) -> None:
-        """It ends, in so many seconds at most: not to be killed before."""
+        """Tell that we are stopping and must not be killed for `within_s` seconds."""
         self._is_ready = False
         self._say(
             "STOPPING=1", f"STATUS={status}", f"EXTEND_TIMEOUT_USEC={int(within_s * MICROSECONDS)}"
         )
 
     def keep_beating(self, describe: Callable[[], str | None]) -> None:
-        """Give signs of life from this loop until it ends, each with a new status.
+        """Send watchdog signals from this loop until it ends, each with a new status.
 
-        There is none while `describe` says None.
+        None is sent while `describe` returns None.
         """
         if self._address is None or self._watchdog_s is None:
             return
@@ -77,7 +77,7 @@ class Notifier:
         if self._address is None:
             return
         try:
-            # A new one each time, for a new address may have taken the place of the old one.
+            # A new socket each time, as another one may have replaced the manager's.
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
                 sending.settimeout(wait_s)
                 sending.sendto("\n".join(lines).encode(), self._address)

@@ -1,6 +1,6 @@
 """The running gateway: both listeners, from the first accept to the last byte.
 
-The rule here: what was started is stopped, in the reverse order, whatever happened between.
+The rule here: what was started is stopped in reverse order, whatever happened in between.
 """
 
 import asyncio
@@ -43,10 +43,10 @@ from gateway.stores.counters import CounterStore
 from gateway.stores.ledger import UsageQuery, UsageRow
 from gateway.telemetry.reporter import Reporter
 
-# After the time to drain: for answers to end with their reason, before handlers are cancelled.
+# Time after draining in which answers end with an error, before handlers are cancelled.
 LAST_WORDS_S = 2.0
-# Beyond the time to drain, before it is ended without being asked: for last words, and for rows of
-# the ledger that a slow database has to take.
+# Time after draining before the process is killed: for those errors, and for ledger rows that a
+# slow database has to take.
 PATIENCE_S = 2 * LAST_WORDS_S + 20.0
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -95,12 +95,12 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it listens, for whoever may reach that."""
+        """The URL of the public listener."""
         return self._sites[0].url
 
     @property
     def admin_url(self) -> str | None:
-        """Where its health is; None when it is switched off."""
+        """The URL of the admin listener; None if it is switched off."""
         return self._admin_sites[0].url if self._admin_sites else None
 
     async def start(
@@ -109,10 +109,10 @@ class Service:
         others: Mapping[int, Sequence[socket.socket]] | None = None,
         shared: Shared | None = None,
     ) -> None:
-        """Listen; the admin listener first, so that health is seen from the start.
+        """Listen; the admin listener first, so that health is visible from the start.
 
-        `listening` is what the public listener accepts from, where that is bound already, and
-        `others` what the other workers do; `shared` is what this has in common with them.
+        `listening` are the public listener's sockets if they are already bound, and `others` those
+        of the other workers; `shared` is what all workers have in common.
         """
         self._stand_ins = StandIns(others or {})
         server, admin = self._settings.server, self._settings.admin
@@ -135,7 +135,7 @@ class Service:
             when_turned_away=metrics.count_turned_away,
             pressure=self.app[PRESSURE],
         )
-        if SIMULATOR in self.app and self.url.startswith("http"):  # curl calls no socket so
+        if SIMULATOR in self.app and self.url.startswith("http"):  # curl needs an option otherwise
             self.app[SIMULATOR].gateway_url = local_url(self.url)
         self.readiness.set_ready()
         self.reporter.publish()
@@ -144,7 +144,7 @@ class Service:
         )
 
     async def accept_for(self, away: Collection[int]) -> None:
-        """Accept for these workers as well, by index, and for no other; one call at a time."""
+        """Accept for exactly these other workers too, by index; one call at a time."""
         if self._sites:
             await self._stand_ins.accept_for(away, beside=self._sites[0])
 
@@ -154,9 +154,9 @@ class Service:
         *,
         to_hasten: signal.Signals | None = None,
     ) -> None:
-        """Take these as the word to stop; before it starts, so that none comes too early.
+        """Stop at these signals; called before the start, so that none comes too early.
 
-        The second one hastens, unless there is another signal for that.
+        The second one hastens the stop, unless there is another signal for that.
         """
         loop = asyncio.get_running_loop()
         for number in signals:
@@ -167,20 +167,20 @@ class Service:
             loop.add_signal_handler(to_hasten, self._hasten)
 
     def describe(self) -> str:
-        """How it fares, in a sentence for an operator."""
+        """The current state in a sentence for the operator."""
         count = self.app[IN_FLIGHT].count
         if self._was_told.is_set():
             return f"Draining, exchanges in flight: {count}."
-        if not self._sites:  # somebody may ask before it listens, as a reload does
+        if not self._sites:  # a reload may ask before it listens
             return "Starting."
         return f"Listening on {self.url}, exchanges in flight: {count}."
 
     async def wait_until_told(self) -> None:
-        """Sleep until it is told to stop."""
+        """Wait until it is told to stop."""
         await self._was_told.wait()
 
     async def drain(self) -> None:
-        """Take no new request and let running answers end, for as long as settings allow."""
+        """Take no new requests and let running answers end, for as long as the settings allow."""
         self._set_unready("draining")
         self._remove_socket_file()
         for site in self._sites:
@@ -191,7 +191,7 @@ class Service:
         await self._wait_for_the_last()
 
     async def _wait_for_the_last(self) -> None:
-        """Wait for running answers, and until no connection is used; as long as settings allow."""
+        """Wait for running answers and connections in use, for as long as the settings allow."""
         loop, in_flight = asyncio.get_running_loop(), self.app[IN_FLIGHT]
         end = loop.time() + self._settings.server.drain_s
         while (left_s := end - loop.time()) > 0 and not self._hastened.is_set():
@@ -205,14 +205,14 @@ class Service:
                 return
 
     async def stop(self) -> None:
-        """End what still runs, with its reason, and let go of everything."""
+        """End running answers with an error, and release everything."""
         self._set_unready("stopping")
         self._remove_socket_file()
         await finish_changes(self._admin_app)
         await _clean_up(self._runner)
         await _clean_up(self._admin_runner)
-        self.reporter.publish()  # for those that go on: what the last of its exchanges came to
-        if self._sites:  # otherwise it never began
+        self.reporter.publish()  # so that the other workers see its last numbers
+        if self._sites:  # otherwise it never started
             _log.info("gateway.stopped")
 
     async def _open_listening(self) -> list[socket.socket]:
@@ -235,11 +235,11 @@ class Service:
         return await self.app[WRITER].fetch_usage(query)
 
     def tell_to_stop(self) -> None:
-        """Have it stop; said again it changes nothing."""
+        """Tell it to stop; a second call changes nothing."""
         self._was_told.set()
 
     def _take_signal(self) -> None:
-        if self._was_told.is_set():  # the second one: whoever sends it will not wait
+        if self._was_told.is_set():  # the second signal: the sender does not want to wait
             self._hasten()
         self.tell_to_stop()
 
@@ -251,5 +251,5 @@ class Service:
 async def _clean_up(runner: web.AppRunner) -> None:
     if runner.server is not None:
         await runner.cleanup()
-    else:  # it did not start, and what had been opened by then is open
+    else:  # it did not start, but some things were already opened
         await runner.app.cleanup()
