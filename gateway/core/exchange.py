@@ -20,7 +20,8 @@ from gateway.core.identity import Principal
 from gateway.core.trace import Trace
 from gateway.core.usage import Usage
 
-# What is read beside the bytes that came, and what is written and thought: no model does more.
+# Tokens that may be used without being visible in the bytes: read besides the request's body, or
+# written as hidden reasoning. No model uses more.
 UNSEEN_TOKENS = 200_000
 
 
@@ -111,7 +112,7 @@ class Exchange(msgspec.Struct, eq=False):
         record.ended_at = record.ended_at or at
 
     def note_usage(self, usage: Usage) -> None:
-        """Count what one attempt is billed for; to be called once for each attempt."""
+        """Add what one attempt is billed for; called once for each attempt."""
         usage = self.believe(usage)
         cost = price_usage(usage, self.price)
         spent = usage.provider_cost_micros

@@ -46,10 +46,10 @@ class Journal:
         self._begun: dict[str, tuple[bytes, Segment]] = {}  # begun and not ended: line and file
         self._segments: deque[Segment] = deque()
         self._unsynced: set[Segment] = set()
-        self._is_listed = True  # whether the disk knows of every file
-        self._committed_bytes = 0  # of the oldest file
-        self._is_short = False  # of room, since it began a new file for that
-        self.backlog_bytes = 0  # what is written and not committed
+        self._is_listed = True  # whether the directory has been synced since the last new file
+        self._committed_bytes = 0  # how much of the oldest file is committed
+        self._is_short = False  # the disk was short of room, and no new file was begun since
+        self.backlog_bytes = 0  # written and not yet committed
         self._number = 0
         self._damaged = 0  # lines in files that are no longer open here
         self._add_segment()
@@ -126,10 +126,10 @@ class Journal:
         return [fresh.row for fresh in taken]
 
     def commit(self) -> None:
-        """All that was taken is where it belongs; files with nothing else in them are deleted."""
+        """All rows taken are saved; delete the files that have nothing else in them."""
         if self._is_short and len(self._segments) == 1 and self._segments[0].is_read:
             self._is_short = False
-            self._rotate()  # what fills a small disk may be this file alone
+            self._rotate()  # this very file may be what fills a small disk
         while len(self._segments) > 1 and self._segments[0].is_read:
             oldest = self._segments[0]
             if not self._carry_over(oldest):

@@ -64,7 +64,7 @@ def read_asked(exchange: Exchange, call: Call, prompt: Prompt) -> Asked:
         tenant=principal.tenant,
         groups=principal.groups,
         provider=call.provider.name,
-        model=exchange.model,  # as it is noted: somebody's key may stand in its place
+        model=exchange.model,  # the redacted name: a caller may have put a key in its place
         body_bytes=exchange.bytes_in,
         prompt_tokens=exchange.prompt_tokens,
         output_tokens=output,
