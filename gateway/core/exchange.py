@@ -128,7 +128,7 @@ class Exchange(msgspec.Struct, eq=False):
         self.usage = usage if self.usage is None else self.usage.plus(usage)
 
     def believe(self, usage: Usage) -> Usage:
-        """The same, from a caller's own address no more than can be."""
+        """The usage, limited to what is possible if the server at a caller's own address sent it."""
         if self.is_at_callers_address:
             return usage.at_most(self.bytes_in + UNSEEN_TOKENS, UNSEEN_TOKENS)
         return usage
