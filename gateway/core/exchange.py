@@ -128,7 +128,7 @@ class Exchange(msgspec.Struct, eq=False):
         self.usage = usage if self.usage is None else self.usage.plus(usage)
 
     def believe(self, usage: Usage) -> Usage:
-        """The usage, limited to what is possible if the server at a caller's own address sent it."""
+        """The usage, limited to what is possible if it comes from a caller's own address."""
         if self.is_at_callers_address:
             return usage.at_most(self.bytes_in + UNSEEN_TOKENS, UNSEEN_TOKENS)
         return usage

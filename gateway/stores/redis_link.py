@@ -132,10 +132,10 @@ class RedisLink:
         self._probe_s = FIRST_PROBE_S
         self._up_since = 0.0
         self.state: State = "up"
-        self.lost = 0  # calls that were kept and given up
-        self._unsaid = 0  # of those, in no line of the log yet
-        self._is_losing = False  # since it last came back
-        self.when_down: Callable[[str], None] = _ignore  # told why
+        self.lost = 0  # calls that were kept and then dropped
+        self._unsaid = 0  # how many of those are not in the log yet
+        self._is_losing = False  # whether any were dropped since it last came back
+        self.when_down: Callable[[str], None] = _ignore  # called with the reason
         self.when_up: Callable[[], None] = _ignore
 
     @property
