@@ -1,7 +1,7 @@
 """The ledger in tables.
 
-The rule here: a batch is one transaction with two statements. Existing rows are left alone, so a
-batch that may already be committed is simply written again.
+The rule here: a batch is one transaction. Existing rows are left alone, so a batch that may
+already be committed is simply written again.
 """
 
 from collections.abc import Sequence

@@ -41,6 +41,13 @@ class Desk:
         """An exchange that gives back what it took when it is settled."""
         return Exchange("r", 0.0, "POST", "/", "unix", (self.pools.settle,), Dialect.OPENAI)
 
+    def take_all(self, call: Call) -> list[Exchange]:
+        """Three exchanges, of which each has a credential of its own."""
+        exchanges = [self.open() for _ in range(3)]
+        for exchange in exchanges:
+            self.pools.take(exchange, call)
+        return exchanges
+
     def loads(self) -> list[int]:
         """Requests in flight on each."""
         return [standing.in_flight for standing in self.pools.standings()]
@@ -155,9 +162,7 @@ def test_the_time_that_a_caller_is_told_is_that_of_the_whole_pool(desk: Desk) ->
 def test_a_refused_one_does_not_hide_that_another_rests(desk: Desk, status: int) -> None:
     """Who comes again in time is served, so a caller is told when."""
     call = desk.call()
-    exchanges = [desk.open() for _ in range(3)]
-    for exchange in exchanges:
-        desk.pools.take(exchange, call)
+    exchanges = desk.take_all(call)
     desk.pools.note_failure(exchanges[0], call, answer(429, retry_after="7"))
     desk.pools.note_failure(exchanges[1], call, answer(status))
     last = answer(status)
@@ -192,9 +197,7 @@ def test_what_is_no_refusal_of_one_among_others_is_told_as_it_is(desk: Desk) -> 
 def test_what_is_no_refusal_is_told_as_it_is_where_all_rest(desk: Desk) -> None:
     """It is what happened to this caller; that the others rest is for whoever comes next."""
     call = desk.call()
-    exchanges = [desk.open() for _ in range(3)]
-    for exchange in exchanges:
-        desk.pools.take(exchange, call)
+    exchanges = desk.take_all(call)
     for exchange in exchanges:
         desk.pools.note_failure(exchange, call, limited())
 
@@ -205,9 +208,7 @@ def test_what_is_no_refusal_is_told_as_it_is_where_all_rest(desk: Desk) -> None:
 def test_what_can_be_waited_for_is_said(desk: Desk) -> None:
     """A refused credential is worth a moment's wait when another one is about to be free."""
     call = desk.call()
-    exchanges = [desk.open() for _ in range(3)]
-    for exchange in exchanges:
-        desk.pools.take(exchange, call)
+    exchanges = desk.take_all(call)
     desk.pools.note_failure(exchanges[0], call, answer(401))
     desk.pools.note_failure(exchanges[1], call, answer(429, retry_after="2"))
 
@@ -235,9 +236,7 @@ def test_none_that_can_be_shown_is_an_error_and_holds_nothing(desk: Desk) -> Non
 def test_a_further_attempt_that_finds_none_holds_nothing(desk: Desk) -> None:
     """Others may have been faster."""
     call = desk.call()
-    exchanges = [desk.open() for _ in range(3)]
-    for exchange in exchanges:
-        desk.pools.take(exchange, call)
+    exchanges = desk.take_all(call)
     for exchange in exchanges:
         desk.pools.note_failure(exchange, call, limited())
 
