@@ -34,6 +34,8 @@ from gateway.config.stores import StoresSpec
 from gateway.config.token_auth import JwtAuth, SupabaseCookieAuth, TokenAuth
 from gateway.config.tracing import TracingSpec
 
+USUAL_PORTS = {("http", "80"), ("https", "443")}
+
 
 def check_origin(origin: str) -> str:
     """The origin as browsers send it; ValueError for one that none sends."""
@@ -42,7 +44,6 @@ def check_origin(origin: str) -> str:
     return origin
 
 
-USUAL_PORTS = {("http", "80"), ("https", "443")}
 Port = Annotated[NonNegativeInt, Field(le=65535)]
 BindHost = Annotated[str, StringConstraints(pattern=forms.BIND_HOST)]
 SocketPath = Annotated[str, StringConstraints(pattern=forms.SOCKET_PATH)]
