@@ -26,14 +26,14 @@ from gateway.config.schemas import registry_schema, render_schema, settings_sche
 from gateway.config.settings import Settings
 from gateway.config.text import is_read_once, is_there
 from gateway.core.credential import Credential
-from gateway.limits.unpriced import find_unpriced
-from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
-from gateway.middleware.enforce_limits import (
+from gateway.limits.checking_rules import (
     IdleRuleError,
     UnsharedCountersError,
     refuse_idle_rules,
     refuse_unshared_counters,
 )
+from gateway.limits.unpriced import find_unpriced
+from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
 from gateway.plugins.finding import places_of
 from gateway.plugins.missing import find_missing
 from gateway.telemetry.tracing.opening import UnknownProviderError, refuse_unknown_providers

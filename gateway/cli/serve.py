@@ -13,14 +13,14 @@ from gateway.config.load import Registry, load_registry, load_settings
 from gateway.config.problems import ConfigError, Problem
 from gateway.config.settings import Settings
 from gateway.config.systemd import Systemd, SystemdError, take_systemd
-from gateway.limits.proof import ToothlessRuleError, prove_rules
-from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
-from gateway.middleware.enforce_limits import (
+from gateway.limits.checking_rules import (
     IdleRuleError,
     UnsharedCountersError,
     refuse_idle_rules,
     refuse_unshared_counters,
 )
+from gateway.limits.proof import ToothlessRuleError, prove_rules
+from gateway.middleware.authenticate import UnsafeBindError, refuse_unsafe_bind
 from gateway.plugins.loading import PluginError
 from gateway.server.socket_activation import adopt_sockets, place_of
 from gateway.serving.one_process import REFUSALS, serve_alone

@@ -20,10 +20,10 @@ from gateway.config.load import SETTINGS_FILE, Registry
 from gateway.config.settings import Settings
 from gateway.config.systemd import SystemdError
 from gateway.core.tasks import Tasks
+from gateway.limits.checking_rules import IdleRuleError
 from gateway.limits.proof import ToothlessRuleError
 from gateway.limits.unpriced import find_unpriced
 from gateway.middleware.authenticate import UnsafeBindError
-from gateway.middleware.enforce_limits import IdleRuleError
 from gateway.plugins.finding import look_in, places_of
 from gateway.plugins.keys import ONLY_WORKER, Worker
 from gateway.plugins.loading import PluginError
